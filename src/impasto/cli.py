@@ -1,0 +1,122 @@
+"""The command line: `impasto <command> key=value ...`. Heavy imports wait until a command runs."""
+
+import logging
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from impasto.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+log = logging.getLogger(__name__)
+
+COMMANDS = {
+    "train": "train a network on photographs, or go on with a run that stopped",
+    "apply": "stylize photographs with a shipped network or one of your own",
+    "verify": "list the broken and the grey photographs of a data set",
+}
+
+
+def conf_dir() -> Path:
+    """Return the folder of the configuration: the checkout's, or the one installed with the package."""
+    package = Path(__file__).resolve().parent
+    checkout = package.parents[1] / "conf"
+    return checkout if (checkout / "base.yaml").is_file() else package / "conf"
+
+
+def main() -> None:
+    """Run the command that `sys.argv` names; end the process with 0, 1 (failed), 2 (misuse) or 130 (interrupted)."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        from impasto.commands.help import overview
+
+        sys.stdout.write(overview(conf_dir(), COMMANDS))
+        return
+    if arguments[0] in ("-V", "--version"):
+        from impasto import __version__
+
+        sys.stdout.write(f"impasto {__version__}\n")
+        return
+    if arguments[0] in ("-sc", "--shell-completion"):
+        _complete(arguments)
+        return
+    _run(arguments[0], arguments[1:])
+
+
+def _run(command: str, arguments: list[str]) -> None:
+    if command not in COMMANDS:
+        _fail(f"unknown command '{command}'{did_you_mean(command, COMMANDS)}", 2)
+    if "--help" in arguments or "-h" in arguments:
+        from impasto.commands.help import command_help
+
+        sys.stdout.write(command_help(conf_dir(), command))
+        return
+    from impasto.commands.arguments import check_arguments, prepare_arguments
+
+    try:
+        arguments = prepare_arguments(conf_dir(), command, arguments)
+        check_arguments(conf_dir(), command, arguments)
+    except (ValueError, OSError) as error:
+        _fail(str(error), 2)
+    if "LOCAL_RANK" not in os.environ:  # a child of distributed training keeps its parent's
+        os.environ["IMPASTO_RUN_ID"] = secrets.token_hex(4)
+    # In place: children of distributed training are started from sys.argv.
+    sys.argv[1:] = ["--config-name", command, *arguments]
+    _start_hydra()
+
+
+def _start_hydra() -> None:
+    import hydra
+
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+
+
+def job(cfg: "DictConfig") -> None:
+    """Run one job: Hydra's task function. Its errors become one sentence, and the run folder's status.
+
+    Raises:
+        SystemExit: it failed or was interrupted.
+        CompactHydraException: it failed as one of several jobs; the others go on.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import CompactHydraException
+    from hydra.types import RunMode
+
+    from impasto.commands.job import run_job
+
+    hydra_config = HydraConfig.get()
+    message, code = run_job(cfg, hydra_config.job.config_name)
+    if not code:
+        return
+    if hydra_config.mode == RunMode.MULTIRUN and code != 130:
+        log.error("error: %s", message)
+        raise CompactHydraException(f"error: {message}")
+    _fail(message, code)
+
+
+def _complete(arguments: list[str]) -> None:
+    """Answer Hydra's shell completion for `impasto <command> ...`: as if the command were not on the line."""
+    words = os.environ.get("COMP_LINE", "").split(" ")
+    if not any(a.startswith("query=") for a in arguments):  # install or uninstall
+        _start_hydra()
+        return
+    if len(words) < 3 or words[1] not in COMMANDS:
+        word = words[1] if len(words) > 1 else ""
+        sys.stdout.write(" ".join(c for c in COMMANDS if c.startswith(word)) + "\n")
+        return
+    os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
+    sys.argv[1:] = ["--config-name", words[1], *arguments]
+    _start_hydra()
+
+
+def _fail(message: str, code: int) -> None:
+    sys.stderr.write(f"{'' if code == 130 else 'error: '}{message}\n")
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

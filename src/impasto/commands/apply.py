@@ -1,0 +1,97 @@
+"""impasto apply: a trained network over photographs."""
+
+import errno
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from impasto.images import SUFFIXES, Found, check_memory, find_images, read_image, resize_longer_side, write_image
+from impasto.networks import Trained, activation_bytes
+from impasto.runs import load_run, load_shipped
+from impasto.tracking import Interrupted
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> None:
+    """Apply the network of a shipped style or of a run to every photograph named.
+
+    Raises:
+        ValueError: some photographs could not be done (the others were); names them.
+        OSError: the output folder cannot be written, or the disk is full.
+        Interrupted: stopped by Ctrl-C; what was written is whole.
+    """
+    images = [cfg.images] if isinstance(cfg.images, str) else list(cfg.images or [])
+    found = find_images(images)
+    trained = _load(cfg)
+    output = Path(cfg.output)
+    output.mkdir(parents=True, exist_ok=True)
+    network = trained.network.to(cfg.device)
+    method = _method(network, cfg.size, cfg.device)
+    written, kept, failed = _apply(method, found, output, overwrite=cfg.overwrite)
+    log.info("%d written to %s", written, output)
+    if kept:
+        log.info("%d were already there and kept as they are; overwrite=true replaces them", kept)
+    if failed:
+        raise ValueError(f"{len(failed)} of {len(found)} failed: " + "; ".join(failed))
+
+
+def _load(cfg: DictConfig) -> Trained:
+    if cfg.run is not None:
+        return load_run(Path(cfg.run).expanduser(), system="stylizer")
+    if cfg.style is None:
+        raise ValueError("which network? give style=<name of a shipped style> or run=<run folder>")
+    return load_shipped(cfg.style.name)
+
+
+def _method(network: nn.Module, size: int | None, device: str) -> Callable[[Tensor], Tensor]:
+    """From an image (3, H, W) to an image of the same size, or of `size` on its longer side."""
+
+    @torch.inference_mode()
+    def method(photo: Tensor) -> Tensor:
+        photo = photo if size is None else resize_longer_side(photo, size)
+        height, width = photo.shape[-2:]
+        check_memory(activation_bytes(network, height, width), f"an image of {width} x {height} pixels")
+        output: Tensor = network(photo[None].to(device))
+        return output[0, :, :height, :width]  # the paper's network rounds the size up to a multiple of 4
+
+    return method
+
+
+def _apply(
+    method: Callable[[Tensor], Tensor], found: list[Found], output: Path, *, overwrite: bool
+) -> tuple[int, int, list[str]]:
+    """Return how many were written, how many were there already, and what failed."""
+    written, kept, failed = 0, 0, []
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=len(found))
+        for source, name in found:
+            bar.update(task, description=source.name.replace("[", r"\["))
+            target = _target(output / name)
+            if target.exists() and not overwrite:
+                kept += 1
+            else:
+                try:
+                    write_image(target, method(read_image(source)))
+                    written += 1
+                except KeyboardInterrupt as error:
+                    raise Interrupted(f"{written} of {len(found)} written to {output}; the same command with "
+                                      f"output={output} goes on") from error
+                except (ValueError, OSError, RuntimeError) as error:
+                    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                        raise OSError(error.errno, f"{error.strerror}; {written} of {len(found)} written", str(target)) from error
+                    log.error("%s", error)
+                    failed.append(str(error) if str(source) in str(error) else f"{source}: {error}")
+            bar.advance(task)
+    return written, kept, failed
+
+
+def _target(path: Path) -> Path:
+    return path if path.suffix.lower() in SUFFIXES else path.with_suffix(".png")

@@ -1,0 +1,214 @@
+"""The words behind a command: made safe for Hydra's grammar, and refused with the nearest right word when misspelt."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+
+from impasto.suggest import did_you_mean
+
+_FLAGS_WITH_VALUE = ("--config-dir", "-cd", "--cfg", "-c", "--package", "-p", "--info", "-i", "--config-path", "-cp")
+
+
+def prepare_arguments(conf: Path, command: str, arguments: Sequence[str]) -> list[str]:
+    """Turn bare file names into `images=[...]`, quote paths that Hydra's grammar cannot read, point `resume` at its run.
+
+    Args:
+        conf: the configuration folder.
+        command: its name.
+        arguments: as the shell gave them; behind `--` everything is a file.
+
+    Returns:
+        Arguments for Hydra.
+
+    Raises:
+        ValueError: files for a command that takes none.
+        FileNotFoundError: `resume` names no run folder.
+    """
+    keys = _top_level_keys(conf, command)
+    options, files = [], []
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            files += list(words)
+        elif word.startswith("-"):
+            options.append(word)
+            if word in _FLAGS_WITH_VALUE:
+                options += list(itertools.islice(words, 1))
+        elif _is_override(word, keys):
+            options.append(_quote_value(word))
+        else:
+            files.append(word)
+    if files and "images" not in keys:
+        raise ValueError(f"{command} takes no files; expected key=value, got '{files[0]}'{did_you_mean(files[0], keys)}")
+    if files:
+        options.append(f"images=[{','.join(quote(name) for name in files)}]")
+    return options + _resume_options(options)
+
+
+def quote(text: str) -> str:
+    """Quote any text as a string of Hydra's grammar that OmegaConf takes literally."""
+    escaped = text.replace("\\", "\\\\") if text.endswith("\\") else text
+    escaped = escaped.replace("\\'", "\\\\'").replace("'", "\\'").replace("${", "\\${")
+    return f"'{escaped}'"
+
+
+def _top_level_keys(conf: Path, command: str) -> set[str]:
+    """Keys and groups of a command, read without composing it."""
+    keys = {path.name for path in conf.iterdir() if path.is_dir()}
+    for name in (command, "base"):
+        keys |= {str(key) for key in OmegaConf.load(conf / f"{name}.yaml")}  # type: ignore[union-attr]
+    return keys - {"defaults"}
+
+
+def _is_override(word: str, keys: set[str]) -> bool:
+    key, equals, _ = word.partition("=")
+    if word.startswith("~"):
+        return not Path(word).expanduser().exists()
+    if not equals:
+        return False
+    known = key.lstrip("+").split(".")[0].split("@")[0].split("/")[0]
+    return known in keys or not Path(word).exists()
+
+
+def _quote_value(word: str) -> str:
+    """Quote the value of `key=value` where it is a path that Hydra's grammar cannot read as it stands."""
+    key, equals, value = word.partition("=")
+    try:
+        parsed = OverridesParser.create().parse_override(word)
+        plain = not Path(value).exists() or str(parsed.value()) == value
+    except HydraException:
+        plain = not (Path(value).exists() or value.startswith("/"))
+    return word if plain or not value else f"{key}{equals}{quote(value)}"
+
+
+def _resume_options(options: Sequence[str]) -> list[str]:
+    """A resumed run writes into its own folder, and leaves Hydra's record of its first start alone."""
+    for override in _parse([o for o in options if o.startswith("resume=")]):
+        folder = Path(str(override.value())).expanduser().resolve()
+        if override.value() is None:
+            continue
+        if not (folder / "config.yaml").is_file():
+            raise FileNotFoundError(f"resume={folder} is no run folder: it has no config.yaml")
+        return [f"hydra.run.dir={quote(str(folder))}", "hydra.output_subdir=null"]
+    return []
+
+
+def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
+    """Compose the configuration once to see that every word is right.
+
+    Args:
+        conf: the configuration folder.
+        command: its name.
+        arguments: as `prepare_arguments` returns them.
+
+    Raises:
+        ValueError: a misspelt key, group or choice, also behind `+`; names the nearest right one.
+    """
+    overrides, extra = [], ""
+    words = iter(arguments)
+    for word in words:
+        if word in ("--config-dir", "-cd"):
+            extra = next(words, "")
+            if not Path(extra).is_dir():
+                raise ValueError(f"--config-dir {extra} is no folder")
+        elif word in _FLAGS_WITH_VALUE:
+            next(words, "")
+        elif not word.startswith("-"):
+            overrides.append(word)
+    parsed = _parse(overrides)
+    search = [f"hydra.searchpath=[{quote('file://' + str(Path(extra).resolve()))}]"] if extra else []
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf), version_base="1.3", job_name="impasto"):
+        loader = GlobalHydra.instance().config_loader()
+        reference = compose(command, [*search])
+        for variant in _variants(parsed):
+            _check_variant(command, search, variant, reference, loader)
+
+
+def _parse(overrides: Sequence[str]) -> list[Override]:
+    parser = OverridesParser.create()
+    parsed = []
+    for text in overrides:
+        try:
+            parsed.append(parser.parse_override(text))
+        except OverrideParseException as error:
+            raise ValueError(
+                f"cannot read '{text}' as key=value; a value with spaces, commas, brackets or '=' needs quotes inside "
+                f"the shell's, as in key=\"'a, b'\""
+            ) from error
+    return parsed
+
+
+def _variants(parsed: list[Override]) -> Iterator[list[Override]]:
+    """Every value of a sweep once, beside the first values of the others."""
+    parser = OverridesParser.create()
+    choices = [
+        [parser.parse_override(f"{o.get_key_element()}={value}") for value in o.sweep_string_iterator()]
+        if o.is_sweep_override()
+        else [o]
+        for o in parsed
+    ]
+    yield [values[0] for values in choices]
+    for index, values in enumerate(choices):
+        for value in values[1:]:
+            yield [value if i == index else other[0] for i, other in enumerate(choices)]
+
+
+def _check_variant(
+    command: str, search: list[str], overrides: list[Override], reference: DictConfig, loader: ConfigLoader
+) -> None:
+    texts = [str(o.input_line) for o in overrides]
+    for override in overrides:
+        _check_choice(override, loader)
+    groups = [str(o.input_line) for o in overrides if _is_group(o, loader)]
+    known = compose(command, [*search, *groups]) if groups else reference
+    for override in overrides:
+        if not _is_group(override, loader) and not override.key_or_group.startswith("hydra"):
+            _check_key(override, known)
+    try:
+        composed = compose(command, [*search, *texts])
+    except (MissingConfigException, ConfigCompositionException) as error:
+        raise ValueError(" ".join(str(error.__cause__ or error).split())) from error
+    for key in composed:
+        if key not in reference:
+            raise ValueError(f"unknown key '{key}' in the configuration{did_you_mean(str(key), map(str, reference))}")
+
+
+def _is_group(override: Override, loader: ConfigLoader) -> bool:
+    return bool(loader.get_group_options(override.key_or_group, ObjectType.CONFIG))
+
+
+def _check_choice(override: Override, loader: ConfigLoader) -> None:
+    group, value = override.key_or_group, override.value()
+    if not _is_group(override, loader) or not isinstance(value, str) or override.is_delete():
+        return
+    options = loader.get_group_options(group, ObjectType.CONFIG)
+    if value not in options:
+        raise ValueError(f"{group} has no '{value}'{did_you_mean(value, options)}")
+
+
+def _check_key(override: Override, known: DictConfig) -> None:
+    """Refuse a key that is not there; beside a `_target_`, `+` may add one (its arguments are checked later)."""
+    path = override.key_or_group.split(".")
+    node: object = known
+    for depth, part in enumerate(path):
+        if not isinstance(node, DictConfig):
+            raise ValueError(f"unknown key '{override.key_or_group}': {'.'.join(path[:depth])} is a value")
+        if part not in node:
+            if (override.is_add() or override.is_force_add()) and "_target_" in node:
+                return
+            names = [".".join([*path[:depth], str(name)]) for name in node]
+            wrong = ".".join(path[: depth + 1])
+            raise ValueError(f"unknown key or group '{wrong}'{did_you_mean(wrong, names)}")
+        node = node._get_node(part)  # type: ignore[assignment]
+        if isinstance(node, DictConfig) and node._is_none():
+            return

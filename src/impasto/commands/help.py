@@ -1,0 +1,49 @@
+"""What `impasto` and `impasto <command> --help` print: read off the configuration, without Hydra."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+_EXAMPLES = """
+examples:
+  impasto train                                          quickstart: a style in three minutes, no download
+  impasto apply style=starry_night photo.jpg             a network that comes with the package
+  impasto apply run=outputs/<date>/<run> photos/         one of your own
+  impasto train experiment=johnson2016_style style=great_wave data=coco data.root=/data/coco
+  impasto train --multirun style=starry_night,great_wave
+  impasto train resume=outputs/<date>/<run>
+
+  impasto <command> --help      the choices of a command          impasto <command> --cfg job   its whole configuration
+  eval "$(impasto -sc install=bash)"    shell completion          --config-dir mine             your own configuration
+"""
+
+
+def overview(conf: Path, commands: Mapping[str, str]) -> str:
+    """Return the list of commands, experiments and styles, with a line each."""
+    parts = ["impasto: networks judged by perceptual losses\n", _table("commands", commands)]
+    parts += [_table(f"{group}s", choices(conf, group)) for group in ("experiment", "style")]
+    return "\n".join(parts) + _EXAMPLES
+
+
+def command_help(conf: Path, command: str) -> str:
+    """Return a command's keys with their comments, and the choices of its groups."""
+    text = (conf / f"{command}.yaml").read_text(encoding="utf-8")
+    groups = [line.split(":")[0].strip(" -") for line in text.splitlines() if line.startswith("  - ") and ":" in line]
+    told = [_table(f"{group}=", choices(conf, group)) for group in groups if "override" not in group]
+    return f"impasto {command} [key=value ...]\n\n{text}\n" + "\n".join(told)
+
+
+def choices(conf: Path, group: str) -> dict[str, str]:
+    """List the choices of a configuration group with the first comment of each file."""
+    return {path.stem: _first_comment(path) for path in sorted((conf / group).glob("*.yaml"))}
+
+
+def _first_comment(path: Path) -> str:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# ") and not line.startswith("# @package"):
+            return line[2:].strip()
+    return ""
+
+
+def _table(title: str, rows: Mapping[str, str]) -> str:
+    width = max((len(name) for name in rows), default=0) + 2
+    return "\n".join([f"{title}:", *(f"  {name:<{width}}{text}" for name, text in rows.items()), ""])

@@ -1,0 +1,91 @@
+"""One job of Hydra's: from its configuration to an exit code, with the run folder kept true."""
+
+import importlib
+import logging
+import os
+import warnings
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from impasto.allocator import keep_freed_memory
+from impasto.commands.config import check_config
+from impasto.suggest import did_you_mean
+from impasto.tracking import recorded
+
+log = logging.getLogger(__name__)
+
+_EXPECTED = (ValueError, OSError, FloatingPointError, OmegaConfBaseException)
+
+
+def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
+    """Run a command in its run folder.
+
+    Args:
+        cfg: as Hydra composed it; resuming takes the configuration of the run that is resumed.
+        command: its name.
+
+    Returns:
+        What to tell the user and the exit code: "" and 0, an error and 1, or how to go on and 130.
+    """
+    warnings.filterwarnings("ignore", module="lightning")  # advice on workers and logging, meant for programmers
+    for name in ("lightning.pytorch", "lightning.fabric"):  # which devices there are, tips: not for users
+        logging.getLogger(name).setLevel(logging.WARNING)
+    keep_freed_memory()
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        cfg = _prepare(cfg, folder)
+        with recorded(folder, config=OmegaConf.to_yaml(cfg, resolve=True)):
+            check_config(cfg)
+            importlib.import_module(f"impasto.commands.{command}").run(cfg)
+    except KeyboardInterrupt as error:
+        return str(error) or "interrupted", 130
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR"):
+            raise
+        return _sentence(error, folder), 1
+    log.info("run folder: %s", folder)
+    return "", 0
+
+
+def _sentence(error: Exception, folder: Path) -> str:
+    cause = error.__cause__ or error  # Hydra wraps what a constructor raises
+    if type(error).__name__ == "InstantiationException" and isinstance(cause, _EXPECTED):
+        error = cause  # type: ignore[assignment]
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{error.strerror}: {error.filename}" if error.filename else str(error)
+    if isinstance(error, _EXPECTED):
+        return str(error)
+    return f"{type(error).__name__}: {error} (unexpected; the traceback is in {folder / 'status.json'})"
+
+
+def _prepare(cfg: DictConfig, folder: Path) -> DictConfig:
+    hydra = HydraConfig.get()
+    if cfg.get("resume") is not None:
+        return _saved(cfg, folder, list(hydra.overrides.task))
+    with open_dict(cfg):
+        cfg.folder = str(folder)
+        if hydra.mode == RunMode.MULTIRUN:
+            cfg.run_id = f"{cfg.run_id}-{hydra.job.num}"
+    return cfg
+
+
+def _saved(cfg: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
+    """The configuration of the run that is resumed, with the values that this command line changes."""
+    saved = OmegaConf.load(folder / "config.yaml")
+    assert isinstance(saved, DictConfig)
+    for override in OverridesParser.create().parse_overrides(overrides):
+        key = override.key_or_group
+        if key == "resume":
+            continue
+        if key not in cfg and "." not in key or OmegaConf.is_dict(OmegaConf.select(saved, key)):
+            raise ValueError(f"a resumed run keeps its {key}; start a new run for {override.input_line}")
+        if OmegaConf.select(saved, key, default=override) is override:
+            raise ValueError(f"the run has no key '{key}'{did_you_mean(key, [str(k) for k in saved])}")
+        OmegaConf.update(saved, key, override.value())
+    saved.resume, saved.folder = str(folder), str(folder)
+    return saved

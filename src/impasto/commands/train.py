@@ -1,0 +1,98 @@
+"""impasto train: train a network, or go on with a run that stopped."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
+from omegaconf import DictConfig, OmegaConf
+
+from impasto.commands.config import check_config
+from impasto.data import Photographs
+from impasto.losses import PerceptualLoss
+from impasto.tracking import AtomicCheckpoints, Checkpoints, Interrupted, MetricsFile, start_wandb
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> None:
+    """Train as configured; with `resume`, go on from the last checkpoint.
+
+    Raises:
+        Interrupted: stopped by Ctrl-C or SIGTERM, everything saved.
+        FloatingPointError: the loss is not finite any more; the last checkpoint is good.
+    """
+    check_config(cfg)
+    torch.set_float32_matmul_precision("high")
+    seed_everything(cfg.seed, workers=True, verbose=False)
+    folder = Path(cfg.folder)
+    style = instantiate(cfg.style)
+    with torch.random.fork_rng(devices=[]):
+        style_image = style.image(cfg.style_size)
+        features = instantiate(cfg.features)(style_image)
+        loss: PerceptualLoss = instantiate(cfg.loss)(features, style_image)
+    system: LightningModule = instantiate(cfg.system, network=instantiate(cfg.network), loss=loss)
+    data: Photographs = instantiate(cfg.data)
+    card = _model_card(cfg, style.describe(), features.description)
+    checkpoints = Checkpoints(folder, every=cfg.checkpoint_every, card=card)
+    trainer = _trainer(cfg, folder, checkpoints)
+    log.info("run folder: %s", folder)
+    try:
+        _fit(trainer, system, data, checkpoints, resume=cfg.resume is not None)
+    except FloatingPointError as error:
+        kept = f"the last good checkpoint is {checkpoints.last}" if checkpoints.last.exists() else "no checkpoint yet"
+        raise FloatingPointError(f"{error}; {kept}") from error
+    if checkpoints.stop_requested:
+        raise Interrupted(f"stopped at step {trainer.global_step}; go on with: impasto train resume={folder}")
+    log.info("trained %d steps; samples in %s", trainer.global_step, folder / "samples")
+
+
+def _fit(
+    trainer: Trainer, system: LightningModule, data: LightningDataModule, checkpoints: Checkpoints, *, resume: bool
+) -> None:
+    if resume and not checkpoints.last.exists():
+        log.warning("%s has no checkpoint yet; starting it from the beginning", checkpoints.folder)
+        resume = False
+    if not resume:
+        trainer.validate(system, data, verbose=False, weights_only=True)  # the untrained network, step 0 of the curves
+    trainer.fit(system, datamodule=data, ckpt_path=checkpoints.last if resume else None, weights_only=True)
+    validated = trainer.val_check_interval and trainer.global_step % int(trainer.val_check_interval) == 0
+    if not validated and not checkpoints.stop_requested:
+        trainer.validate(system, data, verbose=False, weights_only=True)
+        checkpoints.save_network(trainer, system)
+
+
+def _trainer(cfg: DictConfig, folder: Path, checkpoints: Checkpoints) -> Trainer:
+    told: Any = OmegaConf.to_container(cfg, resolve=True)
+    loggers: list[Any] = [MetricsFile(folder)]
+    if cfg.logger is not None:
+        name = f"{cfg.name}_{cfg.run_id}"
+        options = instantiate(cfg.logger)
+        loggers.append(start_wandb(options, folder=folder, run_id=cfg.run_id, name=name, config=told))
+    callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback is not None]
+    return instantiate(  # type: ignore[no-any-return]
+        cfg.trainer,
+        logger=loggers,
+        callbacks=[*callbacks, checkpoints],
+        plugins=[AtomicCheckpoints()],
+        default_root_dir=str(folder),
+    )
+
+
+def _model_card(cfg: DictConfig, style: dict[str, Any], features: str) -> dict[str, Any]:
+    """What the file of the network says of itself; steps and losses come with each checkpoint."""
+    network: Any = OmegaConf.to_container(cfg.network, resolve=True)
+    data: Any = OmegaConf.to_container(cfg.data, resolve=True)
+    return {
+        "system": cfg.system_name,
+        "network": {"class": network.pop("_target_").rsplit(".", 1)[1], **network},
+        "style": style | {"size": cfg.style_size},
+        "loss": OmegaConf.to_container(cfg.loss, resolve=True),
+        "loss_network": f"{cfg.features.architecture}: {features}",
+        "data": {"train": data.get("train", data.get("root")), "batch_size": data["batch_size"]},
+        "experiment": cfg.name,
+        "seed": cfg.seed,
+        "precision": cfg.trainer.precision,
+    }

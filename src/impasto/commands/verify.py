@@ -1,0 +1,54 @@
+"""impasto verify: list the broken and the grey photographs of a data set, before a training meets them."""
+
+import csv
+import logging
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from rich.progress import track
+
+from impasto.commands.config import check_config
+from impasto.data import Photographs
+from impasto.files import whole_file, write_text
+from impasto.images import read_image
+
+log = logging.getLogger(__name__)
+
+_GREY_LEVELS = 4 / 255  # JPEG's chroma coding leaves this much colour in a grey photograph
+
+
+def run(cfg: DictConfig) -> None:
+    """Decode every photograph; write `verify.csv` (file, finding) and `skip.txt`, which `data.skip` takes.
+
+    Raises:
+        FileNotFoundError: the data set is not there.
+    """
+    check_config(cfg)
+    data: Photographs = instantiate(cfg.data)
+    data.prepare_data()
+    data.setup("fit")
+    paths = [*data.train_paths, *data.val_paths]
+    with ProcessPoolExecutor(cfg.num_workers) as pool:
+        checked = track(pool.map(_check, paths, chunksize=16), total=len(paths), description="verify")
+        findings = {path: finding for path, finding in zip(paths, checked, strict=True) if finding}
+    folder = Path(cfg.folder)
+    with whole_file(folder / "verify.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("file", "finding"), *findings.items()])
+    write_text(folder / "skip.txt", "".join(f"{path.name}\n" for path in findings))
+    for path, finding in findings.items():
+        log.info("%s: %s", path, finding)
+    grey = sum(finding == "grey" for finding in findings.values())
+    log.info("%d photographs, %d broken, %d grey; to leave them out: data.skip=%s", len(paths), len(findings) - grey,
+             grey, folder / "skip.txt")
+
+
+def _check(path: Path) -> str:
+    """Return "" for a sound colour photograph, "grey", or what is wrong."""
+    try:
+        image = read_image(path, at_least=64)
+    except (ValueError, OSError) as error:
+        return str(error)
+    spread = image.amax(dim=0) - image.amin(dim=0)
+    return "grey" if float(spread.quantile(0.99) if spread.numel() < 2**23 else spread.max()) <= _GREY_LEVELS else ""

@@ -1,0 +1,110 @@
+"""MS-COCO in its own layout: <root>/train2017/*.jpg and <root>/val2017/*.jpg, or 2014."""
+
+import logging
+from pathlib import Path
+from urllib.error import URLError
+
+from torchvision.datasets.utils import check_md5, download_url, extract_archive
+
+from impasto.data.photographs import Photographs, Transform
+from impasto.suggest import did_you_mean
+
+log = logging.getLogger(__name__)
+
+_URL = "http://images.cocodataset.org/zips/{split}.zip"
+_MD5 = {
+    "train2014": "0da8c0bd3d6becc4dcb32757491aca88",  # 13 GB, 82,783 photographs
+    "val2014": "a3d79f5ed8d289b7a7554ce06a5782b3",  # 6 GB, 40,504
+    "train2017": "cced6f7f71b7629ddf16f17bbcfab6b2",  # 18 GB, 118,287
+    "val2017": "442b8da7639aecaf257c1dceb8ba8c80",  # 1 GB, 5,000
+}
+
+
+class Coco(Photographs):
+    """The photographs of MS-COCO (Lin 2014).
+
+    Args:
+        root: the folder that holds `train2017` and so on.
+        year: "2014" (the paper's 80,000) or "2017" (the same photographs, split anew).
+        download: fetch and unpack what is missing, checksums compared; 19 GB for either year.
+        train_transform: to squares of one size.
+        val_transform: likewise, nothing random.
+        batch_size: photographs in a batch.
+        num_workers: processes that read; 0 reads in the training process.
+        seed: of order and crops.
+        val_limit: validate on at most this many photographs.
+        skip: a text file with one file name a line, as `impasto verify` writes it; those are left out.
+
+    Raises:
+        FileNotFoundError: a split that is not there and not to be downloaded (raised by `prepare_data`).
+        ValueError: another year.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        year: str,
+        download: bool,
+        train_transform: Transform,
+        val_transform: Transform,
+        batch_size: int,
+        num_workers: int,
+        seed: int,
+        val_limit: int | None,
+        skip: str | None,
+    ) -> None:
+        self.splits = [f"train{year}", f"val{year}"]
+        if self.splits[0] not in _MD5:
+            raise ValueError(f"COCO has no year '{year}'{did_you_mean(str(year), ['2014', '2017'])}")
+        self.root, self.download = Path(root), download
+        super().__init__(
+            train=[str(self.root / self.splits[0])],
+            val=[str(self.root / self.splits[1])],
+            train_transform=train_transform,
+            val_transform=val_transform,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            seed=seed,
+            val_limit=val_limit,
+            skip=skip,
+        )
+
+    def prepare_data(self) -> None:
+        """Download and unpack what is missing."""
+        for split in self.splits:
+            if (self.root / split).is_dir():
+                continue
+            if not self.download:
+                raise FileNotFoundError(
+                    f"no folder {self.root / split}; give data.root=<folder with {' and '.join(self.splits)}>, "
+                    "or data.download=true to fetch it (19 GB)"
+                )
+            download_split(split, self.root)
+
+
+def download_split(split: str, root: Path) -> None:
+    """Download one split, compare its checksum and unpack it; the archive is removed afterwards.
+
+    Args:
+        split: "train2017" and so on.
+        root: gets a folder of that name, which appears only when it is complete.
+
+    Raises:
+        ConnectionError: the download failed or its checksum is wrong; says what to do.
+    """
+    url, archive = _URL.format(split=split), root / f"{split}.zip"
+    if not (archive.is_file() and check_md5(str(archive), _MD5[split])):
+        try:
+            download_url(url, str(root), md5=_MD5[split])  # shows its progress
+        except (URLError, RuntimeError, TimeoutError, ConnectionError) as error:
+            raise ConnectionError(
+                f"could not download {url} ({error}); fetch it by other means, unpack it into {root} and leave "
+                "data.download=false"
+            ) from error
+    unpacking = root / f".{split}.part"
+    log.info("unpacking %s", archive)
+    extract_archive(str(archive), str(unpacking))
+    (unpacking / split).rename(root / split)
+    unpacking.rmdir()
+    archive.unlink()

@@ -1,0 +1,204 @@
+"""Any folder or list of photographs as training and validation data."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from impasto.images import find_images, read_image
+
+log = logging.getLogger(__name__)
+
+
+class Transform(Protocol):
+    """From a photograph of any size to a square of one size."""
+
+    @property
+    def at_least(self) -> int:
+        """Shorter side in pixels below which decoding would lose detail."""
+
+    def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
+
+
+class Batch(NamedTuple):
+    """Photographs, and the seconds that reading each of them took.
+
+    Attributes:
+        image: RGB float32 in [0, 1], (N, 3, size, size).
+        seconds: (N,), decoding, cropping and resizing.
+    """
+
+    image: Tensor
+    seconds: Tensor
+
+
+class Draw(NamedTuple):
+    """Which photograph to take, and the seed of everything random about it."""
+
+    index: int
+    seed: int
+
+
+class EndlessBatches:
+    """Batches without end, each determined by the seed and its number alone, so that training resumes anywhere.
+
+    Every photograph comes once before any comes twice; the order is shuffled anew each time round.
+
+    Args:
+        photographs: how many there are.
+        batch_size: of this process.
+        seed: of order and crops.
+        first: number of the first batch.
+        rank: of this process.
+        world_size: number of processes, which share out the photographs without overlap.
+    """
+
+    def __init__(
+        self, photographs: int, batch_size: int, *, seed: int, first: int, rank: int, world_size: int
+    ) -> None:
+        self.photographs, self.batch_size, self.seed = photographs, batch_size, seed
+        self.first, self.rank, self.world_size = first, rank, world_size
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        """Yield the draws of each batch."""
+        position = (self.first * self.world_size + self.rank) * self.batch_size
+        order, turn = torch.empty(0), -1
+        while True:
+            draws = []
+            for at in range(position, position + self.batch_size):
+                if at // self.photographs != turn:
+                    turn = at // self.photographs
+                    order = torch.randperm(self.photographs, generator=_generator(self.seed, turn))
+                draws.append(Draw(int(order[at % self.photographs]), self.seed * 1_000_003 + at))
+            yield draws
+            position += self.batch_size * self.world_size
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    return torch.Generator().manual_seed(hash(numbers) & (2**63 - 1))
+
+
+class PhotographDataset(Dataset[Batch]):
+    """Photographs by draw. One that cannot be read costs a warning and is replaced by the next.
+
+    Args:
+        paths: the files.
+        transform: to a square of one size.
+    """
+
+    def __init__(self, paths: Sequence[Path], transform: Transform) -> None:
+        self.paths = list(paths)
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, draw: Draw | int) -> Batch:
+        """Read, transform and time one photograph.
+
+        Raises:
+            ValueError: not one of them can be read.
+        """
+        index, seed = draw if isinstance(draw, Draw) else Draw(draw, draw)
+        begin = time.perf_counter()
+        for attempt in range(len(self.paths)):
+            path = self.paths[(index + attempt) % len(self.paths)]
+            try:
+                image = read_image(path, at_least=self.transform.at_least)
+            except (ValueError, OSError) as error:
+                log.warning("left out: %s", error)
+                continue
+            image = self.transform(image, _generator(seed))
+            return Batch(image, torch.tensor(time.perf_counter() - begin))
+        raise ValueError(f"none of the {len(self.paths)} photographs can be read; the first is {self.paths[0]}")
+
+
+class Photographs(LightningDataModule):
+    """Photographs from folders, files or patterns.
+
+    Training batches never end; the trainer's `max_steps` says how many are used.
+
+    Args:
+        train: folders, files or patterns to train on.
+        val: likewise, held out.
+        train_transform: to squares of one size.
+        val_transform: likewise, nothing random.
+        batch_size: photographs in a batch.
+        num_workers: processes that read; 0 reads in the training process.
+        seed: of order and crops.
+        val_limit: validate on at most this many photographs, spread evenly over all; None uses all.
+        skip: a text file with one file name a line, as `impasto verify` writes it; those are left out.
+
+    Raises:
+        FileNotFoundError: a folder or file that does not exist (raised by `setup`).
+        ValueError: a folder without photographs, or a batch size below 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        train: Sequence[str],
+        val: Sequence[str],
+        train_transform: Transform,
+        val_transform: Transform,
+        batch_size: int,
+        num_workers: int,
+        seed: int,
+        val_limit: int | None,
+        skip: str | None,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"expected data.batch_size of at least 1, got {batch_size}")
+        self.train_sources, self.val_sources = _as_list(train), _as_list(val)
+        self.train_transform, self.val_transform = train_transform, val_transform
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.val_limit, self.skip = val_limit, skip
+
+    def setup(self, stage: str) -> None:
+        """Find the files."""
+        del stage
+        skipped = set(Path(self.skip).read_text(encoding="utf-8").split("\n")) if self.skip else set()
+        self.train_paths = [f.path for f in find_images(self.train_sources) if f.path.name not in skipped]
+        held_out = [f.path for f in find_images(self.val_sources) if f.path.name not in skipped]
+        if not self.train_paths or not held_out:
+            raise ValueError(f"{self.skip} leaves no photographs to train or to validate on")
+        step = max(1, len(held_out) // (self.val_limit or len(held_out)))
+        self.val_paths = held_out[::step][: self.val_limit]
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Endless batches, from the step at which the trainer stands."""
+        steps, rank, world_size = 0, 0, 1
+        if self.trainer is not None:
+            steps = self.trainer.global_step * self.trainer.accumulate_grad_batches
+            rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        batches = EndlessBatches(
+            len(self.train_paths), self.batch_size, seed=self.seed, first=steps, rank=rank, world_size=world_size
+        )
+        return self._loader(PhotographDataset(self.train_paths, self.train_transform), batch_sampler=batches)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The held-out photographs, once and in order."""
+        return self._loader(PhotographDataset(self.val_paths, self.val_transform), batch_size=self.batch_size)
+
+    def _loader(self, dataset: PhotographDataset, **options: object) -> DataLoader[Batch]:
+        build: Callable[..., DataLoader[Batch]] = DataLoader
+        workers = self.num_workers
+        return build(
+            dataset,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            **options,
+        )
+
+
+def _as_list(sources: Sequence[str]) -> list[str]:
+    return [sources] if isinstance(sources, str) else list(sources)

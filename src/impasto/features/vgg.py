@@ -1,0 +1,162 @@
+"""VGG without its classifier: frozen, named layers, normalisation inside."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import vgg16, vgg19
+
+from impasto.suggest import did_you_mean
+
+ARCHITECTURES = {"vgg16": vgg16, "vgg19": vgg19}
+
+
+def build_layers(architecture: str, *, pooling: nn.Module) -> nn.ModuleDict:
+    """Name the layers of torchvision's VGG by walking it: conv1_1, relu1_1, ..., pool1, conv2_1, ...
+
+    Args:
+        architecture: "vgg16" or "vgg19".
+        pooling: takes the place of every max pooling; halves height and width.
+
+    Returns:
+        The layers in order. ReLUs are not in place, so that an activation handed out is not overwritten.
+
+    Raises:
+        ValueError: another architecture.
+    """
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"unknown architecture '{architecture}'{did_you_mean(architecture, ARCHITECTURES)}")
+    with torch.device("meta"):  # 140 million classifier weights that nobody needs
+        walk = ARCHITECTURES[architecture](weights=None).features
+    layers, block, index = nn.ModuleDict(), 1, 1
+    for layer in walk:
+        if isinstance(layer, nn.Conv2d):
+            layers[f"conv{block}_{index}"] = layer
+        elif isinstance(layer, nn.ReLU):
+            layers[f"relu{block}_{index}"] = nn.ReLU(inplace=False)
+            index += 1
+        else:
+            layers[f"pool{block}"] = pooling
+            block, index = block + 1, 1
+    return layers
+
+
+def layer_names(architecture: str) -> list[str]:
+    """List the names that `VGG` knows, in order: conv1_1, relu1_1, conv1_2, relu1_2, pool1, ..."""
+    return list(build_layers(architecture, pooling=nn.Identity()))
+
+
+class VGG(nn.Module):
+    """A frozen VGG that returns activations by name (Simonyan and Zisserman 2014).
+
+    The weights are buffers, not parameters, and not persistent: nothing trains them, and no checkpoint or state dict
+    holds them.
+
+    Args:
+        weights: `conv1_1.weight`, `conv1_1.bias`, ... without gaps from the first layer; the network ends with the last
+            convolution whose weights are there.
+        architecture: "vgg16" or "vgg19".
+        mean: three numbers, subtracted from an RGB image in [0, 1].
+        std: three numbers, by which the difference is divided.
+        pooling: takes the place of max pooling; halves height and width.
+        description: where the weights come from, for the model card.
+
+    Raises:
+        ValueError: no weights for the first layer, weights of another shape, or not three means or deviations.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        weights: Mapping[str, Tensor],
+        *,
+        architecture: str,
+        mean: Sequence[float],
+        std: Sequence[float],
+        pooling: nn.Module,
+        description: str,
+    ) -> None:
+        super().__init__()
+        if len(mean) != 3 or len(std) != 3:
+            raise ValueError(f"expected a mean and a std of three numbers each, got {list(mean)} and {list(std)}")
+        self.architecture = architecture
+        self.description = description
+        self.register_buffer("mean", torch.tensor(list(mean)).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(list(std)).view(1, 3, 1, 1), persistent=False)
+        self.layers = build_layers(architecture, pooling=pooling)
+        self._end_with_the_weights(weights)
+
+    def _end_with_the_weights(self, weights: Mapping[str, Tensor]) -> None:
+        present = True
+        for name in list(self.layers):
+            layer = self.layers[name]
+            if isinstance(layer, nn.Conv2d):
+                present = present and f"{name}.weight" in weights
+                if present:
+                    _freeze(layer, name, weights)
+            if not present:
+                del self.layers[name]
+        if not self.layers:
+            raise ValueError(f"no weights for conv1_1; got {', '.join(list(weights)[:4]) or 'none'}")
+
+    def depth_of(self, layers: Iterable[str]) -> int:
+        """Return how many layers must be computed to reach all of these.
+
+        Raises:
+            ValueError: a layer that this network does not have.
+        """
+        names = list(self.layers)
+        for layer in layers:
+            if layer not in names:
+                raise ValueError(
+                    f"{self.architecture} ({self.description}) has no layer '{layer}'{did_you_mean(layer, names)} "
+                    f"(it ends with {names[-1]})"
+                )
+        return max((names.index(layer) + 1 for layer in layers), default=0)
+
+    def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """Compute the activations of the named layers, and nothing behind the deepest of them.
+
+        Args:
+            image: RGB in [0, 1], (N, 3, H, W).
+            layers: names such as "relu3_3".
+
+        Returns:
+            Activations by name, (N, C, H / 2^k, W / 2^k) behind k poolings.
+
+        Raises:
+            ValueError: an unknown layer, another shape, or an image too small for the deepest layer.
+        """
+        wanted = set(layers)
+        depth = self.depth_of(wanted)
+        if image.ndim != 4 or image.shape[1] != 3:
+            raise ValueError(f"expected images of shape (N, 3, H, W), got {tuple(image.shape)}")
+        self._check_size(image, depth)
+        found: dict[str, Tensor] = {}
+        x = (image - self.mean) / self.std
+        for name, layer in list(self.layers.items())[:depth]:
+            x = layer(x)
+            if name in wanted:
+                found[name] = x
+        return found
+
+    def _check_size(self, image: Tensor, depth: int) -> None:
+        names = list(self.layers)[:depth]
+        smallest = 2 ** sum(name.startswith("pool") for name in names)
+        if min(image.shape[-2:]) < smallest:
+            height, width = image.shape[-2:]
+            raise ValueError(f"{names[-1]} needs at least {smallest} x {smallest} pixels, got {width} x {height}")
+
+
+def _freeze(layer: nn.Conv2d, name: str, weights: Mapping[str, Tensor]) -> None:
+    """Give a convolution its weights as buffers, which no optimiser sees and no state dict holds."""
+    for part in ("weight", "bias"):
+        expected = tuple(getattr(layer, part).shape)
+        value = weights.get(f"{name}.{part}")
+        if value is None or tuple(value.shape) != expected:
+            came = "nothing" if value is None else tuple(value.shape)
+            raise ValueError(f"{name}.{part} must have shape {expected}, got {came}")
+        delattr(layer, part)
+        layer.register_buffer(part, value.detach().float().clone(), persistent=False)

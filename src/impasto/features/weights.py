@@ -1,0 +1,152 @@
+"""Trained VGG weights: torchvision's, or a file that says its own mean and deviation."""
+
+import json
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torchvision.models import WeightsEnum, get_model_weights
+
+from impasto.features.vgg import ARCHITECTURES, VGG, build_layers
+from impasto.files import sha256
+from impasto.suggest import did_you_mean
+
+
+class Weights(NamedTuple):
+    """Weights in torchvision's keys, and the normalisation that they were trained with."""
+
+    tensors: Mapping[str, Tensor]
+    mean: Sequence[float]
+    std: Sequence[float]
+    description: str
+
+
+def pretrained_vgg(
+    style: Tensor,
+    *,
+    architecture: str,
+    weights: str,
+    pooling: nn.Module,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+) -> VGG:
+    """Load a trained VGG.
+
+    Args:
+        style: not used; every loss network is built from the style image, and only random filters look at it.
+        architecture: "vgg16" or "vgg19".
+        weights: the name of torchvision weights (`IMAGENET1K_V1`; for VGG-16 also `IMAGENET1K_FEATURES`, the original
+            Caffe weights), downloaded once; or a file, .safetensors or a PyTorch state dict, with torchvision's keys.
+        pooling: takes the place of max pooling; halves height and width.
+        mean: of the images that a file's weights were trained on, RGB in [0, 1]; None where the file says it.
+        std: likewise.
+
+    Returns:
+        The frozen network, as deep as the weights go.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: an unknown name, a file that holds no such weights or no mean and std, or code instead of weights.
+        ConnectionError: the download failed; says what to do.
+    """
+    del style
+    is_name = re.fullmatch(r"[A-Z0-9_]+", weights) is not None and not Path(weights).exists()
+    loaded = _from_torchvision(architecture, weights) if is_name else _from_file(architecture, Path(weights), mean, std)
+    return VGG(
+        _rename(loaded.tensors, architecture),
+        architecture=architecture,
+        mean=loaded.mean,
+        std=loaded.std,
+        pooling=pooling,
+        description=loaded.description,
+    )
+
+
+def _rename(tensors: Mapping[str, Tensor], architecture: str) -> dict[str, Tensor]:
+    """From torchvision's `features.0.weight` to `conv1_1.weight`; the classifier is left out."""
+    names = list(build_layers(architecture, pooling=nn.Identity()))
+    renamed = {}
+    for key, value in tensors.items():
+        match = re.fullmatch(r"features\.(\d+)\.(weight|bias)", key)
+        if match and int(match[1]) < len(names):
+            renamed[f"{names[int(match[1])]}.{match[2]}"] = value
+    return renamed
+
+
+def _torchvision_weights(architecture: str) -> dict[str, WeightsEnum]:
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"unknown architecture '{architecture}'{did_you_mean(architecture, ARCHITECTURES)}")
+    return {w.name: w for w in get_model_weights(architecture)}
+
+
+def _from_torchvision(architecture: str, name: str) -> Weights:
+    known = _torchvision_weights(architecture)
+    if name not in known:
+        raise ValueError(f"{architecture} has no weights '{name}'{did_you_mean(name, known)}")
+    entry = known[name]
+    try:
+        tensors = entry.get_state_dict(progress=True, check_hash=True)
+    except (URLError, TimeoutError, ConnectionError, RuntimeError) as error:  # RuntimeError: the hash does not match
+        raise ConnectionError(
+            f"could not download {entry.url} ({error}); download it on a machine with network and give "
+            "features.weights=<that file>, or train without any download with features=random"
+        ) from error
+    return Weights(tensors, *_normalisation(entry), f"torchvision {architecture} {name}")
+
+
+def _normalisation(entry: WeightsEnum) -> tuple[Sequence[float], Sequence[float]]:
+    transforms = entry.transforms()
+    return list(transforms.mean), list(transforms.std)
+
+
+def _from_file(
+    architecture: str, path: Path, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> Weights:
+    if not path.is_file():
+        known = _torchvision_weights(architecture)
+        raise FileNotFoundError(f"no weights file {path}; expected a file, or one of {', '.join(known)}")
+    tensors, told = _read_safetensors(path) if path.suffix == ".safetensors" else _read_state_dict(path)
+    for entry in _torchvision_weights(architecture).values():
+        if path.name == Path(entry.url).name:  # torchvision's own file, downloaded by hand
+            told = dict(zip(("mean", "std"), _normalisation(entry), strict=True)) | told
+    mean, std = mean or told.get("mean"), std or told.get("std")
+    if mean is None or std is None:
+        raise ValueError(
+            f"{path} does not say the mean and std of its images; give features.mean=[...] and features.std=[...], "
+            "three numbers each for RGB in [0, 1]"
+        )
+    if "features.0.weight" not in tensors:
+        raise ValueError(f"{path} has no 'features.0.weight'; expected the keys of torchvision's {architecture}")
+    return Weights(tensors, mean, std, f"{path.name}, sha256 {sha256(path)[:16]}")
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Sequence[float]]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}") from error
+    return tensors, {key: _numbers(metadata[key]) for key in ("mean", "std") if key in metadata}
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(value) for value in json.loads(f"[{text.strip('[]() ')}]")]
+
+
+def _read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, Sequence[float]]]:
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path} is refused: not a plain state dict of tensors, nothing in it was executed") from error
+    if not isinstance(loaded, dict):
+        raise ValueError(f"{path} holds a {type(loaded).__name__}; expected a state dict")
+    tensors = {key: value for key, value in loaded.items() if isinstance(value, Tensor) and key.startswith("features.")}
+    told = {key: [float(v) for v in loaded[key]] for key in ("mean", "std") if key in loaded}
+    return tensors, told

@@ -1,0 +1,242 @@
+"""Images in and out: any file becomes RGB float32 in [0, 1], (3, H, W), the right way up."""
+
+import glob
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torch.nn import functional
+
+from impasto.files import whole_file
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+_BYTES_TO_DECODE = 24  # per pixel: uint8, a converted copy of it, and float32
+Image.MAX_IMAGE_PIXELS = None  # Pillow's fixed limit; check_memory asks the machine instead, before pixels are decoded
+
+
+class Found(NamedTuple):
+    """An image file and the name that its result shall have, relative to the output folder."""
+
+    path: Path
+    name: Path
+
+
+def gibibytes(count: float) -> str:
+    """Say a number of bytes as a person would: `"1.5 GiB"`."""
+    return f"{count / 2**30:.1f} GiB"
+
+
+def find_images(sources: Sequence[str | Path]) -> list[Found]:
+    """List the image files that files, folders and glob patterns name.
+
+    Folders are searched with all their subfolders, whose names are kept in `Found.name`. A file that is named outright
+    is taken whatever its suffix.
+
+    Args:
+        sources: files, folders or patterns such as `holiday/*.jpg`.
+
+    Returns:
+        The files, each once, in the order of the sources and sorted within each.
+
+    Raises:
+        FileNotFoundError: a source that does not exist, or a pattern that matches nothing.
+        ValueError: no source at all, a folder without images, or two files whose results would have the same name.
+    """
+    if not sources:
+        raise ValueError("no images were given; expected images=<file, folder or pattern>")
+    found: dict[Path, Found] = {}
+    for source in sources:
+        for item in _expand(Path(source).expanduser()):
+            found.setdefault(item.path, item)
+    names: dict[Path, Path] = {}
+    for path, name in found.values():
+        if name in names:
+            raise ValueError(f"{names[name]} and {path} would both be written as {name}; apply them one at a time")
+        names[name] = path
+    return list(found.values())
+
+
+def _expand(source: Path) -> Iterable[Found]:
+    if source.is_dir():
+        list(source.iterdir())  # an unreadable folder is an error; rglob would pass over it
+        paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        if not paths:
+            raise ValueError(f"no images in folder {source}; expected files ending in {', '.join(SUFFIXES)}")
+        return [Found(p, p.relative_to(source)) for p in paths if p.is_file()]
+    if source.exists():
+        return [Found(source, Path(source.name))]
+    matches = [Path(m) for m in sorted(glob.glob(str(source), recursive=True))]
+    if not matches:
+        raise FileNotFoundError(f"no such file or folder: {source}")
+    return [found for match in matches for found in _expand(match)]
+
+
+def read_image(path: Path, *, at_least: int | None = None) -> Tensor:
+    """Read an image file.
+
+    Grey, palette, CMYK, 16-bit and floating-point files become RGB; transparency is laid over white; the EXIF
+    orientation is applied; an embedded colour profile is converted to sRGB.
+
+    Args:
+        path: the file.
+        at_least: decode a JPEG at a fraction of its size (1/2, 1/4, 1/8), so long as its shorter side keeps this many
+            pixels. Faster; None decodes all pixels.
+
+    Returns:
+        RGB float32 in [0, 1], (3, H, W).
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not an image, broken, or too large for the free memory; the message names the file.
+    """
+    try:
+        with Image.open(path) as image:
+            return _decode(image, path, at_least)
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{path} is not an image that can be read") from error
+    except (SyntaxError, EOFError, ZeroDivisionError) as error:  # what Pillow raises on damaged PNG and TIFF files
+        raise ValueError(f"{path} is damaged: {error}") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ValueError(f"{path} is damaged: {error}") from error  # "image file is truncated"
+
+
+def _decode(image: Image.Image, path: Path, at_least: int | None) -> Tensor:
+    if at_least is not None:
+        scale = at_least / min(image.size)
+        image.draft("RGB", (round(image.width * scale), round(image.height * scale)))
+    check_memory(image.width * image.height * _BYTES_TO_DECODE, f"{path} ({image.width} x {image.height} pixels)")
+    upright = ImageOps.exif_transpose(image)
+    return torch.from_numpy(_to_rgb(upright)).permute(2, 0, 1).contiguous()
+
+
+def check_memory(needed: float, what: str) -> None:
+    """Refuse work that would not fit into the free memory, before it is begun.
+
+    Args:
+        needed: bytes.
+        what: names the work in the message.
+
+    Raises:
+        ValueError: it would not fit; says both numbers.
+    """
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise ValueError(
+            f"{what} would take about {gibibytes(needed)} of memory and {gibibytes(free)} is free; "
+            "give a smaller image, or size=<longer side in pixels> where the command has it"
+        )
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    """Convert any Pillow mode to float32 RGB in [0, 1], (H, W, 3)."""
+    if image.mode.startswith(("I", "F")):  # 16-bit integers (also in mode I), or floats
+        values = np.asarray(image, dtype=np.float32)
+        if image.mode.startswith("I"):
+            values = values / 65535
+        return np.repeat(np.nan_to_num(values).clip(0, 1)[..., None], 3, axis=2)
+    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return np.asarray(_to_srgb(image), dtype=np.float32) / 255
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if profile and image.mode in ("RGB", "CMYK"):
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if converted is not None:
+                return converted
+        except (ImageCms.PyCMSError, OSError):  # a profile that is itself broken costs colours, not the photograph
+            pass
+    return image.convert("RGB")
+
+
+def to_uint8(image: Tensor) -> np.ndarray:
+    """Convert an image to what files, W&B and screens take.
+
+    This is the only place where it is done: `wandb.Image` writes a float image black (wandb 0.31).
+
+    Args:
+        image: RGB in [0, 1], (3, H, W); values outside are clamped.
+
+    Returns:
+        uint8, (H, W, 3), rounded to the nearest level.
+
+    Raises:
+        ValueError: another shape.
+    """
+    if image.ndim != 3 or image.shape[0] != 3:
+        raise ValueError(f"expected an image of shape (3, H, W), got {tuple(image.shape)}")
+    levels = image.detach().float().clamp(0, 1).mul(255).round().byte()
+    return levels.permute(1, 2, 0).cpu().numpy()
+
+
+def write_image(path: Path, image: Tensor) -> None:
+    """Write an image file, whole or not at all; the suffix chooses the format.
+
+    Args:
+        path: JPEG is written at quality 95 without chroma subsampling, everything else without loss.
+        image: RGB in [0, 1], (3, H, W).
+
+    Raises:
+        ValueError: a suffix that is no image format, or another shape.
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"cannot write {path}: expected a name ending in {', '.join(SUFFIXES)}")
+    lossless = {".webp": {"lossless": True}, ".tif": {"compression": "tiff_lzw"}, ".tiff": {"compression": "tiff_lzw"}}
+    options = lossless.get(path.suffix.lower(), {"quality": 95, "subsampling": 0})
+    with whole_file(path) as temporary:
+        Image.fromarray(to_uint8(image)).save(temporary, **options)
+
+
+def resize_longer_side(image: Tensor, size: int) -> Tensor:
+    """Resize so that the longer side has `size` pixels; antialiased bicubic, clamped to [0, 1].
+
+    Args:
+        image: RGB in [0, 1], (3, H, W).
+        size: pixels, at least 1.
+
+    Returns:
+        RGB in [0, 1], (3, H', W') with max(H', W') = size and the ratio kept.
+    """
+    height, width = image.shape[-2:]
+    scale = size / max(height, width)
+    target = (max(1, round(height * scale)), max(1, round(width * scale)))
+    if target == (height, width):
+        return image
+    resized = functional.interpolate(image[None], size=target, mode="bicubic", antialias=True, align_corners=False)
+    return resized[0].clamp(0, 1)
+
+
+def sheet(rows: Sequence[Sequence[Tensor]], *, cell: int = 256, gap: int = 4) -> Tensor:
+    """Lay images out in rows on white, each fitted into a square cell.
+
+    Args:
+        rows: images RGB in [0, 1], (3, H, W).
+        cell: pixels.
+        gap: pixels between cells.
+
+    Returns:
+        RGB in [0, 1], (3, H, W).
+    """
+    columns = max(len(row) for row in rows)
+    step = cell + gap
+    canvas = torch.ones(3, len(rows) * step - gap, columns * step - gap)
+    for y, row in enumerate(rows):
+        for x, image in enumerate(row):
+            small = resize_longer_side(image.detach().float().cpu(), cell)
+            top = y * step + (cell - small.shape[1]) // 2
+            left = x * step + (cell - small.shape[2]) // 2
+            canvas[:, top : top + small.shape[1], left : left + small.shape[2]] = small
+    return canvas

@@ -1,0 +1,99 @@
+"""Trained networks as files: safetensors with a model card in the metadata, nothing in them is executed."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from impasto.files import whole_file
+from impasto.networks.stylizer import JohnsonStylizer, Stylizer
+from impasto.suggest import did_you_mean
+
+NETWORKS: dict[str, type[nn.Module]] = {"JohnsonStylizer": JohnsonStylizer, "Stylizer": Stylizer}
+
+
+class Trained(NamedTuple):
+    """A network ready to use, and what is known of it.
+
+    Attributes:
+        network: in evaluation mode, float32.
+        card: "system", "network" (its class and arguments), and what the training recorded.
+    """
+
+    network: nn.Module
+    card: dict[str, Any]
+
+
+def save_network(path: Path, network: nn.Module, card: Mapping[str, Any]) -> None:
+    """Write a network's weights in float16 with its model card, whole or not at all.
+
+    Args:
+        path: ending in .safetensors.
+        network: its state dict is written; a tensor that float16 cannot hold stays float32.
+        card: plain JSON; "network" must hold "class" and the arguments of the constructor.
+
+    Raises:
+        ValueError: the weights are not finite.
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    tensors = {name: _halved(name, value) for name, value in network.state_dict().items()}
+    with whole_file(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata={"impasto": json.dumps(dict(card))})
+        except SafetensorError as error:  # safetensors hides the operating system's error
+            raise OSError(f"could not write {path}: {error}") from error
+
+
+def _halved(name: str, value: Tensor) -> Tensor:
+    value = value.detach().cpu().contiguous()
+    if not value.is_floating_point():
+        return value
+    if not torch.isfinite(value).all():
+        raise ValueError(f"the weights {name} are not finite; nothing was written")
+    half = value.half()
+    return half if torch.isfinite(half).all() else value
+
+
+def load_network(path: Path) -> Trained:
+    """Load a network that `save_network` wrote.
+
+    Args:
+        path: a .safetensors file.
+
+    Returns:
+        The network and its card.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a safetensors file (a pickle is refused unread), no card, or a card that does not fit.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no network file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file ({error}); nothing in it was executed") from error
+    if "impasto" not in metadata:
+        raise ValueError(f"{path} has no impasto model card; expected a network.safetensors that impasto wrote")
+    card = json.loads(metadata["impasto"])
+    network = _build(card["network"], path)
+    try:
+        network.load_state_dict({name: value.float() for name, value in tensors.items()})
+    except RuntimeError as error:
+        raise ValueError(f"the weights in {path} do not fit its own model card: {error}") from error
+    return Trained(network.eval(), card)
+
+
+def _build(description: Mapping[str, Any], path: Path) -> nn.Module:
+    arguments = dict(description)
+    name = arguments.pop("class")
+    if name not in NETWORKS:  # a card can name these and nothing else
+        raise ValueError(f"{path} holds an unknown network '{name}'{did_you_mean(name, NETWORKS)}")
+    return NETWORKS[name](**arguments)

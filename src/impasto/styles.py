@@ -1,0 +1,115 @@
+"""Style images: paintings on disk, an image of the user's own, and a window drawn from a seed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.images import read_image, resize_longer_side
+
+
+def stained_glass(size: int, *, seed: int, cells: int, leading: float) -> Tensor:
+    """Draw a stained-glass window: Voronoi cells in saturated colours, dark leading between them, light in each pane.
+
+    Args:
+        size: pixels of the side.
+        seed: of cells and colours.
+        cells: panes along a side.
+        leading: width of the dark lines, as a part of the side.
+
+    Returns:
+        RGB in [0, 1], (3, size, size).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    corners = _grid(cells) - 0.5 / cells
+    centres = corners + torch.rand(cells**2, 2, generator=generator) / cells  # one pane a square: none too near another
+    grid = _grid(size)
+    nearest = torch.cdist(grid, centres, compute_mode="donot_use_mm_for_euclid_dist").topk(2, largest=False)
+    first, second = nearest.values.unbind(dim=1)
+    pane = nearest.indices[:, 0]
+    hues = torch.rand(cells**2, generator=generator)
+    colours = _saturated(hues, torch.rand(cells**2, generator=generator))
+    light = 1.1 - 0.4 * cells * first.unsqueeze(1)  # brighter at the centre of a pane, as if lit from behind
+    streaks = 1 + 0.06 * torch.sin(60 * grid[:, :1] + 25 * grid[:, 1:] + pane.unsqueeze(1))
+    glass = colours[pane] * light * streaks
+    edge = ((second - first) / leading).clamp(0, 1).unsqueeze(1) ** 2  # 0 in the leading, 1 in the pane
+    window = glass * edge + 0.04 * (1 - edge)
+    return window.clamp(0, 1).view(size, size, 3).permute(2, 0, 1).contiguous()
+
+
+def _grid(count: int) -> Tensor:
+    """Centres of count x count squares over the unit square, (count^2, 2) as (down, across)."""
+    axis = (torch.arange(count) + 0.5) / count
+    return torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).view(-1, 2)
+
+
+def _saturated(hue: Tensor, value: Tensor) -> Tensor:
+    """HSV to RGB at saturation 0.85, (n,) and (n,) in [0, 1] -> (n, 3)."""
+    wheel = (hue.unsqueeze(1) * 6 + torch.tensor([0.0, 4.0, 2.0])) % 6
+    pure = ((wheel - 3).abs() - 1).clamp(0, 1)
+    return (0.15 + 0.85 * pure) * (0.6 + 0.4 * value.unsqueeze(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """A style image with its history.
+
+    Attributes:
+        name: as in `style=<name>`.
+        title: of the painting.
+        painter: who made it.
+        year: as written in catalogues, "1889".
+        rights: "public domain" or a licence.
+        source: where to get the file.
+        file: the painting; None where `draw` makes it.
+        draw: from a size in pixels to RGB in [0, 1], (3, size, size); None where there is a file.
+        path: the user's own image, which takes the place of all the above.
+    """
+
+    name: str
+    title: str
+    painter: str
+    year: str
+    rights: str
+    source: str
+    file: str | None
+    draw: Callable[[int], Tensor] | None
+    path: str | None
+
+    def image(self, size: int) -> Tensor:
+        """Return the style image.
+
+        Args:
+            size: of its longer side in pixels.
+
+        Returns:
+            RGB in [0, 1], (1, 3, H, W).
+
+        Raises:
+            FileNotFoundError: the file is not there; says where to get it.
+            ValueError: it is not an image, or the style has neither file nor drawing.
+        """
+        path = self.path or self.file
+        if path is None:
+            if self.draw is None:
+                raise ValueError(f"style={self.name} needs an image: give style.path=<file>")
+            return self.draw(size)[None]
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no style image {path}{'' if self.path else self._how_to_get_it()}")
+        return resize_longer_side(read_image(Path(path)), size)[None]
+
+    def _how_to_get_it(self) -> str:
+        return (
+            f' ("{self.title}", {self.painter}, {self.year}); get it from {self.source}, put it there or give '
+            "data_root=<folder>, or use your own image with style.path=<file>"
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a model card says of the style."""
+        if self.path:
+            return {"name": Path(self.path).stem, "title": Path(self.path).name, "rights": "not stated"}
+        told = {"name": self.name, "title": self.title, "painter": self.painter, "year": self.year}
+        return told | {"rights": self.rights, "source": self.source}

@@ -1,0 +1,109 @@
+"""Checkpoints that are never half-written, and a stop that loses nothing."""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from impasto.files import whole_file
+from impasto.networks import save_network
+
+log = logging.getLogger(__name__)
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Lightning writes a checkpoint in place; this writes beside it and renames, so that a kill leaves the old one."""
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: Any,  # noqa: ANN401 (Lightning's signature)
+        storage_options: Any | None = None,  # noqa: ANN401
+    ) -> None:
+        """Save a checkpoint whole or not at all."""
+        with whole_file(Path(path)) as temporary:
+            super().save_checkpoint(checkpoint, temporary, storage_options)
+
+
+class Checkpoints(Callback):
+    """Saves `checkpoints/last.ckpt` and `network.safetensors` every n steps, at the end, and when asked to stop.
+
+    Ctrl-C or SIGTERM once: the step in progress is finished, everything is saved, training ends. A second Ctrl-C ends
+    it at once; the checkpoint of the last interval remains.
+
+    Args:
+        folder: the run folder.
+        every: steps between checkpoints.
+        card: of the model, without steps and losses, which are added here.
+    """
+
+    def __init__(self, folder: Path, *, every: int, card: Mapping[str, Any]) -> None:
+        if every < 1:
+            raise ValueError(f"expected callbacks.checkpoint_every of at least 1, got {every}")
+        self.folder, self.every, self.card = folder, every, dict(card)
+        self.stop_requested = False
+        self._handlers: dict[int, Any] = {}
+        self._saved_step = -1
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint from which a run is resumed."""
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Listen for Ctrl-C and SIGTERM."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.stop_requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.stop_requested = True
+        log.info("stopping after this step and saving; Ctrl-C again stops at once")
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: object) -> None:
+        """Save where it is time; decide, with all processes, whether to stop."""
+        stop = self.stop_requested
+        if trainer.world_size > 1:
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        self.stop_requested = stop
+        step = trainer.global_step
+        if stop or step % self.every == 0 or step == trainer.max_steps:
+            self._save(trainer, pl_module)
+        if stop:
+            trainer.should_stop = True
+
+    def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step == self._saved_step:
+            return
+        trainer.save_checkpoint(self.last)
+        self._saved_step = trainer.global_step
+        self.save_network(trainer, pl_module)
+
+    def save_network(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write `network.safetensors` with the latest losses on its card."""
+        if trainer.is_global_zero:
+            network: Callable[..., Any] | Any = pl_module.network
+            final = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+            card = {**self.card, "steps": trainer.global_step, "final": final}
+            save_network(self.folder / "network.safetensors", network, card)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the signals back; the network's card gets the last validation's losses."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+        self.save_network(trainer, pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}

@@ -1,0 +1,93 @@
+"""Training's progress: a bar with rates and time left on a terminal, a line now and then in a log file."""
+
+import logging
+import time
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+log = logging.getLogger(__name__)
+
+
+class Progress(Callback):
+    """Shows step, photographs per second of the training and of the loader, time left, and the loss terms.
+
+    The loader's rate is what its workers could deliver: their number over the mean seconds that a photograph takes.
+
+    Args:
+        log_every_seconds: between lines where the output is no terminal.
+        smoothing: weight of the newest step in the running rates.
+    """
+
+    def __init__(self, *, log_every_seconds: float, smoothing: float) -> None:
+        self.log_every_seconds, self.smoothing = log_every_seconds, smoothing
+        self._console = Console(stderr=True)
+        self._bar: Bar | None = None
+        self._seconds = 0.0  # of a step
+        self._loader_seconds = 0.0  # of a photograph
+        self._before = self._logged = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the bar."""
+        self._before = self._logged = time.perf_counter()
+        if trainer.is_global_zero and self._console.is_terminal:
+            self._bar = Bar(
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.description}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                console=self._console,
+            )
+            self._task = self._bar.add_task("", total=trainer.max_steps, completed=trainer.global_step)
+            self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """Update the rates; log them with the metrics."""
+        now = time.perf_counter()
+        self._seconds = self._smooth(self._seconds, now - self._before)
+        self._before = now
+        seconds: torch.Tensor = batch.seconds  # type: ignore[attr-defined]
+        self._loader_seconds = self._smooth(self._loader_seconds, float(seconds.mean()))
+        rate = len(seconds) * trainer.world_size / self._seconds
+        loader = max(1, trainer.datamodule.num_workers) / max(self._loader_seconds, 1e-9)  # type: ignore[attr-defined]
+        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            pl_module.log_dict({"speed/images_per_second": rate, "speed/loader_images_per_second": loader})
+        text = f"{rate:.1f} images/s (loader {loader:.0f}) {_losses(trainer)}"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=trainer.global_step, description=text)
+        elif trainer.is_global_zero and now - self._logged > self.log_every_seconds:
+            self._logged = now
+            left = (trainer.max_steps - trainer.global_step) * self._seconds
+            log.info("step %d of %d, %s, %.1f minutes left", trainer.global_step, trainer.max_steps, text, left / 60)
+
+    def _smooth(self, old: float, new: float) -> float:
+        return new if old == 0 else (1 - self.smoothing) * old + self.smoothing * new
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The time of a validation is no step's."""
+        self._before = time.perf_counter()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the bar away."""
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Take the bar away."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _losses(trainer: Trainer) -> str:
+    metrics = trainer.callback_metrics
+    return " ".join(f"{n.split('/')[1]} {float(v):.3g}" for n, v in metrics.items() if n.startswith("train/"))

@@ -1,0 +1,100 @@
+"""A run folder explains itself: its config, its environment, and how it ended."""
+
+import json
+import os
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from impasto.files import write_text
+from impasto.tracking.wandb_run import finish_wandb
+
+_PACKAGES = ("impasto", "torch", "torchvision", "lightning", "hydra-core", "omegaconf", "wandb", "numpy", "pillow")
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop, and stopped with everything saved; says how to go on."""
+
+
+def is_first_process() -> bool:
+    """Whether this process writes the run folder; in a group of processes only the first does."""
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("SLURM_PROCID", "0") == "0"
+
+
+@contextmanager
+def recorded(folder: Path, *, config: str) -> Iterator[None]:
+    """Keep `status.json` true while the body runs: running, then finished, interrupted or failed with its traceback.
+
+    W&B's run, where there is one, is ended with the same outcome.
+
+    Args:
+        folder: the run folder; it is made.
+        config: the resolved configuration, YAML; written to `config.yaml` unless the run is being resumed.
+    """
+    if not is_first_process():
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "config.yaml").exists():
+        write_text(folder / "config.yaml", config)
+        write_environment(folder)
+    begin = time.time()
+    status = {"status": "running", "started": _clock(begin), "pid": os.getpid()}
+    _write(folder, status)
+    outcome = {"status": "failed"}  # holds for whatever is not named below
+    try:
+        yield
+        outcome = {"status": "finished"}
+    except KeyboardInterrupt:
+        outcome = {"status": "interrupted"}
+        raise
+    except BaseException as error:
+        outcome |= {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        raise
+    finally:
+        finish_wandb(0 if outcome["status"] == "finished" else 1)
+        ended = {"ended": _clock(time.time()), "seconds": round(time.time() - begin, 1)}
+        _write_if_possible(folder, status | outcome | ended)
+
+
+def _write(folder: Path, status: dict[str, Any]) -> None:
+    write_text(folder / "status.json", json.dumps(status, indent=2) + "\n")
+
+
+def _write_if_possible(folder: Path, status: dict[str, Any]) -> None:
+    try:
+        _write(folder, status)
+    except OSError:  # a full disk is what the body has just failed with; its error is the one to show
+        pass
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(seconds))
+
+
+def write_environment(folder: Path) -> None:
+    """Write `environment.json`: command, packages, machine."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    told = {
+        "command": sys.argv,
+        "folder": str(Path.cwd()),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": psutil.cpu_count(logical=False),
+        "threads": torch.get_num_threads(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "gpu": torch.cuda.get_device_name() if cuda else None,
+    }
+    write_text(folder / "environment.json", json.dumps(told, indent=2) + "\n")

@@ -1,0 +1,77 @@
+"""Sample images while training: the same photographs through the network every n steps."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from torch import Tensor
+
+from impasto.images import find_images, read_image, resize_longer_side, sheet, to_uint8, write_image
+
+
+class Samples(Callback):
+    """Writes `samples/step_000500/<photograph>.png` and a sheet of all, `samples/step_000500.png`; the same to W&B.
+
+    Args:
+        folder: the run folder.
+        every: steps between samples; the last step has samples in any case.
+        count: how many photographs.
+        size: their longer side in pixels.
+        photographs: files or folders; None takes held-out photographs of the DataModule.
+    """
+
+    def __init__(
+        self, folder: str, *, every: int, count: int, size: int, photographs: Sequence[str] | None
+    ) -> None:
+        if every < 1 or count < 1:
+            raise ValueError(f"expected callbacks.samples every and count of at least 1, got {every} and {count}")
+        self.folder = Path(folder) / "samples"
+        self.every, self.count, self.size = every, count, size
+        self.sources = photographs
+        self.photographs: dict[str, Tensor] = {}
+        self._last_step = -1
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Read the photographs and keep copies beside the samples."""
+        if not trainer.is_global_zero:
+            return
+        held_out: list[Path] = trainer.datamodule.val_paths  # type: ignore[attr-defined]
+        paths = [found.path for found in find_images(self.sources)] if self.sources else held_out
+        step = max(1, len(paths) // self.count)
+        for path in paths[::step][: self.count]:
+            self.photographs[path.stem] = resize_longer_side(read_image(path), self.size)
+        for name, photo in self.photographs.items():
+            write_image(self.folder / "photographs" / f"{name}.png", photo)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: object) -> None:
+        """Write samples where it is time."""
+        if trainer.global_step % self.every == 0:
+            self._write(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the last samples."""
+        self._write(trainer, pl_module)
+
+    @torch.no_grad()
+    def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        step = trainer.global_step
+        if not trainer.is_global_zero or step == self._last_step:
+            return
+        self._last_step = step
+        was_training = pl_module.training
+        pl_module.eval()
+        with trainer.precision_plugin.forward_context():
+            outputs = {
+                name: pl_module(photo[None].to(pl_module.device))[0].float().cpu().clamp(0, 1)
+                for name, photo in self.photographs.items()
+            }
+        pl_module.train(was_training)
+        for name, output in outputs.items():
+            write_image(self.folder / f"step_{step:06d}" / f"{name}.png", output)
+        write_image(self.folder / f"step_{step:06d}.png", sheet([[*self.photographs.values()], [*outputs.values()]]))
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                images = [to_uint8(output) for output in outputs.values()]
+                logger.log_image("samples", images, step=step, caption=list(outputs))
