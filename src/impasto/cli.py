@@ -89,7 +89,7 @@ def job(cfg: "DictConfig") -> None:
     from impasto.commands.job import run_job
 
     hydra_config = HydraConfig.get()
-    message, code = run_job(cfg, hydra_config.job.config_name)
+    message, code = run_job(cfg, str(hydra_config.job.config_name))
     if not code:
         return
     if hydra_config.mode == RunMode.MULTIRUN and code != 130:

@@ -1,10 +1,10 @@
 """Images in and out: any file becomes RGB float32 in [0, 1], (3, H, W), the right way up."""
 
-import glob
 import io
 from collections.abc import Iterable, Sequence
+from glob import glob
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
@@ -17,6 +17,11 @@ from impasto.files import whole_file
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 _BYTES_TO_DECODE = 24  # per pixel: uint8, a converted copy of it, and float32
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    ".webp": {"lossless": True},
+    ".tif": {"compression": "tiff_lzw"},
+    ".tiff": {"compression": "tiff_lzw"},
+}
 Image.MAX_IMAGE_PIXELS = None  # Pillow's fixed limit; check_memory asks the machine instead, before pixels are decoded
 
 
@@ -71,7 +76,7 @@ def _expand(source: Path) -> Iterable[Found]:
         return [Found(p, p.relative_to(source)) for p in paths if p.is_file()]
     if source.exists():
         return [Found(source, Path(source.name))]
-    matches = [Path(m) for m in sorted(glob.glob(str(source), recursive=True))]
+    matches = [Path(m) for m in sorted(glob(str(source), recursive=True))]  # noqa: PTH207 (absolute patterns too)
     if not matches:
         raise FileNotFoundError(f"no such file or folder: {source}")
     return [found for match in matches for found in _expand(match)]
@@ -138,9 +143,9 @@ def check_memory(needed: float, what: str) -> None:
 def _to_rgb(image: Image.Image) -> np.ndarray:
     """Convert any Pillow mode to float32 RGB in [0, 1], (H, W, 3)."""
     if image.mode.startswith(("I", "F")):  # 16-bit integers (also in mode I), or floats
-        values = np.asarray(image, dtype=np.float32)
+        values: np.ndarray = np.asarray(image, dtype=np.float32)
         if image.mode.startswith("I"):
-            values = values / 65535
+            values = values / np.float32(65535)
         return np.repeat(np.nan_to_num(values).clip(0, 1)[..., None], 3, axis=2)
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         layer = image.convert("RGBA")
@@ -194,8 +199,7 @@ def write_image(path: Path, image: Tensor) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"cannot write {path}: expected a name ending in {', '.join(SUFFIXES)}")
-    lossless = {".webp": {"lossless": True}, ".tif": {"compression": "tiff_lzw"}, ".tiff": {"compression": "tiff_lzw"}}
-    options = lossless.get(path.suffix.lower(), {"quality": 95, "subsampling": 0})
+    options = _SAVE_OPTIONS.get(path.suffix.lower(), {"quality": 95, "subsampling": 0})
     with whole_file(path) as temporary:
         Image.fromarray(to_uint8(image)).save(temporary, **options)
 

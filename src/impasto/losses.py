@@ -29,7 +29,9 @@ def mean_square(a: Tensor, b: Tensor) -> Tensor:
 
 
 def squared_frobenius(a: Tensor, b: Tensor) -> Tensor:
-    """Squared Frobenius norm of the difference: a sum over everything but the batch. Johnson 2016 eq. 4 for Gram matrices.
+    """Squared Frobenius norm of the difference: a sum over everything but the batch.
+
+    Johnson 2016 eq. 4 for Gram matrices.
 
     Args:
         a: (N, ...).
@@ -52,7 +54,7 @@ def gram(features: Tensor) -> Tensor:
     Returns:
         Symmetric, positive semi-definite, (N, C, C), float32 (float64 for float64 features).
     """
-    n, c, h, w = features.shape
+    _, c, h, w = features.shape
     with torch.autocast(features.device.type, enabled=False):
         flat = features.flatten(2)  # (N, C, H W)
         flat = flat if flat.dtype == torch.float64 else flat.float()
@@ -60,7 +62,9 @@ def gram(features: Tensor) -> Tensor:
 
 
 def total_variation(image: Tensor) -> Tensor:
-    """Sum of squared differences between neighbours, down and across (Johnson 2016 sec. 3.2; Mahendran and Vedaldi 2015).
+    """Sum of squared differences between neighbours, down and across.
+
+    Johnson 2016 sec. 3.2, after Mahendran and Vedaldi 2015.
 
     Args:
         image: RGB in [0, 1], (N, 3, H, W). At 0..255 the value would be 65,025 times larger: that is the factor by

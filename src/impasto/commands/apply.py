@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from impasto.images import SUFFIXES, Found, check_memory, find_images, read_image, resize_longer_side, write_image
 from impasto.networks import Trained, activation_bytes
 from impasto.runs import load_run, load_shipped
-from impasto.tracking import Interrupted
+from impasto.tracking.run_folder import Interrupted
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def run(cfg: DictConfig) -> None:
     if kept:
         log.info("%d were already there and kept as they are; overwrite=true replaces them", kept)
     if failed:
-        raise ValueError(f"{len(failed)} of {len(found)} failed: " + "; ".join(failed))
+        raise ValueError(f"{len(failed)} of {len(found)} failed:\n  " + "\n  ".join(failed))
 
 
 def _load(cfg: DictConfig) -> Trained:
@@ -82,12 +82,14 @@ def _apply(
                     write_image(target, method(read_image(source)))
                     written += 1
                 except KeyboardInterrupt as error:
-                    raise Interrupted(f"{written} of {len(found)} written to {output}; the same command with "
-                                      f"output={output} goes on") from error
+                    raise Interrupted(
+                        f"{written} of {len(found)} written to {output}; the same command with output={output} goes on"
+                    ) from error
                 except (ValueError, OSError, RuntimeError) as error:
                     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-                        raise OSError(error.errno, f"{error.strerror}; {written} of {len(found)} written", str(target)) from error
-                    log.error("%s", error)
+                        raise OSError(
+                            error.errno, f"{error.strerror}; {written} of {len(found)} written", str(target)
+                        ) from error
                     failed.append(str(error) if str(source) in str(error) else f"{source}: {error}")
             bar.advance(task)
     return written, kept, failed

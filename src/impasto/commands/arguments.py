@@ -10,16 +10,17 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
+from impasto.images import SUFFIXES
 from impasto.suggest import did_you_mean
 
 _FLAGS_WITH_VALUE = ("--config-dir", "-cd", "--cfg", "-c", "--package", "-p", "--info", "-i", "--config-path", "-cp")
 
 
 def prepare_arguments(conf: Path, command: str, arguments: Sequence[str]) -> list[str]:
-    """Turn bare file names into `images=[...]`, quote paths that Hydra's grammar cannot read, point `resume` at its run.
+    """Turn bare file names into `images=[...]`, quote paths that Hydra cannot read, point `resume` at its run.
 
     Args:
         conf: the configuration folder.
@@ -43,12 +44,14 @@ def prepare_arguments(conf: Path, command: str, arguments: Sequence[str]) -> lis
             options.append(word)
             if word in _FLAGS_WITH_VALUE:
                 options += list(itertools.islice(words, 1))
-        elif _is_override(word, keys):
+        elif _is_override(word, keys) and not ("images" in keys and _is_image_file(word)):
             options.append(_quote_value(word))
         else:
             files.append(word)
     if files and "images" not in keys:
-        raise ValueError(f"{command} takes no files; expected key=value, got '{files[0]}'{did_you_mean(files[0], keys)}")
+        raise ValueError(
+            f"{command} takes no files; expected key=value, got '{files[0]}'{did_you_mean(files[0], keys)}"
+        )
     if files:
         options.append(f"images=[{','.join(quote(name) for name in files)}]")
     return options + _resume_options(options)
@@ -65,7 +68,7 @@ def _top_level_keys(conf: Path, command: str) -> set[str]:
     """Keys and groups of a command, read without composing it."""
     keys = {path.name for path in conf.iterdir() if path.is_dir()}
     for name in (command, "base"):
-        keys |= {str(key) for key in OmegaConf.load(conf / f"{name}.yaml")}  # type: ignore[union-attr]
+        keys |= {str(key) for key in OmegaConf.load(conf / f"{name}.yaml")}
     return keys - {"defaults"}
 
 
@@ -77,6 +80,11 @@ def _is_override(word: str, keys: set[str]) -> bool:
         return False
     known = key.lstrip("+").split(".")[0].split("@")[0].split("/")[0]
     return known in keys or not Path(word).exists()
+
+
+def _is_image_file(word: str) -> bool:
+    """A file such as `style=x.png`, which a shell's `*.png` may well bring."""
+    return Path(word).suffix.lower() in SUFFIXES and Path(word).is_file()
 
 
 def _quote_value(word: str) -> str:
@@ -113,7 +121,7 @@ def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
     Raises:
         ValueError: a misspelt key, group or choice, also behind `+`; names the nearest right one.
     """
-    overrides, extra = [], ""
+    overrides, extra, multirun = [], "", False
     words = iter(arguments)
     for word in words:
         if word in ("--config-dir", "-cd"):
@@ -122,9 +130,14 @@ def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
                 raise ValueError(f"--config-dir {extra} is no folder")
         elif word in _FLAGS_WITH_VALUE:
             next(words, "")
+        elif word in ("--multirun", "-m"):
+            multirun = True
         elif not word.startswith("-"):
             overrides.append(word)
     parsed = _parse(overrides)
+    for override in parsed:
+        if override.is_sweep_override() and not multirun:
+            raise ValueError(f"{override.input_line} names several values; add --multirun to run one after the other")
     search = [f"hydra.searchpath=[{quote('file://' + str(Path(extra).resolve()))}]"] if extra else []
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf), version_base="1.3", job_name="impasto"):
@@ -140,7 +153,7 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
     for text in overrides:
         try:
             parsed.append(parser.parse_override(text))
-        except OverrideParseException as error:
+        except HydraException as error:  # OverrideParseException, and the lexer's own
             raise ValueError(
                 f"cannot read '{text}' as key=value; a value with spaces, commas, brackets or '=' needs quotes inside "
                 f"the shell's, as in key=\"'a, b'\""
@@ -152,7 +165,7 @@ def _variants(parsed: list[Override]) -> Iterator[list[Override]]:
     """Every value of a sweep once, beside the first values of the others."""
     parser = OverridesParser.create()
     choices = [
-        [parser.parse_override(f"{o.get_key_element()}={value}") for value in o.sweep_string_iterator()]
+        [parser.parse_override(f"{o.get_key_element()}={value!s}") for value in o.sweep_string_iterator()]
         if o.is_sweep_override()
         else [o]
         for o in parsed
@@ -170,9 +183,9 @@ def _check_variant(
     for override in overrides:
         _check_choice(override, loader)
     groups = [str(o.input_line) for o in overrides if _is_group(o, loader)]
-    known = compose(command, [*search, *groups]) if groups else reference
+    known = compose(command, [*search, *groups], return_hydra_config=True)
     for override in overrides:
-        if not _is_group(override, loader) and not override.key_or_group.startswith("hydra"):
+        if not _is_group(override, loader):
             _check_key(override, known)
     try:
         composed = compose(command, [*search, *texts])
@@ -209,6 +222,6 @@ def _check_key(override: Override, known: DictConfig) -> None:
             names = [".".join([*path[:depth], str(name)]) for name in node]
             wrong = ".".join(path[: depth + 1])
             raise ValueError(f"unknown key or group '{wrong}'{did_you_mean(wrong, names)}")
-        node = node._get_node(part)  # type: ignore[assignment]
+        node = node._get_node(part)
         if isinstance(node, DictConfig) and node._is_none():
             return

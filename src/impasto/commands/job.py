@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from impasto.allocator import keep_freed_memory
 from impasto.commands.config import check_config
 from impasto.suggest import did_you_mean
-from impasto.tracking import recorded
+from impasto.tracking.run_folder import recorded
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
 def _sentence(error: Exception, folder: Path) -> str:
     cause = error.__cause__ or error  # Hydra wraps what a constructor raises
     if type(error).__name__ == "InstantiationException" and isinstance(cause, _EXPECTED):
-        error = cause  # type: ignore[assignment]
+        error = cause
     if isinstance(error, OSError) and error.errno is not None:
         return f"{error.strerror}: {error.filename}" if error.filename else str(error)
     if isinstance(error, _EXPECTED):
@@ -82,7 +82,7 @@ def _saved(cfg: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
         key = override.key_or_group
         if key == "resume":
             continue
-        if key not in cfg and "." not in key or OmegaConf.is_dict(OmegaConf.select(saved, key)):
+        if (key not in cfg and "." not in key) or OmegaConf.is_dict(OmegaConf.select(saved, key)):
             raise ValueError(f"a resumed run keeps its {key}; start a new run for {override.input_line}")
         if OmegaConf.select(saved, key, default=override) is override:
             raise ValueError(f"the run has no key '{key}'{did_you_mean(key, [str(k) for k in saved])}")

@@ -9,10 +9,12 @@ from hydra.utils import instantiate
 from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
-from impasto.commands.config import check_config
 from impasto.data import Photographs
 from impasto.losses import PerceptualLoss
-from impasto.tracking import AtomicCheckpoints, Checkpoints, Interrupted, MetricsFile, start_wandb
+from impasto.tracking.checkpoints import AtomicCheckpoints, Checkpoints
+from impasto.tracking.metrics import MetricsFile
+from impasto.tracking.run_folder import Interrupted
+from impasto.tracking.wandb_run import start_wandb
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +26,6 @@ def run(cfg: DictConfig) -> None:
         Interrupted: stopped by Ctrl-C or SIGTERM, everything saved.
         FloatingPointError: the loss is not finite any more; the last checkpoint is good.
     """
-    check_config(cfg)
     torch.set_float32_matmul_precision("high")
     seed_everything(cfg.seed, workers=True, verbose=False)
     folder = Path(cfg.folder)

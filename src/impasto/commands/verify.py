@@ -9,7 +9,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.progress import track
 
-from impasto.commands.config import check_config
 from impasto.data import Photographs
 from impasto.files import whole_file, write_text
 from impasto.images import read_image
@@ -25,7 +24,6 @@ def run(cfg: DictConfig) -> None:
     Raises:
         FileNotFoundError: the data set is not there.
     """
-    check_config(cfg)
     data: Photographs = instantiate(cfg.data)
     data.prepare_data()
     data.setup("fit")
@@ -40,8 +38,13 @@ def run(cfg: DictConfig) -> None:
     for path, finding in findings.items():
         log.info("%s: %s", path, finding)
     grey = sum(finding == "grey" for finding in findings.values())
-    log.info("%d photographs, %d broken, %d grey; to leave them out: data.skip=%s", len(paths), len(findings) - grey,
-             grey, folder / "skip.txt")
+    log.info(
+        "%d photographs, %d broken, %d grey; to leave them out: data.skip=%s",
+        len(paths),
+        len(findings) - grey,
+        grey,
+        folder / "skip.txt",
+    )
 
 
 def _check(path: Path) -> str:

@@ -42,7 +42,7 @@ class Batch(NamedTuple):
 class Draw(NamedTuple):
     """Which photograph to take, and the seed of everything random about it."""
 
-    index: int
+    photograph: int
     seed: int
 
 
@@ -60,9 +60,7 @@ class EndlessBatches:
         world_size: number of processes, which share out the photographs without overlap.
     """
 
-    def __init__(
-        self, photographs: int, batch_size: int, *, seed: int, first: int, rank: int, world_size: int
-    ) -> None:
+    def __init__(self, photographs: int, batch_size: int, *, seed: int, first: int, rank: int, world_size: int) -> None:
         self.photographs, self.batch_size, self.seed = photographs, batch_size, seed
         self.first, self.rank, self.world_size = first, rank, world_size
 
@@ -106,7 +104,7 @@ class PhotographDataset(Dataset[Batch]):
         Raises:
             ValueError: not one of them can be read.
         """
-        index, seed = draw if isinstance(draw, Draw) else Draw(draw, draw)
+        index, seed = draw if isinstance(draw, Draw) else Draw(draw, seed=draw)
         begin = time.perf_counter()
         for attempt in range(len(self.paths)):
             path = self.paths[(index + attempt) % len(self.paths)]

@@ -9,7 +9,8 @@ def _shorter_side(image: Tensor, size: int) -> Tensor:
     height, width = image.shape[-2:]
     scale = size / min(height, width)
     target = [max(size, round(height * scale)), max(size, round(width * scale))]
-    return functional.resize(image, target, antialias=True).clamp(0, 1)
+    resized: Tensor = functional.resize(image, target, antialias=True)
+    return resized.clamp(0, 1)
 
 
 class RandomCrop:
@@ -55,7 +56,8 @@ class CentreCrop:
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
         del generator
-        return functional.center_crop(_shorter_side(image, self.size), [self.size, self.size]).contiguous()
+        square: Tensor = functional.center_crop(_shorter_side(image, self.size), [self.size, self.size])
+        return square.contiguous()
 
     @property
     def at_least(self) -> int:
@@ -76,7 +78,8 @@ class Squeeze:
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
         del generator
-        return functional.resize(image, [self.size, self.size], antialias=True).clamp(0, 1)
+        resized: Tensor = functional.resize(image, [self.size, self.size], antialias=True)
+        return resized.clamp(0, 1)
 
     @property
     def at_least(self) -> int:

@@ -105,9 +105,7 @@ def _normalisation(entry: WeightsEnum) -> tuple[Sequence[float], Sequence[float]
     return list(transforms.mean), list(transforms.std)
 
 
-def _from_file(
-    architecture: str, path: Path, mean: Sequence[float] | None, std: Sequence[float] | None
-) -> Weights:
+def _from_file(architecture: str, path: Path, mean: Sequence[float] | None, std: Sequence[float] | None) -> Weights:
     if not path.is_file():
         known = _torchvision_weights(architecture)
         raise FileNotFoundError(f"no weights file {path}; expected a file, or one of {', '.join(known)}")
@@ -147,6 +145,10 @@ def _read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, Sequence[
         raise ValueError(f"{path} is refused: not a plain state dict of tensors, nothing in it was executed") from error
     if not isinstance(loaded, dict):
         raise ValueError(f"{path} holds a {type(loaded).__name__}; expected a state dict")
-    tensors = {key: value for key, value in loaded.items() if isinstance(value, Tensor) and key.startswith("features.")}
-    told = {key: [float(v) for v in loaded[key]] for key in ("mean", "std") if key in loaded}
+    tensors: dict[str, Tensor] = {
+        key: value for key, value in loaded.items() if isinstance(value, Tensor) and key.startswith("features.")
+    }
+    told: dict[str, Sequence[float]] = {
+        key: [float(v) for v in loaded[key]] for key in ("mean", "std") if key in loaded
+    }
     return tensors, told

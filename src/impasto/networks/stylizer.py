@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 class CroppedResidualBlock(nn.Module):
-    """Two unpadded 3 x 3 convolutions with batch norm; the identity is cropped by 2 px a side, no ReLU behind the sum."""
+    """Two unpadded 3 x 3 convolutions with batch norm; the identity is cropped by 2 px a side, no ReLU at the end."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -46,24 +46,23 @@ class StylizerSystem(LightningModule):
         self.loss = loss
         self.build_optimizer, self.build_scheduler = optimizer, scheduler
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.to(memory_format=self.memory_format)
         if compiled:
             self.network.compile()  # in place: the keys of the state dict stay as they are
 
     def forward(self, image: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) -> the same, in the style."""
-        output: Tensor = self.network(image)
+        output: Tensor = self.network.forward(image)  # uncompiled: samples and validation come in many sizes
         return output
 
-    def terms(self, photo: Tensor) -> dict[str, Tensor]:
-        """Weighted terms of the loss for a batch of photographs, RGB in [0, 1], (N, 3, H, W)."""
+    def _terms(self, photo: Tensor, network: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         photo = photo.contiguous(memory_format=self.memory_format)
-        found: dict[str, Tensor] = self.loss(self.network(photo), self.loss.targets(photo))
+        found: dict[str, Tensor] = self.loss(network(photo), self.loss.targets(photo))
         return found
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch; log its terms."""
-        terms = self.terms(batch.image)
+        terms = self._terms(batch.image, self.network)
         for name, value in terms.items():
             if not torch.isfinite(value):
                 raise FloatingPointError(f"loss term '{name}' became {value.item()} at step {self.global_step}")
@@ -74,7 +73,7 @@ class StylizerSystem(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the means of the terms over all held-out photographs, on every rank alike."""
-        terms = self.terms(batch.image)
+        terms = self._terms(batch.image, self.forward)
         terms["loss"] = torch.stack(list(terms.values())).sum()
         named = {f"val/{name}": value for name, value in terms.items()}
         self.log_dict(named, batch_size=len(batch.image), sync_dist=True)

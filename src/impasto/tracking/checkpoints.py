@@ -3,7 +3,7 @@
 import logging
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -90,10 +90,9 @@ class Checkpoints(Callback):
     def save_network(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write `network.safetensors` with the latest losses on its card."""
         if trainer.is_global_zero:
-            network: Callable[..., Any] | Any = pl_module.network
             final = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
             card = {**self.card, "steps": trainer.global_step, "final": final}
-            save_network(self.folder / "network.safetensors", network, card)
+            save_network(self.folder / "network.safetensors", pl_module.get_submodule("network"), card)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the signals back; the network's card gets the last validation's losses."""

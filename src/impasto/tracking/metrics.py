@@ -74,6 +74,5 @@ def _read(path: Path) -> dict[int, dict[str, str]]:
         return {}
     with path.open(newline="", encoding="utf-8") as file:
         return {
-            int(row.pop("step")): {name: value for name, value in row.items() if value}
-            for row in csv.DictReader(file)
+            int(row.pop("step")): {name: value for name, value in row.items() if value} for row in csv.DictReader(file)
         }

@@ -29,6 +29,7 @@ class Progress(Callback):
         self._seconds = 0.0  # of a step
         self._loader_seconds = 0.0  # of a photograph
         self._before = self._logged = 0.0
+        self._steps = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar."""
@@ -51,6 +52,7 @@ class Progress(Callback):
     ) -> None:
         """Update the rates; log them with the metrics."""
         now = time.perf_counter()
+        self._steps += 1
         self._seconds = self._smooth(self._seconds, now - self._before)
         self._before = now
         seconds: torch.Tensor = batch.seconds  # type: ignore[attr-defined]
@@ -68,7 +70,9 @@ class Progress(Callback):
             log.info("step %d of %d, %s, %.1f minutes left", trainer.global_step, trainer.max_steps, text, left / 60)
 
     def _smooth(self, old: float, new: float) -> float:
-        return new if old == 0 else (1 - self.smoothing) * old + self.smoothing * new
+        """A mean at first, then a running one; the first step, which compiles and warms up, is forgotten."""
+        weight = max(self.smoothing, 1 / max(1, self._steps - 1))
+        return (1 - weight) * old + weight * new
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The time of a validation is no step's."""

@@ -1,5 +1,6 @@
 """A run folder explains itself: its config, its environment, and how it ended."""
 
+import contextlib
 import json
 import os
 import platform
@@ -15,7 +16,6 @@ from typing import Any
 import psutil
 
 from impasto.files import write_text
-from impasto.tracking.wandb_run import finish_wandb
 
 _PACKAGES = ("impasto", "torch", "torchvision", "lightning", "hydra-core", "omegaconf", "wandb", "numpy", "pillow")
 
@@ -70,10 +70,10 @@ def _write(folder: Path, status: dict[str, Any]) -> None:
 
 
 def _write_if_possible(folder: Path, status: dict[str, Any]) -> None:
-    try:
+    with contextlib.suppress(
+        OSError
+    ):  # a full disk: the body has just failed with it, and its error is the one to show
         _write(folder, status)
-    except OSError:  # a full disk is what the body has just failed with; its error is the one to show
-        pass
 
 
 def _clock(seconds: float) -> str:
@@ -98,3 +98,10 @@ def write_environment(folder: Path) -> None:
         "gpu": torch.cuda.get_device_name() if cuda else None,
     }
     write_text(folder / "environment.json", json.dumps(told, indent=2) + "\n")
+
+
+def finish_wandb(exit_code: int) -> None:
+    """End the W&B run of this process, if there is one, as finished (0) or crashed (anything else)."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        wandb.finish(exit_code=exit_code)

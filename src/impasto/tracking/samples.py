@@ -22,9 +22,7 @@ class Samples(Callback):
         photographs: files or folders; None takes held-out photographs of the DataModule.
     """
 
-    def __init__(
-        self, folder: str, *, every: int, count: int, size: int, photographs: Sequence[str] | None
-    ) -> None:
+    def __init__(self, folder: str, *, every: int, count: int, size: int, photographs: Sequence[str] | None) -> None:
         if every < 1 or count < 1:
             raise ValueError(f"expected callbacks.samples every and count of at least 1, got {every} and {count}")
         self.folder = Path(folder) / "samples"

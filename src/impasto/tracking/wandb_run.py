@@ -105,12 +105,3 @@ def _start(
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     return WandbLogger(experiment=run)
-
-
-def finish_wandb(exit_code: int) -> None:
-    """End the W&B run of this process, if there is one, as finished (0) or crashed (anything else)."""
-    import sys
-
-    wandb = sys.modules.get("wandb")
-    if wandb is not None and wandb.run is not None:
-        wandb.finish(exit_code=exit_code)
