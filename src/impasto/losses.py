@@ -119,9 +119,9 @@ class PerceptualLoss(nn.Module):
         if missing:
             raise ValueError(f"the loss needs a weight for each of {', '.join(TERMS)}; missing: {', '.join(missing)}")
         self.features = features
-        self.content_layers = dict(content_layers)
-        self.style_layers = dict(style_layers)
-        self.weights = dict(weights)
+        self.content_layers = {layer: float(weight) for layer, weight in content_layers.items()}
+        self.style_layers = {layer: float(weight) for layer, weight in style_layers.items()}
+        self.weights = {term: float(weight) for term, weight in weights.items()}
         self.content_distance = content_distance
         self.style_distance = style_distance
         features.depth_of([*self.content_layers, *self.style_layers])

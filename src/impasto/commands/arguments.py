@@ -1,11 +1,11 @@
 """The words behind a command: made safe for Hydra's grammar, and refused with the nearest right word when misspelt."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from impasto.images import SUFFIXES
 from impasto.suggest import did_you_mean
 
+Options = Callable[[str], list[str]]  # from a configuration group to its choices
 _FLAGS_WITH_VALUE = ("--config-dir", "-cd", "--cfg", "-c", "--package", "-p", "--info", "-i", "--config-path", "-cp")
 
 
@@ -35,17 +36,17 @@ def prepare_arguments(conf: Path, command: str, arguments: Sequence[str]) -> lis
         FileNotFoundError: `resume` names no run folder.
     """
     keys = _top_level_keys(conf, command)
-    options, files = [], []
+    flags, overrides, files = [], [], []
     words = iter(arguments)
     for word in words:
         if word == "--":
             files += list(words)
         elif word.startswith("-"):
-            options.append(word)
+            flags.append(word)
             if word in _FLAGS_WITH_VALUE:
-                options += list(itertools.islice(words, 1))
+                flags += list(itertools.islice(words, 1))
         elif _is_override(word, keys) and not ("images" in keys and _is_image_file(word)):
-            options.append(_quote_value(word))
+            overrides.append(_quote_value(word))
         else:
             files.append(word)
     if files and "images" not in keys:
@@ -53,14 +54,14 @@ def prepare_arguments(conf: Path, command: str, arguments: Sequence[str]) -> lis
             f"{command} takes no files; expected key=value, got '{files[0]}'{did_you_mean(files[0], keys)}"
         )
     if files:
-        options.append(f"images=[{','.join(quote(name) for name in files)}]")
-    return options + _resume_options(options)
+        overrides.append(f"images=[{','.join(quote(name) for name in files)}]")
+    return [*flags, *overrides, *_resume_options(overrides)]  # Hydra wants its flags together
 
 
 def quote(text: str) -> str:
     """Quote any text as a string of Hydra's grammar that OmegaConf takes literally."""
-    escaped = text.replace("\\", "\\\\") if text.endswith("\\") else text
-    escaped = escaped.replace("\\'", "\\\\'").replace("'", "\\'").replace("${", "\\${")
+    literal = re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + "\\${", text)  # OmegaConf's own escape
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), literal)
     return f"'{escaped}'"
 
 
@@ -98,9 +99,9 @@ def _quote_value(word: str) -> str:
     return word if plain or not value else f"{key}{equals}{quote(value)}"
 
 
-def _resume_options(options: Sequence[str]) -> list[str]:
+def _resume_options(overrides: Sequence[str]) -> list[str]:
     """A resumed run writes into its own folder, and leaves Hydra's record of its first start alone."""
-    for override in _parse([o for o in options if o.startswith("resume=")]):
+    for override in _parse([o for o in overrides if o.startswith("resume=")]):
         folder = Path(str(override.value())).expanduser().resolve()
         if override.value() is None:
             continue
@@ -142,9 +143,14 @@ def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf), version_base="1.3", job_name="impasto"):
         loader = GlobalHydra.instance().config_loader()
+
+        def options(group: str) -> list[str]:
+            own = Path(extra, group).glob("*.yaml") if extra else ()
+            return [*loader.get_group_options(group, ObjectType.CONFIG), *(path.stem for path in own)]
+
         reference = compose(command, [*search])
         for variant in _variants(parsed):
-            _check_variant(command, search, variant, reference, loader)
+            _check_variant(command, search, variant, reference, options)
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:
@@ -177,15 +183,15 @@ def _variants(parsed: list[Override]) -> Iterator[list[Override]]:
 
 
 def _check_variant(
-    command: str, search: list[str], overrides: list[Override], reference: DictConfig, loader: ConfigLoader
+    command: str, search: list[str], overrides: list[Override], reference: DictConfig, options: Options
 ) -> None:
     texts = [str(o.input_line) for o in overrides]
     for override in overrides:
-        _check_choice(override, loader)
-    groups = [str(o.input_line) for o in overrides if _is_group(o, loader)]
+        _check_choice(override, options)
+    groups = [str(o.input_line) for o in overrides if _is_group(o, options)]
     known = compose(command, [*search, *groups], return_hydra_config=True)
     for override in overrides:
-        if not _is_group(override, loader):
+        if not _is_group(override, options):
             _check_key(override, known)
     try:
         composed = compose(command, [*search, *texts])
@@ -196,32 +202,33 @@ def _check_variant(
             raise ValueError(f"unknown key '{key}' in the configuration{did_you_mean(str(key), map(str, reference))}")
 
 
-def _is_group(override: Override, loader: ConfigLoader) -> bool:
-    return bool(loader.get_group_options(override.key_or_group, ObjectType.CONFIG))
+def _is_group(override: Override, options: Options) -> bool:
+    return bool(options(override.key_or_group))
 
 
-def _check_choice(override: Override, loader: ConfigLoader) -> None:
+def _check_choice(override: Override, options: Options) -> None:
     group, value = override.key_or_group, override.value()
-    if not _is_group(override, loader) or not isinstance(value, str) or override.is_delete():
+    if not _is_group(override, options) or not isinstance(value, str) or override.is_delete():
         return
-    options = loader.get_group_options(group, ObjectType.CONFIG)
-    if value not in options:
-        raise ValueError(f"{group} has no '{value}'{did_you_mean(value, options)}")
+    if value not in options(group):
+        raise ValueError(f"{group} has no '{value}'{did_you_mean(value, options(group))}")
 
 
 def _check_key(override: Override, known: DictConfig) -> None:
-    """Refuse a key that is not there; beside a `_target_`, `+` may add one (its arguments are checked later)."""
+    """Refuse a key that is not there; within a `_target_`, `+` may add one (the target itself refuses what is wrong)."""
     path = override.key_or_group.split(".")
     node: object = known
+    may_add = False
     for depth, part in enumerate(path):
         if not isinstance(node, DictConfig):
             raise ValueError(f"unknown key '{override.key_or_group}': {'.'.join(path[:depth])} is a value")
-        if part not in node:
-            if (override.is_add() or override.is_force_add()) and "_target_" in node:
+        if node._is_none():
+            return
+        may_add = may_add or "_target_" in node
+        if part not in list(node):  # not `in node`, which is false for a value that is still to be given
+            if (override.is_add() or override.is_force_add()) and may_add:
                 return
             names = [".".join([*path[:depth], str(name)]) for name in node]
             wrong = ".".join(path[: depth + 1])
             raise ValueError(f"unknown key or group '{wrong}'{did_you_mean(wrong, names)}")
         node = node._get_node(part)
-        if isinstance(node, DictConfig) and node._is_none():
-            return

@@ -33,15 +33,16 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
         What to tell the user and the exit code: "" and 0, an error and 1, or how to go on and 130.
     """
     warnings.filterwarnings("ignore", module="lightning")  # advice on workers and logging, meant for programmers
-    for name in ("lightning.pytorch", "lightning.fabric"):  # which devices there are, tips: not for users
-        logging.getLogger(name).setLevel(logging.WARNING)
     keep_freed_memory()
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         cfg = _prepare(cfg, folder)
         with recorded(folder, config=OmegaConf.to_yaml(cfg, resolve=True)):
             check_config(cfg)
-            importlib.import_module(f"impasto.commands.{command}").run(cfg)
+            module = importlib.import_module(f"impasto.commands.{command}")
+            for name in ("lightning.pytorch", "lightning.fabric"):  # importing it sets it to INFO: devices, tips
+                logging.getLogger(name).setLevel(logging.WARNING)
+            module.run(cfg)
     except KeyboardInterrupt as error:
         return str(error) or "interrupted", 130
     except Exception as error:

@@ -6,6 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+
+def _at_least_one(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"expected {name} of at least 1, got {count}")
+
+
 # ---------------------------------------------------------------- Johnson, Alahi, Fei-Fei 2016, supplement, Table 1
 
 
@@ -36,6 +43,9 @@ class JohnsonStylizer(nn.Module):
     Args:
         width: channels of the first layer; 32 in the paper, 16 in the released instance-norm models.
 
+    Raises:
+        ValueError: a width below 1.
+
     Source:
         Johnson, Alahi, Fei-Fei 2016, supplement, Table 1. Where the paper is silent: the input is taken as [0, 1]
         (batch norm follows the first convolution, so a constant scale and shift hardly matter), and weights start
@@ -44,6 +54,7 @@ class JohnsonStylizer(nn.Module):
 
     def __init__(self, *, width: int) -> None:
         super().__init__()
+        _at_least_one(width=width)
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(40),  # (3, 336, 336) for a 256 px photograph
             *_conv(3, width, 9, padding=4),  # (32, 336, 336)
@@ -126,6 +137,9 @@ class Stylizer(nn.Module):
     Args:
         width: channels of the first layer.
         blocks: residual blocks at a quarter of the size; 5 in the paper.
+
+    Raises:
+        ValueError: a width or a number of blocks below 1.
     """
 
     _MULTIPLE = 4  # two convolutions of stride 2
@@ -133,6 +147,7 @@ class Stylizer(nn.Module):
 
     def __init__(self, *, width: int, blocks: int) -> None:
         super().__init__()
+        _at_least_one(width=width, blocks=blocks)
         self.encoder = nn.Sequential(
             ConvNorm(3, width, 9),
             nn.ReLU(),

@@ -1,0 +1,223 @@
+"""impasto apply: any photograph in, an image of the same name and size out; what cannot be done is named."""
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from impasto.networks import JohnsonStylizer, Stylizer, save_network
+from impasto.runs import shipped_styles
+
+
+def _photograph(path: Path, width: int = 60, height: int = 41) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def _size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+def _pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image, dtype=float)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """A run folder with a small untrained stylizer."""
+    torch.manual_seed(0)
+    card = {"system": "stylizer", "network": {"class": "Stylizer", "width": 4, "blocks": 1}}
+    save_network(tmp_path / "run" / "network.safetensors", Stylizer(width=4, blocks=1), card)
+    return tmp_path / "run"
+
+
+def test_names_and_sizes_are_kept(impasto: Callable[..., Any], network: Path, tmp_path: Path) -> None:
+    names = ["my photo (1).png", "a,b=[c].jpg", "写真.webp", "run=x.png", "tiny.bmp"]
+    for name in names[:-1]:
+        _photograph(tmp_path / name)
+    _photograph(tmp_path / names[-1], 1, 1)
+    result = impasto("apply", *names, f"run={network}", "output=out")
+    assert result.code == 0, result.err
+    assert sorted(p.name for p in Path("out").iterdir()) == sorted(names)
+    assert [_size(Path("out", name)) for name in names] == [(60, 41)] * 4 + [(1, 1)]
+
+
+def test_folders_globs_and_the_default_output(impasto: Callable[..., Any], network: Path, tmp_path: Path) -> None:
+    _photograph(tmp_path / "in" / "a.png")
+    _photograph(tmp_path / "in" / "deep" / "a.png")
+    result = impasto("apply", "images=in", f"run={network}")
+    assert sorted(str(p.relative_to(result.folder)) for p in result.folder.rglob("*.png")) == ["a.png", "deep/a.png"]
+    result = impasto("apply", "images=in/*.png", f"run={network}")
+    assert [p.name for p in result.folder.glob("*.png")] == ["a.png"]
+
+
+def test_nothing_is_overwritten_unless_told(impasto: Callable[..., Any], network: Path, tmp_path: Path) -> None:
+    _photograph(tmp_path / "a.png")
+    Path("out").mkdir()
+    Path("out/a.png").write_bytes(b"precious")
+    result = impasto("apply", "a.png", f"run={network}", "output=out")
+    assert result.code == 0
+    assert "1 were already there" in result.out
+    assert Path("out/a.png").read_bytes() == b"precious"
+    impasto("apply", "a.png", f"run={network}", "output=out", "overwrite=true")
+    assert _size(Path("out/a.png")) == (60, 41)
+
+
+def test_the_photographs_themselves_are_never_overwritten_by_default(
+    impasto: Callable[..., Any], network: Path, tmp_path: Path
+) -> None:
+    before = _photograph(tmp_path / "a.png").read_bytes()
+    impasto("apply", "a.png", f"run={network}", "output=.")
+    assert (tmp_path / "a.png").read_bytes() == before
+
+
+def test_one_bad_file_costs_that_file_only(impasto: Callable[..., Any], network: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        _photograph(tmp_path / "in" / name)
+    whole = (tmp_path / "in" / "b.png").read_bytes()
+    (tmp_path / "in" / "b.png").write_bytes(whole[: len(whole) // 2])
+    result = impasto("apply", "in", f"run={network}", "output=out")
+    assert result.code == 1
+    assert sorted(p.name for p in Path("out").iterdir()) == ["a.png", "c.png"]
+    assert "1 of 3 failed" in result.err and "b.png is damaged" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_size_bounds_the_longer_side(impasto: Callable[..., Any], network: Path, tmp_path: Path) -> None:
+    _photograph(tmp_path / "a.png", 80, 40)
+    impasto("apply", "a.png", f"run={network}", "output=out", "size=40")
+    assert _size(Path("out/a.png")) == (40, 20)
+
+
+def test_the_papers_network_keeps_the_size_too(impasto: Callable[..., Any], tmp_path: Path) -> None:
+    card = {"system": "stylizer", "network": {"class": "JohnsonStylizer", "width": 4}}
+    save_network(tmp_path / "paper.safetensors", JohnsonStylizer(width=4), card)
+    _photograph(tmp_path / "a.png", 63, 45)
+    _photograph(tmp_path / "b.png", 30, 30)
+    result = impasto("apply", "a.png", "b.png", "run=paper.safetensors", "output=out")
+    assert _size(Path("out/a.png")) == (63, 45)
+    assert "the paper's network needs more than 40 px a side" in result.err
+
+
+def test_a_network_of_another_system_is_refused(impasto: Callable[..., Any], tmp_path: Path) -> None:
+    card = {"system": "colorizer", "network": {"class": "Stylizer", "width": 4, "blocks": 1}}
+    save_network(tmp_path / "network.safetensors", Stylizer(width=4, blocks=1), card)
+    _photograph(tmp_path / "a.png")
+    result = impasto("apply", "a.png", f"run={tmp_path}")
+    assert result.code == 1
+    assert "holds a colorizer; expected a stylizer" in result.err
+
+
+class _Mine:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (Path("executed"),))
+
+
+def test_a_pickle_is_refused_and_nothing_in_it_runs(impasto: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "network.safetensors").write_bytes(pickle.dumps(_Mine()))
+    _photograph(tmp_path / "a.png")
+    result = impasto("apply", "a.png", f"run={tmp_path}")
+    assert result.code == 1
+    assert "is not a safetensors file" in result.err
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nothing.jpg", "style=starry_night"), "no such file or folder: nothing.jpg"),
+        (("style=starry_night",), "no images were given"),
+        (("empty", "style=starry_night"), "no images in folder empty"),
+        (("a.png",), "give style=<name of a shipped style> or run=<run folder>"),
+        (("a.png", "style=udnie"), "no network is shipped for style=udnie"),
+        (("a.png", "run=nowhere"), "no run folder nowhere"),
+        (("a.png", "run=empty"), "empty holds no network.safetensors"),
+        (("a.png", "style=starry_night", "output=a.png"), "a.png"),
+    ],
+)
+def test_bad_input_gets_one_sentence(
+    impasto: Callable[..., Any], tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    _photograph(tmp_path / "a.png")
+    (tmp_path / "empty").mkdir()
+    result = impasto("apply", *arguments)
+    assert result.code == 1
+    assert message in result.err
+    assert len(result.err.strip().splitlines()) == 1, result.err
+
+
+def test_a_huge_photograph_is_refused_before_its_memory_is_taken(
+    impasto: Callable[..., Any], network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _photograph(tmp_path / "a.png", 400, 400)
+
+    class Free:
+        available = 30 * 2**20
+        total = 2**30
+
+    monkeypatch.setattr("psutil.virtual_memory", Free)
+    convolve = torch.nn.Conv2d.forward
+
+    def on_meta_only(self: torch.nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+        assert x.device.type == "meta", "it began"
+        return convolve(self, x)
+
+    monkeypatch.setattr("torch.nn.Conv2d.forward", on_meta_only)
+    result = impasto("apply", "a.png", f"run={network}", "size=4000")
+    assert result.code == 1
+    assert "of memory and 0.0 GiB is free" in result.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_output_folder_that_cannot_be_written_is_named(
+    impasto: Callable[..., Any], network: Path, tmp_path: Path
+) -> None:
+    _photograph(tmp_path / "a.png")
+    (tmp_path / "locked").mkdir(mode=0o500)
+    result = impasto("apply", "a.png", f"run={network}", "output=locked")
+    assert result.code == 1
+    assert "locked" in result.err
+
+
+def test_a_full_disk_stops_and_leaves_no_half_written_image(
+    impasto: Callable[..., Any], network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _photograph(tmp_path / "a.png")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("PIL.Image.Image.save", full)
+    result = impasto("apply", "a.png", f"run={network}", "output=out")
+    assert result.code == 1
+    assert "No space left on device" in result.err
+    assert list(Path("out").iterdir()) == []
+
+
+@pytest.mark.parametrize("style", shipped_styles())
+def test_shipped_networks_have_cards_and_change_a_photograph(
+    style: str, impasto: Callable[..., Any], tmp_path: Path
+) -> None:
+    from impasto.runs import WEIGHTS, load_shipped
+
+    assert (WEIGHTS / f"{style}.safetensors").stat().st_size < 4_000_000
+    card = load_shipped(style).card
+    assert {"system", "network", "style", "loss", "loss_network", "data", "steps", "final"} <= set(card)
+    _photograph(tmp_path / "a.png", 96, 64)
+    result = impasto("apply", "a.png", f"style={style}", "output=out")
+    assert result.code == 0, result.err
+    before, after = (_pixels(p) for p in (tmp_path / "a.png", Path("out/a.png")))
+    assert before.shape == after.shape
+    assert np.abs(before - after).mean() > 10

@@ -1,0 +1,127 @@
+"""File names of any kind reach the command as they are, and misspelt words are refused with the nearest right one."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from impasto.cli import conf_dir
+from impasto.commands.arguments import check_arguments, prepare_arguments, quote
+
+HARD_NAMES = [
+    "plain.jpg",
+    "my photo (1).jpg",
+    "a,b.png",
+    "[brackets]{braces}.png",
+    "a=b.png",
+    "写真.png",
+    'it\'s "quoted".png',
+    "back\\slash.png",
+    "ends with backslash\\",
+    "back\\'quote.png",
+    "${interpolation}.png",
+    "\\${escaped}.png",
+    "\\\\${twice}.png",
+    "#comment.png",
+    "null",
+    "1e5",
+    "~home.png",
+    "new\nline.png",
+    "tab\t.png",
+    "%s {} $HOME `x`.png",
+]
+
+
+def _composed_images(arguments: list[str]) -> list[str]:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return list(compose("apply", arguments).images)
+
+
+@pytest.mark.parametrize("name", HARD_NAMES)
+def test_a_quoted_name_comes_back_as_it_was(name: str) -> None:
+    assert _composed_images([f"images=[{quote(name)}]"]) == [name]
+
+
+def test_bare_files_become_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [name for name in HARD_NAMES if "\n" not in name]
+    for name in names:
+        (tmp_path / name).touch()
+    prepared = prepare_arguments(conf_dir(), "apply", ["style=starry_night", "--", *names])
+    assert _composed_images(prepared) == names
+
+
+def test_an_existing_image_is_a_file_even_if_it_looks_like_an_override(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "style=x.png").touch()
+    prepared = prepare_arguments(conf_dir(), "apply", ["style=x.png", "style=great_wave"])
+    assert _composed_images(prepared) == ["style=x.png"]
+
+
+@pytest.mark.parametrize("name", ["my photo (1).jpg", "a,b.jpg", "a=b.jpg"])
+def test_a_path_behind_a_key_needs_no_quotes(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).touch()
+    prepared = prepare_arguments(conf_dir(), "apply", [f"images={name}"])
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        assert compose("apply", prepared).images == name
+
+
+def test_flags_keep_their_values() -> None:
+    given = ["seed=1", "--config-dir", "mine", "style=great_wave", "--cfg", "job", "-m"]
+    expected = ["--config-dir", "mine", "--cfg", "job", "-m", "seed=1", "style=great_wave"]
+    assert prepare_arguments(conf_dir(), "train", given) == expected
+
+
+def test_files_for_a_command_without_images_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"train takes no files; expected key=value, got 'photo\.jpg'"):
+        prepare_arguments(conf_dir(), "train", ["photo.jpg"])
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("stlye=starry_night", "unknown key or group 'stlye'; did you mean 'style'?"),
+        ("+stlye=starry_night", "unknown key or group 'stlye'; did you mean 'style'?"),
+        ("++sed=1", "unknown key or group 'sed'; did you mean 'seed'?"),
+        ("style=stary_night", "style has no 'stary_night'; did you mean 'starry_night'?"),
+        ("experiment=quikstart", "experiment has no 'quikstart'; did you mean 'quickstart'?"),
+        ("loss.weigths.style=1", "unknown key or group 'loss.weigths'; did you mean 'loss.weights'?"),
+        ("trainer.max_step=1", "unknown key or group 'trainer.max_step'; did you mean 'trainer.max_steps'?"),
+        ("hydra.rnu.dir=x", "unknown key or group 'hydra.rnu'; did you mean 'hydra.run'?"),
+        ("seed.x=1", "unknown key 'seed.x': seed is a value"),
+        ("a b=c", "cannot read 'a b=c' as key=value"),
+        ("style=starry_night,great_wave", "names several values; add --multirun"),
+    ],
+)
+def test_a_misspelt_word_is_refused_with_the_nearest(argument: str, message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        check_arguments(conf_dir(), "train", [argument])
+    assert message in str(error.value)
+
+
+def test_every_value_of_a_sweep_is_checked() -> None:
+    check_arguments(conf_dir(), "train", ["-m", "style=starry_night,great_wave", "seed=range(3)"])
+    with pytest.raises(ValueError, match="did you mean 'great_wave'"):
+        check_arguments(conf_dir(), "train", ["-m", "seed=1,2", "style=starry_night,great_wav"])
+
+
+def test_a_users_own_folder_adds_choices_and_its_misspelt_keys_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "good.yaml").write_text("# @package _global_\nstyle_size: 99\n")
+    (tmp_path / "experiment" / "bad.yaml").write_text("# @package _global_\nstyle_sise: 99\n")
+    check_arguments(conf_dir(), "train", ["--config-dir", str(tmp_path), "experiment=good"])
+    with pytest.raises(ValueError, match="unknown key 'style_sise' in the configuration; did you mean 'style_size'"):
+        check_arguments(conf_dir(), "train", ["--config-dir", str(tmp_path), "experiment=bad"])
+    with pytest.raises(ValueError, match="is no folder"):
+        check_arguments(conf_dir(), "train", ["--config-dir", str(tmp_path / "none"), "experiment=good"])
+
+
+def test_resume_writes_into_the_runs_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("seed: 0\n")
+    prepared = prepare_arguments(conf_dir(), "train", [f"resume={tmp_path}"])
+    assert f"hydra.run.dir='{tmp_path}'" in prepared
+    with pytest.raises(FileNotFoundError, match="is no run folder"):
+        prepare_arguments(conf_dir(), "train", [f"resume={tmp_path / 'nothing'}"])

@@ -1,0 +1,197 @@
+"""impasto train: artefacts of a whole run, resume after a kill, an interrupt, and what goes wrong."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+SMOKE = ("train", "experiment=smoke_train")
+CSV = (*SMOKE, "logger=csv")
+
+
+def _pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def _status(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "status.json").read_text()))
+
+
+def _checkpoint(folder: Path) -> dict[str, Any]:
+    return dict(torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True))
+
+
+def _same_weights(a: Path, b: Path) -> bool:
+    first, second = _checkpoint(a), _checkpoint(b)
+    assert first["global_step"] == second["global_step"]
+    same = [torch.equal(value, second["state_dict"][name]) for name, value in first["state_dict"].items()]
+    return (
+        all(same)
+        and (a / "network.safetensors").read_bytes()[-1000:] == (b / "network.safetensors").read_bytes()[-1000:]
+    )
+
+
+def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "impasto.cli", *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end, "nothing happened for two minutes"
+        time.sleep(0.02)
+
+
+def test_a_run_folder_explains_itself(impasto: Callable[..., Any]) -> None:
+    result = impasto(*CSV)
+    folder = result.folder
+    assert result.code == 0, result.err
+    assert _status(folder)["status"] == "finished"
+    assert "seed: 0" in (folder / "config.yaml").read_text()
+    assert json.loads((folder / "environment.json").read_text())["packages"]["torch"] == torch.__version__.split("+")[0]
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {"train/content", "train/style", "train/tv", "train/loss", "val/loss"} <= set(rows[0])
+    assert float(rows[-1]["train/loss"]) > 0
+    assert any(float(row["speed/images_per_second"] or 0) > 0 for row in rows)
+    assert any(float(row["speed/loader_images_per_second"] or 0) > 0 for row in rows)
+    sample = _pixels(folder / "samples" / "step_000004" / "chelsea.png")
+    assert sample.shape == (32, 48, 3) and sample.std() > 1
+    assert (folder / "samples" / "step_000002.png").is_file()
+    assert not [name for name in _checkpoint(folder)["state_dict"] if not name.startswith("network.")]
+    assert not list(folder.rglob("*.part*"))
+
+
+def test_a_run_that_is_killed_goes_on_to_the_same_weights(impasto: Callable[..., Any], tmp_path: Path) -> None:
+    steps = (
+        "trainer.max_steps=12",
+        "checkpoint_every=3",
+        "callbacks.samples.every=100",
+        "trainer.val_check_interval=6",
+    )
+    scheduler = "system.scheduler={_target_: torch.optim.lr_scheduler.OneCycleLR, _partial_: true, max_lr: 0.01, total_steps: 12}"
+    whole = impasto(*CSV, *steps, scheduler).folder
+    folder = tmp_path / "killed"
+    process = _start(tmp_path, *CSV, *steps, scheduler, f"hydra.run.dir={folder}")
+    _wait_for(lambda: (folder / "checkpoints" / "last.ckpt").exists(), process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert _status(folder)["status"] == "running"  # nobody was left to write anything else
+    assert _checkpoint(folder)["global_step"] < 12
+    result = impasto("train", f"resume={folder}")
+    assert result.code == 0, result.err
+    assert result.folder == folder
+    assert _status(folder)["status"] == "finished"
+    assert _same_weights(folder, whole)
+    with (folder / "metrics.csv").open() as file, (whole / "metrics.csv").open() as other:
+        ours, theirs = ({r["step"]: r["train/loss"] for r in csv.DictReader(f)} for f in (file, other))
+    assert {step: ours[step] for step in ours if ours[step]}.items() <= theirs.items()
+    assert not list(folder.rglob("*.part*"))
+
+
+def test_an_interrupt_saves_everything_and_says_how_to_go_on(impasto: Callable[..., Any], tmp_path: Path) -> None:
+    steps = ("trainer.max_steps=400", "checkpoint_every=100000", "trainer.log_every_n_steps=1")
+    folder = tmp_path / "interrupted"
+    process = _start(tmp_path, *CSV, *steps, f"hydra.run.dir={folder}", "callbacks.samples.every=1")
+    _wait_for(lambda: (folder / "samples" / "step_000003.png").exists(), process)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    assert f"impasto train resume={folder}" in output
+    assert "Traceback" not in output
+    assert _status(folder)["status"] == "interrupted"
+    step = _checkpoint(folder)["global_step"]
+    assert 3 <= step < 400
+    result = impasto("train", f"resume={folder}", f"trainer.max_steps={step + 2}")
+    assert result.code == 0, result.err
+    whole = impasto(*CSV, f"trainer.max_steps={step + 2}", "callbacks.samples.every=1000", "checkpoint_every=1000")
+    assert _same_weights(folder, whole.folder)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
+    impasto: Callable[..., Any], tmp_path: Path
+) -> None:
+    first = impasto(*CSV).folder
+    good = (first / "checkpoints" / "last.ckpt").read_bytes()
+    result = impasto("train", f"resume={first}", "trainer.max_steps=9", "loss.weights.style=inf")
+    assert result.code == 1
+    assert "error: loss term 'style' became inf at step 4; the last good checkpoint is" in result.err
+    assert "Traceback" not in result.err
+    assert (first / "checkpoints" / "last.ckpt").read_bytes() == good
+    assert _status(first)["status"] == "failed"
+    assert "FloatingPointError" in _status(first)["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("style=starry_night", "data_root=nowhere"), 'no style image nowhere/styles/.* \\("The Starry Night"'),
+        (("style.path=nothing.jpg",), "no style image nothing.jpg"),
+        (("data=photographs", "data.train=[nothing]", "data.val=[nothing]"), "no such file or folder: nothing"),
+        (("features=vgg19", "features.weights=nothing.safetensors"), "no weights file nothing.safetensors"),
+        (("features=vgg19", "features.weights=IMAGENET_V1"), "did you mean 'IMAGENET1K_V1'"),
+        (("+loss.style_layers.relu9_9=1",), "has no layer 'relu9_9'"),
+        (("+network.widht=3",), "did you mean 'width'"),
+        (("logger=wandb", "logger.mode=onlin"), "unknown logger.mode 'onlin'; did you mean 'online'"),
+    ],
+)
+def test_bad_input_gets_one_sentence(impasto: Callable[..., Any], arguments: tuple[str, ...], message: str) -> None:
+    result = impasto(*CSV, *arguments)
+    assert result.code == 1
+    assert len(result.err.strip().splitlines()) == 1, result.err
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(result.err)
+
+
+def test_a_data_set_that_is_not_there_is_named_with_what_to_do(impasto: Callable[..., Any]) -> None:
+    free = ("features=random", "loss=random", "style=stained_glass", "logger=csv")  # of files and network
+    result = impasto("train", "experiment=johnson2016_style", "data.root=nothing", *free)
+    assert result.code == 1
+    assert "no folder nothing/train2014; give data.root=" in result.err
+
+
+def test_a_resumed_run_keeps_its_style(impasto: Callable[..., Any]) -> None:
+    folder = impasto(*CSV).folder
+    result = impasto("train", f"resume={folder}", "style=great_wave")
+    assert result.code == 1
+    assert "a resumed run keeps its style" in result.err
+
+
+def test_jobs_of_a_multirun_stay_apart_and_one_failure_does_not_stop_the_others(impasto: Callable[..., Any]) -> None:
+    result = impasto(*CSV, "--multirun", "network.width=4,0,6", "trainer.max_steps=1", "callbacks.samples.every=9")
+    assert result.code == 1
+    folders = sorted(path.parent for path in Path("outputs").rglob("status.json"))
+    assert [folder.name for folder in folders] == ["0", "1", "2"]
+    assert [_status(folder)["status"] for folder in folders] == ["finished", "failed", "finished"]
+    assert "error:" in (folders[1] / "impasto.log").read_text()
+    ids = {line for f in folders for line in (f / "config.yaml").read_text().splitlines() if line.startswith("run_id")}
+    assert len(ids) == 3
+
+
+def test_a_full_disk_leaves_no_half_written_file(impasto: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "network.safetensors")
+
+    monkeypatch.setattr("impasto.networks.storage.save_file", full)
+    result = impasto(*CSV)
+    assert result.code == 1
+    assert "No space left on device" in result.err
+    assert not list(Path("outputs").rglob("*.part*"))
+    assert not list(Path("outputs").rglob("network.safetensors"))

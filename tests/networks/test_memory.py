@@ -1,0 +1,54 @@
+"""Tests of the memory estimate, which takes none."""
+
+import time
+
+import psutil
+import pytest
+import torch
+from torch import nn
+
+from impasto.networks import JohnsonStylizer, Stylizer, activation_bytes
+
+
+def _network() -> Stylizer:
+    return Stylizer(width=8, blocks=2)
+
+
+@pytest.mark.parametrize("network", [Stylizer(width=4, blocks=1), JohnsonStylizer(width=4)])
+def test_activation_bytes_grow_with_the_pixels(network: nn.Module) -> None:
+    once, both = activation_bytes(network, 800, 1000), activation_bytes(network, 1600, 2000)
+    assert both == pytest.approx(4 * once, rel=0.1)
+
+
+def test_activation_bytes_hold_the_largest_activation() -> None:
+    # Table 1 at width 8: the first normalisation reads and writes 8 channels at full size, float32.
+    assert activation_bytes(_network(), 512, 512) >= 2 * 8 * 512 * 512 * 4
+    assert activation_bytes(_network(), 512, 512) <= 100 * 8 * 512 * 512 * 4
+
+
+def test_activation_bytes_of_one_convolution_are_three_times_its_inputs_and_outputs() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1), nn.ReLU())
+    assert activation_bytes(network, 10, 20) == 3 * (5 + 5) * 10 * 20 * 4
+
+
+def test_activation_bytes_allocate_nothing_for_a_huge_image() -> None:
+    network, before, begin = _network(), psutil.Process().memory_info().rss, time.monotonic()
+    estimate = activation_bytes(network, 20_000, 20_000)
+    assert estimate > 2 * 8 * 20_000 * 20_000 * 4
+    assert psutil.Process().memory_info().rss - before < 2**28
+    assert time.monotonic() - begin < 5
+
+
+def test_activation_bytes_leave_the_network_as_it_was() -> None:
+    network = _network().eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    activation_bytes(network, 64, 64)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(parameter.device.type == "cpu" for parameter in network.parameters())
+    assert not any(module._forward_hooks for module in network.modules())
+    assert not network.training
+
+
+def test_activation_bytes_of_a_refused_size_are_an_error() -> None:
+    with pytest.raises(ValueError, match="more than 40 px"):
+        activation_bytes(JohnsonStylizer(width=2), 40, 100)

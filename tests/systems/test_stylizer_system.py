@@ -1,0 +1,306 @@
+"""Tests of training a style network: two real steps, checkpoints without VGG, and resuming bit for bit."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Trainer
+from PIL import Image
+from torch import Tensor, nn
+from torch.optim import Adam
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+
+from impasto.data import CentreCrop, Photographs, RandomCrop
+from impasto.features import VGG
+from impasto.losses import PerceptualLoss, mean_square, squared_frobenius
+from impasto.networks import JohnsonStylizer, Stylizer
+from impasto.systems import StylizerSystem
+
+pytestmark = [
+    # Lightning 2.6 builds a deprecated class of PyTorch's: https://github.com/Lightning-AI/pytorch-lightning/issues/21326
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning"),
+    # On three cores and more it advises workers, and the tests read in the training process:
+    # https://github.com/Lightning-AI/pytorch-lightning/pull/1378
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+]
+
+WEIGHTS = {"content": 1.0, "style": 10.0, "tv": 0.1}
+CHANNELS = {"conv1_1": (64, 3), "conv1_2": (64, 64), "conv2_1": (128, 64), "conv2_2": (128, 128)}
+one_cycle = partial(OneCycleLR, max_lr=2e-3, total_steps=4)
+
+
+def _tiny_vgg() -> VGG:
+    generator = torch.Generator().manual_seed(1)
+    weights: dict[str, Tensor] = {}
+    for name, (outputs, inputs) in CHANNELS.items():
+        weights[f"{name}.weight"] = torch.randn(outputs, inputs, 3, 3, generator=generator) * (2 / (9 * inputs)) ** 0.5
+        weights[f"{name}.bias"] = torch.randn(outputs, generator=generator) * 0.1
+    return VGG(
+        weights,
+        architecture="vgg16",
+        mean=[0.485, 0.456, 0.406],
+        std=[0.229, 0.224, 0.225],
+        pooling=nn.MaxPool2d(2),
+        description="test",
+    )
+
+
+def _loss(weights: Mapping[str, float] = WEIGHTS) -> PerceptualLoss:
+    return PerceptualLoss(
+        _tiny_vgg(),
+        torch.rand(1, 3, 24, 20, generator=torch.Generator().manual_seed(2)),
+        content_layers={"relu2_2": 1.0},
+        style_layers={"relu1_2": 1.0, "relu2_2": 1.0},
+        weights=weights,
+        content_distance=mean_square,
+        style_distance=squared_frobenius,
+    )
+
+
+def _stylizer() -> nn.Module:
+    return Stylizer(width=4, blocks=1)
+
+
+def _system(
+    *,
+    network: Callable[[], nn.Module] = _stylizer,
+    weights: Mapping[str, float] = WEIGHTS,
+    scheduler: Callable[..., LRScheduler] | None = None,
+    channels_last: bool = False,
+) -> StylizerSystem:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return StylizerSystem(
+            network(),
+            _loss(weights),
+            optimizer=partial(Adam, lr=1e-3),
+            scheduler=scheduler,
+            channels_last=channels_last,
+            compiled=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five small photographs of noise."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for seed in range(5):
+        generator = torch.Generator().manual_seed(seed)
+        pixels = torch.randint(0, 256, (50, 60, 3), generator=generator, dtype=torch.uint8)
+        Image.fromarray(pixels.numpy()).save(folder / f"{seed}.png")
+    return folder
+
+
+def _data(photographs: Path, *, size: int = 24) -> Photographs:
+    return Photographs(
+        train=[str(photographs)],
+        val=[str(photographs)],
+        train_transform=RandomCrop(size=size, scale=0.5, flip=True),
+        val_transform=CentreCrop(size=size),
+        batch_size=2,
+        num_workers=0,
+        seed=3,
+        val_limit=3,
+        skip=None,
+    )
+
+
+def _trainer(tmp_path: Path, *, steps: int = 2, **options: Any) -> Trainer:
+    return Trainer(
+        max_steps=steps,
+        max_epochs=-1,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        default_root_dir=str(tmp_path),
+        **{"limit_val_batches": 0, **options},
+    )
+
+
+def _copy(module: nn.Module) -> dict[str, Tensor]:
+    """Every parameter and buffer, also those that no state dict holds."""
+    return {name: value.detach().clone() for name, value in [*module.named_parameters(), *module.named_buffers()]}
+
+
+def _trained_path(tmp_path: Path, photographs: Path, *, accumulate: int = 1, **options: Any) -> Path:
+    """A checkpoint after two of four steps."""
+    trainer = _trainer(tmp_path, accumulate_grad_batches=accumulate)
+    trainer.fit(_system(**options), datamodule=_data(photographs))
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    return tmp_path / "last.ckpt"
+
+
+# ---------------------------------------------------------------- two steps
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_two_steps_move_the_network_and_nothing_of_the_loss(
+    tmp_path: Path, photographs: Path, channels_last: bool
+) -> None:
+    system = _system(channels_last=channels_last)
+    network, loss = _copy(system.network), _copy(system.loss)
+    trainer = _trainer(tmp_path)
+    trainer.fit(system, datamodule=_data(photographs))
+    assert trainer.global_step == 2
+    moved = [name for name, value in _copy(system.network).items() if not torch.equal(value, network[name])]
+    assert {name for name in network if name.endswith("conv.weight")} <= set(moved)
+    assert "to_rgb.1.weight" in moved
+    assert len(loss) == 2 * len(CHANNELS) + 2 + 2  # weights and biases, mean and std, two Gram matrices
+    assert all(torch.equal(value, loss[name]) for name, value in _copy(system.loss).items())
+
+
+def test_terms_are_logged_and_add_up_to_the_loss(tmp_path: Path, photographs: Path) -> None:
+    trainer = _trainer(tmp_path)
+    trainer.fit(_system(), datamodule=_data(photographs))
+    logged = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    assert set(logged) == {"train/content", "train/style", "train/tv", "train/loss"}
+    assert all(0 < value < float("inf") for value in logged.values())
+    parts = sum(value for name, value in logged.items() if name != "train/loss")
+    assert logged["train/loss"] == pytest.approx(parts, rel=1e-5)
+
+
+def test_loss_falls_on_one_photograph() -> None:
+    system = _system()
+    optimizer = system.configure_optimizers()
+    photo = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(4))
+    losses = []
+    for _ in range(12):
+        optimizer.zero_grad()
+        total = torch.stack(list(system.loss(system(photo), system.loss.targets(photo)).values())).sum()
+        total.backward()
+        optimizer.step()
+        losses.append(total.item())
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_validation_logs_the_mean_over_the_photographs(tmp_path: Path, photographs: Path) -> None:
+    system, data = _system(), _data(photographs)
+    trainer = _trainer(tmp_path, limit_val_batches=1.0)
+    trainer.validate(system, data, verbose=False)
+    logged = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    assert set(logged) == {"val/content", "val/style", "val/tv", "val/loss"}
+    photos = torch.cat([batch.image for batch in data.val_dataloader()])
+    assert len(photos) == 3  # a batch of two and one of one: the mean is that of the photographs
+    with torch.no_grad():
+        terms = system.loss(system.network(photos), system.loss.targets(photos))
+    for name, value in terms.items():
+        assert logged[f"val/{name}"] == pytest.approx(value.item(), rel=1e-4)
+    assert logged["val/loss"] == pytest.approx(sum(value.item() for value in terms.values()), rel=1e-4)
+
+
+def test_validation_moves_nothing(tmp_path: Path, photographs: Path) -> None:
+    system = _system(network=lambda: JohnsonStylizer(width=2))  # its batch norm has statistics that could move
+    before = _copy(system)
+    _trainer(tmp_path, limit_val_batches=1.0).validate(system, _data(photographs, size=44), verbose=False)
+    assert all(torch.equal(value, before[name]) for name, value in _copy(system).items())
+
+
+def test_bfloat16_training_is_finite(tmp_path: Path, photographs: Path) -> None:
+    system = _system(channels_last=True)
+    trainer = _trainer(tmp_path, precision="bf16-mixed")
+    trainer.fit(system, datamodule=_data(photographs))
+    assert trainer.global_step == 2
+    assert all(value.isfinite() for value in trainer.callback_metrics.values())
+    for parameter in system.network.parameters():
+        assert parameter.dtype == torch.float32
+        assert parameter.isfinite().all()
+
+
+# ---------------------------------------------------------------- optimiser and checkpoints
+
+
+def test_optimiser_holds_the_networks_parameters_only() -> None:
+    system = _system()
+    optimizer = system.configure_optimizers()
+    held = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
+    assert held == [id(parameter) for parameter in system.network.parameters()]
+
+
+def test_schedule_is_stepped_every_step(tmp_path: Path, photographs: Path) -> None:
+    trainer = _trainer(tmp_path, steps=3)
+    trainer.fit(_system(scheduler=one_cycle), datamodule=_data(photographs))
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = Adam([parameter], lr=1e-3)
+    expected = one_cycle(optimizer)
+    for _ in range(3):
+        optimizer.step()
+        expected.step()
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(expected.get_last_lr()[0])
+
+
+def test_checkpoint_holds_no_key_of_the_loss_network(tmp_path: Path, photographs: Path) -> None:
+    path = _trained_path(tmp_path, photographs)
+    checkpoint = torch.load(path, weights_only=True)
+    keys = set(checkpoint["state_dict"])
+    assert keys == {f"network.{name}" for name in _stylizer().state_dict()}
+    saved = sum(value.numel() for value in checkpoint["state_dict"].values())
+    moments = sum(
+        value.numel()
+        for state in checkpoint["optimizer_states"][0]["state"].values()
+        for value in state.values()
+        if value.numel() > 1
+    )
+    assert moments <= 2 * saved
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "accumulate"), [(None, 1), (one_cycle, 1), (None, 2)], ids=["constant", "one_cycle", "accumulated"]
+)
+def test_resumed_training_equals_the_uninterrupted(
+    tmp_path: Path, photographs: Path, scheduler: Callable[..., LRScheduler] | None, accumulate: int
+) -> None:
+    whole = _system(scheduler=scheduler)
+    _trainer(tmp_path, steps=4, accumulate_grad_batches=accumulate).fit(whole, datamodule=_data(photographs))
+    path = _trained_path(tmp_path, photographs, scheduler=scheduler, accumulate=accumulate)
+    resumed = _system(scheduler=scheduler)
+    trainer = _trainer(tmp_path, steps=4, accumulate_grad_batches=accumulate)
+    trainer.fit(resumed, datamodule=_data(photographs), ckpt_path=path, weights_only=True)
+    assert trainer.global_step == 4
+    after_two = torch.load(path, weights_only=True)["state_dict"]
+    expected = whole.state_dict()
+    assert not torch.equal(after_two["network.to_rgb.1.weight"], expected["network.to_rgb.1.weight"])
+    for name, value in resumed.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_resumed_batch_norm_training_equals_the_uninterrupted(tmp_path: Path, photographs: Path) -> None:
+    options: dict[str, Any] = {"network": lambda: JohnsonStylizer(width=2)}
+    whole, resumed = _system(**options), _system(**options)
+    _trainer(tmp_path, steps=2).fit(whole, datamodule=_data(photographs, size=44))
+    trainer = _trainer(tmp_path, steps=1)
+    trainer.fit(_system(**options), datamodule=_data(photographs, size=44))
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    _trainer(tmp_path, steps=2).fit(
+        resumed, datamodule=_data(photographs, size=44), ckpt_path=tmp_path / "last.ckpt", weights_only=True
+    )
+    for name, value in resumed.state_dict().items():
+        assert torch.equal(value, whole.state_dict()[name]), name
+
+
+# ---------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize("term", ["content", "style", "tv"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_term_that_is_not_finite_stops_the_training_and_is_named(
+    tmp_path: Path, photographs: Path, term: str, value: float
+) -> None:
+    system = _system(weights=WEIGHTS | {term: value})
+    before = _copy(system.network)
+    with pytest.raises(FloatingPointError, match=f"loss term '{term}' became {value} at step 0"):
+        _trainer(tmp_path).fit(system, datamodule=_data(photographs))
+    assert all(torch.equal(new, before[name]) for name, new in _copy(system.network).items())
+
+
+def test_network_with_a_larger_output_is_refused_with_both_shapes(tmp_path: Path, photographs: Path) -> None:
+    system = _system(network=lambda: JohnsonStylizer(width=2))  # 42 px become 44, the next multiple of four
+    with pytest.raises(ValueError, match=r"relu2_2 .*\(2, 128, 22, 22\).*\(2, 128, 21, 21\)"):
+        _trainer(tmp_path).fit(system, datamodule=_data(photographs, size=42))

@@ -1,0 +1,71 @@
+"""Laws of files that are whole or absent."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from impasto.files import sha256, whole_file, write_text
+
+
+def test_a_whole_file_has_its_content_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    with whole_file(path) as temporary:
+        temporary.write_bytes(b"content")
+        assert temporary.parent == path.parent
+        assert temporary.suffix == path.suffix
+        assert not path.exists()
+    assert path.read_bytes() == b"content"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_folder_is_made(tmp_path: Path) -> None:
+    write_text(tmp_path / "new" / "folder" / "a.txt", "x")
+    assert (tmp_path / "new" / "folder" / "a.txt").read_text() == "x"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_an_exception_leaves_the_old_file_and_no_other(tmp_path: Path, error: type[BaseException]) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(error), whole_file(path) as temporary:
+        temporary.write_text("half of the n")
+        raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_exception_before_anything_is_written_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="early"), whole_file(tmp_path / "a.txt"):
+        raise RuntimeError("early")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "a longer old text")
+    write_text(path, "new")
+    assert path.read_text() == "new"
+
+
+def test_text_is_utf8(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "café 絵")
+    assert (tmp_path / "a.txt").read_bytes() == "café 絵".encode()
+
+
+@pytest.mark.parametrize(
+    "stem",
+    ["a" * 250, "猫" * 83, "é" * 125, ".dots.in.name", "a b=[c],d"],
+    ids=["long", "long Japanese", "long French", "dots", "signs"],
+)
+def test_any_name_that_the_disk_takes_can_be_written(tmp_path: Path, stem: str) -> None:
+    path = tmp_path / f"{stem}.txt"
+    path.write_text("the disk takes it")
+    write_text(path, "whole")
+    assert path.read_text() == "whole"
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", bytes(range(256)) * 5000])
+def test_sha256_is_that_of_hashlib(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a").write_bytes(content)
+    assert sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()

@@ -1,0 +1,474 @@
+"""Laws of reading, finding and writing images."""
+
+import errno
+import os
+import re
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageCms, ImageFile
+
+from impasto.images import (
+    check_memory,
+    find_images,
+    read_image,
+    resize_longer_side,
+    sheet,
+    to_uint8,
+    write_image,
+)
+
+COLOURS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+BLOCKS = np.kron(np.random.default_rng(1).integers(0, 256, (2, 3, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+UNUSUAL = [
+    "two words.png",
+    "a,b.png",
+    "[1] (2) {3}.png",
+    "size=3.png",
+    "日本語の写真.png",
+    "100%'quoted'.png",
+    "-x.png",
+]
+
+
+def _levels(path: Path) -> np.ndarray:
+    return to_uint8(read_image(path)).astype(int)
+
+
+def _saved(path: Path, image: Image.Image, **options: Any) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def _touch(folder: Path, *names: str) -> list[Path]:
+    paths = [folder / name for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return paths
+
+
+def _names(sources: Sequence[str | Path]) -> list[str]:
+    return [found.name.as_posix() for found in find_images(sources)]
+
+
+def _over_white(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    part = alpha[..., None] / 255
+    return colours * part + 255 * (1 - part)
+
+
+def _free(monkeypatch: pytest.MonkeyPatch, count: float) -> None:
+    monkeypatch.setattr("impasto.images.psutil.virtual_memory", lambda: SimpleNamespace(available=count))
+
+
+def _png_header(width: int, height: int, *, length: int = 13) -> bytes:
+    """Return a PNG of a few bytes that promises width x height pixels; 13 is the length a header must have."""
+    chunks = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)[:length]
+    for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")):
+        chunks += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return chunks
+
+
+def _profile_with_red_and_blue_exchanged() -> bytes:
+    plain = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return plain.replace(b"rXYZ", b"keep").replace(b"bXYZ", b"rXYZ").replace(b"keep", b"bXYZ")
+
+
+# ---------------------------------------------------------------- reading
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
+def test_eight_bit_rgb_is_read_exactly(tmp_path: Path, suffix: str) -> None:
+    image = read_image(_saved(tmp_path / f"a{suffix}", Image.fromarray(COLOURS)))
+    assert image.shape == (3, 5, 7)
+    assert image.dtype == torch.float32
+    np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), COLOURS.astype(np.float32) / 255)
+
+
+def test_grey_is_repeated_in_three_channels(tmp_path: Path) -> None:
+    grey = COLOURS[..., 0]
+    levels = _levels(_saved(tmp_path / "a.png", Image.fromarray(grey)))
+    np.testing.assert_array_equal(levels, np.repeat(grey[..., None], 3, axis=2))
+
+
+def test_one_bit_is_black_and_white(tmp_path: Path) -> None:
+    bits = COLOURS[..., 0] > 127
+    levels = _levels(_saved(tmp_path / "a.png", Image.fromarray(bits)))
+    np.testing.assert_array_equal(levels[..., 1], np.where(bits, 255, 0))
+
+
+@pytest.mark.parametrize("alphas", [None, [255, 0, 255], [0, 100, 255]])
+def test_palette_colours_are_looked_up_and_transparency_is_laid_over_white(
+    tmp_path: Path, alphas: list[int] | None
+) -> None:
+    palette = np.array([[250, 10, 20], [0, 200, 90], [30, 40, 255]], dtype=np.uint8)
+    index = np.array([[0, 1, 2], [2, 2, 0]], dtype=np.uint8)
+    image = Image.fromarray(index).convert("P")
+    image.putpalette(palette.tobytes())
+    options = {} if alphas is None else {"transparency": 1 if 100 not in alphas else bytes(alphas)}
+    levels = _levels(_saved(tmp_path / "a.png", image, **options))
+    expected = _over_white(palette[index], np.array(alphas or [255] * 3)[index])
+    np.testing.assert_allclose(levels, expected, atol=1)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_laid_over_white(tmp_path: Path, mode: str) -> None:
+    alpha = np.linspace(0, 255, 35).round().astype(np.uint8).reshape(5, 7)
+    colours = COLOURS if mode == "RGBA" else np.repeat(COLOURS[..., :1], 3, axis=2)
+    layers = np.dstack([colours[..., : len(mode) - 1], alpha])
+    levels = _levels(_saved(tmp_path / "a.png", Image.fromarray(layers)))
+    np.testing.assert_allclose(levels, _over_white(colours, alpha), atol=1)
+
+
+def test_cmyk_jpeg_keeps_its_colours(tmp_path: Path) -> None:
+    path = _saved(tmp_path / "a.jpg", Image.fromarray(BLOCKS).convert("CMYK"), quality=100, subsampling=0)
+    np.testing.assert_allclose(_levels(path), BLOCKS, atol=4)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bits_are_scaled_to_one(tmp_path: Path, suffix: str) -> None:
+    values = np.array([[0, 1, 255, 256], [32768, 65534, 65535, 1000]], dtype=np.uint16)
+    image = read_image(_saved(tmp_path / f"a{suffix}", Image.fromarray(values)))
+    np.testing.assert_allclose(image.numpy(), np.stack([values / 65535] * 3), atol=1e-7)
+
+
+def test_float_tiff_is_taken_as_it_is_and_clamped(tmp_path: Path) -> None:
+    values = np.array([[0.0, 0.123456, 1.0], [-0.5, 7.0, np.nan]], dtype=np.float32)
+    image = read_image(_saved(tmp_path / "a.tif", Image.fromarray(values)))
+    expected = np.array([[0.0, 0.123456, 1.0], [0, 1, 0]], dtype=np.float32)
+    np.testing.assert_array_equal(image.numpy(), np.stack([expected] * 3))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize(
+    ("orientation", "stored"),
+    [
+        (1, lambda upright: upright),
+        (2, lambda upright: upright[:, ::-1]),
+        (3, lambda upright: upright[::-1, ::-1]),
+        (4, lambda upright: upright[::-1]),
+        (5, lambda upright: upright.transpose(1, 0, 2)),
+        (6, lambda upright: np.rot90(upright)),
+        (7, lambda upright: upright[::-1, ::-1].transpose(1, 0, 2)),
+        (8, lambda upright: np.rot90(upright, -1)),
+    ],
+)
+def test_every_exif_orientation_comes_out_upright(
+    tmp_path: Path, suffix: str, orientation: int, stored: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = Image.fromarray(np.ascontiguousarray(stored(BLOCKS)))
+    path = _saved(tmp_path / f"a{suffix}", picture, exif=exif, quality=100, subsampling=0)
+    np.testing.assert_allclose(_levels(path), BLOCKS, atol=0 if suffix == ".png" else 4)
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("RGB", ".png"), ("RGB", ".jpg"), ("RGBA", ".png"), ("P", ".png")])
+def test_a_colour_profile_is_converted_to_srgb(tmp_path: Path, mode: str, suffix: str) -> None:
+    red = Image.new("RGB", (8, 8), (255, 0, 0)).convert(mode)
+    path = _saved(tmp_path / f"a{suffix}", red, icc_profile=_profile_with_red_and_blue_exchanged())
+    np.testing.assert_allclose(_levels(path)[4, 4], [0, 0, 255], atol=3)
+
+
+def test_a_broken_colour_profile_does_not_cost_the_photograph(tmp_path: Path) -> None:
+    path = _saved(tmp_path / "a.png", Image.fromarray(COLOURS), icc_profile=b"not a profile" * 20)
+    np.testing.assert_array_equal(_levels(path), COLOURS)
+
+
+def test_one_pixel_is_an_image(tmp_path: Path) -> None:
+    path = tmp_path / "dot.png"
+    write_image(path, torch.tensor([0.0, 1.0, 0.2]).view(3, 1, 1))
+    np.testing.assert_array_equal(_levels(path), [[[0, 255, 51]]])
+
+
+# Pillow warns of the directory that it does not find, before it gives up:
+# https://github.com/python-pillow/Pillow/blob/main/src/PIL/TiffImagePlugin.py (ImageFileDirectory_v2.load)
+_TIFF = pytest.param("half.tif", marks=pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning"))
+
+
+@pytest.mark.parametrize("name", ["half.jpg", "half.png", "half.webp", "half.bmp", _TIFF])
+@pytest.mark.parametrize("at_least", [None, 4])
+def test_a_truncated_file_is_refused_by_name(tmp_path: Path, name: str, at_least: int | None) -> None:
+    path = tmp_path / name
+    write_image(path, torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        read_image(path, at_least=at_least)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("letter.jpg", b"Dear Vincent, no picture in here.\n"),
+        ("empty.png", b""),
+        ("no_pixels.png", _png_header(8, 8)),
+        ("short_header.png", _png_header(8, 8, length=12)),
+    ],
+    ids=["text", "empty", "no pixels", "short header"],
+)
+def test_what_is_not_an_image_is_refused_by_name(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(name)):
+        read_image(tmp_path / name)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg"):
+        read_image(tmp_path / "nowhere.jpg")
+
+
+@pytest.mark.parametrize("at_least", [30, 64, 65, 127, 255, 256, 700])
+def test_reduced_decoding_keeps_the_shorter_side(tmp_path: Path, at_least: int) -> None:
+    ramp = np.linspace(0, 255, 512 * 640 * 3).reshape(512, 640, 3).astype(np.uint8)
+    path = _saved(tmp_path / "a.jpg", Image.fromarray(ramp), quality=90)
+    full, reduced = read_image(path), read_image(path, at_least=at_least)
+    height, width = reduced.shape[1:]
+    assert (height == 512) if at_least > 256 else (at_least <= height < 512)
+    assert width / height == pytest.approx(640 / 512, rel=0.02)
+    torch.testing.assert_close(reduced.mean(dim=(1, 2)), full.mean(dim=(1, 2)), atol=0.02, rtol=0)
+
+
+def test_a_huge_header_is_refused_before_anything_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "huge.png").write_bytes(_png_header(20000, 20000))
+    _free(monkeypatch, 2**30)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(ValueError, match=r"huge\.png \(20000 x 20000 pixels\).* \d+\.\d GiB .* 1\.0 GiB is free"):
+        read_image(tmp_path / "huge.png")
+
+
+def test_reduced_decoding_asks_for_the_reduced_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _saved(tmp_path / "a.jpg", Image.new("RGB", (512, 512)))
+    _free(monkeypatch, 512 * 512 * 3)
+    with pytest.raises(ValueError, match="512 x 512"):
+        read_image(path)
+    assert read_image(path, at_least=64).shape == (3, 64, 64)
+
+
+def test_work_that_fits_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    _free(monkeypatch, 1000)
+    check_memory(1000, "the work")
+    with pytest.raises(ValueError, match="the work would take"):
+        check_memory(1001, "the work")
+
+
+# ---------------------------------------------------------------- finding
+
+
+def test_a_folder_keeps_the_names_of_its_subfolders(tmp_path: Path) -> None:
+    _touch(tmp_path, "b.jpg", "a.PNG", "sea/north/c.webp", "sea/a.PNG", "notes.txt")
+    found = find_images([tmp_path])
+    assert [item.name.as_posix() for item in found] == ["a.PNG", "b.jpg", "sea/a.PNG", "sea/north/c.webp"]
+    assert all(item.path == tmp_path / item.name for item in found)
+
+
+def test_a_file_named_outright_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
+    (path,) = _touch(tmp_path, "scan.dat")
+    assert find_images([path]) == [(path, Path("scan.dat"))]
+
+
+def test_a_pattern_lists_what_it_matches(tmp_path: Path) -> None:
+    _touch(tmp_path, "b1.jpg", "b0.jpg", "c.jpg", "deep/b2.jpg")
+    assert _names([f"{tmp_path}/b*.jpg"]) == ["b0.jpg", "b1.jpg"]
+    assert _names([f"{tmp_path}/**/b*.jpg"]) == ["b0.jpg", "b1.jpg", "b2.jpg"]
+
+
+def test_sources_keep_their_order(tmp_path: Path) -> None:
+    _touch(tmp_path, "z.jpg", "sea/b.jpg", "sea/a.jpg", "m1.png")
+    assert _names([tmp_path / "z.jpg", str(tmp_path / "sea"), f"{tmp_path}/m?.png"]) == [
+        "z.jpg",
+        "a.jpg",
+        "b.jpg",
+        "m1.png",
+    ]
+
+
+def test_a_file_found_twice_is_listed_once(tmp_path: Path) -> None:
+    (path,) = _touch(tmp_path, "sea/a.jpg")
+    assert _names([path, tmp_path / "sea", f"{tmp_path}/sea/*", path]) == ["a.jpg"]
+
+
+def test_another_spelling_of_a_path_is_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (path,) = _touch(tmp_path, "a.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert _names([path, "a.jpg"]) == ["a.jpg"]
+
+
+def test_hidden_files_are_skipped(tmp_path: Path) -> None:
+    _touch(tmp_path, ".hidden.jpg", "sea/._a.jpg", "a.jpg")
+    assert _names([tmp_path]) == ["a.jpg"]
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (path,) = _touch(tmp_path, "a.jpg")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert [item.path for item in find_images(["~/a.jpg"])] == [path]
+
+
+def test_a_name_may_begin_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _touch(tmp_path, "~draft.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert _names(["~draft.jpg"]) == ["~draft.jpg"]
+
+
+@pytest.mark.parametrize("content", [(), ("notes.txt",), (".hidden.jpg",), ("album.jpg/notes.txt",)])
+def test_a_folder_without_images_is_an_error(tmp_path: Path, content: tuple[str, ...]) -> None:
+    _touch(tmp_path, *content)
+    with pytest.raises(ValueError, match=rf"no images in folder {re.escape(str(tmp_path))}"):
+        find_images([tmp_path])
+
+
+@pytest.mark.parametrize("source", ["nowhere", "nowhere.jpg", "*.jpg"])
+def test_a_missing_source_is_named(tmp_path: Path, source: str) -> None:
+    with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path / source))):
+        find_images([tmp_path / source])
+
+
+def test_a_link_to_nothing_is_a_missing_source(tmp_path: Path) -> None:
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "gone.jpg")
+    with pytest.raises(FileNotFoundError, match=r"link\.jpg"):
+        find_images([tmp_path / "link.jpg"])
+
+
+def test_no_source_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no images were given"):
+        find_images([])
+
+
+def test_two_results_of_one_name_are_an_error(tmp_path: Path) -> None:
+    first, second = _touch(tmp_path, "sea/a.jpg", "land/a.jpg")
+    with pytest.raises(ValueError, match=rf"{re.escape(str(first))} and {re.escape(str(second))}.* as a\.jpg"):
+        find_images([first, second])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_an_unreadable_folder_is_an_error(tmp_path: Path) -> None:
+    _touch(tmp_path, "locked/a.jpg")
+    (tmp_path / "locked").chmod(0)
+    try:
+        with pytest.raises(PermissionError, match="locked"):
+            find_images([tmp_path / "locked"])
+    finally:
+        (tmp_path / "locked").chmod(0o700)
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_an_unusual_name_is_written_found_and_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "アルバム [1], a=b" / name
+    write_image(path, torch.from_numpy(COLOURS).permute(2, 0, 1) / 255)
+    assert find_images([path]) == find_images([path.parent]) == [(path, Path(name))]
+    np.testing.assert_array_equal(_levels(path), COLOURS)
+
+
+# ---------------------------------------------------------------- writing
+
+
+def test_every_level_survives_the_conversion() -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    image = (torch.arange(256) / 255).expand(3, 1, 256)
+    np.testing.assert_array_equal(to_uint8(image), np.repeat(levels[None, :, None], 3, axis=2))
+
+
+def test_levels_are_rounded_and_clamped() -> None:
+    values = torch.tensor([-3.0, -0.001, 0.49 / 255, 0.51 / 255, 254.4 / 255, 254.6 / 255, 1.001, 9.0])
+    result = to_uint8(values.expand(3, 1, 8).clone().requires_grad_())
+    assert result.dtype == np.uint8
+    assert result.shape == (1, 8, 3)
+    assert result[0, :, 0].tolist() == [0, 0, 0, 1, 254, 255, 255, 255]
+
+
+def test_half_precision_is_taken() -> None:
+    assert to_uint8(torch.full((3, 1, 1), 0.5, dtype=torch.bfloat16)).tolist() == [[[128, 128, 128]]]
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4, 4), (1, 4, 4), (4, 4, 3), (4, 4)])
+def test_another_shape_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"\(3, H, W\), got {re.escape(str(shape))}"):
+        to_uint8(torch.zeros(shape))
+    with pytest.raises(ValueError, match="got"):
+        write_image(tmp_path / "a.png", torch.zeros(shape))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif", "a.tiff", "a.bmp", "new/folder/a.PNG"])
+def test_lossless_formats_give_back_every_pixel(tmp_path: Path, name: str) -> None:
+    write_image(tmp_path / name, torch.from_numpy(COLOURS).permute(2, 0, 1) / 255)
+    np.testing.assert_array_equal(_levels(tmp_path / name), COLOURS)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
+def test_jpeg_is_near_and_keeps_the_resolution_of_colour(tmp_path: Path, suffix: str) -> None:
+    stripes = torch.zeros(3, 33, 47)
+    stripes[0, :, ::2] = 1  # red and black columns: chroma subsampling would average them
+    write_image(tmp_path / f"a{suffix}", stripes)
+    assert (read_image(tmp_path / f"a{suffix}") - stripes).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.pgn", ".png"])
+def test_an_unknown_suffix_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{re.escape(name)}: expected a name ending in \.jpg"):
+        write_image(tmp_path / name, torch.rand(3, 4, 4))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_the_old_picture_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def save(self: Image.Image, path: Path, **options: Any) -> None:
+        Path(path).write_bytes(b"half a picture")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "a.png"
+    write_image(path, torch.zeros(3, 4, 4))
+    before = path.read_bytes()
+    monkeypatch.setattr(Image.Image, "save", save)
+    with pytest.raises(OSError, match="No space left"):
+        write_image(path, torch.ones(3, 4, 4))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# ---------------------------------------------------------------- sizes and sheets
+
+
+@pytest.mark.parametrize(
+    ("before", "size", "after"),
+    [
+        ((33, 47), 94, (66, 94)),
+        ((47, 33), 94, (94, 66)),
+        ((33, 47), 20, (14, 20)),
+        ((64, 64), 1, (1, 1)),
+        ((2, 500), 50, (1, 50)),
+        ((1, 1), 9, (9, 9)),
+        ((33, 47), 47, (33, 47)),
+    ],
+)
+def test_the_longer_side_gets_the_size_and_the_ratio_stays(
+    before: tuple[int, int], size: int, after: tuple[int, int]
+) -> None:
+    image = (torch.rand(3, *before, generator=torch.Generator().manual_seed(0)) > 0.5).float()
+    result = resize_longer_side(image, size)
+    assert result.shape == (3, *after)
+    assert 0 <= result.min() <= result.max() <= 1
+    torch.testing.assert_close(resize_longer_side(torch.full_like(image, 0.3), size), torch.full((3, *after), 0.3))
+
+
+def test_resizing_to_the_same_size_changes_nothing() -> None:
+    image = torch.rand(3, 33, 47)
+    torch.testing.assert_close(resize_longer_side(image, 47), image, rtol=0, atol=0)
+
+
+def test_a_sheet_holds_its_images_in_rows_on_white() -> None:
+    black, red = torch.zeros(3, 4, 8), torch.tensor([1.0, 0, 0]).view(3, 1, 1).expand(3, 10, 10)
+    result = sheet([[black, red], [red]], cell=10, gap=2)
+    assert result.shape == (3, 22, 22)
+    expected = torch.ones(3, 22, 22)
+    expected[:, 2:7, 0:10] = 0  # 4 x 8 becomes 5 x 10, in the middle of its cell
+    expected[1:, 0:10, 12:22] = 0
+    expected[1:, 12:22, 0:10] = 0
+    torch.testing.assert_close(result, expected)
