@@ -48,6 +48,13 @@ def test_the_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
+def test_a_whole_file_may_be_read_by_whoever_reads_other_files(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    with whole_file(tmp_path / "a.txt") as temporary:
+        temporary.touch(mode=0o600)
+    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_text_is_utf8(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "café 絵")
     assert (tmp_path / "a.txt").read_bytes() == "café 絵".encode()

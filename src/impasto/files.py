@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)  # the only way to ask for it is to set it
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -21,11 +24,12 @@ def whole_file(path: Path) -> Iterator[Path]:
         The temporary name, beside `path`, with the same suffix.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem[:100]}.{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{hash(path.name) & 0xFFFFFFFF:08x}.{os.getpid()}.part{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_UMASK)  # safetensors makes its files readable to their owner only
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

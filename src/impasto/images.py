@@ -57,8 +57,8 @@ def find_images(sources: Sequence[str | Path]) -> list[Found]:
         raise ValueError("no images were given; expected images=<file, folder or pattern>")
     found: dict[Path, Found] = {}
     for source in sources:
-        for item in _expand(Path(source).expanduser()):
-            found.setdefault(item.path, item)
+        for item in _expand(_home(str(source))):
+            found.setdefault(item.path.resolve(), item)
     names: dict[Path, Path] = {}
     for path, name in found.values():
         if name in names:
@@ -67,19 +67,30 @@ def find_images(sources: Sequence[str | Path]) -> list[Found]:
     return list(found.values())
 
 
+def _home(source: str) -> Path:
+    """Expand `~/`, and leave a file that is called `~draft.jpg` alone."""
+    return Path(source).expanduser() if source.startswith("~/") else Path(source)
+
+
+def _is_photograph(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
 def _expand(source: Path) -> Iterable[Found]:
     if source.is_dir():
         list(source.iterdir())  # an unreadable folder is an error; rglob would pass over it
-        paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-        if not paths:
+        names = sorted(path.relative_to(source) for path in source.rglob("*") if _is_photograph(path))
+        visible = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+        if not visible:
             raise ValueError(f"no images in folder {source}; expected files ending in {', '.join(SUFFIXES)}")
-        return [Found(p, p.relative_to(source)) for p in paths if p.is_file()]
+        return [Found(source / name, name) for name in visible]
     if source.exists():
         return [Found(source, Path(source.name))]
     matches = [Path(m) for m in sorted(glob(str(source), recursive=True))]  # noqa: PTH207 (absolute patterns too)
-    if not matches:
+    taken = [path for path in matches if path.is_dir() or _is_photograph(path)]
+    if not taken:
         raise FileNotFoundError(f"no such file or folder: {source}")
-    return [found for match in matches for found in _expand(match)]
+    return [found for path in taken for found in _expand(path)]
 
 
 def read_image(path: Path, *, at_least: int | None = None) -> Tensor:
@@ -105,7 +116,9 @@ def read_image(path: Path, *, at_least: int | None = None) -> Tensor:
             return _decode(image, path, at_least)
     except UnidentifiedImageError as error:
         raise ValueError(f"{path} is not an image that can be read") from error
-    except (SyntaxError, EOFError, ZeroDivisionError) as error:  # what Pillow raises on damaged PNG and TIFF files
+    except (ValueError, SyntaxError, EOFError, ZeroDivisionError) as error:  # what Pillow raises on damaged files
+        if str(path) in str(error):  # check_memory
+            raise
         raise ValueError(f"{path} is damaged: {error}") from error
     except OSError as error:
         if error.errno is not None:
@@ -147,15 +160,18 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
         if image.mode.startswith("I"):
             values = values / np.float32(65535)
         return np.repeat(np.nan_to_num(values).clip(0, 1)[..., None], 3, axis=2)
+    profile = image.info.get("icc_profile")  # asked first: compositing forgets it
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.asarray(_to_srgb(image), dtype=np.float32) / 255
+    return np.asarray(_to_srgb(image, profile), dtype=np.float32) / 255
 
 
-def _to_srgb(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if profile and image.mode in ("RGB", "CMYK"):
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if image.mode not in ("RGB", "CMYK"):
+        grey = image.mode in ("1", "L", "LA")
+        image, profile = image.convert("RGB"), None if grey else profile  # a grey profile does not fit RGB
+    if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")

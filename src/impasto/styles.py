@@ -22,7 +22,12 @@ def stained_glass(size: int, *, seed: int, cells: int, leading: float) -> Tensor
 
     Returns:
         RGB in [0, 1], (3, size, size).
+
+    Raises:
+        ValueError: fewer than two panes along a side.
     """
+    if cells < 2:
+        raise ValueError(f"expected at least 2 cells along a side, got {cells}")
     generator = torch.Generator().manual_seed(seed)
     corners = _grid(cells) - 0.5 / cells
     centres = corners + torch.rand(cells**2, 2, generator=generator) / cells  # one pane a square: none too near another

@@ -86,7 +86,8 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(impasto: Callable[...,
         "callbacks.samples.every=100",
         "trainer.val_check_interval=6",
     )
-    scheduler = "system.scheduler={_target_: torch.optim.lr_scheduler.OneCycleLR, _partial_: true, max_lr: 0.01, total_steps: 12}"
+    one_cycle = "_target_: torch.optim.lr_scheduler.OneCycleLR, _partial_: true, max_lr: 0.01, total_steps: 12"
+    scheduler = f"system.scheduler={{{one_cycle}}}"
     whole = impasto(*CSV, *steps, scheduler).folder
     folder = tmp_path / "killed"
     process = _start(tmp_path, *CSV, *steps, scheduler, f"hydra.run.dir={folder}")

@@ -29,7 +29,7 @@ def _folder(folder: Path, count: int, *, prefix: str = "") -> Path:
 
 
 def _data(train: Path | list[str], val: Path | list[str], **options: Any) -> Photographs:
-    settings = {
+    settings: dict[str, Any] = {
         "train": [str(train)] if isinstance(train, Path) else train,
         "val": [str(val)] if isinstance(val, Path) else val,
         "train_transform": RandomCrop(size=16, scale=0.5, flip=True),

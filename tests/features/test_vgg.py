@@ -144,8 +144,9 @@ def test_gradient_reaches_the_image() -> None:
     assert image.grad.abs().amin(dim=1).median() > 0
 
 
-def test_weights_are_copied_and_become_float32() -> None:
-    weights = {key: value.half() for key, value in _first_convolutions(1).items()}
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_weights_are_copied_and_become_float32(dtype: torch.dtype) -> None:
+    weights = {key: value.to(dtype) for key, value in _first_convolutions(1).items()}
     vgg, image = _vgg(weights), _image(1, 3, 6, 6)
     before = vgg(image, ["conv1_1"])["conv1_1"]
     weights["conv1_1.weight"].zero_()

@@ -32,11 +32,11 @@ def test_activation_bytes_of_one_convolution_are_three_times_its_inputs_and_outp
 
 
 def test_activation_bytes_allocate_nothing_for_a_huge_image() -> None:
-    network, before, begin = _network(), psutil.Process().memory_info().rss, time.monotonic()
+    network, before, begin = _network(), psutil.Process().memory_info().rss, time.process_time()
     estimate = activation_bytes(network, 20_000, 20_000)
     assert estimate > 2 * 8 * 20_000 * 20_000 * 4
     assert psutil.Process().memory_info().rss - before < 2**28
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_activation_bytes_leave_the_network_as_it_was() -> None:

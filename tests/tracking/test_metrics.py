@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from impasto.tracking import metrics
 from impasto.tracking.metrics import MetricsFile
 
 
@@ -104,7 +103,7 @@ def test_folder_is_made(tmp_path: Path) -> None:
 
 def test_file_is_written_while_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(metrics.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("impasto.tracking.metrics.time.monotonic", lambda: now[0])
     file = MetricsFile(tmp_path)
     file.log_metrics({"loss": 1.0}, 1)
     assert not (tmp_path / "metrics.csv").exists()

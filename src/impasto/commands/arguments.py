@@ -215,7 +215,7 @@ def _check_choice(override: Override, options: Options) -> None:
 
 
 def _check_key(override: Override, known: DictConfig) -> None:
-    """Refuse a key that is not there; within a `_target_`, `+` may add one (the target itself refuses what is wrong)."""
+    """Refuse a key that is not there; within a `_target_`, `+` may add one, which the target refuses if it is wrong."""
     path = override.key_or_group.split(".")
     node: object = known
     may_add = False

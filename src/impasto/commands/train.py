@@ -75,6 +75,7 @@ def _trainer(cfg: DictConfig, folder: Path, checkpoints: Checkpoints) -> Trainer
     callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback is not None]
     return instantiate(  # type: ignore[no-any-return]
         cfg.trainer,
+        precision=_precision(cfg.trainer.precision),
         logger=loggers,
         callbacks=[*callbacks, checkpoints],
         plugins=[AtomicCheckpoints()],
@@ -82,17 +83,29 @@ def _trainer(cfg: DictConfig, folder: Path, checkpoints: Checkpoints) -> Trainer
     )
 
 
+def _precision(wanted: str) -> str:
+    """Resolve "auto": bf16-mixed where the hardware computes in it, else 32-true (emulated bf16 is slow)."""
+    if wanted != "auto":
+        return wanted
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    able = torch.cpu.get_capabilities()
+    return "bf16-mixed" if able.get("avx512_bf16") or able.get("amx_bf16") else "32-true"
+
+
 def _model_card(cfg: DictConfig, style: dict[str, Any], features: str) -> dict[str, Any]:
     """What the file of the network says of itself; steps and losses come with each checkpoint."""
     network: Any = OmegaConf.to_container(cfg.network, resolve=True)
-    data: Any = OmegaConf.to_container(cfg.data, resolve=True)
+    data: Any = OmegaConf.to_container(
+        cfg.data, resolve=False
+    )  # ${data_root}/photos, not where that is on this machine
     return {
         "system": cfg.system_name,
         "network": {"class": network.pop("_target_").rsplit(".", 1)[1], **network},
         "style": style | {"size": cfg.style_size},
         "loss": OmegaConf.to_container(cfg.loss, resolve=True),
         "loss_network": f"{cfg.features.architecture}: {features}",
-        "data": {"train": data.get("train", data.get("root")), "batch_size": data["batch_size"]},
+        "data": {"train": data.get("train", data.get("root")), "batch_size": cfg.data.batch_size},
         "experiment": cfg.name,
         "seed": cfg.seed,
         "precision": cfg.trainer.precision,

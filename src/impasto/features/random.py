@@ -6,6 +6,8 @@ from torch.nn import functional
 
 from impasto.features.vgg import VGG, build_layers
 
+_CONSTANT = 1e-3  # below this deviation a channel says nothing of the style, and is not blown up to unit variance
+_POSITIONS = 16  # nor does a deviation over fewer positions than these
 _GREY = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))  # any mean and std will do: the first layer is calibrated as well
 
 
@@ -57,5 +59,7 @@ def _calibrated(layer: nn.Conv2d, x: Tensor, generator: torch.Generator) -> tupl
     weight = nn.init.orthogonal_(torch.empty(shape), generator=generator)
     raw = functional.conv2d(x, weight, padding=1)
     mean = raw.mean(dim=(0, 2, 3))
-    std = raw.std(dim=(0, 2, 3), correction=0).clamp_min(1e-6)  # a channel that is constant on the style stays small
+    std = raw.std(dim=(0, 2, 3), correction=0)
+    positions = raw.shape[-2] * raw.shape[-1]
+    std = torch.where((std > _CONSTANT) & (positions >= _POSITIONS), std, torch.ones_like(std))
     return weight / std.view(-1, 1, 1, 1), -mean / std

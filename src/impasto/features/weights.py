@@ -1,7 +1,6 @@
 """Trained VGG weights: torchvision's, or a file that says its own mean and deviation."""
 
 import json
-import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -131,22 +130,25 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Sequence
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file: {error}") from error
-    return tensors, {key: _numbers(metadata[key]) for key in ("mean", "std") if key in metadata}
+    return tensors, {key: _numbers(metadata[key], path) for key in ("mean", "std") if key in metadata}
 
 
-def _numbers(text: str) -> list[float]:
-    return [float(value) for value in json.loads(f"[{text.strip('[]() ')}]")]
+def _numbers(text: str, path: Path) -> list[float]:
+    try:
+        return [float(value) for value in json.loads(f"[{text.strip('[]() ')}]")]
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: expected numbers as '[0.4, 0.5, 0.6]' in its metadata, got '{text}'") from error
 
 
 def _read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, Sequence[float]]]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # a damaged file raises anything: KeyError, struct.error, OSError, ...
         raise ValueError(f"{path} is refused: not a plain state dict of tensors, nothing in it was executed") from error
     if not isinstance(loaded, dict):
         raise ValueError(f"{path} holds a {type(loaded).__name__}; expected a state dict")
     tensors: dict[str, Tensor] = {
-        key: value for key, value in loaded.items() if isinstance(value, Tensor) and key.startswith("features.")
+        key: value for key, value in loaded.items() if isinstance(value, Tensor) and str(key).startswith("features.")
     }
     told: dict[str, Sequence[float]] = {
         key: [float(v) for v in loaded[key]] for key in ("mean", "std") if key in loaded

@@ -71,5 +71,5 @@ class Samples(Callback):
         write_image(self.folder / f"step_{step:06d}.png", sheet([[*self.photographs.values()], [*outputs.values()]]))
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                images = [to_uint8(output) for output in outputs.values()]
-                logger.log_image("samples", images, step=step, caption=list(outputs))
+                for name, output in outputs.items():
+                    logger.log_image(f"samples/{name}", [to_uint8(output)], step=step)

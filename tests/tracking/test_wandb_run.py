@@ -1,0 +1,117 @@
+"""A W&B run lies whole in the run folder, reads back as it was logged, and is never the reason that a run is lost."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from impasto.tracking.run_folder import finish_wandb
+from impasto.tracking.wandb_run import WandbOptions, start_wandb
+
+
+def _inspect(folder: Path, *flags: str) -> list[dict[str, Any]]:
+    """What `wandb leet inspect --json` reads back of the only offline run in a folder."""
+    (run,) = [p for p in (folder / "wandb").glob("offline-run-*") if p.is_dir()]
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", *flags, "--json", str(run)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")] if not flags else [json.loads(text)]
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbOptions]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    for name in ("WANDB_DATA_DIR", "WANDB_MODE", "WANDB_API_KEY", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path) if name in ("HOME", "WANDB_DATA_DIR") else "")
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.delenv("WANDB_API_KEY")
+    yield WandbOptions(mode="offline", project="p", entity=None, group=None, tags=[], init_timeout=5)
+    import wandb
+
+    wandb.teardown()
+
+
+def test_a_training_reads_back_with_losses_samples_and_config(impasto: Callable[..., Any]) -> None:
+    result = impasto("train", "experiment=smoke_train")
+    assert result.code == 0, result.err
+    folder = result.folder
+    summary = _inspect(folder, "--summary")[0]
+    assert summary["exit_code"] == 0
+    config = json.dumps(summary["config"])
+    assert "smoke_train" in config and "max_steps" in config and "0.001" in config
+    rows = [record["history"]["item"] for record in _inspect(folder) if "history" in record]
+    keys = {key for row in rows for key in row}
+    assert {"train/content", "train/style", "train/tv", "val/loss", "trainer/global_step"} <= keys
+    assert [row["trainer/global_step"] for row in rows if "train/loss" in row] == [0, 1, 2, 3]
+    logged = [_pixels(path) for path in folder.glob("wandb/offline-run-*/files/media/images/samples/chelsea_*.png")]
+    samples = [_pixels(folder / "samples" / f"step_00000{step}" / "chelsea.png") for step in (2, 4)]
+    assert len(logged) == 2
+    for sample in samples:
+        assert any(np.array_equal(sample, image) for image in logged)
+
+
+def _pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+@pytest.mark.parametrize(("outcome", "code"), [(0, 0), (1, 1)])
+def test_a_run_ends_with_its_exit_code(offline: WandbOptions, tmp_path: Path, outcome: int, code: int) -> None:
+    start_wandb(offline, folder=tmp_path / "run", run_id="abc", name="n", config={"a": {"b": 1}})
+    finish_wandb(outcome)
+    assert _inspect(tmp_path / "run", "--summary")[0]["exit_code"] == code
+
+
+def test_two_runs_in_one_process_stay_apart(offline: WandbOptions, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        logger = start_wandb(offline, folder=tmp_path / name, run_id=name, name=name, config={"name": name})
+        logger.log_metrics({"train/loss": 1.0}, step=0)
+        finish_wandb(0)
+    for name in ("one", "two"):
+        assert f'"{name}"' in json.dumps(_inspect(tmp_path / name, "--summary")[0]["config"])
+
+
+def test_images_of_tables_stay_in_the_run_folder(offline: WandbOptions, tmp_path: Path) -> None:
+    import wandb
+
+    logger = start_wandb(offline, folder=tmp_path / "run", run_id="abc", name="n", config={})
+    picture = wandb.Image(np.zeros((4, 4, 3), dtype=np.uint8))
+    logger.log_table("study", columns=["image"], data=[[picture]])
+    finish_wandb(0)
+    assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "run" / "wandb")
+    assert not (tmp_path / ".local").exists()
+
+
+def test_online_without_a_key_goes_on_offline(
+    offline: WandbOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    online = WandbOptions(mode="online", project="p", entity=None, group=None, tags=[], init_timeout=5)
+    logger = start_wandb(online, folder=tmp_path / "run", run_id="abc", name="n", config={})
+    assert "logged offline" in caplog.text
+    logger.log_metrics({"train/loss": 1.0}, step=0)
+    finish_wandb(0)
+    assert _inspect(tmp_path / "run", "--summary")[0]["exit_code"] == 0
+
+
+def test_online_without_a_network_goes_on_offline(
+    offline: WandbOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # a closed port
+    online = WandbOptions(mode="online", project="p", entity=None, group=None, tags=[], init_timeout=2)
+    start_wandb(online, folder=tmp_path / "run", run_id="abc", name="n", config={})
+    assert "cannot be reached" in caplog.text
+    finish_wandb(0)
+    assert _inspect(tmp_path / "run", "--summary")[0]["exit_code"] == 0
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"unknown logger\.mode 'ofline'; did you mean 'offline'\?"):
+        WandbOptions(mode="ofline", project="p", entity=None, group=None, tags=[], init_timeout=5)
