@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' images are small: a second thread mostly waits
+
 
 class Result(NamedTuple):
     """How a command ended."""

@@ -9,7 +9,7 @@ import impasto
 
 ROOT = Path(impasto.__file__).parent
 ROWS = [
-    ["suggest", "files", "allocator"],
+    ["suggest", "files", "listing", "allocator"],
     ["images", "color"],
     ["features", "networks", "styles"],
     ["losses", "tracking"],

@@ -1,11 +1,10 @@
 """Laws of reading, finding and writing images."""
 
 import errno
-import os
 import re
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,15 +14,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms, ImageFile
 
-from impasto.images import (
-    check_memory,
-    find_images,
-    read_image,
-    resize_longer_side,
-    sheet,
-    to_uint8,
-    write_image,
-)
+from impasto.images import check_memory, read_image, resize_longer_side, sheet, to_uint8, write_image
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 BLOCKS = np.kron(np.random.default_rng(1).integers(0, 256, (2, 3, 3)), np.ones((8, 8, 1))).astype(np.uint8)
@@ -53,10 +44,6 @@ def _touch(folder: Path, *names: str) -> list[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     return paths
-
-
-def _names(sources: Sequence[str | Path]) -> list[str]:
-    return [found.name.as_posix() for found in find_images(sources)]
 
 
 def _over_white(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -260,111 +247,6 @@ def test_work_that_fits_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # ---------------------------------------------------------------- finding
-
-
-def test_a_folder_keeps_the_names_of_its_subfolders(tmp_path: Path) -> None:
-    _touch(tmp_path, "b.jpg", "a.PNG", "sea/north/c.webp", "sea/a.PNG", "notes.txt")
-    found = find_images([tmp_path])
-    assert [item.name.as_posix() for item in found] == ["a.PNG", "b.jpg", "sea/a.PNG", "sea/north/c.webp"]
-    assert all(item.path == tmp_path / item.name for item in found)
-
-
-def test_a_file_named_outright_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
-    (path,) = _touch(tmp_path, "scan.dat")
-    assert find_images([path]) == [(path, Path("scan.dat"))]
-
-
-def test_a_pattern_lists_what_it_matches(tmp_path: Path) -> None:
-    _touch(tmp_path, "b1.jpg", "b0.jpg", "c.jpg", "deep/b2.jpg")
-    assert _names([f"{tmp_path}/b*.jpg"]) == ["b0.jpg", "b1.jpg"]
-    assert _names([f"{tmp_path}/**/b*.jpg"]) == ["b0.jpg", "b1.jpg", "b2.jpg"]
-
-
-def test_sources_keep_their_order(tmp_path: Path) -> None:
-    _touch(tmp_path, "z.jpg", "sea/b.jpg", "sea/a.jpg", "m1.png")
-    assert _names([tmp_path / "z.jpg", str(tmp_path / "sea"), f"{tmp_path}/m?.png"]) == [
-        "z.jpg",
-        "a.jpg",
-        "b.jpg",
-        "m1.png",
-    ]
-
-
-def test_a_file_found_twice_is_listed_once(tmp_path: Path) -> None:
-    (path,) = _touch(tmp_path, "sea/a.jpg")
-    assert _names([path, tmp_path / "sea", f"{tmp_path}/sea/*", path]) == ["a.jpg"]
-
-
-def test_another_spelling_of_a_path_is_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (path,) = _touch(tmp_path, "a.jpg")
-    monkeypatch.chdir(tmp_path)
-    assert _names([path, "a.jpg"]) == ["a.jpg"]
-
-
-def test_hidden_files_are_skipped(tmp_path: Path) -> None:
-    _touch(tmp_path, ".hidden.jpg", "sea/._a.jpg", "a.jpg")
-    assert _names([tmp_path]) == ["a.jpg"]
-
-
-def test_the_home_folder_may_be_written_as_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (path,) = _touch(tmp_path, "a.jpg")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert [item.path for item in find_images(["~/a.jpg"])] == [path]
-
-
-def test_a_name_may_begin_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _touch(tmp_path, "~draft.jpg")
-    monkeypatch.chdir(tmp_path)
-    assert _names(["~draft.jpg"]) == ["~draft.jpg"]
-
-
-@pytest.mark.parametrize("content", [(), ("notes.txt",), (".hidden.jpg",), ("album.jpg/notes.txt",)])
-def test_a_folder_without_images_is_an_error(tmp_path: Path, content: tuple[str, ...]) -> None:
-    _touch(tmp_path, *content)
-    with pytest.raises(ValueError, match=rf"no images in folder {re.escape(str(tmp_path))}"):
-        find_images([tmp_path])
-
-
-@pytest.mark.parametrize("source", ["nowhere", "nowhere.jpg", "*.jpg"])
-def test_a_missing_source_is_named(tmp_path: Path, source: str) -> None:
-    with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path / source))):
-        find_images([tmp_path / source])
-
-
-def test_a_link_to_nothing_is_a_missing_source(tmp_path: Path) -> None:
-    (tmp_path / "link.jpg").symlink_to(tmp_path / "gone.jpg")
-    with pytest.raises(FileNotFoundError, match=r"link\.jpg"):
-        find_images([tmp_path / "link.jpg"])
-
-
-def test_no_source_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no images were given"):
-        find_images([])
-
-
-def test_two_results_of_one_name_are_an_error(tmp_path: Path) -> None:
-    first, second = _touch(tmp_path, "sea/a.jpg", "land/a.jpg")
-    with pytest.raises(ValueError, match=rf"{re.escape(str(first))} and {re.escape(str(second))}.* as a\.jpg"):
-        find_images([first, second])
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
-def test_an_unreadable_folder_is_an_error(tmp_path: Path) -> None:
-    _touch(tmp_path, "locked/a.jpg")
-    (tmp_path / "locked").chmod(0)
-    try:
-        with pytest.raises(PermissionError, match="locked"):
-            find_images([tmp_path / "locked"])
-    finally:
-        (tmp_path / "locked").chmod(0o700)
-
-
-@pytest.mark.parametrize("name", UNUSUAL)
-def test_an_unusual_name_is_written_found_and_read(tmp_path: Path, name: str) -> None:
-    path = tmp_path / "アルバム [1], a=b" / name
-    write_image(path, torch.from_numpy(COLOURS).permute(2, 0, 1) / 255)
-    assert find_images([path]) == find_images([path.parent]) == [(path, Path(name))]
-    np.testing.assert_array_equal(_levels(path), COLOURS)
 
 
 # ---------------------------------------------------------------- writing

@@ -1,10 +1,9 @@
 """Images in and out: any file becomes RGB float32 in [0, 1], (3, H, W), the right way up."""
 
 import io
-from collections.abc import Iterable, Sequence
-from glob import glob
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import psutil
@@ -14,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from impasto.files import whole_file
+from impasto.listing import SUFFIXES
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 _BYTES_TO_DECODE = 24  # per pixel: uint8, a converted copy of it, and float32
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     ".webp": {"lossless": True},
@@ -25,72 +24,9 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 Image.MAX_IMAGE_PIXELS = None  # Pillow's fixed limit; check_memory asks the machine instead, before pixels are decoded
 
 
-class Found(NamedTuple):
-    """An image file and the name that its result shall have, relative to the output folder."""
-
-    path: Path
-    name: Path
-
-
 def gibibytes(count: float) -> str:
     """Say a number of bytes as a person would: `"1.5 GiB"`."""
     return f"{count / 2**30:.1f} GiB"
-
-
-def find_images(sources: Sequence[str | Path]) -> list[Found]:
-    """List the image files that files, folders and glob patterns name.
-
-    Folders are searched with all their subfolders, whose names are kept in `Found.name`. A file that is named outright
-    is taken whatever its suffix.
-
-    Args:
-        sources: files, folders or patterns such as `holiday/*.jpg`.
-
-    Returns:
-        The files, each once, in the order of the sources and sorted within each.
-
-    Raises:
-        FileNotFoundError: a source that does not exist, or a pattern that matches nothing.
-        ValueError: no source at all, a folder without images, or two files whose results would have the same name.
-    """
-    if not sources:
-        raise ValueError("no images were given; expected images=<file, folder or pattern>")
-    found: dict[Path, Found] = {}
-    for source in sources:
-        for item in _expand(_home(str(source))):
-            found.setdefault(item.path.resolve(), item)
-    names: dict[Path, Path] = {}
-    for path, name in found.values():
-        if name in names:
-            raise ValueError(f"{names[name]} and {path} would both be written as {name}; apply them one at a time")
-        names[name] = path
-    return list(found.values())
-
-
-def _home(source: str) -> Path:
-    """Expand `~/`, and leave a file that is called `~draft.jpg` alone."""
-    return Path(source).expanduser() if source.startswith("~/") else Path(source)
-
-
-def _is_photograph(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
-
-
-def _expand(source: Path) -> Iterable[Found]:
-    if source.is_dir():
-        list(source.iterdir())  # an unreadable folder is an error; rglob would pass over it
-        names = sorted(path.relative_to(source) for path in source.rglob("*") if _is_photograph(path))
-        visible = [name for name in names if not any(part.startswith(".") for part in name.parts)]
-        if not visible:
-            raise ValueError(f"no images in folder {source}; expected files ending in {', '.join(SUFFIXES)}")
-        return [Found(source / name, name) for name in visible]
-    if source.exists():
-        return [Found(source, Path(source.name))]
-    matches = [Path(m) for m in sorted(glob(str(source), recursive=True))]  # noqa: PTH207 (absolute patterns too)
-    taken = [path for path in matches if path.is_dir() or _is_photograph(path)]
-    if not taken:
-        raise FileNotFoundError(f"no such file or folder: {source}")
-    return [found for path in taken for found in _expand(path)]
 
 
 def read_image(path: Path, *, at_least: int | None = None) -> Tensor:

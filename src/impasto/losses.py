@@ -12,6 +12,11 @@ Distance = Callable[[Tensor, Tensor], Tensor]
 TERMS = ("content", "style", "tv")
 
 
+def _full(x: Tensor) -> Tensor:
+    """At least float32: half precisions are lifted, float64 stays."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def mean_square(a: Tensor, b: Tensor) -> Tensor:
     """Mean squared difference, over everything but the batch.
 
@@ -25,7 +30,7 @@ def mean_square(a: Tensor, b: Tensor) -> Tensor:
     Returns:
         (N,).
     """
-    return (a.float() - b.float()).square().flatten(1).mean(dim=1)
+    return (_full(a) - _full(b)).square().flatten(1).mean(dim=1)
 
 
 def squared_frobenius(a: Tensor, b: Tensor) -> Tensor:
@@ -40,7 +45,7 @@ def squared_frobenius(a: Tensor, b: Tensor) -> Tensor:
     Returns:
         (N,).
     """
-    return (a.float() - b.float()).square().flatten(1).sum(dim=1)
+    return (_full(a) - _full(b)).square().flatten(1).sum(dim=1)
 
 
 def gram(features: Tensor) -> Tensor:
@@ -56,8 +61,7 @@ def gram(features: Tensor) -> Tensor:
     """
     _, c, h, w = features.shape
     with torch.autocast(features.device.type, enabled=False):
-        flat = features.flatten(2)  # (N, C, H W)
-        flat = flat if flat.dtype == torch.float64 else flat.float()
+        flat = _full(features).flatten(2)  # (N, C, H W)
         return flat @ flat.transpose(1, 2) / (c * h * w)
 
 
@@ -73,9 +77,10 @@ def total_variation(image: Tensor) -> Tensor:
     Returns:
         (N,).
     """
+    image = _full(image)
     down = image[..., 1:, :] - image[..., :-1, :]
     across = image[..., :, 1:] - image[..., :, :-1]
-    return down.float().square().flatten(1).sum(dim=1) + across.float().square().flatten(1).sum(dim=1)
+    return down.square().flatten(1).sum(dim=1) + across.square().flatten(1).sum(dim=1)
 
 
 class PerceptualLoss(nn.Module):

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from impasto.images import SUFFIXES, Found, check_memory, find_images, read_image, resize_longer_side, write_image
+from impasto.images import check_memory, read_image, resize_longer_side, write_image
+from impasto.listing import SUFFIXES, Found, find_images, refuse_clashes
 from impasto.networks import Trained, activation_bytes
 from impasto.runs import load_run, load_shipped
 from impasto.tracking.run_folder import Interrupted
@@ -29,6 +30,7 @@ def run(cfg: DictConfig) -> None:
     """
     images = [cfg.images] if isinstance(cfg.images, str) else list(cfg.images or [])
     found = find_images(images)
+    refuse_clashes(found)
     trained = _load(cfg)
     output = Path(cfg.output)
     output.mkdir(parents=True, exist_ok=True)

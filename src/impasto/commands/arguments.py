@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
-from impasto.images import SUFFIXES
+from impasto.listing import SUFFIXES
 from impasto.suggest import did_you_mean
 
 Options = Callable[[str], list[str]]  # from a configuration group to its choices
@@ -171,7 +171,7 @@ def _variants(parsed: list[Override]) -> Iterator[list[Override]]:
     """Every value of a sweep once, beside the first values of the others."""
     parser = OverridesParser.create()
     choices = [
-        [parser.parse_override(f"{o.get_key_element()}={value!s}") for value in o.sweep_string_iterator()]
+        [parser.parse_override(f"{o.get_key_element()}={value}") for value in o.sweep_string_iterator()]
         if o.is_sweep_override()
         else [o]
         for o in parsed
@@ -197,9 +197,9 @@ def _check_variant(
         composed = compose(command, [*search, *texts])
     except (MissingConfigException, ConfigCompositionException) as error:
         raise ValueError(" ".join(str(error.__cause__ or error).split())) from error
-    for key in composed:
+    for key in map(str, composed):
         if key not in reference:
-            raise ValueError(f"unknown key '{key}' in the configuration{did_you_mean(str(key), map(str, reference))}")
+            raise ValueError(f"unknown key '{key}' in the configuration{did_you_mean(key, map(str, reference))}")
 
 
 def _is_group(override: Override, options: Options) -> bool:

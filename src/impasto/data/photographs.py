@@ -11,7 +11,8 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from impasto.images import find_images, read_image
+from impasto.images import read_image
+from impasto.listing import find_images
 
 log = logging.getLogger(__name__)
 
@@ -168,8 +169,8 @@ class Photographs(LightningDataModule):
         held_out = [f.path for f in find_images(self.val_sources) if f.path.name not in skipped]
         if not self.train_paths or not held_out:
             raise ValueError(f"{self.skip} leaves no photographs to train or to validate on")
-        step = max(1, len(held_out) // (self.val_limit or len(held_out)))
-        self.val_paths = held_out[::step][: self.val_limit]
+        count = min(self.val_limit or len(held_out), len(held_out))
+        self.val_paths = [held_out[index * len(held_out) // count] for index in range(count)]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Endless batches, from the step at which the trainer stands."""

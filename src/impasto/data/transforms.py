@@ -5,12 +5,12 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 
-def _shorter_side(image: Tensor, size: int) -> Tensor:
-    height, width = image.shape[-2:]
-    scale = size / min(height, width)
-    target = [max(size, round(height * scale)), max(size, round(width * scale))]
-    resized: Tensor = functional.resize(image, target, antialias=True)
-    return resized.clamp(0, 1)
+def _cut(image: Tensor, side: int, *, down: float, across: float, size: int) -> Tensor:
+    """Cut a square out, then resize it: a strip of 1 x 1000 px costs no more than the square."""
+    top, left = int(down * (image.shape[-2] - side + 1)), int(across * (image.shape[-1] - side + 1))
+    square = image[..., top : top + side, left : left + side]
+    resized: Tensor = functional.resize(square, [size, size], antialias=True)
+    return resized.clamp(0, 1).contiguous()
 
 
 class RandomCrop:
@@ -30,12 +30,10 @@ class RandomCrop:
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
         part, down, across, side = torch.rand(4, generator=generator).tolist()
-        shorter = round(self.size / (self.scale + (1 - self.scale) * part))
-        resized = _shorter_side(image, shorter)
-        top = int(down * (resized.shape[-2] - self.size + 1))
-        left = int(across * (resized.shape[-1] - self.size + 1))
-        crop = resized[..., top : top + self.size, left : left + self.size]
-        return (crop.flip(-1) if self.flip and side < 0.5 else crop).contiguous()
+        shorter = min(image.shape[-2:])
+        wanted = max(1, round(shorter * (self.scale + (1 - self.scale) * part)))
+        crop = _cut(image, wanted, down=down, across=across, size=self.size)
+        return crop.flip(-1).contiguous() if self.flip and side < 0.5 else crop
 
     @property
     def at_least(self) -> int:
@@ -56,8 +54,7 @@ class CentreCrop:
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
         del generator
-        square: Tensor = functional.center_crop(_shorter_side(image, self.size), [self.size, self.size])
-        return square.contiguous()
+        return _cut(image, min(image.shape[-2:]), down=0.5, across=0.5, size=self.size)
 
     @property
     def at_least(self) -> int:

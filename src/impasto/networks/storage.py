@@ -82,12 +82,13 @@ def load_network(path: Path) -> Trained:
         raise ValueError(f"{path} is not a safetensors file ({error}); nothing in it was executed") from error
     if "impasto" not in metadata:
         raise ValueError(f"{path} has no impasto model card; expected a network.safetensors that impasto wrote")
-    card = json.loads(metadata["impasto"])
-    network = _build(card["network"], path)
     try:
+        card = json.loads(metadata["impasto"])
+        network = _build(card["network"], path)
         network.load_state_dict({name: value.float() for name, value in tensors.items()})
-    except RuntimeError as error:
-        raise ValueError(f"the weights in {path} do not fit its own model card: {error}") from error
+    except (RuntimeError, TypeError, KeyError, json.JSONDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"the weights in {path} do not fit its own model card: {reason}") from error
     return Trained(network.eval(), card)
 
 

@@ -45,7 +45,7 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Add metrics to the row of their step; a step that is done again after a resume replaces its row."""
+        """Add metrics to the row of their step; a step that is done again after a resume replaces its values."""
         row = self.rows.setdefault(step or 0, {})
         row.update({name: repr(float(value)) for name, value in metrics.items()})
         if time.monotonic() - self._written > _SECONDS_BETWEEN_WRITES:

@@ -8,7 +8,8 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
-from impasto.images import find_images, read_image, resize_longer_side, sheet, to_uint8, write_image
+from impasto.images import read_image, resize_longer_side, sheet, to_uint8, write_image
+from impasto.listing import find_images
 
 
 class Samples(Callback):
