@@ -196,3 +196,26 @@ def test_a_full_disk_leaves_no_half_written_file(impasto: Callable[..., Any], mo
     assert "No space left on device" in result.err
     assert not list(Path("outputs").rglob("*.part*"))
     assert not list(Path("outputs").rglob("network.safetensors"))
+
+
+def test_training_on_real_photographs_lowers_the_loss_on_unseen_ones(
+    impasto: Callable[..., Any], real_data: Path
+) -> None:
+    small = (
+        "network=stylizer_small",
+        "style_size=128",
+        "system.compiled=false",
+        "data.train_transform.size=96",
+        "data.val_transform.size=96",
+        "data.val_limit=4",
+        "data.num_workers=0",
+        "callbacks.samples.count=1",
+        "callbacks.samples.size=96",
+        "trainer.max_steps=20",
+        "trainer.val_check_interval=20",
+    )
+    result = impasto("train", "experiment=starry_night", "logger=csv", f"data_root={real_data}", *small)
+    assert result.code == 0, result.err
+    with (result.folder / "metrics.csv").open() as file:
+        losses = [float(row["val/loss"]) for row in csv.DictReader(file) if row["val/loss"]]
+    assert losses[-1] < 0.7 * losses[0]
