@@ -80,8 +80,8 @@ class EndlessBatches:
             position += self.batch_size * self.world_size
 
 
-def _generator(*numbers: int) -> torch.Generator:
-    return torch.Generator().manual_seed(hash(numbers) & (2**63 - 1))
+def _generator(seed: int, turn: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed((seed * 6_364_136_223_846_793_005 + turn) % 2**63)
 
 
 class PhotographDataset(Dataset[Batch]):

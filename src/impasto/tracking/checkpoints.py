@@ -45,7 +45,7 @@ class Checkpoints(Callback):
 
     def __init__(self, folder: Path, *, every: int, card: Mapping[str, Any]) -> None:
         if every < 1:
-            raise ValueError(f"expected callbacks.checkpoint_every of at least 1, got {every}")
+            raise ValueError(f"expected checkpoint_every of at least 1, got {every}")
         self.folder, self.every, self.card = folder, every, dict(card)
         self.stop_requested = False
         self._handlers: dict[int, Any] = {}

@@ -43,6 +43,8 @@ def recorded(folder: Path, *, config: str) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.rglob(".*.part*"):  # of an earlier start that was killed while it wrote
+        leftover.unlink()
     if not (folder / "config.yaml").exists():
         write_text(folder / "config.yaml", config)
         write_environment(folder)

@@ -1,0 +1,45 @@
+"""A trained network is found by run folder, file or shipped name."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from impasto.networks import Stylizer, save_network
+from impasto.runs import load_run, load_shipped, shipped_styles
+
+CARD = {"system": "stylizer", "network": {"class": "Stylizer", "width": 4, "blocks": 1}}
+
+
+def test_at_least_two_styles_are_shipped() -> None:
+    assert {"starry_night", "great_wave"} <= set(shipped_styles())
+
+
+@pytest.mark.parametrize("style", shipped_styles())
+def test_a_shipped_card_says_what_it_is_and_where_it_comes_from(style: str) -> None:
+    card = load_shipped(style).card
+    assert card["style"]["name"] == style
+    assert card["style"]["rights"] == "public domain"
+    assert card["steps"] >= 1000
+    assert card["final"]["val/loss"] > 0
+    assert "vgg19" in card["loss_network"]
+    assert "/work" not in str(card) and "/home" not in str(card)
+
+
+def test_a_run_is_found_by_folder_and_by_file(tmp_path: Path) -> None:
+    network = Stylizer(width=4, blocks=1)
+    save_network(tmp_path / "network.safetensors", network, CARD)
+    image = torch.rand(1, 3, 20, 20)
+    for path in (tmp_path, tmp_path / "network.safetensors"):
+        torch.testing.assert_close(load_run(path, system="stylizer").network(image), network(image), atol=1e-2, rtol=0)
+
+
+def test_another_system_is_refused(tmp_path: Path) -> None:
+    save_network(tmp_path / "network.safetensors", Stylizer(width=4, blocks=1), CARD | {"system": "upscaler"})
+    with pytest.raises(ValueError, match="holds a upscaler; expected a stylizer"):
+        load_run(tmp_path, system="stylizer")
+
+
+def test_a_style_without_a_network_says_how_to_train_one() -> None:
+    with pytest.raises(FileNotFoundError, match=r"did you mean 'starry_night'\?.*impasto train style=stary_night"):
+        load_shipped("stary_night")
