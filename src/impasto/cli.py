@@ -41,6 +41,9 @@ def main() -> None:
 
         sys.stdout.write(f"impasto {__version__}\n")
         return
+    if arguments[0] == "--config-name":  # a child of distributed training, started from what `_run` left in sys.argv
+        _start_hydra()
+        return
     if arguments[0] in ("-sc", "--shell-completion"):
         _complete(arguments)
         return

@@ -161,7 +161,7 @@ def test_bad_input_gets_one_sentence(
 def test_a_huge_photograph_is_refused_before_its_memory_is_taken(
     impasto: Callable[..., Any], network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _photograph(tmp_path / "a.png", 400, 400)
+    _photograph(tmp_path / "a.png", 1000, 1000)
 
     class Free:
         available = 30 * 2**20
@@ -175,7 +175,7 @@ def test_a_huge_photograph_is_refused_before_its_memory_is_taken(
         return convolve(self, x)
 
     monkeypatch.setattr("torch.nn.Conv2d.forward", on_meta_only)
-    result = impasto("apply", "a.png", f"run={network}", "size=4000")
+    result = impasto("apply", "a.png", f"run={network}")
     assert result.code == 1
     assert "of memory and 0.0 GiB is free" in result.err
 
@@ -221,3 +221,44 @@ def test_shipped_networks_have_cards_and_change_a_photograph(
     before, after = (_pixels(p) for p in (tmp_path / "a.png", Path("out/a.png")))
     assert before.shape == after.shape
     assert np.abs(before - after).mean() > 10
+
+
+def test_a_photograph_is_not_overwritten_by_its_own_result_even_if_told(
+    impasto: Callable[..., Any], network: Path, tmp_path: Path
+) -> None:
+    before = _photograph(tmp_path / "a.png").read_bytes()
+    result = impasto("apply", "a.png", f"run={network}", "output=.", "overwrite=true")
+    assert result.code == 1
+    assert "would be overwritten by its own result" in result.err
+    assert (tmp_path / "a.png").read_bytes() == before
+
+
+def test_two_photographs_whose_results_would_have_one_name_are_refused(
+    impasto: Callable[..., Any], network: Path, tmp_path: Path
+) -> None:
+    _photograph(tmp_path / "a.png")
+    _photograph(tmp_path / "a.gif")
+    result = impasto("apply", "a.gif", "a.png", f"run={network}", "output=out")
+    assert result.code == 1
+    assert "would both be written as a.png" in result.err
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [("size=0", "expected size="), ("device=cuda", "device=cuda needs a GPU"), ("output=a.png", "a.png")],
+)
+def test_what_cannot_be_done_is_said_before_the_work(
+    impasto: Callable[..., Any], network: Path, tmp_path: Path, argument: str, message: str
+) -> None:
+    if "cuda" in argument and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    _photograph(tmp_path / "a.png")
+    result = impasto("apply", "a.png", f"run={network}", argument)
+    assert result.code == 1
+    assert message in result.err
+
+
+def test_size_never_enlarges(impasto: Callable[..., Any], network: Path, tmp_path: Path) -> None:
+    _photograph(tmp_path / "a.png", 60, 41)
+    impasto("apply", "a.png", f"run={network}", "output=out", "size=100")
+    assert _size(Path("out/a.png")) == (60, 41)

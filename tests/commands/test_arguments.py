@@ -75,6 +75,37 @@ def test_flags_keep_their_values() -> None:
     assert prepare_arguments(conf_dir(), "train", given) == expected
 
 
+def test_a_flag_may_carry_its_value_behind_an_equals_sign() -> None:
+    assert prepare_arguments(conf_dir(), "train", ["--config-dir=mine", "-m"]) == ["--config-dir", "mine", "-m"]
+
+
+def test_a_path_that_is_not_there_yet_needs_no_quotes_either() -> None:
+    for name in ("出力", "my photos (1)"):
+        prepared = prepare_arguments(conf_dir(), "apply", [f"output={name}"])
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            assert compose("apply", prepared).output == name
+
+
+def test_a_long_list_is_no_file_name() -> None:
+    names = ",".join(f"photo_{index:04}.jpg" for index in range(100))
+    assert prepare_arguments(conf_dir(), "apply", [f"images=[{names}]"]) == [f"images=[{names}]"]
+
+
+def test_bare_files_beside_images_are_refused() -> None:
+    with pytest.raises(ValueError, match="not both"):
+        prepare_arguments(conf_dir(), "apply", ["images=holiday", "extra.jpg"])
+
+
+def test_a_home_less_tilde_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~draft.jpg").touch()
+    assert _composed_images(prepare_arguments(conf_dir(), "apply", ["~draft.jpg"])) == ["~draft.jpg"]
+
+
+def test_sweeps_that_only_their_sweeper_can_list_are_left_to_it() -> None:
+    check_arguments(conf_dir(), "train", ["-m", "style=glob(*)", "style_size=interval(1,2)"])
+
+
 def test_files_for_a_command_without_images_are_refused() -> None:
     with pytest.raises(ValueError, match=r"train takes no files; expected key=value, got 'photo\.jpg'"):
         prepare_arguments(conf_dir(), "train", ["photo.jpg"])

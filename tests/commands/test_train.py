@@ -168,6 +168,57 @@ def test_a_data_set_that_is_not_there_is_named_with_what_to_do(impasto: Callable
     assert "no folder nothing/train2014; give data.root=" in result.err
 
 
+def test_a_resumed_run_takes_longer_if_told_and_remembers_it_and_may_have_moved(
+    impasto: Callable[..., Any], tmp_path: Path
+) -> None:
+    schedule = "_target_: torch.optim.lr_scheduler.LinearLR, _partial_: true, total_iters: '${trainer.max_steps}'"
+    first = impasto(*CSV, "+system.scheduler={" + schedule + "}").folder
+    moved = first.rename(tmp_path / "moved")
+    result = impasto("train", f"resume={moved}", "trainer.max_steps=6")
+    assert result.code == 0, result.err
+    assert (moved / "samples" / "step_000006.png").is_file()
+    assert not first.exists()
+    assert "total_iters: 6" in (moved / "config.yaml").read_text()
+    result = impasto("train", f"resume={moved}")
+    assert _checkpoint(moved)["global_step"] == 6
+
+
+def test_only_a_training_that_is_not_running_is_resumed(impasto: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("seed: 0\n")
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "config.yaml").write_text("seed: 0\n")
+    result = impasto("train", f"resume={tmp_path}")
+    assert result.code == 1
+    assert "is no training" in result.err
+    assert not (tmp_path / "status.json").exists()
+
+
+def test_weights_that_are_not_finite_never_become_a_checkpoint(
+    impasto: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import impasto.systems.stylizer as stylizer
+
+    def spoil(self: stylizer.StylizerSystem, *_: object) -> None:
+        if self.global_step == 3:
+            next(iter(self.network.parameters())).grad.fill_(float("nan"))  # type: ignore[union-attr]
+
+    monkeypatch.setattr(stylizer.StylizerSystem, "on_before_optimizer_step", spoil)
+    result = impasto(*CSV)
+    assert result.code == 1
+    assert "are not finite after step 4; the last good checkpoint is" in result.err
+    (folder,) = (path.parent for path in Path("outputs").rglob("status.json"))
+    assert _checkpoint(folder)["global_step"] == 2
+
+
+def test_two_processes_train_one_network(tmp_path: Path) -> None:
+    devices = ("trainer.devices=2", "+trainer.strategy=ddp", f"hydra.run.dir={tmp_path / 'run'}")
+    process = _start(tmp_path, *CSV, *devices)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert _status(tmp_path / "run")["status"] == "finished"
+    assert _checkpoint(tmp_path / "run")["global_step"] == 4
+
+
 def test_a_resumed_run_keeps_its_style(impasto: Callable[..., Any]) -> None:
     folder = impasto(*CSV).folder
     result = impasto("train", f"resume={folder}", "style=great_wave")

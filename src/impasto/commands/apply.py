@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,11 +30,17 @@ def run(cfg: DictConfig) -> None:
         Interrupted: stopped by Ctrl-C; what was written is whole.
     """
     images = [cfg.images] if isinstance(cfg.images, str) else list(cfg.images or [])
-    found = find_images(images)
+    found = [Found(path, _target(name)) for path, name in find_images(images)]
     refuse_clashes(found)
+    if cfg.size is not None and cfg.size < 1:
+        raise ValueError(f"expected size=<longer side in pixels>, at least 1, got {cfg.size}")
+    if str(cfg.device).startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device={cfg.device} needs a GPU, and PyTorch finds none; use device=cpu")
     trained = _load(cfg)
     output = Path(cfg.output)
     output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=output):  # a folder that cannot be written is found before the work, not after
+        pass
     network = trained.network.to(cfg.device)
     method = _method(network, cfg.size, cfg.device)
     written, kept, failed = _apply(method, found, output, overwrite=cfg.overwrite)
@@ -53,11 +60,11 @@ def _load(cfg: DictConfig) -> Trained:
 
 
 def _method(network: nn.Module, size: int | None, device: str) -> Callable[[Tensor], Tensor]:
-    """From an image (3, H, W) to an image of the same size, or of `size` on its longer side."""
+    """From an image (3, H, W) to an image of the same size, or of at most `size` on its longer side."""
 
     @torch.inference_mode()
     def method(photo: Tensor) -> Tensor:
-        photo = photo if size is None else resize_longer_side(photo, size)
+        photo = photo if size is None or size >= max(photo.shape[-2:]) else resize_longer_side(photo, size)
         height, width = photo.shape[-2:]
         check_memory(activation_bytes(network, height, width), f"an image of {width} x {height} pixels")
         output: Tensor = network(photo[None].to(device))
@@ -76,11 +83,12 @@ def _apply(
         task = bar.add_task("", total=len(found))
         for source, name in found:
             bar.update(task, description=source.name.replace("[", r"\["))
-            target = _target(output / name)
+            target = output / name
             if target.exists() and not overwrite:
                 kept += 1
             else:
                 try:
+                    _refuse_original(source, target)
                     write_image(target, method(read_image(source)))
                     written += 1
                 except KeyboardInterrupt as error:
@@ -95,6 +103,11 @@ def _apply(
                     failed.append(str(error) if str(source) in str(error) else f"{source}: {error}")
             bar.advance(task)
     return written, kept, failed
+
+
+def _refuse_original(source: Path, target: Path) -> None:
+    if target.exists() and target.samefile(source):
+        raise ValueError(f"{source} would be overwritten by its own result; give another output=")
 
 
 def _target(path: Path) -> Path:

@@ -1,6 +1,7 @@
 """The words behind a command: made safe for Hydra's grammar, and refused with the nearest right word when misspelt."""
 
 import itertools
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,9 +10,10 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from impasto.listing import SUFFIXES
 from impasto.suggest import did_you_mean
@@ -42,8 +44,9 @@ def prepare_arguments(conf: Path, command: str, arguments: Sequence[str]) -> lis
         if word == "--":
             files += list(words)
         elif word.startswith("-"):
-            flags.append(word)
-            if word in _FLAGS_WITH_VALUE:
+            word, _, value = word.partition("=")
+            flags += [word, value] if value else [word]
+            if not value and word in _FLAGS_WITH_VALUE:
                 flags += list(itertools.islice(words, 1))
         elif _is_override(word, keys) and not ("images" in keys and _is_image_file(word)):
             overrides.append(_quote_value(word))
@@ -53,6 +56,8 @@ def prepare_arguments(conf: Path, command: str, arguments: Sequence[str]) -> lis
         raise ValueError(
             f"{command} takes no files; expected key=value, got '{files[0]}'{did_you_mean(files[0], keys)}"
         )
+    if files and any(o.startswith("images=") for o in overrides):
+        raise ValueError(f"give files bare or as images=..., not both (got '{files[0]}' beside images=)")
     if files:
         overrides.append(f"images=[{','.join(quote(name) for name in files)}]")
     return [*flags, *overrides, *_resume_options(overrides)]  # Hydra wants its flags together
@@ -76,11 +81,15 @@ def _top_level_keys(conf: Path, command: str) -> set[str]:
 def _is_override(word: str, keys: set[str]) -> bool:
     key, equals, _ = word.partition("=")
     if word.startswith("~"):
-        return not Path(word).expanduser().exists()
+        return not _exists(word)
     if not equals:
         return False
     known = key.lstrip("+").split(".")[0].split("@")[0].split("/")[0]
-    return known in keys or not Path(word).exists()
+    return known in keys or not _exists(word)
+
+
+def _exists(text: str) -> bool:
+    return os.path.exists(text)  # noqa: PTH110 (a text too long to be a name is no file; Path.exists raises)
 
 
 def _is_image_file(word: str) -> bool:
@@ -93,9 +102,9 @@ def _quote_value(word: str) -> str:
     key, equals, value = word.partition("=")
     try:
         parsed = OverridesParser.create().parse_override(word)
-        plain = not Path(value).exists() or str(parsed.value()) == value
+        plain = not _exists(value) or str(parsed.value()) == value
     except HydraException:
-        plain = not (Path(value).exists() or value.startswith("/"))
+        plain = value.startswith(("[", "{"))  # a list that is not closed is no path
     return word if plain or not value else f"{key}{equals}{quote(value)}"
 
 
@@ -149,8 +158,11 @@ def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
             return [*loader.get_group_options(group, ObjectType.CONFIG), *(path.stem for path in own)]
 
         reference = compose(command, [*search])
-        for variant in _variants(parsed):
-            _check_variant(command, search, variant, reference, options)
+        try:
+            for variant in _variants(parsed):
+                _check_variant(command, search, variant, reference, options)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ValueError(" ".join(str(error.__cause__ or error).split())) from error
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:
@@ -175,6 +187,7 @@ def _variants(parsed: list[Override]) -> Iterator[list[Override]]:
         if o.is_sweep_override()
         else [o]
         for o in parsed
+        if not (o.is_continuous_sweep() or isinstance(o.value(), Glob))  # only their sweeper can list those
     ]
     yield [values[0] for values in choices]
     for index, values in enumerate(choices):
@@ -193,10 +206,7 @@ def _check_variant(
     for override in overrides:
         if not _is_group(override, options):
             _check_key(override, known)
-    try:
-        composed = compose(command, [*search, *texts])
-    except (MissingConfigException, ConfigCompositionException) as error:
-        raise ValueError(" ".join(str(error.__cause__ or error).split())) from error
+    composed = compose(command, [*search, *texts])
     for key in map(str, composed):
         if key not in reference:
             raise ValueError(f"unknown key '{key}' in the configuration{did_you_mean(key, map(str, reference))}")

@@ -1,11 +1,13 @@
 """One job of Hydra's: from its configuration to an exit code, with the run folder kept true."""
 
 import importlib
+import json
 import logging
 import os
 import warnings
 from pathlib import Path
 
+import psutil
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
@@ -14,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from impasto.allocator import keep_freed_memory
 from impasto.commands.config import check_config
+from impasto.files import write_text
 from impasto.suggest import did_you_mean
 from impasto.tracking.run_folder import recorded
 
@@ -76,9 +79,14 @@ def _prepare(cfg: DictConfig, folder: Path) -> DictConfig:
 
 
 def _saved(cfg: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
-    """The configuration of the run that is resumed, with the values that this command line changes."""
-    saved = OmegaConf.load(folder / "config.yaml")
-    assert isinstance(saved, DictConfig)
+    """The configuration of the run that is resumed, with the values that this command line changes.
+
+    Hydra's record of it is not resolved, so that what depends on a changed value follows it.
+    """
+    resolved, saved = _load(folder / "config.yaml"), _load(folder / ".hydra" / "config.yaml")
+    if "system_name" not in resolved:
+        raise ValueError(f"{folder} is no training; expected the run folder of an 'impasto train'")
+    _refuse_running(folder)
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.key_or_group
         if key == "resume":
@@ -88,5 +96,26 @@ def _saved(cfg: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
         if OmegaConf.select(saved, key, default=override) is override:
             raise ValueError(f"the run has no key '{key}'{did_you_mean(key, [str(k) for k in saved])}")
         OmegaConf.update(saved, key, override.value())
+    for key in ("run_id", "name", "data_root", "output_root"):  # of the machine and the moment of the first start
+        saved[key] = resolved[key]
     saved.resume, saved.folder = str(folder), str(folder)
+    write_text(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(saved))
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(saved, resolve=True))
     return saved
+
+
+def _load(path: Path) -> DictConfig:
+    if not path.is_file():
+        raise FileNotFoundError(f"the run cannot be resumed: no file {path}")
+    loaded = OmegaConf.load(path)
+    assert isinstance(loaded, DictConfig)
+    return loaded
+
+
+def _refuse_running(folder: Path) -> None:
+    """Two processes in one run folder would overwrite each other."""
+    status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
+    process = status.get("pid", -1)
+    alive = status["status"] == "running" and process != os.getpid() and psutil.pid_exists(process)
+    if alive and "impasto" in " ".join(psutil.Process(process).cmdline()):
+        raise ValueError(f"{folder} is still running as process {process}; stop it before resuming")

@@ -1,6 +1,7 @@
 """impasto train: train a network, or go on with a run that stopped."""
 
 import logging
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from impasto.data import Photographs
 from impasto.losses import PerceptualLoss
 from impasto.tracking.checkpoints import AtomicCheckpoints, Checkpoints
 from impasto.tracking.metrics import MetricsFile
-from impasto.tracking.run_folder import Interrupted
+from impasto.tracking.run_folder import Interrupted, is_first_process
 from impasto.tracking.wandb_run import start_wandb
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,11 @@ def run(cfg: DictConfig) -> None:
     log.info("run folder: %s", folder)
     try:
         _fit(trainer, system, data, checkpoints, resume=cfg.resume is not None)
+    except SystemExit as end:  # Lightning's answer to a Ctrl-C that no step could finish
+        if not isinstance(end.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise Interrupted(f"stopped at once; go on with: impasto train resume={folder}") from end
     except FloatingPointError as error:
         kept = f"the last good checkpoint is {checkpoints.last}" if checkpoints.last.exists() else "no checkpoint yet"
         raise FloatingPointError(f"{error}; {kept}") from error
@@ -68,7 +74,7 @@ def _fit(
 def _trainer(cfg: DictConfig, folder: Path, checkpoints: Checkpoints) -> Trainer:
     told: Any = OmegaConf.to_container(cfg, resolve=True)
     loggers: list[Any] = [MetricsFile(folder)]
-    if cfg.logger is not None:
+    if cfg.logger is not None and is_first_process():
         name = f"{cfg.name}_{cfg.run_id}"
         options = instantiate(cfg.logger)
         loggers.append(start_wandb(options, folder=folder, run_id=cfg.run_id, name=name, config=told))

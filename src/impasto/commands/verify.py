@@ -24,7 +24,8 @@ def run(cfg: DictConfig) -> None:
     Raises:
         FileNotFoundError: the data set is not there.
     """
-    data: Photographs = instantiate(cfg.data)
+    whole = {"val_limit": None} if "val_limit" in cfg.data else {}
+    data: Photographs = instantiate(cfg.data, **whole)
     data.prepare_data()
     data.setup("fit")
     paths = [*data.train_paths, *data.val_paths]
@@ -34,7 +35,7 @@ def run(cfg: DictConfig) -> None:
     folder = Path(cfg.folder)
     with whole_file(folder / "verify.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("file", "finding"), *findings.items()])
-    write_text(folder / "skip.txt", "".join(f"{path.name}\n" for path in findings))
+    write_text(folder / "skip.txt", "".join(f"{path.absolute()}\n" for path in findings))
     for path, finding in findings.items():
         log.info("%s: %s", path, finding)
     grey = sum(finding == "grey" for finding in findings.values())

@@ -33,7 +33,7 @@ class Coco(Photographs):
         num_workers: processes that read; 0 reads in the training process.
         seed: of order and crops.
         val_limit: validate on at most this many photographs.
-        skip: a text file with one file name a line, as `impasto verify` writes it; those are left out.
+        skip: a text file with one path or file name a line, as `impasto verify` writes it; those are left out.
 
     Raises:
         FileNotFoundError: a split that is not there and not to be downloaded (raised by `prepare_data`).

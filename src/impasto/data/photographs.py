@@ -133,7 +133,7 @@ class Photographs(LightningDataModule):
         num_workers: processes that read; 0 reads in the training process.
         seed: of order and crops.
         val_limit: validate on at most this many photographs, spread evenly over all; None uses all.
-        skip: a text file with one file name a line, as `impasto verify` writes it; those are left out.
+        skip: a text file with one path or file name a line, as `impasto verify` writes it; those are left out.
 
     Raises:
         FileNotFoundError: a folder or file that does not exist (raised by `setup`).
@@ -165,8 +165,12 @@ class Photographs(LightningDataModule):
         """Find the files."""
         del stage
         skipped = set(Path(self.skip).read_text(encoding="utf-8").split("\n")) if self.skip else set()
-        self.train_paths = [f.path for f in find_images(self.train_sources) if f.path.name not in skipped]
-        held_out = [f.path for f in find_images(self.val_sources) if f.path.name not in skipped]
+        self.train_paths = [
+            f.path for f in find_images(self.train_sources) if not {f.path.name, str(f.path.absolute())} & skipped
+        ]
+        held_out = [
+            f.path for f in find_images(self.val_sources) if not {f.path.name, str(f.path.absolute())} & skipped
+        ]
         if not self.train_paths or not held_out:
             raise ValueError(f"{self.skip} leaves no photographs to train or to validate on")
         count = min(self.val_limit or len(held_out), len(held_out))

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 
@@ -49,7 +50,7 @@ class Checkpoints(Callback):
         self.folder, self.every, self.card = folder, every, dict(card)
         self.stop_requested = False
         self._handlers: dict[int, Any] = {}
-        self._saved_step = -1
+        self._saved_step = self._validated_step = -1
 
     @property
     def last(self) -> Path:
@@ -80,9 +81,16 @@ class Checkpoints(Callback):
         if stop:
             trainer.should_stop = True
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember to which step the losses on the card belong."""
+        self._validated_step = trainer.global_step
+
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step == self._saved_step:
             return
+        for name, value in pl_module.state_dict().items():
+            if value.is_floating_point() and not torch.isfinite(value).all():
+                raise FloatingPointError(f"the weights {name} are not finite after step {trainer.global_step}")
         trainer.save_checkpoint(self.last)
         self._saved_step = trainer.global_step
         self.save_network(trainer, pl_module)
@@ -91,7 +99,7 @@ class Checkpoints(Callback):
         """Write `network.safetensors` with the latest losses on its card."""
         if trainer.is_global_zero:
             final = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-            card = {**self.card, "steps": trainer.global_step, "final": final}
+            card = {**self.card, "steps": trainer.global_step, "final": final, "final_step": self._validated_step}
             save_network(self.folder / "network.safetensors", pl_module.get_submodule("network"), card)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

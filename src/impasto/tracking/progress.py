@@ -58,7 +58,8 @@ class Progress(Callback):
         seconds: torch.Tensor = batch.seconds  # type: ignore[attr-defined]
         self._loader_seconds = self._smooth(self._loader_seconds, float(seconds.mean()))
         rate = len(seconds) * trainer.world_size / self._seconds
-        loader = max(1, trainer.datamodule.num_workers) / max(self._loader_seconds, 1e-9)  # type: ignore[attr-defined]
+        workers = trainer.world_size * max(1, trainer.datamodule.num_workers)  # type: ignore[attr-defined]
+        loader = workers / max(self._loader_seconds, 1e-9)
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             pl_module.log_dict({"speed/images_per_second": rate, "speed/loader_images_per_second": loader})
         text = f"{rate:.1f} images/s (loader {loader:.0f}) {_losses(trainer)}"

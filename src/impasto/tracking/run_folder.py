@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import platform
 import sys
@@ -17,6 +18,8 @@ import psutil
 
 from impasto.files import write_text
 
+log = logging.getLogger(__name__)
+
 _PACKAGES = ("impasto", "torch", "torchvision", "lightning", "hydra-core", "omegaconf", "wandb", "numpy", "pillow")
 
 
@@ -26,7 +29,7 @@ class Interrupted(KeyboardInterrupt):
 
 def is_first_process() -> bool:
     """Whether this process writes the run folder; in a group of processes only the first does."""
-    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("SLURM_PROCID", "0") == "0"
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 @contextmanager
@@ -62,9 +65,9 @@ def recorded(folder: Path, *, config: str) -> Iterator[None]:
         outcome |= {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
         raise
     finally:
-        finish_wandb(0 if outcome["status"] == "finished" else 1)
         ended = {"ended": _clock(time.time()), "seconds": round(time.time() - begin, 1)}
         _write_if_possible(folder, status | outcome | ended)
+        finish_wandb(0 if outcome["status"] == "finished" else 1)
 
 
 def _write(folder: Path, status: dict[str, Any]) -> None:
@@ -106,4 +109,7 @@ def finish_wandb(exit_code: int) -> None:
     """End the W&B run of this process, if there is one, as finished (0) or crashed (anything else)."""
     wandb = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
-        wandb.finish(exit_code=exit_code)
+        try:
+            wandb.finish(exit_code=exit_code)
+        except Exception as error:  # whatever W&B meets at the end, the run itself has ended as it has
+            log.warning("W&B could not finish its record: %s", error)

@@ -1,5 +1,6 @@
 """Sample images while training: the same photographs through the network every n steps."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from impasto.images import read_image, resize_longer_side, sheet, to_uint8, write_image
 from impasto.listing import find_images
+
+log = logging.getLogger(__name__)
 
 
 class Samples(Callback):
@@ -39,8 +42,13 @@ class Samples(Callback):
         held_out: list[Path] = trainer.datamodule.val_paths  # type: ignore[attr-defined]
         paths = [found.path for found in find_images(self.sources)] if self.sources else held_out
         step = max(1, len(paths) // self.count)
-        for path in paths[::step][: self.count]:
-            self.photographs[path.stem] = resize_longer_side(read_image(path), self.size)
+        for path in [*paths[::step], *paths]:  # evenly spread, then whatever is left if some are broken
+            if len(self.photographs) == min(self.count, len(paths)):
+                break
+            try:
+                self.photographs.setdefault(path.stem, resize_longer_side(read_image(path), self.size))
+            except ValueError as error:
+                log.warning("left out: %s", error)
         for name, photo in self.photographs.items():
             write_image(self.folder / "photographs" / f"{name}.png", photo)
 
@@ -63,7 +71,7 @@ class Samples(Callback):
         pl_module.eval()
         with trainer.precision_plugin.forward_context():
             outputs = {
-                name: pl_module(photo[None].to(pl_module.device))[0].float().cpu().clamp(0, 1)
+                name: _same_size(pl_module(photo[None].to(pl_module.device))[0].float().cpu().clamp(0, 1), photo)
                 for name, photo in self.photographs.items()
             }
         pl_module.train(was_training)
@@ -74,3 +82,8 @@ class Samples(Callback):
             if isinstance(logger, WandbLogger):
                 for name, output in outputs.items():
                     logger.log_image(f"samples/{name}", [to_uint8(output)], step=step)
+
+
+def _same_size(output: Tensor, photo: Tensor) -> Tensor:
+    """The paper's network rounds the size up to a multiple of 4."""
+    return output[..., : photo.shape[-2], : photo.shape[-1]]
