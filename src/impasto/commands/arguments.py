@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -187,7 +187,7 @@ def _variants(parsed: list[Override]) -> Iterator[list[Override]]:
         if o.is_sweep_override()
         else [o]
         for o in parsed
-        if not (o.is_continuous_sweep() or isinstance(o.value(), Glob))  # only their sweeper can list those
+        if not isinstance(o.value(), Glob | IntervalSweep)  # only their sweeper can list those
     ]
     yield [values[0] for values in choices]
     for index, values in enumerate(choices):
