@@ -145,7 +145,6 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
     [
         (("style=starry_night", "data_root=nowhere"), 'no style image nowhere/styles/.* \\("The Starry Night"'),
         (("style.path=nothing.jpg",), "no style image nothing.jpg"),
-        (("data=photographs", "data.train=[nothing]", "data.val=[nothing]"), "no such file or folder: nothing"),
         (("features=vgg19", "features.weights=nothing.safetensors"), "no weights file nothing.safetensors"),
         (("features=vgg19", "features.weights=IMAGENET_V1"), "did you mean 'IMAGENET1K_V1'"),
         (("+loss.style_layers.relu9_9=1",), "has no layer 'relu9_9'"),
@@ -159,6 +158,12 @@ def test_bad_input_gets_one_sentence(impasto: Callable[..., Any], arguments: tup
     assert len(result.err.strip().splitlines()) == 1, result.err
     with pytest.raises(AssertionError, match=message):
         raise AssertionError(result.err)
+
+
+def test_photographs_that_are_not_there_are_named(impasto: Callable[..., Any]) -> None:
+    result = impasto("train", "data=photographs", "data.train=[nothing]", "data.val=[nothing]", "logger=csv")
+    assert result.code == 1
+    assert result.err == "error: no such file or folder: nothing\n"
 
 
 def test_a_data_set_that_is_not_there_is_named_with_what_to_do(impasto: Callable[..., Any]) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from impasto.data import CentreCrop, RandomCrop, Sample
+from impasto.data import Photographs
 from impasto.data.sample import sample_path
 from impasto.images import read_image
 
@@ -16,21 +17,13 @@ CONF = Path(__file__).parents[2] / "conf" / "data" / "sample.yaml"
 
 def _lists() -> tuple[list[str], list[str]]:
     cfg = OmegaConf.load(CONF)
-    return list(cfg.train), list(cfg.val)
+    return list(cfg.train.names), list(cfg.val.names)
 
 
-def _sample(**options: Any) -> Sample:
-    train, val = _lists()
-    settings: dict[str, Any] = {
-        "train": train,
-        "val": val,
-        "train_transform": RandomCrop(size=32, scale=0.4, flip=True),
-        "val_transform": CentreCrop(size=48),
-        "batch_size": 2,
-        "num_workers": 0,
-        "seed": 0,
-    }
-    return Sample(**(settings | options))
+def _sample(**options: Any) -> Photographs:
+    cfg = OmegaConf.merge(OmegaConf.load(CONF), {"seed": 0, "batch_size": 2, "train_transform": {"size": 32}}, options)
+    data: Photographs = instantiate(cfg)
+    return data
 
 
 def test_photographs_are_there_without_any_download() -> None:
@@ -70,4 +63,4 @@ def test_sample_gives_batches() -> None:
 
 def test_unknown_photograph_is_named() -> None:
     with pytest.raises(FileNotFoundError, match=r"chelsey\.png"):
-        _sample(val=["chelsey.png"]).setup("fit")
+        _sample(val={"names": ["chelsey.png"]}).setup("fit")

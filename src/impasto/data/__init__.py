@@ -2,7 +2,7 @@
 
 from impasto.data.coco import Coco
 from impasto.data.photographs import Batch, Photographs
-from impasto.data.sample import Sample
+from impasto.data.sample import sample_paths
 from impasto.data.transforms import CentreCrop, RandomCrop, Squeeze
 
-__all__ = ["Batch", "CentreCrop", "Coco", "Photographs", "RandomCrop", "Sample", "Squeeze"]
+__all__ = ["Batch", "CentreCrop", "Coco", "Photographs", "RandomCrop", "Squeeze", "sample_paths"]

@@ -1,6 +1,7 @@
 """Any folder or list of photographs as training and validation data."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -130,7 +131,7 @@ class Photographs(LightningDataModule):
         train_transform: to squares of one size.
         val_transform: likewise, nothing random.
         batch_size: photographs in a batch.
-        num_workers: processes that read; 0 reads in the training process.
+        num_workers: processes that read, at most as many as there are cores; 0 reads in the training process.
         seed: of order and crops.
         val_limit: validate on at most this many photographs, spread evenly over all; None uses all.
         skip: a text file with one path or file name a line, as `impasto verify` writes it; those are left out.
@@ -158,7 +159,8 @@ class Photographs(LightningDataModule):
             raise ValueError(f"expected data.batch_size of at least 1, got {batch_size}")
         self.train_sources, self.val_sources = _as_list(train), _as_list(val)
         self.train_transform, self.val_transform = train_transform, val_transform
-        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.batch_size, self.seed = batch_size, seed
+        self.num_workers = min(num_workers, os.cpu_count() or 1)
         self.val_limit, self.skip = val_limit, skip
 
     def setup(self, stage: str) -> None:
