@@ -18,15 +18,6 @@ from impasto.images import check_memory, read_image, resize_longer_side, sheet, 
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 BLOCKS = np.kron(np.random.default_rng(1).integers(0, 256, (2, 3, 3)), np.ones((8, 8, 1))).astype(np.uint8)
-UNUSUAL = [
-    "two words.png",
-    "a,b.png",
-    "[1] (2) {3}.png",
-    "size=3.png",
-    "日本語の写真.png",
-    "100%'quoted'.png",
-    "-x.png",
-]
 
 
 def _levels(path: Path) -> np.ndarray:

@@ -4,34 +4,17 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from torch import Tensor, nn
+from tiny import tiny_vgg
+from torch import Tensor
 
 from impasto.features import VGG
 from impasto.losses import TERMS, Distance, PerceptualLoss, gram, mean_square, squared_frobenius, total_variation
 
 SHAPES = [(1, 4, 33, 47), (3, 8, 5, 7), (2, 6, 1, 1)]
-CHANNELS = {"conv1_1": (64, 3), "conv1_2": (64, 64), "conv2_1": (128, 64), "conv2_2": (128, 128)}
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def _tiny_vgg(*, depth: int = 4) -> VGG:
-    """The first two or four convolutions of VGG-16, random, scaled so that activations keep their size."""
-    generator = torch.Generator().manual_seed(1)
-    weights: dict[str, Tensor] = {}
-    for name, (outputs, inputs) in list(CHANNELS.items())[:depth]:
-        weights[f"{name}.weight"] = torch.randn(outputs, inputs, 3, 3, generator=generator) * (2 / (9 * inputs)) ** 0.5
-        weights[f"{name}.bias"] = torch.randn(outputs, generator=generator) * 0.1
-    return VGG(
-        weights,
-        architecture="vgg16",
-        mean=[0.485, 0.456, 0.406],
-        std=[0.229, 0.224, 0.225],
-        pooling=nn.MaxPool2d(2),
-        description="test",
-    )
 
 
 def _loss(
@@ -45,7 +28,7 @@ def _loss(
     style_distance: Distance = squared_frobenius,
 ) -> PerceptualLoss:
     return PerceptualLoss(
-        _tiny_vgg() if features is None else features,
+        tiny_vgg() if features is None else features,
         _random(1, 3, 18, 22, seed=5) if style is None else style,
         content_layers={"relu2_2": 1.0} if content_layers is None else content_layers,
         style_layers={"relu1_2": 1.0, "relu2_2": 1.0} if style_layers is None else style_layers,
@@ -262,7 +245,7 @@ def test_tv_is_zero_for_a_constant_image() -> None:
 
 
 def test_terms_are_the_weighted_formulas_of_the_paper() -> None:
-    features, style = _tiny_vgg(), _random(1, 3, 18, 22, seed=5)
+    features, style = tiny_vgg(), _random(1, 3, 18, 22, seed=5)
     output, photo = _random(2, 3, 17, 23), _random(2, 3, 17, 23, seed=1)
     loss = _loss(
         features=features,
@@ -372,7 +355,7 @@ def test_style_targets_move_to_float64() -> None:
 )
 def test_gradient_agrees_with_finite_differences_in_float64(term: str, style_distance: Distance) -> None:
     loss = _loss(
-        features=_tiny_vgg(depth=2),
+        features=tiny_vgg(depth=2),
         style=_random(1, 3, 6, 5, seed=5),
         content_layers={"relu1_2": 1.0},
         style_layers={"relu1_1": 1.0, "relu1_2": 1.0},

@@ -65,8 +65,7 @@ def _run(command: str, arguments: list[str]) -> None:
         check_arguments(conf_dir(), command, arguments)
     except (ValueError, OSError) as error:
         _fail(str(error), 2)
-    if "LOCAL_RANK" not in os.environ:  # a child of distributed training keeps its parent's
-        os.environ["IMPASTO_RUN_ID"] = secrets.token_hex(4)
+    os.environ["IMPASTO_RUN_ID"] = secrets.token_hex(4)  # which children of distributed training inherit
     # In place: children of distributed training are started from sys.argv.
     sys.argv[1:] = ["--config-name", command, *arguments]
     _start_hydra()

@@ -9,12 +9,12 @@ import pytest
 import torch
 from lightning import Trainer
 from PIL import Image
+from tiny import CHANNELS, tiny_vgg
 from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from impasto.data import CentreCrop, Photographs, RandomCrop
-from impasto.features import VGG
 from impasto.losses import PerceptualLoss, mean_square, squared_frobenius
 from impasto.networks import JohnsonStylizer, Stylizer
 from impasto.systems import StylizerSystem
@@ -28,29 +28,12 @@ pytestmark = [
 ]
 
 WEIGHTS = {"content": 1.0, "style": 10.0, "tv": 0.1}
-CHANNELS = {"conv1_1": (64, 3), "conv1_2": (64, 64), "conv2_1": (128, 64), "conv2_2": (128, 128)}
 one_cycle = partial(OneCycleLR, max_lr=2e-3, total_steps=4)
-
-
-def _tiny_vgg() -> VGG:
-    generator = torch.Generator().manual_seed(1)
-    weights: dict[str, Tensor] = {}
-    for name, (outputs, inputs) in CHANNELS.items():
-        weights[f"{name}.weight"] = torch.randn(outputs, inputs, 3, 3, generator=generator) * (2 / (9 * inputs)) ** 0.5
-        weights[f"{name}.bias"] = torch.randn(outputs, generator=generator) * 0.1
-    return VGG(
-        weights,
-        architecture="vgg16",
-        mean=[0.485, 0.456, 0.406],
-        std=[0.229, 0.224, 0.225],
-        pooling=nn.MaxPool2d(2),
-        description="test",
-    )
 
 
 def _loss(weights: Mapping[str, float] = WEIGHTS) -> PerceptualLoss:
     return PerceptualLoss(
-        _tiny_vgg(),
+        tiny_vgg(),
         torch.rand(1, 3, 24, 20, generator=torch.Generator().manual_seed(2)),
         content_layers={"relu2_2": 1.0},
         style_layers={"relu1_2": 1.0, "relu2_2": 1.0},

@@ -4,6 +4,7 @@ import errno
 import logging
 import tempfile
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -61,12 +62,13 @@ def _load(cfg: DictConfig) -> Trained:
 
 def _method(network: nn.Module, size: int | None, device: str) -> Callable[[Tensor], Tensor]:
     """From an image (3, H, W) to an image of the same size, or of at most `size` on its longer side."""
+    needed = cache(partial(activation_bytes, network))  # a folder's photographs mostly share a size
 
     @torch.inference_mode()
     def method(photo: Tensor) -> Tensor:
         photo = photo if size is None or size >= max(photo.shape[-2:]) else resize_longer_side(photo, size)
         height, width = photo.shape[-2:]
-        check_memory(activation_bytes(network, height, width), f"an image of {width} x {height} pixels")
+        check_memory(needed(height, width), f"an image of {width} x {height} pixels")
         output: Tensor = network(photo[None].to(device))
         return output[0, :, :height, :width]  # the paper's network rounds the size up to a multiple of 4
 

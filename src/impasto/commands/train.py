@@ -1,6 +1,7 @@
 """impasto train: train a network, or go on with a run that stopped."""
 
 import logging
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,14 @@ def run(cfg: DictConfig) -> None:
         if not isinstance(end.__context__, KeyboardInterrupt):
             raise
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        raise Interrupted(f"stopped at once; go on with: impasto train resume={folder}") from end
+        raise Interrupted(f"stopped at once; go on with: impasto train resume={shlex.quote(str(folder))}") from end
     except FloatingPointError as error:
         kept = f"the last good checkpoint is {checkpoints.last}" if checkpoints.last.exists() else "no checkpoint yet"
         raise FloatingPointError(f"{error}; {kept}") from error
     if checkpoints.stop_requested:
-        raise Interrupted(f"stopped at step {trainer.global_step}; go on with: impasto train resume={folder}")
+        raise Interrupted(
+            f"stopped at step {trainer.global_step}; go on with: impasto train resume={shlex.quote(str(folder))}"
+        )
     log.info("trained %d steps; samples in %s", trainer.global_step, folder / "samples")
 
 

@@ -42,13 +42,16 @@ class Samples(Callback):
         held_out: list[Path] = trainer.datamodule.val_paths  # type: ignore[attr-defined]
         paths = [found.path for found in find_images(self.sources)] if self.sources else held_out
         step = max(1, len(paths) // self.count)
-        for path in [*paths[::step], *paths]:  # evenly spread, then whatever is left if some are broken
-            if len(self.photographs) == min(self.count, len(paths)):
+        for path in dict.fromkeys([*paths[::step], *paths]):  # evenly spread, then the others if some are broken
+            if len(self.photographs) == self.count:
                 break
             try:
-                self.photographs.setdefault(path.stem, resize_longer_side(read_image(path), self.size))
-            except ValueError as error:
+                photo = resize_longer_side(read_image(path), self.size)
+            except (ValueError, OSError) as error:
                 log.warning("left out: %s", error)
+                continue
+            name = path.stem if path.stem not in self.photographs else f"{path.parent.name}_{path.stem}"
+            self.photographs[name] = photo
         for name, photo in self.photographs.items():
             write_image(self.folder / "photographs" / f"{name}.png", photo)
 
