@@ -9,7 +9,7 @@ import impasto
 
 ROOT = Path(impasto.__file__).parent
 ROWS = [
-    ["suggest", "files", "listing", "allocator"],
+    ["suggest", "files", "listing", "allocator", "hardware"],
     ["images", "color"],
     ["features", "networks", "styles"],
     ["losses", "tracking"],

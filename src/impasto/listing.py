@@ -54,6 +54,21 @@ def refuse_clashes(found: Sequence[Found]) -> None:
         names[name] = path
 
 
+def result_name(name: Path) -> Path:
+    """Return the name of a photograph's result: its own, as .png where its suffix is no image format's."""
+    return name if name.suffix.lower() in SUFFIXES else name.with_suffix(".png")
+
+
+def refuse_original(source: Path, target: Path) -> None:
+    """Refuse to write a result over the photograph that it was made from.
+
+    Raises:
+        ValueError: they are one file.
+    """
+    if target.exists() and target.samefile(source):
+        raise ValueError(f"{source} would be overwritten by its own result; give another output=")
+
+
 def _home(source: str) -> Path:
     """Expand `~/`, and leave a file that is called `~draft.jpg` alone."""
     return Path(source).expanduser() if source.startswith("~/") else Path(source)

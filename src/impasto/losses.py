@@ -1,9 +1,11 @@
 """The perceptual loss, its terms, and the distances in which the papers differ."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from impasto.features import VGG
 from impasto.suggest import did_you_mean
@@ -48,6 +50,33 @@ def squared_frobenius(a: Tensor, b: Tensor) -> Tensor:
     return (_full(a) - _full(b)).square().flatten(1).sum(dim=1)
 
 
+class _Gram(torch.autograd.Function):
+    """The Gram matrix, with a gradient of one matrix product in the features' own precision.
+
+    The matrix is symmetric, so that the two products of automatic differentiation are one: (G' + G'^T) F.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:  # noqa: ANN401 (autograd's context has no public type)
+        _, c, h, w = features.shape
+        ctx.save_for_backward(features)
+        with torch.autocast(features.device.type, enabled=False):
+            flat = _full(features).flatten(2)  # (N, C, H W)
+            return flat @ flat.transpose(1, 2) / (c * h * w)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
+        (features,) = ctx.saved_tensors
+        _, c, h, w = features.shape
+        symmetric = (gradient + gradient.transpose(1, 2)) / (c * h * w)
+        with torch.autocast(features.device.type, enabled=False):
+            flat = features.permute(0, 2, 3, 1).flatten(1, 2)  # (N, H W, C): no copy of channels_last features
+            found = flat @ symmetric.to(flat.dtype)
+        back: Tensor = found.view(-1, h, w, c).permute(0, 3, 1, 2)
+        return back
+
+
 def gram(features: Tensor) -> Tensor:
     """Gram matrix of the channels, divided by C H W (Johnson 2016 eq. 3).
 
@@ -59,10 +88,8 @@ def gram(features: Tensor) -> Tensor:
     Returns:
         Symmetric, positive semi-definite, (N, C, C), float32 (float64 for float64 features).
     """
-    _, c, h, w = features.shape
-    with torch.autocast(features.device.type, enabled=False):
-        flat = _full(features).flatten(2)  # (N, C, H W)
-        return flat @ flat.transpose(1, 2) / (c * h * w)
+    found: Tensor = _Gram.apply(features)
+    return found
 
 
 def total_variation(image: Tensor) -> Tensor:
@@ -91,15 +118,16 @@ class PerceptualLoss(nn.Module):
 
     Args:
         features: the loss network.
-        style: RGB in [0, 1], (1, 3, H, W).
-        content_layers: weight of each content layer.
+        style: RGB in [0, 1], (1, 3, H, W); or several as (weight, image), whose Gram matrices are blended: their mean
+            with these weights, which need not add up to 1 (as jcjohnson/neural-style does).
+        content_layers: weight of each content layer; a layer or term of weight 0 is not computed.
         style_layers: weight of each style layer.
         weights: of the three terms, keys "content", "style" and "tv". They belong to the scale of the features.
         content_distance: between activations, (N, C, H, W) -> (N,).
         style_distance: between Gram matrices, (N, C, C) -> (N,).
 
     Raises:
-        ValueError: an unknown layer or term.
+        ValueError: an unknown layer or term, or blend weights that are not positive.
 
     Source:
         Johnson, Alahi, Fei-Fei 2016, eq. 5; Gatys, Ecker, Bethge 2015, eq. 7.
@@ -108,7 +136,7 @@ class PerceptualLoss(nn.Module):
     def __init__(
         self,
         features: VGG,
-        style: Tensor,
+        style: Tensor | Sequence[tuple[float, Tensor]],
         *,
         content_layers: Mapping[str, float],
         style_layers: Mapping[str, float],
@@ -123,16 +151,15 @@ class PerceptualLoss(nn.Module):
         missing = [term for term in TERMS if term not in weights]
         if missing:
             raise ValueError(f"the loss needs a weight for each of {', '.join(TERMS)}; missing: {', '.join(missing)}")
+        features.depth_of([*content_layers, *style_layers])
         self.features = features
-        self.content_layers = {layer: float(weight) for layer, weight in content_layers.items()}
-        self.style_layers = {layer: float(weight) for layer, weight in style_layers.items()}
         self.weights = {term: float(weight) for term, weight in weights.items()}
+        self.content_layers = _used(content_layers) if self.weights["content"] else {}
+        self.style_layers = _used(style_layers) if self.weights["style"] else {}
         self.content_distance = content_distance
         self.style_distance = style_distance
-        features.depth_of([*self.content_layers, *self.style_layers])
-        with torch.no_grad():
-            for layer, activation in features(style, self.style_layers).items():
-                self.register_buffer(f"gram_{layer}", gram(activation), persistent=False)
+        for layer, target in _blended_grams(features, style, self.style_layers).items():
+            self.register_buffer(f"gram_{layer}", target, persistent=False)
 
     @torch.no_grad()
     def targets(self, photo: Tensor) -> dict[str, Tensor]:
@@ -169,12 +196,32 @@ class PerceptualLoss(nn.Module):
             weight * self.style_distance(gram(found[layer]), self.get_buffer(f"gram_{layer}")).mean()
             for layer, weight in self.style_layers.items()
         ]
-        zero = output.new_zeros(())
+        zero = _full(output.new_zeros(()))
         return {
             "content": self.weights["content"] * sum(content, zero),
             "style": self.weights["style"] * sum(style, zero),
-            "tv": self.weights["tv"] * total_variation(output).mean(),
+            "tv": self.weights["tv"] * total_variation(output).mean() if self.weights["tv"] else zero,
         }
+
+
+def _used(layers: Mapping[str, float]) -> dict[str, float]:
+    return {layer: float(weight) for layer, weight in layers.items() if weight}
+
+
+@torch.no_grad()
+def _blended_grams(
+    features: VGG, style: Tensor | Sequence[tuple[float, Tensor]], layers: Mapping[str, float]
+) -> dict[str, Tensor]:
+    styles = [(1.0, style)] if isinstance(style, Tensor) else list(style)
+    if not styles or min(weight for weight, _ in styles) <= 0:
+        raise ValueError(f"expected styles with weights above 0, got weights {[weight for weight, _ in styles]}")
+    total = sum(weight for weight, _ in styles)
+    blended: dict[str, Tensor] = {}
+    for weight, image in styles:
+        for layer, activation in features(image, layers).items():
+            part = gram(activation) * (weight / total)
+            blended[layer] = blended[layer] + part if layer in blended else part
+    return blended
 
 
 def _same_shape(output: Tensor, target: Tensor, layer: str) -> Tensor:

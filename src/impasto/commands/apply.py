@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from impasto.hardware import check_device
 from impasto.images import check_memory, read_image, resize_longer_side, write_image
-from impasto.listing import SUFFIXES, Found, find_images, refuse_clashes
+from impasto.listing import Found, find_images, refuse_clashes, refuse_original, result_name
 from impasto.networks import Trained, activation_bytes
 from impasto.runs import load_run, load_shipped
 from impasto.tracking.run_folder import Interrupted
@@ -31,12 +32,11 @@ def run(cfg: DictConfig) -> None:
         Interrupted: stopped by Ctrl-C; what was written is whole.
     """
     images = [cfg.images] if isinstance(cfg.images, str) else list(cfg.images or [])
-    found = [Found(path, _target(name)) for path, name in find_images(images)]
+    found = [Found(path, result_name(name)) for path, name in find_images(images)]
     refuse_clashes(found)
     if cfg.size is not None and cfg.size < 1:
         raise ValueError(f"expected size=<longer side in pixels>, at least 1, got {cfg.size}")
-    if str(cfg.device).startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device={cfg.device} needs a GPU, and PyTorch finds none; use device=cpu")
+    check_device(cfg.device)
     trained = _load(cfg)
     output = Path(cfg.output)
     output.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def _apply(
                 kept += 1
             else:
                 try:
-                    _refuse_original(source, target)
+                    refuse_original(source, target)
                     write_image(target, method(read_image(source)))
                     written += 1
                 except KeyboardInterrupt as error:
@@ -105,12 +105,3 @@ def _apply(
                     failed.append(str(error) if str(source) in str(error) else f"{source}: {error}")
             bar.advance(task)
     return written, kept, failed
-
-
-def _refuse_original(source: Path, target: Path) -> None:
-    if target.exists() and target.samefile(source):
-        raise ValueError(f"{source} would be overwritten by its own result; give another output=")
-
-
-def _target(path: Path) -> Path:
-    return path if path.suffix.lower() in SUFFIXES else path.with_suffix(".png")

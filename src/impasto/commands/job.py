@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import psutil
 from hydra.core.hydra_config import HydraConfig
@@ -84,8 +85,10 @@ def _saved(cfg: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
     Hydra's record of it is not resolved, so that what depends on a changed value follows it.
     """
     resolved, saved = _load(folder / "config.yaml"), _load(folder / ".hydra" / "config.yaml")
-    if "system_name" not in resolved:
-        raise ValueError(f"{folder} is no training; expected the run folder of an 'impasto train'")
+    command = HydraConfig.get().job.config_name
+    began = _load(folder / ".hydra" / "hydra.yaml").hydra.job.config_name
+    if began != command:
+        raise ValueError(f"{folder} is the run folder of an 'impasto {began}'; expected one of 'impasto {command}'")
     _refuse_running(folder)
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.key_or_group
@@ -98,10 +101,23 @@ def _saved(cfg: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
         OmegaConf.update(saved, key, override.value())
     for key in ("run_id", "name", "data_root", "output_root"):  # of the machine and the moment of the first start
         saved[key] = resolved[key]
+    _keep_paths(saved, folder)
     saved.resume, saved.folder = str(folder), str(folder)
     write_text(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(saved))
     write_text(folder / "config.yaml", OmegaConf.to_yaml(saved, resolve=True))
     return saved
+
+
+def _keep_paths(saved: DictConfig, folder: Path) -> None:
+    """Photographs and results are where they were, whichever folder this command line was given in."""
+    first = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["folder"]
+    if "images" in saved:
+        images = [saved.images] if isinstance(saved.images, str) else list(saved.images)
+        saved.images = [os.path.join(first, Path(image).expanduser()) for image in images]  # noqa: PTH118 (patterns)
+    told: Any = OmegaConf.to_container(saved, resolve=False)
+    output = str(told.get("output", "${folder}"))
+    if "${" not in output:
+        saved.output = os.path.join(first, Path(output).expanduser())  # noqa: PTH118
 
 
 def _load(path: Path) -> DictConfig:

@@ -12,6 +12,7 @@ from lightning import LightningDataModule, LightningModule, Trainer, seed_everyt
 from omegaconf import DictConfig, OmegaConf
 
 from impasto.data import Photographs
+from impasto.hardware import computes_bf16
 from impasto.losses import PerceptualLoss
 from impasto.tracking.checkpoints import AtomicCheckpoints, Checkpoints
 from impasto.tracking.metrics import MetricsFile
@@ -96,10 +97,7 @@ def _precision(wanted: str) -> str:
     """Resolve "auto": bf16-mixed where the hardware computes in it, else 32-true (emulated bf16 is slow)."""
     if wanted != "auto":
         return wanted
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    able = torch.cpu.get_capabilities()
-    return "bf16-mixed" if able.get("avx512_bf16") or able.get("amx_bf16") else "32-true"
+    return "bf16-mixed" if computes_bf16("cuda" if torch.cuda.is_available() else "cpu") else "32-true"
 
 
 def _model_card(cfg: DictConfig, style: dict[str, Any], features: str) -> dict[str, Any]:

@@ -54,6 +54,10 @@ class CentreCrop:
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
         del generator
+        return self.cut(image)
+
+    def cut(self, image: Tensor) -> Tensor:
+        """Do the same without a generator."""
         return _cut(image, min(image.shape[-2:]), down=0.5, across=0.5, size=self.size)
 
     @property

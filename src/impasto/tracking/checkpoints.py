@@ -1,11 +1,7 @@
 """Checkpoints that are never half-written, and a stop that loses nothing."""
 
-import logging
-import signal
-import threading
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -14,8 +10,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from impasto.files import whole_file
 from impasto.networks import save_network
-
-log = logging.getLogger(__name__)
+from impasto.tracking.stop import StopSignal
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -48,9 +43,13 @@ class Checkpoints(Callback):
         if every < 1:
             raise ValueError(f"expected checkpoint_every of at least 1, got {every}")
         self.folder, self.every, self.card = folder, every, dict(card)
-        self.stop_requested = False
-        self._handlers: dict[int, Any] = {}
+        self._stop = StopSignal()
         self._saved_step = self._validated_step = -1
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether the run was asked to stop."""
+        return self._stop.requested
 
     @property
     def last(self) -> Path:
@@ -59,22 +58,14 @@ class Checkpoints(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen for Ctrl-C and SIGTERM."""
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._handlers[number] = signal.signal(number, self._on_signal)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.stop_requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.stop_requested = True
-        log.info("stopping after this step and saving; Ctrl-C again stops at once")
+        self._stop.listen()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: object) -> None:
         """Save where it is time; decide, with all processes, whether to stop."""
         stop = self.stop_requested
         if trainer.world_size > 1:
             stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
-        self.stop_requested = stop
+        self._stop.requested = stop
         step = trainer.global_step
         if stop or step % self.every == 0 or step == trainer.max_steps:
             self._save(trainer, pl_module)
@@ -104,14 +95,9 @@ class Checkpoints(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the signals back; the network's card gets the last validation's losses."""
-        self._give_signals_back()
+        self._stop.give_back()
         self.save_network(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Give the signals back."""
-        self._give_signals_back()
-
-    def _give_signals_back(self) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers = {}
+        self._stop.give_back()

@@ -1,15 +1,11 @@
 """Training's progress: a bar with rates and time left on a terminal, a line now and then in a log file."""
 
-import logging
 import time
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
-log = logging.getLogger(__name__)
+from impasto.tracking.bar import Bar
 
 
 class Progress(Callback):
@@ -24,28 +20,18 @@ class Progress(Callback):
 
     def __init__(self, *, log_every_seconds: float, smoothing: float) -> None:
         self.log_every_seconds, self.smoothing = log_every_seconds, smoothing
-        self._console = Console(stderr=True)
         self._bar: Bar | None = None
         self._seconds = 0.0  # of a step
         self._loader_seconds = 0.0  # of a photograph
-        self._before = self._logged = 0.0
+        self._before = 0.0
         self._steps = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar."""
-        self._before = self._logged = time.perf_counter()
-        if trainer.is_global_zero and self._console.is_terminal:
-            self._bar = Bar(
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TextColumn("{task.description}"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-                console=self._console,
-            )
-            self._task = self._bar.add_task("", total=trainer.max_steps, completed=trainer.global_step)
-            self._bar.start()
+        self._before = time.perf_counter()
+        if trainer.is_global_zero:
+            total, done = int(trainer.max_steps), trainer.global_step
+            self._bar = Bar(total=total, done=done, log_every_seconds=self.log_every_seconds)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
@@ -64,11 +50,7 @@ class Progress(Callback):
             pl_module.log_dict({"speed/images_per_second": rate, "speed/loader_images_per_second": loader})
         text = f"{rate:.1f} images/s (loader {loader:.0f}) {_losses(trainer)}"
         if self._bar is not None:
-            self._bar.update(self._task, completed=trainer.global_step, description=text)
-        elif trainer.is_global_zero and now - self._logged > self.log_every_seconds:
-            self._logged = now
-            left = (trainer.max_steps - trainer.global_step) * self._seconds
-            log.info("step %d of %d, %s, %.1f minutes left", trainer.global_step, trainer.max_steps, text, left / 60)
+            self._bar.update(trainer.global_step, text)
 
     def _smooth(self, old: float, new: float) -> float:
         """A mean at first, then a running one; the first step, which compiles and warms up, is forgotten."""

@@ -14,9 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from impasto.files import write_text
+from impasto.hardware import describe_machine
 
 log = logging.getLogger(__name__)
 
@@ -87,20 +86,12 @@ def _clock(seconds: float) -> str:
 
 def write_environment(folder: Path) -> None:
     """Write `environment.json`: command, packages, machine."""
-    import torch
-
-    cuda = torch.cuda.is_available()
     told = {
         "command": sys.argv,
         "folder": str(Path.cwd()),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in _PACKAGES},
-        "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": psutil.cpu_count(logical=False),
-        "threads": torch.get_num_threads(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "gpu": torch.cuda.get_device_name() if cuda else None,
+        **describe_machine(),
     }
     write_text(folder / "environment.json", json.dumps(told, indent=2) + "\n")
 

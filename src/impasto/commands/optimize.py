@@ -1,0 +1,161 @@
+"""impasto optimize: Gatys' optimisation of one image after the other."""
+
+import logging
+import shlex
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from impasto.color import Colours
+from impasto.commands.arguments import quote
+from impasto.commands.photo_run import PhotoRun
+from impasto.features import VGG
+from impasto.gatys import Level, Optimization, pyramid_sizes, resized, split_steps
+from impasto.hardware import check_device, choose_precision
+from impasto.images import check_memory, read_image, resize_longer_side
+from impasto.listing import Found, find_images, refuse_clashes, refuse_original, result_name
+from impasto.losses import PerceptualLoss
+from impasto.styles import Style
+from impasto.tracking.run_folder import Interrupted
+
+log = logging.getLogger(__name__)
+
+_BLEND_ITSELF = 1.0  # weight of style=, beside those of blend=
+
+
+def run(cfg: DictConfig) -> None:
+    """Optimise every photograph named, one after the other; with `resume`, go on with the one that was interrupted.
+
+    Raises:
+        ValueError: some photographs could not be done (the others were); names them.
+        OSError: the output folder cannot be written, or the disk is full.
+        Interrupted: stopped by Ctrl-C; the best image so far and all that is needed to go on is saved.
+    """
+    images = [cfg.images] if isinstance(cfg.images, str) else list(cfg.images or [])
+    found = [Found(path, result_name(name)) for path, name in find_images(images)]
+    refuse_clashes(found)
+    _check_numbers(cfg)
+    painter = _prepare(cfg)
+    output = Path(cfg.output)
+    failed = []
+    log.info("run folder: %s", cfg.folder)
+    for index, (source, name) in enumerate(found):
+        photo_run = PhotoRun(cfg, name, index=index, count=len(found), target=output / name)
+        if photo_run.is_kept():
+            log.info("kept as it is: %s; overwrite=true replaces it", photo_run.target)
+            continue
+        try:
+            refuse_original(source, photo_run.target)
+            photo = painter.photo(source)
+            photo_run.paint(painter.optimization(photo), finish=partial(painter.finish, photo=photo))
+        except Interrupted as error:
+            raise Interrupted(f"{error}; go on with: impasto optimize resume={shlex.quote(str(cfg.folder))}") from error
+        except (ValueError, FloatingPointError, FileNotFoundError) as error:
+            failed.append(str(error) if str(source) in str(error) else f"{source}: {error}")
+    if failed:
+        told = f"{len(failed)} of {len(found)} failed:\n  " if len(found) > 1 else ""
+        raise ValueError(told + "\n  ".join(failed))
+
+
+def _check_numbers(cfg: DictConfig) -> None:
+    for key in ("steps", "save_every", "size", "style_size", "smallest"):
+        if cfg[key] is not None and (not isinstance(cfg[key], int) or cfg[key] < 1):
+            raise ValueError(f"expected {key}=<number> of at least 1, got {cfg[key]}")
+    check_device(cfg.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painter:
+    """All that every photograph of the command shares."""
+
+    cfg: DictConfig
+    features: VGG
+    styles: list[tuple[float, Style]]
+    colours: Colours
+    precision: torch.dtype
+
+    def photo(self, source: Path) -> Tensor:
+        """Read a photograph at the size that it is optimised at, (1, 3, H, W)."""
+        photo = read_image(source)
+        if self.cfg.size is not None and self.cfg.size < max(photo.shape[-2:]):
+            photo = resize_longer_side(photo, self.cfg.size)
+        return photo[None].to(self.cfg.device)
+
+    def optimization(self, photo: Tensor) -> Optimization:
+        """Prepare the optimisation of a photograph."""
+        height, width = photo.shape[-2:]
+        check_memory(_bytes(self.cfg, height, width), f"optimising {width} x {height} pixels")
+        longer = max(height, width)
+        sizes = pyramid_sizes(longer, smallest=self.cfg.smallest or longer)
+        levels = [
+            self._level(photo, size / longer, steps)
+            for size, steps in zip(sizes, split_steps(self.cfg.steps, sizes), strict=True)
+        ]
+        first = levels[0].photo
+        start = instantiate(self.cfg.start)(first, self._styles(photo, sizes[0] / longer)[0][1])
+        return Optimization(levels, start=start, optimizer=instantiate(self.cfg.optimizer), precision=self.precision)
+
+    def _level(self, photo: Tensor, scale: float, steps: int) -> Level:
+        height, width = photo.shape[-2:]
+        small = resized(photo, max(1, round(height * scale)), max(1, round(width * scale)))
+        _, seen = self.colours.prepare(small, small)
+        return Level(seen, partial(self._loss, photo, scale), steps)
+
+    def _styles(self, photo: Tensor, scale: float) -> list[tuple[float, Tensor]]:
+        """The style images for a level whose sides are `scale` times the photograph's."""
+        size = max(1, round((self.cfg.style_size or max(photo.shape[-2:])) * scale))
+        images = [(weight, style.image(size).to(photo.device)) for weight, style in self.styles]
+        return [(weight, self.colours.prepare(image, photo)[0]) for weight, image in images]
+
+    def _loss(self, photo: Tensor, scale: float) -> PerceptualLoss:
+        loss: PerceptualLoss = instantiate(self.cfg.loss)(self.features, self._styles(photo, scale))
+        return loss.to(photo.device)
+
+    def finish(self, result: Tensor, photo: Tensor) -> Tensor:
+        """Give the result the colours that it shall have: (1, 3, H, W) of both -> (3, H, W)."""
+        return self.colours.finish(result, resized(photo, *result.shape[-2:]))[0]
+
+
+def _prepare(cfg: DictConfig) -> Painter:
+    style: Style = instantiate(cfg.style)
+    styles = [(_BLEND_ITSELF, style), *_blended(cfg)]
+    image = style.image(cfg.style_size or cfg.size or 512)  # random filters are calibrated on it
+    features: VGG = instantiate(cfg.features)(image)
+    instantiate(cfg.loss)(features, torch.rand(1, 3, 64, 64))  # a wrong layer or weight is found before the work
+    return Painter(
+        cfg=cfg,
+        features=features.to(cfg.device),
+        styles=styles,
+        colours=instantiate(cfg.colors),
+        precision=choose_precision(cfg.precision, cfg.device),
+    )
+
+
+def _blended(cfg: DictConfig) -> list[tuple[float, Style]]:
+    """The styles of blend=, by the name of a style or by a file."""
+    told: Any = OmegaConf.to_container(cfg.blend, resolve=True)
+    found = []
+    for name, weight in told.items():
+        if not isinstance(weight, int | float) or weight <= 0:
+            raise ValueError(f"expected blend={{{name}:<weight above 0>}}, got {weight}")
+        words = [f"data_root={quote(str(cfg.data_root))}"]
+        is_file = Path(str(name)).is_file()
+        words += ["style=image", f"style.path={quote(str(name))}"] if is_file else [f"style={name}"]
+        found.append((float(weight), instantiate(compose("optimize", words).style)))
+    return found
+
+
+def _bytes(cfg: DictConfig, height: int, width: int) -> float:
+    """An estimate of the memory that an optimisation takes: activations of the loss network, and the history."""
+    history = int(cfg.optimizer.get("history", 2))
+    return height * width * (_ACTIVATIONS + 2 * 3 * 4 * history)
+
+
+_ACTIVATIONS = 2000.0  # bytes a pixel

@@ -1,0 +1,118 @@
+"""One photograph's part of a run folder: its curve, its samples, its checkpoint, its result."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from impasto.files import whole_file
+from impasto.gatys import Optimization
+from impasto.images import to_uint8, write_image
+from impasto.tracking.bar import Bar
+from impasto.tracking.metrics import MetricsFile
+from impasto.tracking.run_folder import Interrupted, finish_wandb
+from impasto.tracking.stop import StopSignal
+from impasto.tracking.wandb_run import start_wandb
+
+log = logging.getLogger(__name__)
+
+_LOG_EVERY_SECONDS = 30.0
+
+
+class PhotoRun:
+    """The optimisation of one photograph, logged and saved so that nothing is lost.
+
+    Args:
+        cfg: of the command.
+        name: of the result, relative to the output folder.
+        index: of the photograph.
+        count: photographs in all.
+        target: the result's file.
+    """
+
+    def __init__(self, cfg: DictConfig, name: Path, *, index: int, count: int, target: Path) -> None:
+        self.cfg, self.name, self.target, self.index = cfg, name, target, index
+        self.folder = Path(cfg.folder)
+        self.curve_folder = self.folder if count == 1 else self.folder / "curves" / name
+        self.checkpoint = self.folder / "checkpoints" / f"{name}.pt"
+
+    def is_kept(self) -> bool:
+        """Whether the result is there already, finished."""
+        return self.target.exists() and not self.checkpoint.exists() and not self.cfg.overwrite
+
+    def paint(self, optimization: Optimization, *, finish: Callable[[Tensor], Tensor]) -> None:
+        """Optimise to the end, from the checkpoint where there is one.
+
+        Args:
+            optimization: at its start.
+            finish: from the best image (1, 3, H, W) to the one to save (3, H, W).
+
+        Raises:
+            Interrupted: stopped by Ctrl-C; image and checkpoint are saved.
+            FloatingPointError: the loss is not finite; the last finite image is saved.
+        """
+        if self.cfg.resume is not None and self.checkpoint.exists():
+            optimization.load_state_dict(torch.load(self.checkpoint, map_location=self.cfg.device, weights_only=True))
+        loggers = self._loggers()
+        try:
+            self._run(optimization, finish, loggers)
+        except FloatingPointError as error:
+            if not optimization.calls:
+                raise
+            self._save(optimization, finish)
+            raise FloatingPointError(f"{error}; the last finite image is {self.target}") from error
+        finally:
+            for logger in loggers:
+                logger.finalize("")
+        self._save(optimization, finish)
+        self.checkpoint.unlink(missing_ok=True)
+        finish_wandb(0)
+        log.info("%s: loss %.4g after %d steps", self.target, optimization.best_value, optimization.calls)
+
+    def _run(self, optimization: Optimization, finish: Callable[[Tensor], Tensor], loggers: list[Any]) -> None:
+        bar = Bar(total=optimization.steps, done=optimization.calls, log_every_seconds=_LOG_EVERY_SECONDS)
+        with StopSignal() as stop, bar:
+            while optimization.calls < optimization.steps:
+                terms = optimization.step()
+                self._log(loggers, optimization, terms)
+                told = " ".join(f"{name} {value:.3g}" for name, value in terms.items())
+                bar.update(optimization.calls, f"{self.name.name} {told}")
+                if stop.requested or optimization.calls % self.cfg.save_every == 0:
+                    self._save(optimization, finish)
+                    self._sample(optimization, finish, loggers)
+                if stop.requested and optimization.calls < optimization.steps:
+                    raise Interrupted(f"stopped at step {optimization.calls}; the best image so far is {self.target}")
+
+    def _loggers(self) -> list[Any]:
+        loggers: list[Any] = [MetricsFile(self.curve_folder)]
+        if self.cfg.logger is not None:
+            told: Any = OmegaConf.to_container(self.cfg, resolve=True)
+            run_id = str(self.cfg.run_id) + (f"-{self.index}" if self.index else "")
+            name = f"{self.cfg.name}_{self.name.stem}_{run_id}"
+            options = instantiate(self.cfg.logger)
+            loggers.append(start_wandb(options, folder=self.folder, run_id=run_id, name=name, config=told))
+        return loggers
+
+    def _log(self, loggers: list[Any], optimization: Optimization, terms: dict[str, float]) -> None:
+        metrics = {f"train/{name}": value for name, value in terms.items()}
+        metrics |= {"train/loss": sum(terms.values()), "train/best": optimization.best_value}
+        for logger in loggers:
+            logger.log_metrics(metrics, step=optimization.calls)
+
+    def _save(self, optimization: Optimization, finish: Callable[[Tensor], Tensor]) -> None:
+        with whole_file(self.checkpoint) as temporary:
+            torch.save(optimization.state_dict(), temporary)
+        write_image(self.target, finish(optimization.best))
+
+    def _sample(self, optimization: Optimization, finish: Callable[[Tensor], Tensor], loggers: list[Any]) -> None:
+        image = finish(optimization.best)
+        name = self.name.with_suffix(".png")
+        write_image(self.folder / "samples" / f"step_{optimization.calls:06d}" / name, image)
+        for logger in loggers:
+            if hasattr(logger, "log_image"):
+                logger.log_image(f"samples/{name.stem}", [to_uint8(image)], step=optimization.calls)

@@ -1,0 +1,72 @@
+"""Plots of measurements as PNG."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from impasto.evaluation.objective import Curve
+from impasto.files import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DPI = 110
+_COLOURS = ["#0b5394", "#b45f06", "#38761d", "#741b47", "#666666"]
+
+
+def _figure(columns: int) -> "Figure":
+    from matplotlib.figure import Figure  # seconds to import
+
+    return Figure(figsize=(max(5.5, 4.2 * columns), 4.0), layout="constrained", dpi=_DPI)
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, metadata={"Software": None})
+
+
+def plot_curves(
+    path: Path, panels: Mapping[str, tuple[Mapping[str, Curve], Mapping[str, float]]], *, caption: str
+) -> None:
+    """Draw curves of the loss against closure calls, a panel a size, with horizontal lines.
+
+    Args:
+        path: of the PNG.
+        panels: by title: curves by name, and lines by name.
+        caption: below all.
+    """
+    figure = _figure(len(panels))
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (title, (curves, lines)) in zip(axes, panels.items(), strict=True):
+        for colour, (name, curve) in zip(_COLOURS, curves.items(), strict=False):
+            axis.plot(range(len(curve.values)), curve.values, label=name, color=colour)
+        for dash, (name, value) in zip(("--", ":"), lines.items(), strict=False):
+            axis.axhline(value, label=name, color="#990000", linestyle=dash)
+        axis.set(title=title, xlabel="closure calls", yscale="log")
+        axis.grid(visible=True, which="both", alpha=0.25)
+    axes[0].set_ylabel("loss (mean)")
+    axes[0].legend(fontsize=8)
+    figure.supxlabel(caption, fontsize=7)
+    _save(figure, path)
+
+
+def plot_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[float]], *, label: str) -> None:
+    """Draw bars on a logarithmic scale, a group a size.
+
+    Args:
+        path: of the PNG.
+        groups: names of the groups.
+        series: by name, a value a group.
+        label: of the axis.
+    """
+    figure = _figure(1)
+    axis = figure.subplots()
+    width = 0.8 / len(series)
+    for index, (colour, (name, values)) in enumerate(zip(_COLOURS * 2, series.items(), strict=False)):
+        places = [group + index * width for group in range(len(groups))]
+        bars = axis.bar(places, values, width, label=name, color=colour, alpha=0.9 if "reported" not in name else 0.4)
+        axis.bar_label(bars, fmt="%.3g", fontsize=7)
+    axis.set_xticks([group + 0.4 - width / 2 for group in range(len(groups))], groups)
+    axis.set(yscale="log", ylabel=label)
+    axis.legend(fontsize=8)
+    _save(figure, path)

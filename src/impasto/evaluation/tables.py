@@ -1,0 +1,38 @@
+"""Tables as JSON, CSV and Markdown, whole files all."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from impasto.files import whole_file, write_text
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write plain data as JSON."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV; a column for every key that any row has, in the order of their appearance."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def digits(value: float | None, count: int = 3) -> str:
+    """Say a number with so many significant digits, without an exponent where it is readable: `"0.0152"`, `"1060"`."""
+    if value is None:
+        return "-"
+    if value == 0 or 1e-4 <= abs(value) < 10**count:
+        return f"{value:.{count}g}"
+    return f"{value:,.0f}" if abs(value) < 1e7 else f"{value:.{count}g}"

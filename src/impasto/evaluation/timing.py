@@ -1,0 +1,51 @@
+"""Seconds, measured as one should: warm-up, repeats, median and spread."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from impasto.hardware import synchronise
+
+
+class Timing(NamedTuple):
+    """Seconds of one call.
+
+    Attributes:
+        median: of the repeats.
+        low: the first quartile.
+        high: the third quartile.
+        repeats: calls that were timed.
+    """
+
+    median: float
+    low: float
+    high: float
+    repeats: int
+
+
+def time_calls(function: Callable[[], object], *, warmup: int, repeats: int, device: str) -> Timing:
+    """Time a function's calls one by one.
+
+    Args:
+        function: what is timed.
+        warmup: calls before, not timed: caches fill, kernels are chosen.
+        repeats: calls that are timed, at least 1.
+        device: "cpu" or "cuda"; a GPU is waited for at both ends.
+
+    Raises:
+        ValueError: no repeats.
+    """
+    if repeats < 1 or warmup < 0:
+        raise ValueError(f"expected repeats of at least 1 and warmup of at least 0, got {repeats} and {warmup}")
+    for _ in range(warmup):
+        function()
+    seconds = []
+    for _ in range(repeats):
+        synchronise(device)
+        begin = time.perf_counter()
+        function()
+        synchronise(device)
+        seconds.append(time.perf_counter() - begin)
+    low, _, high = statistics.quantiles(seconds, n=4, method="inclusive") if repeats > 1 else seconds * 3
+    return Timing(statistics.median(seconds), low, high, repeats)

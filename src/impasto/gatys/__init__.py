@@ -1,0 +1,25 @@
+"""Style transfer by optimising one image (Gatys, Ecker, Bethge 2015): the baseline that all else is compared with."""
+
+from impasto.gatys.adam import Adam
+from impasto.gatys.lbfgs import LBFGS, identity, smooth
+from impasto.gatys.optimize import ImageOptimizer, Level, Optimization, evaluate, optimize_image, resized
+from impasto.gatys.pyramid import pyramid_sizes, split_steps
+from impasto.gatys.starts import from_noise, from_painting, from_photo
+
+__all__ = [
+    "LBFGS",
+    "Adam",
+    "ImageOptimizer",
+    "Level",
+    "Optimization",
+    "evaluate",
+    "from_noise",
+    "from_painting",
+    "from_photo",
+    "identity",
+    "optimize_image",
+    "pyramid_sizes",
+    "resized",
+    "smooth",
+    "split_steps",
+]

@@ -1,0 +1,223 @@
+"""Style transfer by optimising one image (Gatys, Ecker, Bethge 2015)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from impasto.losses import PerceptualLoss
+
+
+class ImageOptimizer(Protocol):
+    """What `LBFGS` and `Adam` have in common."""
+
+    def step(self, image: Tensor, value: float, gradient: Tensor) -> Tensor:
+        """From an image, its loss and the gradient to the next image, in [0, 1]."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that it remembers."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Remember that."""
+
+    def resized(self, height: int, width: int) -> Self:
+        """One for the same image at another size, with what it may keep."""
+
+
+class Level(NamedTuple):
+    """One size of the pyramid.
+
+    Attributes:
+        photo: RGB in [0, 1], (N, 3, H, W), at this size.
+        loss: builds the loss for this size; called when the level begins.
+        steps: evaluations of the loss.
+    """
+
+    photo: Tensor
+    loss: Callable[[], PerceptualLoss]
+    steps: int
+
+
+def evaluate(
+    image: Tensor, loss: PerceptualLoss, targets: dict[str, Tensor], *, precision: torch.dtype
+) -> tuple[dict[str, float], Tensor]:
+    """Compute the terms of the loss and the gradient of their sum: one closure call.
+
+    Args:
+        image: RGB in [0, 1], (N, 3, H, W).
+        loss: holds the style.
+        targets: of the photograph, from `loss.targets`.
+        precision: of the pass through the loss network; torch.float32 or torch.bfloat16. Gram matrices and distances
+            are float32 either way.
+
+    Returns:
+        The terms, and the gradient, float32 (N, 3, H, W).
+    """
+    image = image.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    with torch.enable_grad(), lowered(image, precision):
+        terms = loss(image, targets)
+        total = torch.stack(list(terms.values())).sum()
+    (gradient,) = torch.autograd.grad(total, image)
+    return {name: float(value.detach()) for name, value in terms.items()}, gradient.contiguous()
+
+
+def lowered(image: Tensor, precision: torch.dtype) -> torch.autocast:
+    """Autocast to this precision where the image lies; nothing for float32 and float64."""
+    return torch.autocast(image.device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
+
+
+class Optimization:
+    """An image being optimised: every `step` is one closure call, and `best` is always an image worth saving.
+
+    Args:
+        levels: from coarse to fine; one level is the ordinary case. The best image of a level, enlarged, is where the
+            next one starts.
+        start: the first image, of the size of the first level's photograph.
+        optimizer: builds the optimiser.
+        precision: of the pass through the loss network, torch.float32 or torch.bfloat16.
+
+    Raises:
+        ValueError: no level, or one without steps.
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[Level],
+        *,
+        start: Tensor,
+        optimizer: Callable[[], ImageOptimizer],
+        precision: torch.dtype,
+    ) -> None:
+        if not levels or min(level.steps for level in levels) < 1:
+            raise ValueError(f"expected at least 1 step, got steps={[level.steps for level in levels]}")
+        self.levels, self.precision = list(levels), precision
+        self.level = self.calls = 0
+        self.best, self.best_value = start, float("inf")
+        self._image = start
+        self._optimizer = optimizer()
+        self._loss: PerceptualLoss | None = None  # of the level; built when its first step asks for it
+        self._targets: dict[str, Tensor] = {}
+
+    @property
+    def steps(self) -> int:
+        """Closure calls in all."""
+        return sum(level.steps for level in self.levels)
+
+    def _begin(self) -> PerceptualLoss:
+        level = self.levels[self.level]
+        loss = level.loss()
+        photo = level.photo.contiguous(memory_format=torch.channels_last)
+        with lowered(photo, self.precision):
+            self._targets = loss.targets(photo)
+        return loss
+
+    def step(self) -> dict[str, float]:
+        """Evaluate the image so far, keep it if it is the best, and move on.
+
+        Returns:
+            The terms of the loss of the image that was evaluated.
+
+        Raises:
+            FloatingPointError: a term is not finite; names it. `best` is the best image before.
+        """
+        if self.calls == sum(level.steps for level in self.levels[: self.level + 1]):
+            self._climb()
+        self._loss = self._loss or self._begin()
+        terms, gradient = evaluate(self._image, self._loss, self._targets, precision=self.precision)
+        for name, value in terms.items():
+            if not torch.isfinite(torch.tensor(value)):
+                raise FloatingPointError(f"loss term '{name}' became {value} at step {self.calls + 1}")
+        if not torch.isfinite(gradient).all():
+            raise FloatingPointError(f"the gradient is not finite any more at step {self.calls + 1} (loss {terms})")
+        value = sum(terms.values())
+        if value < self.best_value:
+            self.best, self.best_value = self._image, value
+        self._image = self._optimizer.step(self._image, value, gradient)
+        self.calls += 1
+        return terms
+
+    def _climb(self) -> None:
+        self.level += 1
+        height, width = self.levels[self.level].photo.shape[-2:]
+        self._image = resized(self.best, height, width)
+        self.best, self.best_value = self._image, float("inf")
+        self._optimizer = self._optimizer.resized(height, width)
+        self._loss = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is needed to go on bit for bit; plain tensors, lists and numbers."""
+        return {
+            "level": self.level,
+            "calls": self.calls,
+            "best": self.best,
+            "best_value": self.best_value,
+            "image": self._image,
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where the optimisation that gave this state was.
+
+        Raises:
+            ValueError: the state is of other sizes.
+        """
+        expected = tuple(self.levels[state["level"]].photo.shape) if state["level"] < len(self.levels) else None
+        if tuple(state["image"].shape) != expected:
+            raise ValueError(
+                f"the saved image has shape {tuple(state['image'].shape)}, and this run works on {expected}"
+            )
+        self.level, self.calls = state["level"], state["calls"]
+        self.best, self.best_value, self._image = state["best"], state["best_value"], state["image"]
+        height, width = self._image.shape[-2:]
+        self._optimizer = self._optimizer.resized(height, width)
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._loss = None
+
+
+def optimize_image(
+    photo: Tensor,
+    *,
+    loss: PerceptualLoss,
+    steps: int,
+    optimizer: Callable[[], ImageOptimizer],
+    precision: torch.dtype,
+    start: Callable[[Tensor], Tensor] = torch.clone,
+) -> Tensor:
+    """Paint a photograph in the loss's style: a method like any network, only slower.
+
+    Args:
+        photo: RGB in [0, 1], (N, 3, H, W); each image is optimised by itself.
+        loss: holds the style.
+        steps: closure calls for each image.
+        optimizer: builds the optimiser, `partial(LBFGS, ...)` or `partial(Adam, ...)`.
+        precision: of the pass through the loss network, torch.float32 or torch.bfloat16.
+        start: from the photograph to the first image; the photograph itself by default.
+
+    Returns:
+        The best image that was evaluated, RGB in [0, 1], (N, 3, H, W).
+
+    Raises:
+        ValueError: no steps, or a photograph smaller than the deepest layer needs.
+        FloatingPointError: the loss is not finite.
+
+    Source:
+        Gatys, Ecker, Bethge 2015, eq. 7.
+    """
+    results = []
+    for index in range(len(photo)):
+        one = photo[index : index + 1]
+        levels = [Level(one, lambda: loss, steps)]
+        optimization = Optimization(levels, start=start(one), optimizer=optimizer, precision=precision)
+        for _ in range(steps):
+            optimization.step()
+        results.append(optimization.best)
+    return torch.cat(results)
+
+
+def resized(image: Tensor, height: int, width: int) -> Tensor:
+    """Resize images, bicubic and antialiased, clamped to [0, 1]: (N, 3, H, W) -> (N, 3, height, width)."""
+    if image.shape[-2:] == (height, width):
+        return image
+    return functional.interpolate(image, size=(height, width), mode="bicubic", antialias=True).clamp(0, 1)

@@ -1,0 +1,119 @@
+"""What the machine can do, and what it takes: its description, bf16, and the peak of memory."""
+
+import contextlib
+import ctypes
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+
+def computes_bf16(device: str = "cpu") -> bool:
+    """Whether the hardware computes in bfloat16; emulated, it is slower than float32."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def choose_precision(name: str, device: str) -> torch.dtype:
+    """Turn "fp32", "bf16" or "auto" (bf16 where the hardware computes in it) into a dtype.
+
+    Raises:
+        ValueError: another name.
+    """
+    known = {
+        "fp32": torch.float32,
+        "bf16": torch.bfloat16,
+        "auto": torch.bfloat16 if computes_bf16(device) else torch.float32,
+    }
+    if name not in known:
+        raise ValueError(f"unknown precision '{name}'; expected {', '.join(known)}")
+    return known[name]
+
+
+def check_device(device: str) -> None:
+    """Refuse a GPU that is not there.
+
+    Raises:
+        ValueError: PyTorch finds no GPU.
+    """
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device={device} needs a GPU, and PyTorch finds none; use device=cpu")
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return what a reader of timings wants to know: processor, cores, threads, memory, GPU, torch."""
+    cuda = torch.cuda.is_available()
+    return {
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": psutil.cpu_count(logical=False),
+        "threads": torch.get_num_threads(),
+        "bf16": computes_bf16(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "gpu": torch.cuda.get_device_name() if cuda else None,
+        "torch": torch.__version__,
+    }
+
+
+def _processor() -> str:
+    """The processor's name; Linux has it in a file, elsewhere Python knows it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def synchronise(device: str) -> None:
+    """Wait until a GPU has done what it was given; the clock may then be read."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+@dataclass
+class Peak:
+    """Bytes at the highest, known when the measurement ends."""
+
+    bytes: int = 0
+
+
+@contextmanager
+def peak_memory(device: str) -> Iterator[Peak]:
+    """Measure the most memory that is held while the body runs: the process's on a CPU, PyTorch's on a GPU.
+
+    On Linux the kernel keeps the highest mark, which is set back first; elsewhere it is what is held at the end.
+    """
+    peak = Peak()
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats()
+        yield peak
+        peak.bytes = torch.cuda.max_memory_allocated()
+        return
+    _give_back()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    yield peak
+    peak.bytes = _high_water_mark()
+
+
+def _give_back() -> None:
+    """Return to the kernel what the allocator keeps (see `allocator`), so that it is not counted."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def _high_water_mark() -> int:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return int(psutil.Process().memory_info().rss)

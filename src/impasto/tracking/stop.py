@@ -1,0 +1,44 @@
+"""A stop that loses nothing: Ctrl-C or SIGTERM waits for the step in progress."""
+
+import logging
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+log = logging.getLogger(__name__)
+
+
+class StopSignal:
+    """Listens for Ctrl-C and SIGTERM; `requested` says whether one came. A second Ctrl-C interrupts at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._handlers: dict[int, Any] = {}
+
+    def listen(self) -> None:
+        """Take the signals; only the main thread can."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.requested = True
+        log.info("stopping after this step and saving; Ctrl-C again stops at once")
+
+    def give_back(self) -> None:
+        """Return the signals to whoever had them."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def __enter__(self) -> Self:
+        self.listen()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.give_back()
