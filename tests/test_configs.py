@@ -10,10 +10,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from impasto.cli import COMMANDS, conf_dir
 from impasto.commands.config import check_config
-from impasto.commands.help import choices
+from impasto.commands.help import choices, experiment_command
 
-GROUPS = ["system", "network", "features", "loss", "style", "data", "trainer", "callbacks", "logger"]
-CHOICES = [(group, name) for group in GROUPS for name in choices(conf_dir(), group)]
+GROUPS = {
+    "train": ["system", "network", "features", "loss", "style", "data", "trainer", "callbacks", "logger"],
+    "optimize": ["features", "loss", "style", "optimizer", "start", "colors", "logger"],
+    "evaluate": ["evaluation"],
+}
+CHOICES = [
+    (command, group, name)
+    for command, groups in GROUPS.items()
+    for group in groups
+    for name in choices(conf_dir(), group)
+]
 
 
 def _compose(command: str, *overrides: str) -> DictConfig:
@@ -34,17 +43,20 @@ def test_commands_compose(command: str) -> None:
 
 @pytest.mark.parametrize("experiment", choices(conf_dir(), "experiment"))
 def test_experiments_take_the_keys_that_they_set(experiment: str) -> None:
-    check_config(_compose("train", f"experiment={experiment}"))
+    command = experiment_command(conf_dir(), experiment)
+    assert command is not None
+    check_config(_compose(command, f"experiment={experiment}"))
 
 
-@pytest.mark.parametrize(("group", "name"), CHOICES)
-def test_choices_take_the_keys_that_they_set(group: str, name: str) -> None:
-    check_config(_compose("train", f"{group}={name}"))
+@pytest.mark.parametrize(("command", "group", "name"), CHOICES)
+def test_choices_take_the_keys_that_they_set(command: str, group: str, name: str) -> None:
+    check_config(_compose(command, f"{group}={name}"))
 
 
 @pytest.mark.parametrize("experiment", choices(conf_dir(), "experiment"))
 def test_no_experiment_brings_a_key_that_nothing_reads(experiment: str) -> None:
-    assert set(_compose("train", f"experiment={experiment}")) == set(_compose("train"))
+    command = str(experiment_command(conf_dir(), experiment))
+    assert set(_compose(command, f"experiment={experiment}")) == set(_compose(command))
 
 
 def test_a_key_that_the_class_does_not_take_is_refused_with_the_nearest() -> None:
@@ -77,8 +89,44 @@ def test_the_text_of_the_paper_has_content_at_relu2_2() -> None:
     assert {name: weight for name, weight in layers.items() if weight} == {"relu2_2": 1.0}  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("group", ["network", "style", "logger"])
-def test_choices_can_be_built(group: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "group"),
+    [
+        ("train", "network"),
+        ("train", "style"),
+        ("train", "logger"),
+        ("optimize", "optimizer"),
+        ("optimize", "start"),
+        ("optimize", "colors"),
+    ],
+)
+def test_choices_can_be_built(command: str, group: str) -> None:
     for name in choices(conf_dir(), group):
-        if (node := _compose("train", f"{group}={name}")[group]) is not None:
+        if (node := _compose(command, f"{group}={name}")[group]) is not None:
             instantiate(node)
+
+
+def test_gatys_numbers_are_those_of_the_paper() -> None:
+    cfg: Any = _compose("optimize", "experiment=gatys2015")
+    assert set(cfg.loss.style_layers) == {f"relu{block}_1" for block in range(1, 6)}
+    assert all(weight == 0.25 / 5 for weight in cfg.loss.style_layers.values())
+    assert dict(cfg.loss.content_layers) == {"relu4_2": 0.5}
+    assert cfg.loss.weights.content / cfg.loss.weights.style == 1e-3
+    assert cfg.loss.weights.tv == 0
+    assert cfg.start._target_ == "impasto.gatys.from_noise"
+    assert "AveragePool" in cfg.features.pooling._target_
+
+
+def test_the_notebooks_numbers_are_those_of_the_notebook() -> None:
+    cfg: Any = _compose("optimize", "experiment=gatys_official")
+    assert (cfg.steps, cfg.size, cfg.loss.weights.content, cfg.loss.weights.style) == (500, 512, 1.0, 1e3)
+    assert cfg.features.pooling._target_ == "torch.nn.MaxPool2d"
+    assert cfg.start._target_ == "impasto.gatys.from_photo"
+
+
+def test_johnsons_baseline_has_johnsons_losses_and_the_textbooks_lbfgs() -> None:
+    cfg: Any = _compose("optimize", "experiment=johnson2016_baseline")
+    assert cfg.steps == 500
+    assert cfg.features.architecture == "vgg16"
+    assert cfg.loss == _compose("train", "loss=johnson2016").loss
+    assert cfg.optimizer.preconditioner.path == "impasto.gatys.identity"

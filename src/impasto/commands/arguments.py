@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from impasto.commands.help import experiment_command
 from impasto.listing import SUFFIXES
 from impasto.suggest import did_you_mean
 
@@ -160,6 +161,7 @@ def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
         reference = compose(command, [*search])
         try:
             for variant in _variants(parsed):
+                _check_experiment(conf, command, variant)
                 _check_variant(command, search, variant, reference, options)
         except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(" ".join(str(error.__cause__ or error).split())) from error
@@ -210,6 +212,15 @@ def _check_variant(
     for key in map(str, composed):
         if key not in reference:
             raise ValueError(f"unknown key '{key}' in the configuration{did_you_mean(key, map(str, reference))}")
+
+
+def _check_experiment(conf: Path, command: str, overrides: list[Override]) -> None:
+    for override in overrides:
+        name = override.value()
+        if override.key_or_group == "experiment" and (conf / "experiment" / f"{name}.yaml").is_file():
+            owner = experiment_command(conf, str(name))
+            if owner not in (None, command):
+                raise ValueError(f"experiment={name} is one of 'impasto {owner}', not of 'impasto {command}'")
 
 
 def _is_group(override: Override, options: Options) -> bool:

@@ -58,7 +58,7 @@ def run(cfg: DictConfig) -> None:
                 network=network,
                 optimizer=instantiate(cfg.optimizer),
                 iterations=cfg.iterations,
-                whole=cfg.whole.get(size),
+                whole=cfg.whole.iterations if cfg.whole is not None and cfg.whole.size == size else None,
                 precision=precision,
                 warmup=cfg.warmup,
                 repeats=cfg.repeats,

@@ -9,6 +9,8 @@ examples:
   impasto apply style=starry_night photo.jpg             a network that comes with the package
   impasto apply run=outputs/<date>/<run> photos/         one of your own
   impasto train experiment=johnson2016_style style=great_wave data=coco data.root=/data/coco
+  impasto optimize style=starry_night photo.jpg          Gatys' optimisation: any style, minutes a picture
+  impasto benchmark                                      both, timed on this machine
   impasto train --multirun style=starry_night,great_wave
   impasto train resume=outputs/<date>/<run>
 
@@ -28,13 +30,28 @@ def command_help(conf: Path, command: str) -> str:
     """Return a command's keys with their comments, and the choices of its groups."""
     text = (conf / f"{command}.yaml").read_text(encoding="utf-8")
     groups = [line.split(":")[0].strip(" -") for line in text.splitlines() if line.startswith("  - ") and ":" in line]
-    told = [_table(f"{group}=", choices(conf, group)) for group in groups if "override" not in group]
+    told = [_table(f"{group}=", _choices_of(conf, command, group)) for group in groups if "override" not in group]
     return f"impasto {command} [key=value ...]\n\n{text}\n" + "\n".join(told)
 
 
 def choices(conf: Path, group: str) -> dict[str, str]:
     """List the choices of a configuration group with the first comment of each file."""
     return {path.stem: _first_comment(path) for path in sorted((conf / group).glob("*.yaml"))}
+
+
+def _choices_of(conf: Path, command: str, group: str) -> dict[str, str]:
+    """The choices that a command can take: all but the experiments of other commands."""
+    return {
+        name: line.removeprefix(f"{command}: ")
+        for name, line in choices(conf, group).items()
+        if group != "experiment" or experiment_command(conf, name) == command
+    }
+
+
+def experiment_command(conf: Path, experiment: str) -> str | None:
+    """Return the command that an experiment is for, which its first line names; None where it names none."""
+    command = _first_comment(conf / "experiment" / f"{experiment}.yaml").split(":")[0]
+    return command if command.isidentifier() and (conf / f"{command}.yaml").is_file() else None
 
 
 def _first_comment(path: Path) -> str:

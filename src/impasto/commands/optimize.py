@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
@@ -23,6 +25,7 @@ from impasto.images import check_memory, read_image, resize_longer_side
 from impasto.listing import Found, find_images, refuse_clashes, refuse_original, result_name
 from impasto.losses import PerceptualLoss
 from impasto.styles import Style
+from impasto.suggest import did_you_mean
 from impasto.tracking.run_folder import Interrupted
 
 log = logging.getLogger(__name__)
@@ -140,14 +143,19 @@ def _prepare(cfg: DictConfig) -> Painter:
 
 def _blended(cfg: DictConfig) -> list[tuple[float, Style]]:
     """The styles of blend=, by the name of a style or by a file."""
-    told: Any = OmegaConf.to_container(cfg.blend, resolve=True)
+    told: Any = OmegaConf.to_container(cfg, resolve=True)
+    known = GlobalHydra.instance().config_loader().get_group_options("style", ObjectType.CONFIG)
     found = []
-    for name, weight in told.items():
+    for name, weight in (told["blend"] or {}).items():
         if not isinstance(weight, int | float) or weight <= 0:
             raise ValueError(f"expected blend={{{name}:<weight above 0>}}, got {weight}")
         words = [f"data_root={quote(str(cfg.data_root))}"]
-        is_file = Path(str(name)).is_file()
-        words += ["style=image", f"style.path={quote(str(name))}"] if is_file else [f"style={name}"]
+        if name in known:
+            words += [f"style={name}"]
+        elif Path(str(name)).is_file():
+            words += ["style=image", f"style.path={quote(str(name))}"]
+        else:
+            raise FileNotFoundError(f"blend: neither a style nor a file '{name}'{did_you_mean(str(name), known)}")
         found.append((float(weight), instantiate(compose("optimize", words).style)))
     return found
 

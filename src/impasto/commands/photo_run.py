@@ -83,6 +83,8 @@ class PhotoRun:
                 told = " ".join(f"{name} {value:.3g}" for name, value in terms.items())
                 bar.update(optimization.calls, f"{self.name.name} {told}")
                 if stop.requested or optimization.calls % self.cfg.save_every == 0:
+                    for logger in loggers:
+                        logger.save()
                     self._save(optimization, finish)
                     self._sample(optimization, finish, loggers)
                 if stop.requested and optimization.calls < optimization.steps:

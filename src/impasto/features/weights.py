@@ -107,7 +107,10 @@ def _normalisation(entry: WeightsEnum) -> tuple[Sequence[float], Sequence[float]
 def _from_file(architecture: str, path: Path, mean: Sequence[float] | None, std: Sequence[float] | None) -> Weights:
     if not path.is_file():
         known = _torchvision_weights(architecture)
-        raise FileNotFoundError(f"no weights file {path}; expected a file, or one of {', '.join(known)}")
+        raise FileNotFoundError(
+            f"no weights file {path}; expected a file, or one of {', '.join(known)}; "
+            "without any weights: features=random loss=random"
+        )
     tensors, told = _read_safetensors(path) if path.suffix == ".safetensors" else _read_state_dict(path)
     for entry in _torchvision_weights(architecture).values():
         if path.name == Path(entry.url).name:  # torchvision's own file, downloaded by hand
