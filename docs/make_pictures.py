@@ -13,9 +13,23 @@ HERE = Path(__file__).parent
 PHOTOGRAPHS = ["astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"]
 
 
-@torch.inference_mode()
+GATYS = ["plain", "match", "luminance", "blend"]
+
+
 def main() -> None:
-    """Write docs/styles.jpg and docs/sizes.jpg; with a quickstart run folder as argument, docs/quickstart.jpg too."""
+    """Write docs/styles.jpg and docs/sizes.jpg; with `quickstart=<run folder>` or `gatys=<folder>`, those instead.
+
+    The folder for docs/gatys.jpg holds what docs/optimize_pictures.sh makes.
+    """
+    made = {"styles": draw_styles, "quickstart": draw_quickstart, "gatys": draw_gatys}
+    for word in sys.argv[1:] or ["styles="]:
+        name, _, folder = word.partition("=")
+        made[name](Path(folder))
+
+
+@torch.inference_mode()
+def draw_styles(_: Path) -> None:
+    """Draw photographs in each shipped style, and one at three sizes."""
     photos = [read_image(Path(sample_path(name))) for name in PHOTOGRAPHS]
     networks = {style: load_shipped(style).network for style in shipped_styles()}
     rows = [[resize_longer_side(photo, 512) for photo in photos]]
@@ -27,11 +41,24 @@ def main() -> None:
         for network in networks.values()
     ]
     write_image(HERE / "sizes.jpg", sheet(sizes, cell=400))
-    if len(sys.argv) > 1:
-        network = load_run(Path(sys.argv[1]), system="stylizer").network
-        pictures = [resize_longer_side(photo, 512) for photo in photos[:2]]
-        row = [item for photo in pictures for item in (photo, network(photo[None])[0])]
-        write_image(HERE / "quickstart.jpg", sheet([row], cell=300))
+
+
+@torch.inference_mode()
+def draw_quickstart(run: Path) -> None:
+    """Draw two held-out photographs and what quickstart's network makes of them."""
+    network = load_run(run, system="stylizer").network
+    photos = [resize_longer_side(read_image(Path(sample_path(name))), 512) for name in PHOTOGRAPHS[:2]]
+    row = [item for photo in photos for item in (photo, network(photo[None])[0])]
+    write_image(HERE / "quickstart.jpg", sheet([row], cell=300))
+
+
+@torch.inference_mode()
+def draw_gatys(folder: Path) -> None:
+    """Draw a photograph, the network's and the optimisation's results; below, the optimisation's with other options."""
+    photo = resize_longer_side(read_image(Path(sample_path("rocket.jpg"))), 512)
+    network = load_shipped("starry_night").network
+    plain, *others = [read_image(folder / name / "rocket.jpg") for name in GATYS]
+    write_image(HERE / "gatys.jpg", sheet([[photo, network(photo[None])[0], plain], others], cell=400))
 
 
 if __name__ == "__main__":

@@ -398,3 +398,196 @@ def test_targets_of_another_batch_size_are_refused() -> None:
     loss = _loss(content_layers={"relu1_2": 1.0})
     with pytest.raises(ValueError, match=r"\(3, 64, 17, 23\).*\(1, 64, 17, 23\)"):
         loss(_random(3, 3, 17, 23), loss.targets(_random(1, 3, 17, 23)))
+
+
+# ---------------------------------------------------------------- the gradient of the Gram matrix
+
+
+def _layouts() -> dict[str, Tensor]:
+    """Features in several layouts of the memory, and a batch of three."""
+    wide = _random(1, 6, 7, 18, seed=3)
+    return {
+        "contiguous": _random(1, 6, 7, 9),
+        "channels_last": _random(2, 6, 7, 9).contiguous(memory_format=torch.channels_last),
+        "strided": wide[..., ::2],
+        "transposed": _random(1, 6, 9, 7).transpose(2, 3),
+        "batch": _random(3, 6, 7, 9),
+        "one_position": _random(2, 6, 1, 1),
+    }
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4, 5), (3, 2, 3, 2), (2, 4, 1, 1)])
+def test_gradient_of_gram_agrees_with_finite_differences_in_float64(shape: tuple[int, ...]) -> None:
+    features = (_random(*shape).double() - 0.5).requires_grad_()
+    assert torch.autograd.gradcheck(gram, features)
+
+
+@pytest.mark.parametrize("layout", _layouts())
+def test_gradient_of_gram_is_that_of_the_plain_formula(layout: str) -> None:
+    ours = _layouts()[layout].requires_grad_()
+    theirs = ours.detach().contiguous().clone().requires_grad_()
+    n, c, h, w = ours.shape
+    weights = _random(n, c, c, seed=4) - 0.5  # not symmetric
+    (gram(ours) * weights).sum().backward()
+    (torch.einsum("nihw,njhw->nij", theirs, theirs) / (c * h * w) * weights).sum().backward()
+    assert ours.grad is not None and theirs.grad is not None
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_gradient_of_gram_reaches_a_view_without_a_copy() -> None:
+    base = _random(1, 6, 7, 18).requires_grad_()
+    (gram(base[..., ::2]) * _random(1, 6, 6, seed=4)).sum().backward()
+    assert base.grad is not None
+    assert base.grad[..., ::2].abs().min() > 0
+    assert base.grad[..., 1::2].abs().max() == 0
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_gradient_of_gram_for_bfloat16_features_is_bfloat16_and_near(autocast: bool) -> None:
+    short = (_random(2, 16, 20, 20) - 0.3).bfloat16().requires_grad_()
+    exact = short.detach().float().requires_grad_()
+    weights = _random(2, 16, 16, seed=4) - 0.5
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        found = gram(short)
+    (found * weights).sum().backward()
+    (gram(exact) * weights).sum().backward()
+    assert short.grad is not None and exact.grad is not None
+    assert short.grad.dtype == torch.bfloat16
+    difference = (short.grad.float() - exact.grad).norm() / exact.grad.norm()
+    assert 0 < difference < 0.01
+
+
+def test_second_derivatives_of_gram_are_refused() -> None:
+    features = _random(1, 3, 4, 5).requires_grad_()
+    (gradient,) = torch.autograd.grad(gram(features).square().sum(), features, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+def _reference_e_l(a: Tensor, b: Tensor) -> Tensor:
+    """Gatys 2015 eq. 4: E_l = 1 / (4 N^2 M^2) sum (G - A)^2, with G and A not normalised, N filters, M positions."""
+    filters, positions = a.shape[1], a.shape[2] * a.shape[3]
+    return (_raw_gram(a) - _raw_gram(b)).square().sum(dim=(1, 2)) / (4 * filters**2 * positions**2)
+
+
+def test_the_style_term_with_gatys_layer_weights_is_his() -> None:
+    features, style = tiny_vgg(), _random(1, 3, 17, 23, seed=5)  # of the output's size: M is the same for both
+    output, photo = _random(1, 3, 17, 23), _random(1, 3, 17, 23, seed=1)
+    layers = ("relu1_1", "relu2_1")
+    loss = _loss(features=features, style=style, style_layers=dict.fromkeys(layers, 0.5 / 4))  # w_l = 1/2 of E_l's 1/4
+    seen, painted = features(output, layers), features(style, layers)
+    expected = sum(0.5 * _reference_e_l(seen[layer], painted[layer]).item() for layer in layers)
+    assert loss(output, loss.targets(photo))["style"].item() == pytest.approx(expected, rel=1e-3)
+
+
+# ---------------------------------------------------------------- blended styles
+
+
+def _blend(*styles: tuple[float, Tensor]) -> PerceptualLoss:
+    return _loss(style=list(styles))  # type: ignore[arg-type]
+
+
+def test_gram_targets_of_a_blend_are_the_weighted_mean() -> None:
+    one, other = _random(1, 3, 18, 22, seed=5), _random(1, 3, 12, 31, seed=6) ** 3
+    blend, first, second = _blend((1.0, one), (3.0, other)), _loss(style=one), _loss(style=other)
+    for layer in ("relu1_2", "relu2_2"):
+        a, b, mean = (loss.get_buffer(f"gram_{layer}") for loss in (first, second, blend))
+        torch.testing.assert_close(mean, 0.25 * a + 0.75 * b)
+        assert not torch.allclose(a, b, rtol=0.1)
+
+
+def test_a_blend_of_one_style_with_itself_is_that_style() -> None:
+    style = _random(1, 3, 18, 22, seed=5)
+    for blend in (_blend((2.0, style)), _blend((1.0, style), (4.0, style))):
+        torch.testing.assert_close(blend.get_buffer("gram_relu2_2"), _loss(style=style).get_buffer("gram_relu2_2"))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 10.0])
+def test_the_scale_of_blend_weights_does_not_matter(scale: float) -> None:
+    one, other = _random(1, 3, 18, 22, seed=5), _random(1, 3, 18, 22, seed=6)
+    plain, scaled = _blend((1.0, one), (3.0, other)), _blend((scale, one), (3 * scale, other))
+    torch.testing.assert_close(scaled.get_buffer("gram_relu1_2"), plain.get_buffer("gram_relu1_2"))
+
+
+@pytest.mark.parametrize("weights", [[], [0.0], [1.0, 0.0], [2.0, -1.0]])
+def test_blend_weights_that_are_not_positive_are_refused(weights: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"styles with weights above 0, got weights \["):
+        _blend(*((weight, _random(1, 3, 18, 22)) for weight in weights))
+
+
+# ---------------------------------------------------------------- weights of 0
+
+
+def _spied(features: VGG) -> list[str]:
+    """The names of the convolutions that are computed, as they are computed."""
+    called: list[str] = []
+    for name, layer in features.layers.items():
+        if name.startswith("conv"):
+            layer.register_forward_hook(lambda module, inputs, output, name=name: called.append(name))
+    return called
+
+
+def test_layers_of_weight_0_are_not_computed() -> None:
+    features = tiny_vgg()
+    called = _spied(features)
+    loss = _loss(
+        features=features,
+        content_layers={"relu1_2": 1.0, "relu2_2": 0.0},
+        style_layers={"relu1_1": 1.0, "relu2_1": 0.0},
+    )
+    output, photo = _random(1, 3, 17, 23), _random(1, 3, 17, 23, seed=1)
+    targets = loss.targets(photo)
+    terms = loss(output, targets)
+    assert set(targets) == {"relu1_2"}
+    assert set(called) == {"conv1_1", "conv1_2"}
+    alone = _loss(content_layers={"relu1_2": 1.0}, style_layers={"relu1_1": 1.0})
+    expected = alone(output, alone.targets(photo))
+    assert all(torch.equal(terms[name], expected[name]) for name in TERMS)
+
+
+def test_a_layer_of_weight_0_needs_no_larger_photograph() -> None:
+    loss = _loss(content_layers={"relu1_2": 1.0, "relu2_2": 0.0}, style_layers={"relu1_1": 1.0})
+    thin = _random(1, 3, 1, 9)  # relu2_2 needs two rows
+    assert loss(thin, loss.targets(thin))["content"] == 0
+
+
+@pytest.mark.parametrize("which", ["content", "style"])
+def test_a_layer_of_weight_0_must_exist_all_the_same(which: str) -> None:
+    with pytest.raises(ValueError, match="no layer 'relu2_3'"):
+        _loss(**{f"{which}_layers": {"relu1_1": 1.0, "relu2_3": 0.0}})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_a_term_of_weight_0_is_0_and_the_others_stay(term: str) -> None:
+    output, photo = _random(2, 3, 17, 23), _random(2, 3, 17, 23, seed=1)
+    base, without = _loss(), _loss(weights=dict.fromkeys(TERMS, 1.0) | {term: 0.0})
+    expected, found = base(output, base.targets(photo)), without(output, without.targets(photo))
+    assert expected[term] > 0
+    assert set(found) == set(TERMS)
+    for name in TERMS:
+        assert torch.equal(found[name], torch.zeros(()) if name == term else expected[name])
+
+
+@pytest.mark.parametrize("term", ["content", "style"])
+def test_a_term_of_weight_0_is_not_computed(term: str) -> None:
+    def never(a: Tensor, b: Tensor) -> Tensor:
+        raise AssertionError(f"{term} was computed")
+
+    features = tiny_vgg()
+    called = _spied(features)
+    layers = {f"{term}_layers": {"relu2_2": 1.0}, ("style" if term == "content" else "content") + "_layers": {}}
+    loss = _loss(
+        features=features,
+        weights=dict.fromkeys(TERMS, 1.0) | {term: 0.0},
+        **{f"{term}_distance": never},
+        **layers,
+    )
+    photo = _random(1, 3, 17, 23)
+    loss(_random(1, 3, 17, 23, seed=1), loss.targets(photo))
+    assert called == []
+
+
+def test_without_total_variation_a_noisy_image_costs_nothing_more() -> None:
+    loss = _loss(weights={"content": 0.0, "style": 0.0, "tv": 0.0})
+    output = _random(1, 3, 17, 23)
+    assert all(value == 0 for value in loss(output, loss.targets(output)).values())

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 _BISECTIONS = 16
+_FLAT = 1e-3  # of [0, 1]: a deviation below this is rounding
 _ROUNDING = 1e-4  # of [0, 1]: a colour so little outside is inside
 
 
@@ -156,7 +157,9 @@ class PhotoChroma:
         if not self.grey:
             return style, photo
         ours, theirs = self._grey(style), self._grey(photo)
-        matched = (ours - ours.mean()) * (theirs.std() / ours.std().clamp_min(1e-6)) + theirs.mean()
+        spread = ours[:, 0].std()
+        gain = theirs[:, 0].std() / spread if spread > _FLAT else 1.0  # a flat style has no contrast to match
+        matched = (ours - ours.mean()) * gain + theirs.mean()
         return matched.clamp(0, 1), theirs
 
     def _grey(self, image: Tensor) -> Tensor:

@@ -94,14 +94,18 @@ def peak_memory(device: str) -> Iterator[Peak]:
     peak = Peak()
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
-        yield peak
-        peak.bytes = torch.cuda.max_memory_allocated()
+        try:
+            yield peak
+        finally:
+            peak.bytes = torch.cuda.max_memory_allocated()
         return
     _give_back()
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    yield peak
-    peak.bytes = _high_water_mark()
+    try:
+        yield peak
+    finally:
+        peak.bytes = _high_water_mark()
 
 
 def _give_back() -> None:

@@ -2,11 +2,8 @@
 
 import csv
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from processes import start, wait_for
 
 SMOKE = ("optimize", "experiment=smoke_optimize", "logger=csv")
 
@@ -38,22 +36,6 @@ def _pixels(path: Path) -> np.ndarray:
 def _curve(folder: Path) -> list[dict[str, str]]:
     with (folder / "metrics.csv").open() as file:
         return list(csv.DictReader(file))
-
-
-def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "impasto.cli", *arguments]
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-
-def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end, "nothing happened for two minutes"
-        time.sleep(0.02)
 
 
 def test_a_run_leaves_picture_curve_samples_and_status(impasto: Callable[..., Any], photograph: Path) -> None:
@@ -155,8 +137,8 @@ def _stopped_by(impasto: Callable[..., Any], arguments: tuple[str, ...]) -> Path
 
 def _killed(folder: Path, arguments: tuple[str, ...]) -> Path:
     """Kill a real process after a checkpoint, with steps done behind it."""
-    process = _start(folder, *arguments, "output_root=killed", "save_every=5")
-    _wait_for(lambda: bool(list(folder.glob("killed/*/*/samples/step_000005/*.png"))), process)
+    process = start(folder, *arguments, "output_root=killed", "save_every=5")
+    wait_for(lambda: bool(list(folder.glob("killed/*/*/samples/step_000005/*.png"))), process)
     process.kill()
     process.communicate()
     (run,) = folder.glob("killed/*/*")
@@ -195,7 +177,7 @@ def test_noise_differs_by_seed_and_not_otherwise(impasto: Callable[..., Any], ph
     assert (made[0] == made[1]).all() and (made[0] != made[2]).any()
 
 
-def test_the_painting_is_a_start(impasto: Callable[..., Any], photograph: Path) -> None:
+def test_the_painting_is_astart(impasto: Callable[..., Any], photograph: Path) -> None:
     result = impasto(*SMOKE, photograph.name, "start=painting", "steps=1")
     assert result.code == 0, result.err
     red = _pixels(result.folder / photograph.name)[..., 0].astype(float)

@@ -2,11 +2,7 @@
 
 import csv
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from processes import start, wait_for
 
 SMOKE = ("train", "experiment=smoke_train")
 CSV = (*SMOKE, "logger=csv")
@@ -41,22 +38,6 @@ def _same_weights(a: Path, b: Path) -> bool:
         all(same)
         and (a / "network.safetensors").read_bytes()[-1000:] == (b / "network.safetensors").read_bytes()[-1000:]
     )
-
-
-def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "impasto.cli", *arguments]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-
-def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end, "nothing happened for two minutes"
-        time.sleep(0.02)
 
 
 def test_a_run_folder_explains_itself(impasto: Callable[..., Any]) -> None:
@@ -90,8 +71,8 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(impasto: Callable[...,
     scheduler = f"system.scheduler={{{one_cycle}}}"
     whole = impasto(*CSV, *steps, scheduler).folder
     folder = tmp_path / "killed"
-    process = _start(tmp_path, *CSV, *steps, scheduler, f"hydra.run.dir={folder}")
-    _wait_for(lambda: (folder / "checkpoints" / "last.ckpt").exists(), process)
+    process = start(tmp_path, *CSV, *steps, scheduler, f"hydra.run.dir={folder}")
+    wait_for(lambda: (folder / "checkpoints" / "last.ckpt").exists(), process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert _status(folder)["status"] == "running"  # nobody was left to write anything else
@@ -110,8 +91,8 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(impasto: Callable[...,
 def test_an_interrupt_saves_everything_and_says_how_to_go_on(impasto: Callable[..., Any], tmp_path: Path) -> None:
     steps = ("trainer.max_steps=400", "checkpoint_every=100000", "trainer.log_every_n_steps=1")
     folder = tmp_path / "interrupted"
-    process = _start(tmp_path, *CSV, *steps, f"hydra.run.dir={folder}", "callbacks.samples.every=1")
-    _wait_for(lambda: (folder / "samples" / "step_000003.png").exists(), process)
+    process = start(tmp_path, *CSV, *steps, f"hydra.run.dir={folder}", "callbacks.samples.every=1")
+    wait_for(lambda: (folder / "samples" / "step_000003.png").exists(), process)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
@@ -217,7 +198,7 @@ def test_weights_that_are_not_finite_never_become_a_checkpoint(
 
 def test_two_processes_train_one_network(tmp_path: Path) -> None:
     devices = ("trainer.devices=2", "+trainer.strategy=ddp", f"hydra.run.dir={tmp_path / 'run'}")
-    process = _start(tmp_path, *CSV, *devices)
+    process = start(tmp_path, *CSV, *devices)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert _status(tmp_path / "run")["status"] == "finished"

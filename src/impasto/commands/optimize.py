@@ -60,7 +60,7 @@ def run(cfg: DictConfig) -> None:
             photo_run.paint(painter.optimization(photo), finish=partial(painter.finish, photo=photo))
         except Interrupted as error:
             raise Interrupted(f"{error}; go on with: impasto optimize resume={shlex.quote(str(cfg.folder))}") from error
-        except (ValueError, FloatingPointError, FileNotFoundError) as error:
+        except (ValueError, FloatingPointError, FileNotFoundError, RuntimeError) as error:
             failed.append(str(error) if str(source) in str(error) else f"{source}: {error}")
     if failed:
         told = f"{len(failed)} of {len(found)} failed:\n  " if len(found) > 1 else ""
@@ -131,7 +131,7 @@ def _prepare(cfg: DictConfig) -> Painter:
     styles = [(_BLEND_ITSELF, style), *_blended(cfg)]
     image = style.image(cfg.style_size or cfg.size or 512)  # random filters are calibrated on it
     features: VGG = instantiate(cfg.features)(image)
-    instantiate(cfg.loss)(features, torch.rand(1, 3, 64, 64))  # a wrong layer or weight is found before the work
+    instantiate(cfg.loss)(features, torch.zeros(1, 3, 64, 64))  # a wrong layer or weight is found before the work
     return Painter(
         cfg=cfg,
         features=features.to(cfg.device),

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from impasto.files import whole_file
 from impasto.gatys import Optimization
-from impasto.images import to_uint8, write_image
+from impasto.hardware import peak_memory
+from impasto.images import gibibytes, to_uint8, write_image
 from impasto.tracking.bar import Bar
 from impasto.tracking.metrics import MetricsFile
 from impasto.tracking.run_folder import Interrupted, finish_wandb
@@ -37,6 +38,7 @@ class PhotoRun:
 
     def __init__(self, cfg: DictConfig, name: Path, *, index: int, count: int, target: Path) -> None:
         self.cfg, self.name, self.target, self.index = cfg, name, target, index
+        self.title = name.name if count == 1 else f"{name.name} ({index + 1} of {count})"
         self.folder = Path(cfg.folder)
         self.curve_folder = self.folder if count == 1 else self.folder / "curves" / name
         self.checkpoint = self.folder / "checkpoints" / f"{name}.pt"
@@ -60,7 +62,8 @@ class PhotoRun:
             optimization.load_state_dict(torch.load(self.checkpoint, map_location=self.cfg.device, weights_only=True))
         loggers = self._loggers()
         try:
-            self._run(optimization, finish, loggers)
+            with peak_memory(self.cfg.device) as peak:
+                self._run(optimization, finish, loggers)
         except FloatingPointError as error:
             if not optimization.calls:
                 raise
@@ -69,10 +72,11 @@ class PhotoRun:
         finally:
             for logger in loggers:
                 logger.finalize("")
+            finish_wandb(0 if optimization.calls == optimization.steps else 1)  # the next photograph has its own run
         self._save(optimization, finish)
         self.checkpoint.unlink(missing_ok=True)
-        finish_wandb(0)
-        log.info("%s: loss %.4g after %d steps", self.target, optimization.best_value, optimization.calls)
+        told = (self.target, optimization.best_value, optimization.calls, gibibytes(peak.bytes))
+        log.info("%s: loss %.4g after %d steps, at most %s of memory", *told)
 
     def _run(self, optimization: Optimization, finish: Callable[[Tensor], Tensor], loggers: list[Any]) -> None:
         bar = Bar(total=optimization.steps, done=optimization.calls, log_every_seconds=_LOG_EVERY_SECONDS)
@@ -81,7 +85,7 @@ class PhotoRun:
                 terms = optimization.step()
                 self._log(loggers, optimization, terms)
                 told = " ".join(f"{name} {value:.3g}" for name, value in terms.items())
-                bar.update(optimization.calls, f"{self.name.name} {told}")
+                bar.update(optimization.calls, f"{self.title} {told}")
                 if stop.requested or optimization.calls % self.cfg.save_every == 0:
                     for logger in loggers:
                         logger.save()

@@ -1,6 +1,7 @@
 """Plots of measurements as PNG."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,9 +39,9 @@ def plot_curves(
     figure = _figure(len(panels))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (title, (curves, lines)) in zip(axes, panels.items(), strict=True):
-        for colour, (name, curve) in zip(_COLOURS, curves.items(), strict=False):
+        for colour, (name, curve) in zip(cycle(_COLOURS), curves.items(), strict=False):
             axis.plot(range(len(curve.values)), curve.values, label=name, color=colour)
-        for dash, (name, value) in zip(("--", ":"), lines.items(), strict=False):
+        for dash, (name, value) in zip(cycle(("--", ":", "-.")), lines.items(), strict=False):
             axis.axhline(value, label=name, color="#990000", linestyle=dash)
         axis.set(title=title, xlabel="closure calls", yscale="log")
         axis.grid(visible=True, which="both", alpha=0.25)
@@ -58,12 +59,17 @@ def plot_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[f
         groups: names of the groups.
         series: by name, a value a group.
         label: of the axis.
+
+    Raises:
+        ValueError: not a value for every group.
     """
     figure = _figure(1)
     axis = figure.subplots()
     width = 0.8 / len(series)
-    for index, (colour, (name, values)) in enumerate(zip(_COLOURS * 2, series.items(), strict=False)):
+    for index, (colour, (name, values)) in enumerate(zip(cycle(_COLOURS), series.items(), strict=False)):
         places = [group + index * width for group in range(len(groups))]
+        if len(values) != len(groups):
+            raise ValueError(f"expected a value of '{name}' for each of {list(groups)}, got {list(values)}")
         bars = axis.bar(places, values, width, label=name, color=colour, alpha=0.9 if "reported" not in name else 0.4)
         axis.bar_label(bars, fmt="%.3g", fontsize=7)
     axis.set_xticks([group + 0.4 - width / 2 for group in range(len(groups))], groups)

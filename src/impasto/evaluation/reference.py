@@ -64,7 +64,7 @@ def torch_lbfgs_curve(
         image.grad = gradient / _LEVELS
         total = sum(terms.values())
         before = values[-1] if values else float("inf")
-        values.append(min(total, before) if fresh else before)
+        values.append(total if fresh and total < before else before)
         seconds.append(time.perf_counter() - begin)
         fresh = False
         return torch.tensor(total)

@@ -30,9 +30,8 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def digits(value: float | None, count: int = 3) -> str:
-    """Say a number with so many significant digits, without an exponent where it is readable: `"0.0152"`, `"1060"`."""
+    """Say a number with so many significant digits, without an exponent where it is readable: `"0.0152"`, `"1,060"`."""
     if value is None:
         return "-"
-    if value == 0 or 1e-4 <= abs(value) < 10**count:
-        return f"{value:.{count}g}"
-    return f"{value:,.0f}" if abs(value) < 1e7 else f"{value:.{count}g}"
+    text = f"{value:.{count}g}"
+    return f"{value:,.0f}" if "e+" in text and abs(value) < 1e7 else text

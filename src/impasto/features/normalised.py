@@ -71,7 +71,9 @@ def normalised_vgg(
 def _mean_activations(vgg: VGG, photographs: Sequence[Tensor]) -> dict[str, Tensor]:
     layers = [name for name in vgg.layers if name.startswith("relu")]
     sums: dict[str, Tensor] = {}
+    positions: dict[str, int] = {}
     for photo in photographs:
         for name, activation in vgg(photo, layers).items():
-            sums[name] = sums.get(name, 0) + activation.mean(dim=(0, 2, 3))
-    return {name: total / len(photographs) for name, total in sums.items()}
+            sums[name] = sums.get(name, 0) + activation.sum(dim=(0, 2, 3))
+            positions[name] = positions.get(name, 0) + activation.shape[-2] * activation.shape[-1]
+    return {name: total / positions[name] for name, total in sums.items()}

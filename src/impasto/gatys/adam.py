@@ -58,11 +58,12 @@ class Adam:
     def _moments(self) -> dict[str, Any]:
         if self._adam is None:
             return dict(self._waiting or {})
-        return dict(self._adam.state_dict()["state"].get(0, {}))
+        moments: dict[str, Tensor] = self._adam.state_dict()["state"].get(0, {})
+        return {name: value.clone() for name, value in moments.items()}  # Adam changes its own in place
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the place of the optimiser that gave this state."""
-        self._adam, self._waiting = None, dict(state["moments"]) or None
+        self._adam, self._waiting = None, {name: value.clone() for name, value in state["moments"].items()} or None
 
     def resized(self, height: int, width: int) -> Self:
         """Return an optimiser for the same image at another size, with the moments resized.

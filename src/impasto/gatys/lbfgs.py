@@ -112,12 +112,13 @@ class LBFGS:
     def _backtrack(self) -> Tensor:
         self._backtracks += 1
         image, direction = self._last["image"], self._last["direction"]
-        if self._backtracks <= _BACKTRACKS:
-            return (image + _SHRINK**self._backtracks * direction).clamp(0, 1)
-        self._pairs, self._backtracks = [], 0
-        direction = self._direction(image, self._last["gradient"]) * _SHRINK
-        self._last["direction"] = direction
-        return (image + direction).clamp(0, 1)
+        shrinks = self._backtracks
+        if self._backtracks > _BACKTRACKS:
+            shrinks -= _BACKTRACKS
+        if self._backtracks == _BACKTRACKS + 1:
+            self._pairs = []
+            direction = self._last["direction"] = self._direction(image, self._last["gradient"])
+        return (image + _SHRINK**shrinks * direction).clamp(0, 1)
 
     def _remember(self, step: Tensor, change: Tensor) -> None:
         curvature = _dot(step, change)

@@ -59,6 +59,8 @@ def evaluate(
     with torch.enable_grad(), lowered(image, precision):
         terms = loss(image, targets)
         total = torch.stack(list(terms.values())).sum()
+    if not total.requires_grad:
+        raise ValueError(f"the loss does not depend on the image: its weights are {loss.weights}, its layers' too")
     (gradient,) = torch.autograd.grad(total, image)
     return {name: float(value.detach()) for name, value in terms.items()}, gradient.contiguous()
 
@@ -79,7 +81,7 @@ class Optimization:
         precision: of the pass through the loss network, torch.float32 or torch.bfloat16.
 
     Raises:
-        ValueError: no level, or one without steps.
+        ValueError: no level, one without steps, or a first image of another shape than the first photograph.
     """
 
     def __init__(
@@ -92,6 +94,9 @@ class Optimization:
     ) -> None:
         if not levels or min(level.steps for level in levels) < 1:
             raise ValueError(f"expected at least 1 step, got steps={[level.steps for level in levels]}")
+        if start.shape != levels[0].photo.shape:
+            expected, came = tuple(levels[0].photo.shape), tuple(start.shape)
+            raise ValueError(f"expected a first image of the photograph's shape {expected}, got {came}")
         self.levels, self.precision = list(levels), precision
         self.level = self.calls = 0
         self.best, self.best_value = start, float("inf")
@@ -121,7 +126,10 @@ class Optimization:
 
         Raises:
             FloatingPointError: a term is not finite; names it. `best` is the best image before.
+            ValueError: the last step is done, or the photograph is smaller than the deepest layer needs.
         """
+        if self.calls == self.steps:
+            raise ValueError(f"all {self.steps} steps are done")
         if self.calls == sum(level.steps for level in self.levels[: self.level + 1]):
             self._climb()
         self._loss = self._loss or self._begin()

@@ -13,12 +13,17 @@ def pyramid_sizes(size: int, *, smallest: int) -> list[int]:
     Returns:
         At least one size.
 
+    Raises:
+        ValueError: a size below 1.
+
     Source:
         Gatys, Ecker, Bethge, Hertzmann, Shechtman 2017, "Controlling Perceptual Factors in Neural Style Transfer":
         coarse to fine; the ratio is that of crowsonkb/style-transfer-pytorch.
     """
+    if size < 1 or smallest < 1:
+        raise ValueError(f"expected sizes of at least 1 pixel, got size={size} and smallest={smallest}")
     sizes = [size]
-    while round(size / _RATIO ** len(sizes)) >= smallest:
+    while smallest <= round(size / _RATIO ** len(sizes)) < sizes[0]:
         sizes.insert(0, round(size / _RATIO ** len(sizes)))
     return sizes
 

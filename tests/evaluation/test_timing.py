@@ -1,0 +1,82 @@
+"""Laws of timing: warm-up does not count, the median and the quartiles are those of the repeats."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from impasto.evaluation import timing
+from impasto.evaluation.timing import Timing, time_calls
+
+
+class _Clock:
+    """A clock that each call of a function moves on by the next of some durations."""
+
+    def __init__(self, *durations: float) -> None:
+        self.now, self.durations, self.calls = 50.0, list(durations), 0
+
+    def function(self) -> str:
+        self.now += self.durations[self.calls]
+        self.calls += 1
+        return "something"
+
+
+def _timed(
+    monkeypatch: pytest.MonkeyPatch, *durations: float, warmup: int, repeats: int, device: str = "cpu"
+) -> tuple[Timing, _Clock]:
+    clock = _Clock(*durations)
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    return time_calls(clock.function, warmup=warmup, repeats=repeats, device=device), clock
+
+
+def test_the_median_and_the_quartiles_are_those_of_the_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = _timed(monkeypatch, 5.0, 1.0, 4.0, 2.0, 3.0, warmup=0, repeats=5)
+    assert found == Timing(median=3.0, low=2.0, high=4.0, repeats=5)
+
+
+def test_quartiles_lie_between_repeats_where_they_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = _timed(monkeypatch, 1.0, 2.0, 3.0, 4.0, warmup=0, repeats=4)
+    assert found == pytest.approx((2.5, 1.75, 3.25, 4))
+
+
+def test_one_slow_call_does_not_move_the_median(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = _timed(monkeypatch, 1.0, 1.0, 1000.0, 1.0, 1.0, warmup=0, repeats=5)
+    assert found == Timing(median=1.0, low=1.0, high=1.0, repeats=5)
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 3])
+def test_warm_up_is_called_and_not_counted(monkeypatch: pytest.MonkeyPatch, warmup: int) -> None:
+    found, clock = _timed(monkeypatch, *[100.0] * warmup, 1.0, 2.0, 3.0, warmup=warmup, repeats=3)
+    assert found == Timing(median=2.0, low=1.5, high=2.5, repeats=3)
+    assert clock.calls == warmup + 3
+
+
+def test_one_repeat_is_median_and_quartiles_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = _timed(monkeypatch, 9.0, 7.0, warmup=1, repeats=1)
+    assert found == Timing(median=7.0, low=7.0, high=7.0, repeats=1)
+
+
+def test_a_gpu_is_waited_for_inside_of_what_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, order = _Clock(1.0, 1.0), []
+
+    def read() -> float:
+        order.append("clock")
+        return clock.now
+
+    def wait(device: str) -> None:
+        order.append(device)
+
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=read))
+    monkeypatch.setattr(timing, "synchronise", wait)
+    time_calls(clock.function, warmup=0, repeats=2, device="cuda:0")
+    assert order == ["cuda:0", "clock", "cuda:0", "clock"] * 2
+
+
+@pytest.mark.parametrize(("warmup", "repeats"), [(0, 0), (1, -1), (-1, 1)])
+def test_no_repeats_are_refused(warmup: int, repeats: int) -> None:
+    with pytest.raises(ValueError, match=rf"repeats of at least 1 .* got {repeats} and {warmup}"):
+        time_calls(lambda: None, warmup=warmup, repeats=repeats, device="cpu")
+
+
+def test_an_error_of_the_function_is_passed_on() -> None:
+    with pytest.raises(ZeroDivisionError):
+        time_calls(lambda: 1 / 0, warmup=0, repeats=1, device="cpu")
