@@ -38,7 +38,7 @@ class Report:
         return {name: statistics.fmean(line[name] for line in lines) for name in lines[0]}
 
     def rows(self) -> list[Row]:
-        """Return a row a size and method: the mean loss and seconds at the marks."""
+        """Return a row a size and method: the mean loss and seconds at the marks; a line is the same at each."""
         rows = []
         for size in self.results["measured"]:
             shared = {"size": int(size), "photographs": len(self._photographs(size))}
@@ -51,8 +51,8 @@ class Report:
                     row[f"seconds_{mark}"] = curve.seconds[mark] if within else None
                 rows.append(row)
             for name, value in self._lines(size).items():
-                blank = {f"{part}_{mark}": None for mark in self.marks for part in ("loss", "seconds")}
-                rows.append({**shared, "method": name, **blank, f"loss_{self.marks[0]}": value})
+                line = {f"loss_{mark}": value for mark in self.marks}
+                rows.append({**shared, "method": name, **line, **{f"seconds_{mark}": None for mark in self.marks}})
         return rows
 
     def text(self) -> str:

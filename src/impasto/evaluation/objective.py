@@ -7,8 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from impasto.gatys import ImageOptimizer, Level, Optimization
-from impasto.gatys.optimize import lowered
+from impasto.gatys import ImageOptimizer, Level, Optimization, lowered
 from impasto.losses import PerceptualLoss
 
 

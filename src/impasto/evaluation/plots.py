@@ -70,9 +70,9 @@ def plot_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[f
         places = [group + index * width for group in range(len(groups))]
         if len(values) != len(groups):
             raise ValueError(f"expected a value of '{name}' for each of {list(groups)}, got {list(values)}")
-        bars = axis.bar(places, values, width, label=name, color=colour, alpha=0.9 if "reported" not in name else 0.4)
-        axis.bar_label(bars, fmt="%.3g", fontsize=7)
+        bars = axis.bar(places, values, width, label=name, color=colour, alpha=0.4 if "reported" in name else 0.9)
+        axis.bar_label(bars, fmt="{:,.3g}", fontsize=7)
     axis.set_xticks([group + 0.4 - width / 2 for group in range(len(groups))], groups)
     axis.set(yscale="log", ylabel=label)
-    axis.legend(fontsize=8)
+    figure.legend(loc="outside upper center", ncols=2, fontsize=8)
     _save(figure, path)

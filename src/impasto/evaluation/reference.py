@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from impasto.evaluation.objective import Curve
-from impasto.gatys.optimize import evaluate, lowered
+from impasto.gatys import evaluate, lowered
 from impasto.losses import PerceptualLoss
 
 _LEVELS = 255.0  # on an image in [0, 1] torch's first step leads to infinity

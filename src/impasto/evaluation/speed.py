@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.evaluation.timing import Timing, time_calls
-from impasto.gatys import ImageOptimizer, Level, Optimization
-from impasto.gatys.optimize import lowered
+from impasto.gatys import ImageOptimizer, Level, Optimization, lowered
 from impasto.hardware import peak_memory, synchronise
 from impasto.losses import PerceptualLoss
 

@@ -112,7 +112,7 @@ class VGG(nn.Module):
             if layer not in names:
                 raise ValueError(
                     f"{self.architecture} ({self.description}) has no layer '{layer}'{did_you_mean(layer, names)} "
-                    f"(it ends with {names[-1]})"
+                    f"(its layers are {', '.join(names)})"
                 )
         return max((names.index(layer) + 1 for layer in layers), default=0)
 

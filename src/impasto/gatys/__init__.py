@@ -2,7 +2,7 @@
 
 from impasto.gatys.adam import Adam
 from impasto.gatys.lbfgs import LBFGS, identity, smooth
-from impasto.gatys.optimize import ImageOptimizer, Level, Optimization, evaluate, optimize_image, resized
+from impasto.gatys.optimize import ImageOptimizer, Level, Optimization, evaluate, lowered, optimize_image, resized
 from impasto.gatys.pyramid import pyramid_sizes, split_steps
 from impasto.gatys.starts import from_noise, from_painting, from_photo
 
@@ -17,6 +17,7 @@ __all__ = [
     "from_painting",
     "from_photo",
     "identity",
+    "lowered",
     "optimize_image",
     "pyramid_sizes",
     "resized",
