@@ -27,16 +27,18 @@ def smooth(gradient: Tensor, *, exponent: float) -> Tensor:
         exponent: 0 changes nothing but the precision.
 
     Returns:
-        (N, C, H, W), float32.
+        (N, C, H, W), float32 (float64 for float64).
 
     Source:
         ours; after Olah, Mordvintsev, Schubert 2017, "Feature Visualization", whose images are parametrised so.
     """
     height, width = gradient.shape[-2:]
-    down = torch.fft.fftfreq(height, device=gradient.device).view(-1, 1) * height
-    across = torch.fft.rfftfreq(width, device=gradient.device).view(1, -1) * width
+    gradient = gradient if gradient.dtype == torch.float64 else gradient.float()
+    like = {"device": gradient.device, "dtype": gradient.dtype}
+    down = torch.fft.fftfreq(height, **like).view(-1, 1) * height
+    across = torch.fft.rfftfreq(width, **like).view(1, -1) * width
     scale = (1 + (down.square() + across.square()).sqrt()).pow(-exponent)
-    spectrum = torch.fft.rfft2(gradient.float()) * (scale / scale.mean())
+    spectrum = torch.fft.rfft2(gradient) * (scale / scale.mean())
     smoothed: Tensor = torch.fft.irfft2(spectrum, s=(height, width))
     return smoothed
 
@@ -142,13 +144,13 @@ class LBFGS:
         weights = []
         for step, change, curvature in reversed(self._pairs):
             weights.append(_dot(step, x) / curvature)
-            x = x - weights[-1] * change
+            x = torch.addcmul(x, change, weights[-1], value=-1)
         x = self.preconditioner(x)
         if self._pairs:
             _, change, curvature = self._pairs[-1]
             x = x * (curvature / _dot(change, self.preconditioner(change)))
         for (step, change, curvature), weight in zip(self._pairs, reversed(weights), strict=True):
-            x = x + (weight - _dot(change, x) / curvature) * step
+            x = torch.addcmul(x, step, weight - _dot(change, x) / curvature)
         return x
 
     def state_dict(self) -> dict[str, Any]:
@@ -175,4 +177,4 @@ class LBFGS:
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum()  # a tensor, so that a GPU is not waited for
+    return torch.dot(a.flatten(), b.flatten())  # a tensor, so that a GPU is not waited for
