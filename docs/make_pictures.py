@@ -55,7 +55,7 @@ def draw_quickstart(run: Path) -> None:
 @torch.inference_mode()
 def draw_gatys(folder: Path) -> None:
     """Draw a photograph, the network's and the optimisation's results; below, the optimisation's with other options."""
-    photo = resize_longer_side(read_image(Path(sample_path("rocket.jpg"))), 512)
+    photo = resize_longer_side(read_image(Path(sample_path("rocket.jpg"))), 384)
     network = load_shipped("starry_night").network
     plain, *others = [read_image(folder / name / "rocket.jpg") for name in GATYS]
     write_image(HERE / "gatys.jpg", sheet([[photo, network(photo[None])[0], plain], others], cell=400))

@@ -117,6 +117,7 @@ class _Measurer:
         """Measure one photograph at one size, unless that is done."""
         done = self.results["measured"].setdefault(str(size), {}).setdefault(path.name, {"curves": {}, "lines": {}})
         if len(done["curves"]) == len(self.curves) and len(done["lines"]) == 1 + (self.network is not None):
+            done["curves"] = self._ordered(done["curves"])
             return
         photo = read_image(path)
         photo = CentreCrop(size=size).cut(photo) if square else resize_longer_side(photo, size)
@@ -132,6 +133,11 @@ class _Measurer:
                 values, seconds = instantiate(wanted, precision=precision)(photo, style, loss, steps)
                 done["curves"][str(name)] = {"values": values, "seconds": seconds}
                 write_json(self.path, self.results)
+        done["curves"] = self._ordered(done["curves"])
+
+    def _ordered(self, curves: dict[str, Any]) -> dict[str, Any]:
+        """The configuration's order, also after a resume."""
+        return {str(name): curves[str(name)] for name in self.curves}
 
     def _lines(self, photo: Tensor, loss: PerceptualLoss) -> dict[str, float]:
         lines = {"the photograph": objective(photo, photo, loss, precision=self.precision)}

@@ -108,7 +108,7 @@ class Report:
         write_csv(folder / "objective.csv", self.rows())
         write_text(folder / "objective.md", self.text())
         panels = {
-            f"{size} px, {len(self._photographs(size))} photographs": (
+            f"{size} px, photographs: {len(self._photographs(size))}": (
                 {name: mean_curve(self._curves(size, name)) for name in self._names(size)},
                 self._lines(size),
             )

@@ -38,9 +38,11 @@ def plot_curves(
     """
     figure = _figure(len(panels))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    names = dict.fromkeys(name for curves, _ in panels.values() for name in curves)
+    colours = dict(zip(names, cycle(_COLOURS), strict=False))  # a curve has one colour in all panels
     for axis, (title, (curves, lines)) in zip(axes, panels.items(), strict=True):
-        for colour, (name, curve) in zip(cycle(_COLOURS), curves.items(), strict=False):
-            axis.plot(range(len(curve.values)), curve.values, label=name, color=colour)
+        for name, curve in curves.items():
+            axis.plot(range(len(curve.values)), curve.values, label=name, color=colours[name])
         for dash, (name, value) in zip(cycle(("--", ":", "-.")), lines.items(), strict=False):
             axis.axhline(value, label=name, color="#990000", linestyle=dash)
         axis.set(title=title, xlabel="closure calls", yscale="log")
