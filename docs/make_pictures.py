@@ -58,7 +58,8 @@ def draw_gatys(folder: Path) -> None:
     photo = resize_longer_side(read_image(Path(sample_path("rocket.jpg"))), 384)
     network = load_shipped("starry_night").network
     plain, *others = [read_image(folder / name / "rocket.jpg") for name in GATYS]
-    write_image(HERE / "gatys.jpg", sheet([[photo, network(photo[None])[0], plain], others], cell=400))
+    rows = sheet([[photo, network(photo[None])[0], plain], others], cell=400)
+    write_image(HERE / "gatys.jpg", rows[:, rows.amin(dim=(0, 2)) < 1])  # without the white above and below
 
 
 if __name__ == "__main__":
