@@ -173,9 +173,10 @@ def test_only_a_training_that_is_not_running_is_resumed(impasto: Callable[..., A
     (tmp_path / "config.yaml").write_text("seed: 0\n")
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "config.yaml").write_text("seed: 0\n")
+    (tmp_path / ".hydra" / "hydra.yaml").write_text("hydra: {job: {config_name: verify}}\n")
     result = impasto("train", f"resume={tmp_path}")
     assert result.code == 1
-    assert "is no training" in result.err
+    assert "is the run folder of an 'impasto verify'; expected one of 'impasto train'" in result.err
     assert not (tmp_path / "status.json").exists()
 
 
