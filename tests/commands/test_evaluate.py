@@ -91,10 +91,13 @@ def test_a_reference_is_compared_with(impasto: Callable[..., Any]) -> None:
         ("evaluation.counts=[0]", "all numbers at least 1"),
         ("evaluation.reference=nothing", "reference=nothing among them"),
         ("evaluation.network=nothing", "nothing"),
+        (f"evaluation.photographs=[{PHOTOGRAPHS},copy]", "different file names"),
         ("evaluation.photographs=[nowhere]", "no such file or folder: nowhere"),
     ],
 )
 def test_bad_input_is_one_sentence(impasto: Callable[..., Any], override: str, message: str) -> None:
+    Path("copy").mkdir()
+    Path("copy/chelsea.png").write_bytes(Path(PHOTOGRAPHS.split(",")[0]).read_bytes())
     result = impasto(*SMOKE, "logger=csv", override)
     assert result.code == 1 and message in result.err and "Traceback" not in result.err
     assert not list(Path().glob("outputs/*/*/objective.md"))

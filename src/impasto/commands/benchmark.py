@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import CentreCrop, sample_paths
 from impasto.evaluation.plots import plot_bars
 from impasto.evaluation.speed import Row, measure_speed
@@ -17,7 +18,6 @@ from impasto.hardware import check_device, choose_precision, describe_machine
 from impasto.images import gibibytes, read_image
 from impasto.losses import PerceptualLoss
 from impasto.tracking.tables import log_table
-from impasto.tracking.wandb_run import start_wandb
 
 log = logging.getLogger(__name__)
 
@@ -81,12 +81,9 @@ def _report(cfg: DictConfig, folder: Path, about: dict[str, Any], rows: list[Row
         series |= {f"optimisation, {label}": [paper[row["height"]].gatys[most] for row in rows]}
         series |= {f"forward pass, {label}": [paper[row["height"]].network for row in rows]}
     plot_bars(folder / "benchmark.png", [f"{row['width']} x {row['height']}" for row in rows], series, label="seconds")
-    if cfg.logger is not None:
-        config: Any = OmegaConf.to_container(cfg, resolve=True)
-        options, name = instantiate(cfg.logger), f"{cfg.name}_{cfg.run_id}"
-        logger = start_wandb(options, folder=folder, run_id=cfg.run_id, name=name, config=config)
-        shown = [{"size": str(row["width"]), **{k: v for k, v in row.items() if "whole" not in k}} for row in rows]
-        log_table(logger, "benchmark/speed", shown, bars=("size", f"speedup_{most}"), picture=folder / "benchmark.png")
+    logger = wandb_logger(cfg, run_id=cfg.run_id, name=f"{cfg.name}_{cfg.run_id}")
+    shown = [{"size": str(row["width"]), **{k: v for k, v in row.items() if "whole" not in k}} for row in rows]
+    log_table(logger, "benchmark/speed", shown, bars=("size", f"speedup_{most}"), picture=folder / "benchmark.png")
     log.info("%s", text)
 
 

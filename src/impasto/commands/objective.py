@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from impasto.commands.objective_report import Report
+from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import CentreCrop
 from impasto.evaluation.objective import objective
 from impasto.evaluation.tables import write_json
@@ -26,7 +27,6 @@ from impasto.runs import load_run, load_shipped, shipped_styles
 from impasto.tracking.bar import Bar
 from impasto.tracking.run_folder import Interrupted
 from impasto.tracking.tables import log_table
-from impasto.tracking.wandb_run import start_wandb
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def evaluate_objective(
         reference: the curve whose loss at the second mark the others' seconds are compared at.
 
     Raises:
-        ValueError: lists of different lengths, no curves, or a reference that is none of them.
+        ValueError: lists of different lengths, no curves, a reference that is none of them, or two files of one name.
         Interrupted: stopped by Ctrl-C; says how to go on.
     """
     if not len(sizes) == len(counts) == len(steps) > 0 or min(*sizes, *counts, *steps) < 1:
@@ -74,6 +74,8 @@ def evaluate_objective(
     if not curves or (reference is not None and reference not in curves):
         raise ValueError(f"expected evaluation.curves, reference={reference} among them; got {list(curves) or 'none'}")
     paths = [found.path for found in find_images(list(photographs))]
+    if len({path.name for path in paths}) < len(paths):  # results are kept by name
+        raise ValueError("expected evaluation.photographs of different file names, got the same name twice")
     folder = Path(cfg.folder)
     measurer = _measurer(cfg, curves, network, folder / "objective.json")
     log.info("run folder: %s", folder)
@@ -93,11 +95,8 @@ def evaluate_objective(
         ) from error
     report = Report(measurer.results, marks=list(marks), reference=reference)
     report.write(folder)
-    if cfg.logger is not None:
-        told: Any = OmegaConf.to_container(cfg, resolve=True)
-        options, name = instantiate(cfg.logger), f"{cfg.name}_{cfg.run_id}"
-        logger = start_wandb(options, folder=folder, run_id=cfg.run_id, name=name, config=told)
-        log_table(logger, "evaluate/objective", report.rows(), picture=folder / "objective.png")
+    logger = wandb_logger(cfg, run_id=cfg.run_id, name=f"{cfg.name}_{cfg.run_id}")
+    log_table(logger, "evaluate/objective", report.rows(), picture=folder / "objective.png")
     log.info("%s", report.text())
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
+from impasto.commands.wandb_logger import wandb_logger
 from impasto.files import whole_file
 from impasto.gatys import Optimization
 from impasto.hardware import peak_memory
@@ -18,7 +18,6 @@ from impasto.tracking.bar import Bar
 from impasto.tracking.metrics import MetricsFile
 from impasto.tracking.run_folder import Interrupted, finish_wandb
 from impasto.tracking.stop import StopSignal
-from impasto.tracking.wandb_run import start_wandb
 
 log = logging.getLogger(__name__)
 
@@ -96,13 +95,9 @@ class PhotoRun:
 
     def _loggers(self) -> list[Any]:
         loggers: list[Any] = [MetricsFile(self.curve_folder)]
-        if self.cfg.logger is not None:
-            told: Any = OmegaConf.to_container(self.cfg, resolve=True)
-            run_id = str(self.cfg.run_id) + (f"-{self.index}" if self.index else "")
-            name = f"{self.cfg.name}_{self.name.stem}_{run_id}"
-            options = instantiate(self.cfg.logger)
-            loggers.append(start_wandb(options, folder=self.folder, run_id=run_id, name=name, config=told))
-        return loggers
+        run_id = str(self.cfg.run_id) + (f"-{self.index}" if self.index else "")
+        wandb = wandb_logger(self.cfg, run_id=run_id, name=f"{self.cfg.name}_{self.name.stem}_{run_id}")
+        return loggers if wandb is None else [*loggers, wandb]
 
     def _log(self, loggers: list[Any], optimization: Optimization, terms: dict[str, float]) -> None:
         metrics = {f"train/{name}": value for name, value in terms.items()}

@@ -11,13 +11,13 @@ from hydra.utils import instantiate
 from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
+from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import Photographs
 from impasto.hardware import computes_bf16
 from impasto.losses import PerceptualLoss
 from impasto.tracking.checkpoints import AtomicCheckpoints, Checkpoints
 from impasto.tracking.metrics import MetricsFile
 from impasto.tracking.run_folder import Interrupted, is_first_process
-from impasto.tracking.wandb_run import start_wandb
 
 log = logging.getLogger(__name__)
 
@@ -76,12 +76,9 @@ def _fit(
 
 
 def _trainer(cfg: DictConfig, folder: Path, checkpoints: Checkpoints) -> Trainer:
-    told: Any = OmegaConf.to_container(cfg, resolve=True)
     loggers: list[Any] = [MetricsFile(folder)]
-    if cfg.logger is not None and is_first_process():
-        name = f"{cfg.name}_{cfg.run_id}"
-        options = instantiate(cfg.logger)
-        loggers.append(start_wandb(options, folder=folder, run_id=cfg.run_id, name=name, config=told))
+    if is_first_process() and (wandb := wandb_logger(cfg, run_id=cfg.run_id, name=f"{cfg.name}_{cfg.run_id}")):
+        loggers.append(wandb)
     callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback is not None]
     return instantiate(  # type: ignore[no-any-return]
         cfg.trainer,

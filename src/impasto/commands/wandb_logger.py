@@ -1,0 +1,27 @@
+"""W&B for one command: its options, name and configuration from the command's own configuration."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import WandbLogger
+from omegaconf import DictConfig, OmegaConf
+
+from impasto.tracking.wandb_run import start_wandb
+
+
+def wandb_logger(cfg: DictConfig, *, run_id: str, name: str) -> WandbLogger | None:
+    """Start the command's W&B run.
+
+    Args:
+        cfg: of the command.
+        run_id: W&B's id; the same id continues the same run.
+        name: shown in the dashboard.
+
+    Returns:
+        The logger; None where the user wants none (logger=csv).
+    """
+    if cfg.logger is None:
+        return None
+    config: Any = OmegaConf.to_container(cfg, resolve=True)
+    return start_wandb(instantiate(cfg.logger), folder=Path(cfg.folder), run_id=run_id, name=name, config=config)
