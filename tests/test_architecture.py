@@ -12,7 +12,7 @@ ROWS = [
     ["suggest", "files", "listing", "allocator", "hardware"],
     ["images", "color"],
     ["features", "networks", "styles"],
-    ["losses", "tracking"],
+    ["losses", "tracking", "colorization"],
     ["data"],
     ["systems", "gatys", "engines"],
     ["evaluation", "study", "report"],

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from impasto.commands.tasks import BuildTask
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import Photographs
 from impasto.hardware import computes_bf16
-from impasto.losses import PerceptualLoss
 from impasto.tracking.checkpoints import AtomicCheckpoints, Checkpoints
 from impasto.tracking.metrics import MetricsFile
 from impasto.tracking.run_folder import Interrupted, is_first_process
@@ -32,14 +32,9 @@ def run(cfg: DictConfig) -> None:
     torch.set_float32_matmul_precision("high")
     seed_everything(cfg.seed, workers=True, verbose=False)
     folder = Path(cfg.folder)
-    style = instantiate(cfg.style)
-    with torch.random.fork_rng(devices=[]):
-        style_image = style.image(cfg.style_size)
-        features = instantiate(cfg.features)(style_image)
-        loss: PerceptualLoss = instantiate(cfg.loss)(features, style_image)
-    system: LightningModule = instantiate(cfg.system, network=instantiate(cfg.network), loss=loss)
     data: Photographs = instantiate(cfg.data)
-    card = _model_card(cfg, style.describe(), features.description)
+    build: BuildTask = instantiate(cfg.task)
+    system, card = build(cfg, data)
     checkpoints = Checkpoints(folder, every=cfg.checkpoint_every, card=card)
     trainer = _trainer(cfg, folder, checkpoints)
     log.info("run folder: %s", folder)
@@ -96,21 +91,3 @@ def _precision(wanted: str) -> str:
         return wanted
     return "bf16-mixed" if computes_bf16("cuda" if torch.cuda.is_available() else "cpu") else "32-true"
 
-
-def _model_card(cfg: DictConfig, style: dict[str, Any], features: str) -> dict[str, Any]:
-    """What the file of the network says of itself; steps and losses come with each checkpoint."""
-    network: Any = OmegaConf.to_container(cfg.network, resolve=True)
-    data: Any = OmegaConf.to_container(
-        cfg.data, resolve=False
-    )  # ${data_root}/photos, not where that is on this machine
-    return {
-        "system": cfg.system_name,
-        "network": {"class": network.pop("_target_").rsplit(".", 1)[1], **network},
-        "style": style | {"size": cfg.style_size},
-        "loss": OmegaConf.to_container(cfg.loss, resolve=True),
-        "loss_network": f"{cfg.features.architecture}: {features}",
-        "data": {"train": data.get("train", data.get("root")), "batch_size": cfg.data.batch_size},
-        "experiment": cfg.name,
-        "seed": cfg.seed,
-        "precision": cfg.trainer.precision,
-    }

@@ -1,8 +1,23 @@
 """DataModules: photographs for training and validation, as endless batches that resume where they stopped."""
 
 from impasto.data.coco import Coco
+from impasto.data.layouts import class_folders, places205, places365
 from impasto.data.photographs import Batch, Photographs
+from impasto.data.places import Places
 from impasto.data.sample import sample_paths
-from impasto.data.transforms import CentreCrop, RandomCrop, Squeeze
+from impasto.data.transforms import CentreCrop, RandomCrop, Squeeze, SqueezeAndCrop
 
-__all__ = ["Batch", "CentreCrop", "Coco", "Photographs", "RandomCrop", "Squeeze", "sample_paths"]
+__all__ = [
+    "Batch",
+    "CentreCrop",
+    "Coco",
+    "Photographs",
+    "Places",
+    "RandomCrop",
+    "Squeeze",
+    "SqueezeAndCrop",
+    "class_folders",
+    "places205",
+    "places365",
+    "sample_paths",
+]

@@ -30,15 +30,27 @@ class Transform(Protocol):
 
 
 class Batch(NamedTuple):
-    """Photographs, and the seconds that reading each of them took.
+    """Photographs, their scenes, and the seconds that reading each of them took.
 
     Attributes:
         image: RGB float32 in [0, 1], (N, 3, size, size).
+        label: (N,), index of the scene; -1 where nobody told it.
         seconds: (N,), decoding, cropping and resizing.
     """
 
     image: Tensor
+    label: Tensor
     seconds: Tensor
+
+
+UNKNOWN = -1  # the label of a photograph whose scene nobody told
+
+
+class Labelled(NamedTuple):
+    """A photograph's file and the index of its scene."""
+
+    path: Path
+    label: int
 
 
 class Draw(NamedTuple):
@@ -90,11 +102,12 @@ class PhotographDataset(Dataset[Batch]):
 
     Args:
         paths: the files.
+        labels: of their scenes; -1 where nobody told it.
         transform: to a square of one size.
     """
 
-    def __init__(self, paths: Sequence[Path], transform: Transform) -> None:
-        self.paths = list(paths)
+    def __init__(self, paths: Sequence[Path], labels: Sequence[int], transform: Transform) -> None:
+        self.paths, self.labels = list(paths), list(labels)
         self.transform = transform
 
     def __len__(self) -> int:
@@ -109,14 +122,14 @@ class PhotographDataset(Dataset[Batch]):
         index, seed = draw if isinstance(draw, Draw) else Draw(draw, seed=draw)
         begin = time.perf_counter()
         for attempt in range(len(self.paths)):
-            path = self.paths[(index + attempt) % len(self.paths)]
+            taken = (index + attempt) % len(self.paths)
             try:
-                image = read_image(path, at_least=self.transform.at_least)
+                image = read_image(self.paths[taken], at_least=self.transform.at_least)
             except (ValueError, OSError) as error:
                 log.warning("left out: %s", error)
                 continue
             image = self.transform(image, _generator(seed))
-            return Batch(image, torch.tensor(time.perf_counter() - begin))
+            return Batch(image, torch.tensor(self.labels[taken]), torch.tensor(time.perf_counter() - begin))
         raise ValueError(f"none of the {len(self.paths)} photographs can be read; the first is {self.paths[0]}")
 
 
@@ -166,17 +179,24 @@ class Photographs(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Find the files."""
         del stage
+        self._keep(
+            [Labelled(found.path, UNKNOWN) for found in find_images(self.train_sources)],
+            [Labelled(found.path, UNKNOWN) for found in find_images(self.val_sources)],
+        )
+
+    def _keep(self, train: Sequence[Labelled], val: Sequence[Labelled]) -> None:
+        """Leave out what is to be skipped and what is beyond the limit."""
         skipped = set(Path(self.skip).read_text(encoding="utf-8").split("\n")) if self.skip else set()
-        self.train_paths = [
-            f.path for f in find_images(self.train_sources) if not {f.path.name, str(f.path.absolute())} & skipped
-        ]
-        held_out = [
-            f.path for f in find_images(self.val_sources) if not {f.path.name, str(f.path.absolute())} & skipped
-        ]
-        if not self.train_paths or not held_out:
+        train, held_out = (
+            [item for item in items if not {item.path.name, str(item.path.absolute())} & skipped]
+            for items in (train, val)
+        )
+        if not train or not held_out:
             raise ValueError(f"{self.skip} leaves no photographs to train or to validate on")
         count = min(self.val_limit or len(held_out), len(held_out))
-        self.val_paths = [held_out[index * len(held_out) // count] for index in range(count)]
+        held_out = [held_out[index * len(held_out) // count] for index in range(count)]
+        self.train_paths, self.train_labels = [i.path for i in train], [i.label for i in train]
+        self.val_paths, self.val_labels = [i.path for i in held_out], [i.label for i in held_out]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Endless batches, from the step at which the trainer stands."""
@@ -187,11 +207,13 @@ class Photographs(LightningDataModule):
         batches = EndlessBatches(
             len(self.train_paths), self.batch_size, seed=self.seed, first=steps, rank=rank, world_size=world_size
         )
-        return self._loader(PhotographDataset(self.train_paths, self.train_transform), batch_sampler=batches)
+        dataset = PhotographDataset(self.train_paths, self.train_labels, self.train_transform)
+        return self._loader(dataset, batch_sampler=batches)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The held-out photographs, once and in order."""
-        return self._loader(PhotographDataset(self.val_paths, self.val_transform), batch_size=self.batch_size)
+        dataset = PhotographDataset(self.val_paths, self.val_labels, self.val_transform)
+        return self._loader(dataset, batch_size=self.batch_size)
 
     def _loader(self, dataset: PhotographDataset, **options: object) -> DataLoader[Batch]:
         build: Callable[..., DataLoader[Batch]] = DataLoader

@@ -86,3 +86,38 @@ class Squeeze:
     def at_least(self) -> int:
         """Shorter side in pixels below which decoding would lose detail."""
         return self.size
+
+
+class SqueezeAndCrop:
+    """The whole photograph resized to a square, its ratio ignored, then a smaller square at a random place and side.
+
+    Args:
+        squeeze: pixels of the first square.
+        size: pixels of the second.
+        flip: mirror every second photograph.
+
+    Raises:
+        ValueError: the second square is the larger.
+
+    Source:
+        Iizuka 2016: "resize the image to 256 x 256", random crops of 224 x 224, 50 % flipped.
+    """
+
+    def __init__(self, *, squeeze: int, size: int, flip: bool) -> None:
+        if not 1 <= size <= squeeze:
+            raise ValueError(f"expected a size from 1 to squeeze={squeeze}, got {size}")
+        self.squeeze, self.size, self.flip = squeeze, size, flip
+
+    def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
+        whole = Squeeze(size=self.squeeze)(image, generator)
+        down, across, side = torch.rand(3, generator=generator).tolist()
+        room = self.squeeze - self.size + 1
+        top, left = int(down * room), int(across * room)
+        crop = whole[..., top : top + self.size, left : left + self.size]
+        return (crop.flip(-1) if self.flip and side < 0.5 else crop).contiguous()
+
+    @property
+    def at_least(self) -> int:
+        """Shorter side in pixels below which decoding would lose detail."""
+        return self.squeeze

@@ -1,7 +1,20 @@
 """Networks: plain modules from images to images, which know nothing of training."""
 
+from impasto.networks.colorizer import Colorizer, Prediction
+from impasto.networks.folding import fold_batch_norm, has_batch_norm
 from impasto.networks.memory import activation_bytes
 from impasto.networks.storage import Trained, load_network, save_network
 from impasto.networks.stylizer import JohnsonStylizer, Stylizer
 
-__all__ = ["JohnsonStylizer", "Stylizer", "Trained", "activation_bytes", "load_network", "save_network"]
+__all__ = [
+    "Colorizer",
+    "JohnsonStylizer",
+    "Prediction",
+    "Stylizer",
+    "Trained",
+    "activation_bytes",
+    "fold_batch_norm",
+    "has_batch_norm",
+    "load_network",
+    "save_network",
+]

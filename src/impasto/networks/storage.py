@@ -11,10 +11,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from impasto.files import whole_file
+from impasto.networks.colorizer import Colorizer
+from impasto.networks.folding import fold_batch_norm, has_batch_norm
 from impasto.networks.stylizer import JohnsonStylizer, Stylizer
 from impasto.suggest import did_you_mean
 
-NETWORKS: dict[str, type[nn.Module]] = {"JohnsonStylizer": JohnsonStylizer, "Stylizer": Stylizer}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "Colorizer": Colorizer,
+    "JohnsonStylizer": JohnsonStylizer,
+    "Stylizer": Stylizer,
+}
 
 
 class Trained(NamedTuple):
@@ -32,6 +38,8 @@ class Trained(NamedTuple):
 def save_network(path: Path, network: nn.Module, card: Mapping[str, Any]) -> None:
     """Write a network's weights in float16 with its model card, whole or not at all.
 
+    Batch norm is folded into the layers before it, which the card then says ("folded").
+
     Args:
         path: ending in .safetensors.
         network: its state dict is written; a tensor that float16 cannot hold stays float32.
@@ -41,10 +49,13 @@ def save_network(path: Path, network: nn.Module, card: Mapping[str, Any]) -> Non
         ValueError: the weights are not finite.
         OSError: the folder cannot be written, or the disk is full.
     """
+    card = dict(card)
+    if has_batch_norm(network):
+        network, card["folded"] = fold_batch_norm(network), True
     tensors = {name: _halved(name, value) for name, value in network.state_dict().items()}
     with whole_file(path) as temporary:
         try:
-            save_file(tensors, temporary, metadata={"impasto": json.dumps(dict(card))})
+            save_file(tensors, temporary, metadata={"impasto": json.dumps(card)})
         except SafetensorError as error:  # safetensors hides the operating system's error
             raise OSError(f"could not write {path}: {error}") from error
 
@@ -85,6 +96,8 @@ def load_network(path: Path) -> Trained:
     try:
         card = json.loads(metadata["impasto"])
         network = _build(card["network"], path)
+        if card.get("folded"):
+            network = fold_batch_norm(network)
         network.load_state_dict({name: value.float() for name, value in tensors.items()})
     except (RuntimeError, TypeError, KeyError, json.JSONDecodeError) as error:
         reason = " ".join(str(error).split())

@@ -1,5 +1,6 @@
 """LightningModules: a network, a loss and an optimiser, and what happens at each step."""
 
+from impasto.systems.colorizer import ColorizerSystem
 from impasto.systems.stylizer import StylizerSystem
 
-__all__ = ["StylizerSystem"]
+__all__ = ["ColorizerSystem", "StylizerSystem"]

@@ -55,6 +55,10 @@ class StylizerSystem(LightningModule):
         output: Tensor = self.network.forward(image)  # uncompiled: samples and validation come in many sizes
         return output
 
+    def shown(self, photo: Tensor, output: Tensor) -> list[Tensor]:
+        """What a sheet of samples shows of one photograph, (3, H, W) each: the photograph and the output."""
+        return [photo, output]
+
     def _terms(self, photo: Tensor, network: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         photo = photo.contiguous(memory_format=self.memory_format)
         found: dict[str, Tensor] = self.loss(network(photo), self.loss.targets(photo))

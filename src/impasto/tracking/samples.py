@@ -80,11 +80,12 @@ class Samples(Callback):
         pl_module.train(was_training)
         for name, output in outputs.items():
             write_image(self.folder / f"step_{step:06d}" / f"{name}.png", output)
-        write_image(self.folder / f"step_{step:06d}.png", sheet([[*self.photographs.values()], [*outputs.values()]]))
+        shown = {name: pl_module.shown(self.photographs[name], output) for name, output in outputs.items()}
+        write_image(self.folder / f"step_{step:06d}.png", sheet(list(zip(*shown.values(), strict=True))))
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                for name, output in outputs.items():
-                    logger.log_image(f"samples/{name}", [to_uint8(output)], step=step)
+                for name, images in shown.items():
+                    logger.log_image(f"samples/{name}", [to_uint8(image) for image in images], step=step)
 
 
 def _same_size(output: Tensor, photo: Tensor) -> Tensor:

@@ -119,7 +119,7 @@ class PerceptualLoss(nn.Module):
     Args:
         features: the loss network.
         style: RGB in [0, 1], (1, 3, H, W); or several as (weight, image), whose Gram matrices are blended: their mean
-            with these weights, which need not add up to 1 (as jcjohnson/neural-style does).
+            with these weights, which need not add up to 1 (as jcjohnson/neural-style does); None for content alone.
         content_layers: weight of each content layer; a layer or term of weight 0 is not computed.
         style_layers: weight of each style layer.
         weights: of the three terms, keys "content", "style" and "tv". They belong to the scale of the features.
@@ -127,7 +127,7 @@ class PerceptualLoss(nn.Module):
         style_distance: between Gram matrices, (N, C, C) -> (N,).
 
     Raises:
-        ValueError: an unknown layer or term, or blend weights that are not positive.
+        ValueError: an unknown layer or term, a style term without a style, or blend weights that are not positive.
 
     Source:
         Johnson, Alahi, Fei-Fei 2016, eq. 5; Gatys, Ecker, Bethge 2015, eq. 7.
@@ -136,7 +136,7 @@ class PerceptualLoss(nn.Module):
     def __init__(
         self,
         features: VGG,
-        style: Tensor | Sequence[tuple[float, Tensor]],
+        style: Tensor | Sequence[tuple[float, Tensor]] | None,
         *,
         content_layers: Mapping[str, float],
         style_layers: Mapping[str, float],
@@ -210,8 +210,12 @@ def _used(layers: Mapping[str, float]) -> dict[str, float]:
 
 @torch.no_grad()
 def _blended_grams(
-    features: VGG, style: Tensor | Sequence[tuple[float, Tensor]], layers: Mapping[str, float]
+    features: VGG, style: Tensor | Sequence[tuple[float, Tensor]] | None, layers: Mapping[str, float]
 ) -> dict[str, Tensor]:
+    if style is None and layers:
+        raise ValueError("the loss has style layers and no style image; give one, or the style term the weight 0")
+    if style is None:
+        return {}
     styles = [(1.0, style)] if isinstance(style, Tensor) else list(style)
     if not styles or min(weight for weight, _ in styles) <= 0:
         raise ValueError(f"expected styles with weights above 0, got weights {[weight for weight, _ in styles]}")

@@ -1,73 +1,13 @@
-"""Colours kept or moved: lightness and chroma apart, and one image's colours given to another."""
+"""One image's colours given to another, as style transfer wants them."""
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-_BISECTIONS = 16
+from impasto.color.spaces import Space, join_lightness
+
 _FLAT = 1e-3  # of [0, 1]: a deviation below this is rounding
-_ROUNDING = 1e-4  # of [0, 1]: a colour so little outside is inside
-
-
-class Space(NamedTuple):
-    """A colour space of lightness and chroma.
-
-    Attributes:
-        split: RGB in [0, 1], (N, 3, H, W) -> lightness first, then two channels of chroma that are 0 for grey.
-        join: the way back; colours outside RGB come out outside [0, 1].
-    """
-
-    split: Callable[[Tensor], Tensor]
-    join: Callable[[Tensor], Tensor]
-
-
-def yuv() -> Space:
-    """Return BT.601 luma and chroma. YIQ and full-range YCbCr have the same luma, and chroma turned and scaled."""
-    from kornia.color import rgb_to_yuv, yuv_to_rgb  # takes seconds to import, so not before it is needed
-
-    return Space(rgb_to_yuv, yuv_to_rgb)
-
-
-def lab() -> Space:
-    """Return CIE L*a*b*, D65: lightness 0..100 as the eye sees it."""
-    from kornia.color import lab_to_rgb, rgb_to_lab
-
-    return Space(rgb_to_lab, lambda x: lab_to_rgb(x, clip=False))
-
-
-def join_lightness(lightness_of: Tensor, chroma_of: Tensor, *, space: Space) -> Tensor:
-    """Give one image's chroma to another's lightness.
-
-    Where that colour does not exist, its chroma is reduced until it does, so that the lightness is exact everywhere.
-    Clipping each channel would change both.
-
-    Args:
-        lightness_of: RGB in [0, 1], (N, 3, H, W).
-        chroma_of: RGB in [0, 1], (N, 3, H, W).
-        space: in which they are split.
-
-    Returns:
-        RGB in [0, 1], (N, 3, H, W).
-    """
-    lightness = space.split(lightness_of.float())[:, :1]
-    chroma = space.split(chroma_of.float())[:, 1:]
-    whole = space.join(torch.cat([lightness, chroma], dim=1))
-    if _inside(whole).all():
-        return whole.clamp(0, 1)
-    low = torch.zeros_like(lightness)  # share of the chroma that is certainly inside
-    high = torch.ones_like(lightness)
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        inside = _inside(space.join(torch.cat([lightness, middle * chroma], dim=1)))
-        low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
-    reduced = space.join(torch.cat([lightness, low * chroma], dim=1))
-    return torch.where(_inside(whole), whole, reduced).clamp(0, 1)
-
-
-def _inside(image: Tensor) -> Tensor:
-    return ((image >= -_ROUNDING) & (image <= 1 + _ROUNDING)).all(dim=1, keepdim=True)
 
 
 def match_colours(image: Tensor, palette: Tensor) -> Tensor:

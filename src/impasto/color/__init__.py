@@ -1,0 +1,22 @@
+"""Lightness and chroma apart and together again, what a colorizer predicts of them, and colours given to another image."""
+
+from impasto.color.codes import CODES, ChromaCode, ColourCode, RGBCode
+from impasto.color.matching import Colours, MatchedColours, PaintingColours, PhotoChroma, match_colours
+from impasto.color.spaces import Space, join_chroma, join_lightness, lab, yuv
+
+__all__ = [
+    "CODES",
+    "ChromaCode",
+    "ColourCode",
+    "Colours",
+    "MatchedColours",
+    "PaintingColours",
+    "PhotoChroma",
+    "RGBCode",
+    "Space",
+    "join_chroma",
+    "join_lightness",
+    "lab",
+    "match_colours",
+    "yuv",
+]

@@ -1,0 +1,166 @@
+"""Photographs of scenes as they lie on disks: class folders, torchvision's Places365, the lists of Places205."""
+
+from pathlib import Path
+from typing import NamedTuple
+from urllib.error import URLError
+
+import torch
+from torchvision.datasets import Places365
+
+from impasto.data.photographs import Labelled
+from impasto.listing import find_images
+
+_REMEDY = "data.layout.download=true fetches it; data=scenes reads train/<class>/ and val/<class>/"
+
+
+class Layout(NamedTuple):
+    """A data set of scenes.
+
+    Attributes:
+        classes: their names; labels are indices into it.
+        train: photographs to train on.
+        val: photographs held out.
+    """
+
+    classes: list[str]
+    train: list[Labelled]
+    val: list[Labelled]
+
+
+def class_folders(root: Path, *, val_part: float, seed: int) -> Layout:
+    """Find `train/<class>/` and `val/<class>/`, as Places365 unpacks; or one tree of class folders, which is split.
+
+    Args:
+        root: the folder with `train` and `val`, or with the class folders.
+        val_part: of each class, where there is no `val`; at least one photograph.
+        seed: of that split.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: no class folders, an empty one, or other classes in `val` than in `train`.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"no folder {root}; expected one with train/<class>/ and val/<class>/")
+    if not 0 < val_part < 1:
+        raise ValueError(f"expected val_part between 0 and 1, got {val_part}")
+    train, val = root / "train", root / "val"
+    if not train.is_dir():
+        return _split(_tree(root), val_part, seed)
+    if not val.is_dir():
+        return _split(_tree(train), val_part, seed)
+    found, held_out = _tree(train), _tree(val)
+    if found.keys() != held_out.keys():
+        odd = sorted(found.keys() ^ held_out.keys())
+        one = train if odd[0] in found else val
+        raise ValueError(
+            f"{train} and {val} hold different classes: '{odd[0]}' is only in {one}"
+            + (f", and {len(odd) - 1} more differ" if odd[1:] else "")
+        )
+    return Layout(list(found), _labelled(found), _labelled(held_out))
+
+
+def _tree(folder: Path) -> dict[str, list[Path]]:
+    """Photographs by class; an empty class folder is an error, for it is more often a mistake than meant."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not names:
+        raise ValueError(f"{folder} holds no class folders")
+    return {name: [found.path for found in find_images([folder / name])] for name in names}
+
+
+def _labelled(tree: dict[str, list[Path]]) -> list[Labelled]:
+    return [Labelled(path, label) for label, paths in enumerate(tree.values()) for path in paths]
+
+
+def _split(tree: dict[str, list[Path]], val_part: float, seed: int) -> Layout:
+    train: dict[str, list[Path]] = {}
+    val: dict[str, list[Path]] = {}
+    for name, paths in tree.items():
+        if len(paths) < 2:
+            raise ValueError(f"class folder {paths[0].parent} holds one photograph; expected two, one to hold out")
+        held_out = max(1, round(len(paths) * val_part))
+        order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(seed)).tolist()
+        val[name] = [paths[index] for index in sorted(order[:held_out])]
+        train[name] = [paths[index] for index in sorted(order[held_out:])]
+    return Layout(list(tree), _labelled(train), _labelled(val))
+
+
+def places365(root: Path, *, small: bool, download: bool) -> Layout:
+    """Find Places365 as torchvision keeps it: its lists, `data_256_standard` or `data_large_standard`, `val_256`, ...
+
+    Args:
+        root: the folder that holds them.
+        small: 256 x 256 px (26 GB) or the originals (107 GB).
+        download: fetch what is missing, checksums compared.
+
+    Raises:
+        FileNotFoundError: it is not there and not to be downloaded.
+        ConnectionError: the download failed or a checksum is wrong.
+    """
+    if download:
+        root.mkdir(parents=True, exist_ok=True)
+    found = []
+    for split in ("train-standard", "val"):
+        try:
+            found.append(Places365(str(root), split=split, small=small, download=download))
+        except (URLError, TimeoutError, ConnectionError) as error:
+            raise ConnectionError(
+                f"could not download Places365 into {root} ({error}); fetch it by other means and leave "
+                "data.layout.download=false"
+            ) from error
+        except RuntimeError as error:  # a list that is missing or has another checksum
+            raise FileNotFoundError(f"no Places365 in {root}: {error}; {_REMEDY}") from error
+        if not Path(found[-1].images_dir).is_dir():
+            raise FileNotFoundError(f"no Places365 photographs: no folder {found[-1].images_dir}; {_REMEDY}")
+    train, val = ([Labelled(Path(path), label) for path, label in split.imgs] for split in found)
+    numbers = found[0].class_to_idx
+    return Layout([name[3:] for name in sorted(numbers, key=numbers.__getitem__)], train, val)  # "/a/airfield"
+
+
+def places205(root: Path, *, images: str, train: str, val: str, classes: str) -> Layout:
+    """Find photographs by lists, as Places205 has them.
+
+    Args:
+        root: the folder of the lists.
+        images: folder that the listed paths are in, below `root`.
+        train: list with a path and a label a line, "a/abbey/gsun_0003.jpg 0".
+        val: likewise.
+        classes: list with a class and its label a line, "/a/abbey 0".
+
+    Raises:
+        FileNotFoundError: a list, or a photograph that a list names.
+        ValueError: a line that is not a name and a number, or a label outside the classes.
+    """
+    pairs = _pairs(root / classes)
+    names = [name.strip("/").split("/", 1)[-1] for name, label, _ in sorted(pairs, key=lambda pair: pair[1])]
+    if sorted(label for _, label, _ in pairs) != list(range(len(pairs))):
+        raise ValueError(f"{root / classes} does not number its {len(pairs)} classes from 0 to {len(pairs) - 1}")
+    return Layout(names, *(_listed(root / file, root / images, names) for file in (train, val)))
+
+
+def _listed(file: Path, images: Path, classes: list[str]) -> list[Labelled]:
+    found = []
+    for name, label, line in _pairs(file):
+        if not 0 <= label < len(classes):
+            raise ValueError(f"{file}, line {line}: label {label} of {name}; expected 0 to {len(classes) - 1}")
+        path = images / name
+        if not path.is_file():
+            raise FileNotFoundError(f"{file}, line {line}: no photograph {path}")
+        found.append(Labelled(path, label))
+    if not found:
+        raise ValueError(f"{file} lists no photographs")
+    return found
+
+
+def _pairs(file: Path) -> list[tuple[str, int, int]]:
+    """Return the name, number and line number of each line; comma or space separates them."""
+    if not file.is_file():
+        raise FileNotFoundError(f"no list {file}")
+    pairs = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        name, _, label = line.strip().replace(",", " ").rpartition(" ")
+        if not name or not label.lstrip("-").isdecimal():
+            raise ValueError(f"{file}, line {number}: expected a name and a number, got '{line.strip()}'")
+        pairs.append((name.strip(), int(label), number))
+    return pairs

@@ -1,0 +1,165 @@
+"""The loss of colorization: colour and scene at once, with a perceptual term and a weight for rare colours if wanted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from impasto.color import CODES, ColourCode
+from impasto.features import VGG
+from impasto.images import read_image, resize_longer_side
+from impasto.listing import find_images
+from impasto.losses.perceptual import PerceptualLoss
+from impasto.networks.colorizer import Prediction
+from impasto.suggest import did_you_mean
+
+COLOUR_TERMS = ("colour", "class", "perceptual")
+UNKNOWN = -1  # the label of a photograph whose scene nobody told, as in `impasto.data`
+
+
+def colour_code(name: str) -> ColourCode:
+    """Return the colour code that configurations and model cards name.
+
+    Raises:
+        ValueError: another name than lab, yuv or rgb.
+    """
+    if name not in CODES:
+        raise ValueError(f"unknown color_space '{name}'{did_you_mean(name, CODES)}; expected {', '.join(CODES)}")
+    return CODES[name]()
+
+
+class PixelWeights(Protocol):
+    """How much each pixel's error counts."""
+
+    def __call__(self, target: Tensor) -> Tensor:
+        """Codes in [0, 1], (N, C, H, W) -> weights (N, 1, H, W), about 1 on average."""
+
+
+class RareColours(nn.Module):
+    """Weights rare colours up, against the brown that a mean squared error drifts to.
+
+    A colour's weight is 1 / ((1 - mixing) p + mixing / Q), with p how often its bin occurs and Q the number of bins
+    that occur; scaled so that the mean over the photographs is 1.
+
+    Args:
+        color_space: in which colours are counted: lab, yuv or rgb.
+        photographs: files, folders or patterns in which they are counted.
+        count: of photographs, evenly spread over them.
+        bins: along each channel.
+        mixing: 1 weights all colours alike.
+
+    Raises:
+        ValueError: no bins, or a mixing outside (0, 1].
+
+    Source:
+        Zhang, Isola, Efros 2016, "Colorful Image Colorization", eq. 4, without its smoothing; mixing is 0.5 there, bins
+        10 wide in ab.
+    """
+
+    def __init__(
+        self, *, color_space: str, photographs: Sequence[str], count: int, bins: int, mixing: float
+    ) -> None:
+        super().__init__()
+        if bins < 1 or not 0 < mixing <= 1:
+            raise ValueError(f"expected at least one bin and a mixing in (0, 1], got {bins} and {mixing}")
+        self.bins = bins
+        code = colour_code(color_space)
+        paths = [found.path for found in find_images([photographs] if isinstance(photographs, str) else photographs)]
+        counts = torch.zeros(bins**code.channels)
+        for path in paths[:: max(1, len(paths) // count)]:
+            small = resize_longer_side(read_image(path, at_least=64), 64)
+            counts += torch.bincount(self._bin(code.encode(small[None])).flatten(), minlength=len(counts))
+        share = counts / counts.sum()
+        weight = 1 / ((1 - mixing) * share + mixing / (counts > 0).sum())
+        self.weight: Tensor
+        self.register_buffer("weight", weight / (share * weight).sum(), persistent=False)
+
+    def _bin(self, target: Tensor) -> Tensor:
+        """Codes (N, C, H, W) -> number of the bin, (N, H, W)."""
+        place = (target.float() * self.bins).long().clamp(max=self.bins - 1)
+        steps = [self.bins**power for power in range(place.shape[1])]
+        return (place * place.new_tensor(steps)[:, None, None]).sum(dim=1)
+
+    def forward(self, target: Tensor) -> Tensor:
+        """Codes in [0, 1], (N, C, H, W) -> weights (N, 1, H, W)."""
+        return self.weight[self._bin(target)][:, None]
+
+
+class ColorizationLoss(nn.Module):
+    """Mean squared error of the colour, plus alpha times the cross-entropy of the scene.
+
+    The true colour is scaled down to the size of the network's output and compared there. The paper's equation has a
+    Frobenius norm and its text a "MSE criterion": it is the mean here, for with a sum the class term would vanish.
+
+    Args:
+        features: the loss network of the perceptual term; None where there is none.
+        color_space: of the prediction: lab, yuv or rgb.
+        weights: of the terms, keys "colour", "class" and "perceptual"; a term of weight 0 is not computed.
+        rare_colours: how much each pixel's error counts; None counts all alike.
+        perceptual: from the loss network to a loss between images, the future work that Johnson 2016 names; None for
+            none.
+
+    Raises:
+        ValueError: an unknown or missing term, or a perceptual weight without what it needs.
+
+    Source:
+        Iizuka, Simo-Serra, Ishikawa 2016, the equation of the joint loss; alpha = 1/300.
+    """
+
+    def __init__(
+        self,
+        features: VGG | None,
+        *,
+        color_space: str,
+        weights: Mapping[str, float],
+        rare_colours: PixelWeights | None,
+        perceptual: Callable[[VGG], PerceptualLoss] | None,
+    ) -> None:
+        super().__init__()
+        for term in weights:
+            if term not in COLOUR_TERMS:
+                raise ValueError(f"unknown loss term '{term}'{did_you_mean(term, COLOUR_TERMS)}")
+        missing = [term for term in COLOUR_TERMS if term not in weights]
+        if missing:
+            raise ValueError(f"the loss needs a weight for each of {', '.join(COLOUR_TERMS)}; missing: {missing[0]}")
+        self.code = colour_code(color_space)
+        self.weights = {term: float(weight) for term, weight in weights.items()}
+        self.rare_colours = rare_colours
+        self.perceptual: PerceptualLoss | None = None
+        if self.weights["perceptual"]:
+            if perceptual is None or features is None:
+                raise ValueError("a perceptual term needs loss=iizuka2016_perceptual and a loss network, features=...")
+            self.perceptual = perceptual(features)
+
+    def forward(self, prediction: Prediction, image: Tensor, label: Tensor) -> dict[str, Tensor]:
+        """Compute the weighted terms; their sum is the loss.
+
+        Args:
+            prediction: of the network.
+            image: RGB in [0, 1], (N, 3, H, W), the truth.
+            label: (N,), index of the scene; -1 where it is not known, which the class term leaves out.
+
+        Returns:
+            "colour", "class" and, where it has a weight, "perceptual": float32 scalars averaged over the batch.
+        """
+        colour = prediction.colour.float()
+        zero = colour.new_zeros(())
+        size = list(colour.shape[-2:])
+        terms = {"colour": zero, "class": zero}
+        if self.weights["colour"]:
+            target = functional.adaptive_avg_pool2d(self.code.encode(image), size)
+            terms["colour"] = self.weights["colour"] * self._error(colour, target)
+        if self.weights["class"] and prediction.logits is not None:
+            loss = functional.cross_entropy(prediction.logits.float(), label, ignore_index=UNKNOWN, reduction="sum")
+            terms["class"] = self.weights["class"] * loss / (label != UNKNOWN).sum().clamp(min=1)
+        if self.perceptual is not None:
+            small = functional.adaptive_avg_pool2d(image, size)
+            seen = self.perceptual(self.code.paint(small, colour), self.perceptual.targets(small))
+            terms["perceptual"] = self.weights["perceptual"] * torch.stack(list(seen.values())).sum()
+        return terms
+
+    def _error(self, colour: Tensor, target: Tensor) -> Tensor:
+        squared = (colour - target).square()
+        return (squared if self.rare_colours is None else squared * self.rare_colours(target)).mean()

@@ -1,0 +1,162 @@
+"""The colorization network: local and global features fused, with simultaneous classification of the scene."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Prediction(NamedTuple):
+    """What the network says of a grey photograph.
+
+    Attributes:
+        colour: in [0, 1], (N, channels, H / 2, W / 2).
+        logits: of the classes, (N, classes); None without global features, on which they depend.
+    """
+
+    colour: Tensor
+    logits: Tensor | None
+
+
+class Fusion(nn.Module):
+    """One vector of global features and a map of local ones become one map: a 1 x 1 convolution over both.
+
+    The global part is the same at every position, so it is computed once an image and added.
+
+    Source:
+        Iizuka 2016, the fusion layer: y(u, v) = relu(b + W [y_global; y_mid(u, v)]).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2 * channels, channels, 1)
+        self.norm = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU()
+
+    def forward(self, vector: Tensor, mid: Tensor) -> Tensor:
+        """(N, C), (N, C, H, W) -> (N, C, H, W)."""
+        c = mid.shape[1]
+        once = functional.linear(vector, self.conv.weight[:, :c, 0, 0], self.conv.bias)
+        x = functional.conv2d(mid, self.conv.weight[:, c:]) + once[:, :, None, None]
+        result: Tensor = self.relu(self.norm(x))
+        return result
+
+
+class Colorizer(nn.Module):
+    """The network of the paper: 42,367,343 parameters at width 64 with 205 classes and 2 channels.
+
+    Args:
+        width: channels of the first layer, 64 in the paper; all others are multiples of it.
+        classes: of scenes; 205 in the paper.
+        channels: of colour: 2 for chroma, 3 for RGB.
+        global_size: side in pixels of the image from which the global features come, a multiple of 32; 224 in the
+            paper. The number of parameters depends on it.
+        mean: subtracted from the lightness, so that the padding's zeros are a middle grey. The official code subtracts
+            its data set's mean.
+        global_features: False is the paper's baseline: neither fusion nor classes.
+
+    Raises:
+        ValueError: an odd width, no classes, or a global size that is no multiple of 32.
+
+    Source:
+        Iizuka, Simo-Serra, Ishikawa 2016, Table 1; batch norm everywhere but in the output layers.
+    """
+
+    MULTIPLE = 8  # three convolutions of stride 2: heights and widths must be multiples of this
+
+    def __init__(
+        self, *, width: int, classes: int, channels: int, global_size: int, mean: float, global_features: bool
+    ) -> None:
+        super().__init__()
+        if width < 2 or width % 2:
+            raise ValueError(f"expected an even width of at least 2, got {width}")
+        if classes < 1 or channels < 1:
+            raise ValueError(f"expected at least one class and one channel, got {classes} and {channels}")
+        if global_size < 32 or global_size % 32:
+            raise ValueError(f"expected global_size to be a multiple of 32, got {global_size}")
+        w = width
+        self.global_size, self.mean = global_size, mean
+        self.low = nn.Sequential(  # 224 px: (1, 224, 224)
+            _conv(1, w, stride=2),  # (64, 112, 112) at width 64
+            _conv(w, 2 * w),
+            _conv(2 * w, 2 * w, stride=2),  # (128, 56, 56)
+            _conv(2 * w, 4 * w),
+            _conv(4 * w, 4 * w, stride=2),  # (256, 28, 28)
+            _conv(4 * w, 8 * w),
+        )
+        self.mid = nn.Sequential(_conv(8 * w, 8 * w), _conv(8 * w, 4 * w))  # (256, 28, 28)
+        self.globals = _GlobalFeatures(w, global_size) if global_features else None
+        self.fusion = Fusion(4 * w) if global_features else None
+        self.classes = _classification(w, classes) if global_features else None
+        self.colour = nn.Sequential(
+            _conv(4 * w, 2 * w),
+            nn.Upsample(scale_factor=2, mode="nearest"),  # (128, 56, 56)
+            _conv(2 * w, w),
+            _conv(w, w),
+            nn.Upsample(scale_factor=2, mode="nearest"),  # (64, 112, 112)
+            _conv(w, w // 2),
+            nn.Conv2d(w // 2, channels, 3, padding=1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, lightness: Tensor, global_lightness: Tensor | None = None) -> Prediction:
+        """Predict colour at half the size, and the scene.
+
+        An image that is not of `global_size` passes the low-level network twice: as it is, and resized for the global
+        features.
+
+        Args:
+            lightness: in [0, 1], (N, 1, H, W), multiples of 8.
+            global_lightness: the image whose global features are taken, (N, 1, any, any); None takes the same image.
+
+        Raises:
+            ValueError: another number of channels, or a size that is no multiple of 8.
+        """
+        n, c, h, w = lightness.shape
+        if c != 1 or h % self.MULTIPLE or w % self.MULTIPLE or not n:
+            raise ValueError(f"expected lightness (N, 1, H, W) with multiples of 8, got {tuple(lightness.shape)}")
+        low = self.low(lightness - self.mean)
+        mid = self.mid(low)
+        if self.globals is None or self.fusion is None or self.classes is None:
+            return Prediction(self.colour(mid), None)
+        second = lightness if global_lightness is None else global_lightness
+        square = (self.global_size, self.global_size)
+        if second is not lightness or (h, w) != square:
+            if second.shape[-2:] != square:
+                second = functional.interpolate(second, size=square, mode="bilinear", antialias=True).clamp(0, 1)
+            low = self.low(second - self.mean)
+        before_last, vector = self.globals(low)
+        return Prediction(self.colour(self.fusion(vector, mid)), self.classes(before_last))
+
+
+class _GlobalFeatures(nn.Module):
+    def __init__(self, width: int, global_size: int) -> None:
+        super().__init__()
+        w, side = width, global_size // 32
+        self.convs = nn.Sequential(
+            _conv(8 * w, 8 * w, stride=2),  # (512, 14, 14)
+            _conv(8 * w, 8 * w),
+            _conv(8 * w, 8 * w, stride=2),  # (512, 7, 7)
+            _conv(8 * w, 8 * w),
+        )
+        self.linears = nn.Sequential(_linear(8 * w * side * side, 16 * w), _linear(16 * w, 8 * w))
+        self.last = _linear(8 * w, 4 * w)
+
+    def forward(self, low: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the second-to-last features (N, 512), from which the scene is told, and the last (N, 256)."""
+        before_last: Tensor = self.linears(self.convs(low).flatten(1))
+        return before_last, self.last(before_last)
+
+
+def _conv(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def _linear(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU())
+
+
+def _classification(width: int, classes: int) -> nn.Sequential:
+    return nn.Sequential(_linear(8 * width, 4 * width), nn.Linear(4 * width, classes))

@@ -1,0 +1,122 @@
+"""Training a colorizer: colour and scene at once (Iizuka 2016)."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
+
+from impasto.colorization import colorize
+from impasto.data import Batch
+from impasto.losses import ColorizationLoss
+
+_CHUNK = 64  # photographs: SSIM keeps five copies of what it is given
+
+
+class ColorizerSystem(LightningModule):
+    """One colorizer, one loss.
+
+    Args:
+        network: from lightness to a prediction (`networks.Colorizer`).
+        loss: holds the colour code.
+        classes: names of the scenes.
+        optimizer: from parameters to an optimiser.
+        scheduler: from the optimiser to a schedule that is stepped every step; None keeps the rate.
+        channels_last: keep weights and activations in that memory format; faster with bf16.
+        compiled: compile the network (`torch.compile`) before the first step.
+
+    Raises:
+        FloatingPointError: a term of the loss is not finite; names the term and the step.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: ColorizationLoss,
+        *,
+        classes: Sequence[str],
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler] | None,
+        channels_last: bool,
+        compiled: bool,
+    ) -> None:
+        super().__init__()
+        self.network, self.loss, self.classes = network, loss, list(classes)
+        self.build_optimizer, self.build_scheduler = optimizer, scheduler
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=self.memory_format)
+        if compiled:
+            self.network.compile()  # in place: the keys of the state dict stay as they are
+        count = len(self.classes)
+        self.accuracies = nn.ModuleDict(
+            {
+                f"val/top{k}": MulticlassAccuracy(count, top_k=k, average="micro", ignore_index=-1)
+                for k in (1, 5)
+                if k <= count
+            }
+        )
+        self.confusion = MulticlassConfusionMatrix(count, ignore_index=-1)
+        self.images = nn.ModuleDict(
+            {
+                "val/psnr": PeakSignalNoiseRatio(data_range=1.0, dim=(1, 2, 3)),
+                "val/ssim": StructuralSimilarityIndexMeasure(data_range=1.0),
+            }
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """RGB in [0, 1], (N, 3, H, W) -> its lightness with the colours that the network gives it."""
+        return colorize(self.network.forward, image, code=self.loss.code).image
+
+    def shown(self, photo: Tensor, output: Tensor) -> list[Tensor]:
+        """What a sheet of samples shows of one photograph, (3, H, W) each: grey, output, truth."""
+        grey = torch.full((1, self.loss.code.channels, 1, 1), 0.5).expand(-1, -1, *photo.shape[-2:])
+        return [self.loss.code.decode(photo[None], grey)[0], output, photo]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of one batch; log its terms."""
+        seen = self.loss.code.lightness(batch.image).contiguous(memory_format=self.memory_format)
+        terms = self.loss(self.network(seen), batch.image, batch.label)
+        for name, value in terms.items():
+            if not torch.isfinite(value):
+                raise FloatingPointError(f"loss term '{name}' became {value.item()} at step {self.global_step}")
+        total = torch.stack(list(terms.values())).sum()
+        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, prog_bar=True)
+        self.log("train/loss", total.detach(), prog_bar=True)
+        return total
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the means of the terms, accuracy of the scenes, PSNR and SSIM of the coloured photographs (RGB)."""
+        size = batch.image.shape[-1]
+        found = colorize(self.network.forward, batch.image, code=self.loss.code, size=size)
+        terms = self.loss(found.prediction, batch.image, batch.label)
+        terms["loss"] = torch.stack(list(terms.values())).sum()
+        count = len(batch.image)
+        self.log_dict({f"val/{name}": value for name, value in terms.items()}, batch_size=count, sync_dist=True)
+        if found.prediction.logits is not None:
+            for metric in (*self.accuracies.values(), self.confusion):
+                metric.update(found.prediction.logits.float(), batch.label)
+            self._log_metrics(self.accuracies, count)
+        for metric in self.images.values():
+            metric.update(found.image, batch.image)
+        self._log_metrics(self.images, count)
+
+    def _log_metrics(self, metrics: nn.ModuleDict, count: int) -> None:
+        for name, metric in metrics.items():
+            assert isinstance(metric, Metric)
+            self.log(name.replace(".", "/"), metric, batch_size=count)
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 (one of seven shapes, says Lightning)
+        """Build the optimiser over the network's parameters only."""
+        optimizer = self.build_optimizer(self.network.parameters())
+        if self.build_scheduler is None:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.build_scheduler(optimizer), "interval": "step"},
+        }
