@@ -7,7 +7,7 @@ import torch
 
 from impasto.data.sample import sample_path
 from impasto.images import read_image, resize_longer_side, sheet, write_image
-from impasto.runs import load_run, load_shipped, shipped_styles
+from impasto.runs import load_run, load_shipped, shipped
 
 HERE = Path(__file__).parent
 PHOTOGRAPHS = ["astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"]
@@ -31,7 +31,7 @@ def main() -> None:
 def draw_styles(_: Path) -> None:
     """Draw photographs in each shipped style, and one at three sizes."""
     photos = [read_image(Path(sample_path(name))) for name in PHOTOGRAPHS]
-    networks = {style: load_shipped(style).network for style in shipped_styles()}
+    networks = {style: load_shipped(style).network for style in shipped("stylizer")}
     rows = [[resize_longer_side(photo, 512) for photo in photos]]
     rows += [[network(photo[None])[0] for photo in rows[0]] for network in networks.values()]
     write_image(HERE / "styles.jpg", sheet(rows, cell=300))

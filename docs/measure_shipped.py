@@ -13,7 +13,7 @@ from torch import nn
 
 from impasto.cli import conf_dir
 from impasto.losses import PerceptualLoss
-from impasto.runs import load_shipped, shipped_styles
+from impasto.runs import load_shipped, shipped
 
 
 @torch.inference_mode()
@@ -32,7 +32,7 @@ def measure(cfg: DictConfig, loss: PerceptualLoss, network: nn.Module) -> dict[s
 
 def main() -> None:
     """Measure every shipped style."""
-    for name in shipped_styles():
+    for name in shipped("stylizer"):
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             cfg = compose("train", [f"experiment={name}"])
         style = instantiate(cfg.style).image(cfg.style_size)

@@ -16,6 +16,7 @@ from impasto.files import whole_file
 from impasto.listing import SUFFIXES
 
 _BYTES_TO_DECODE = 24  # per pixel: uint8, a converted copy of it, and float32
+_GREY_LEVELS = 4 / 255  # JPEG's chroma coding leaves this much colour in a grey photograph
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     ".webp": {"lossless": True},
     ".tif": {"compression": "tiff_lzw"},
@@ -116,6 +117,17 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         except (ImageCms.PyCMSError, OSError):  # a profile that is itself broken costs colours, not the photograph
             pass
     return image.convert("RGB")
+
+
+def is_grey(image: Tensor) -> bool:
+    """Whether a photograph has no colour beyond what JPEG's coding of chroma leaves in a grey one.
+
+    Args:
+        image: RGB in [0, 1], (3, H, W).
+    """
+    spread = (image.amax(dim=0) - image.amin(dim=0)).flatten()
+    coloured = int((spread > _GREY_LEVELS).sum())
+    return coloured <= spread.numel() // 100
 
 
 def to_uint8(image: Tensor) -> np.ndarray:

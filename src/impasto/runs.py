@@ -1,31 +1,31 @@
-"""Trained networks by where they are: a run folder, a file, or the name of a style that we ship."""
+"""Trained networks by where they are: a run folder, a file, or the name of one that we ship."""
 
 from pathlib import Path
 
 from impasto.networks import Trained, load_network
 from impasto.suggest import did_you_mean
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parent / "weights"  # a folder a system
 
 
-def shipped_styles() -> list[str]:
-    """List the styles whose networks come with the package."""
-    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+def shipped(system: str) -> list[str]:
+    """List the networks of a system ("stylizer", "colorizer") that come with the package."""
+    return sorted(path.stem for path in (WEIGHTS / system).glob("*.safetensors"))
 
 
-def load_shipped(style: str) -> Trained:
-    """Load the network that we trained for a style.
+def load_shipped(name: str, *, system: str = "stylizer") -> Trained:
+    """Load a network that we trained.
 
     Raises:
-        FileNotFoundError: none is shipped for this style; says how to train one.
+        FileNotFoundError: none of that name is shipped; says how to train one.
     """
-    if style not in shipped_styles():
+    if name not in shipped(system):
+        key = "style" if system == "stylizer" else "network"
         raise FileNotFoundError(
-            f"no network is shipped for style={style}{did_you_mean(style, shipped_styles())} "
-            f"(shipped: {', '.join(shipped_styles())}); train one with 'impasto train style={style}', "
-            "then give run=<its run folder>"
+            f"no network is shipped for {key}={name}{did_you_mean(name, shipped(system))} "
+            f"(shipped: {', '.join(shipped(system))}); train one with 'impasto train', then give run=<its run folder>"
         )
-    return load_network(WEIGHTS / f"{style}.safetensors")
+    return load_network(WEIGHTS / system / f"{name}.safetensors")
 
 
 def load_run(path: Path, *, system: str) -> Trained:
@@ -48,6 +48,7 @@ def load_run(path: Path, *, system: str) -> Trained:
             "first checkpoint"
         )
     trained = load_network(file)
-    if trained.card.get("system") != system:
-        raise ValueError(f"{file} holds a {trained.card.get('system')}; expected a {system}")
+    found = trained.card.get("system")
+    if found != system:
+        raise ValueError(f"{file} holds a {found}; expected a {system} (method={found} applies it)")
     return trained

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from impasto.networks import JohnsonStylizer, Stylizer, save_network
-from impasto.runs import shipped_styles
+from impasto.runs import shipped
 
 
 def _photograph(path: Path, width: int = 60, height: int = 41) -> Path:
@@ -206,7 +206,7 @@ def test_a_full_disk_stops_and_leaves_no_half_written_image(
     assert list(Path("out").iterdir()) == []
 
 
-@pytest.mark.parametrize("style", shipped_styles())
+@pytest.mark.parametrize("style", shipped("stylizer"))
 def test_shipped_networks_have_cards_and_change_a_photograph(
     style: str, impasto: Callable[..., Any], tmp_path: Path
 ) -> None:

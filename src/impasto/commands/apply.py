@@ -3,28 +3,24 @@
 import errno
 import logging
 import tempfile
-from collections.abc import Callable
-from functools import cache, partial
 from pathlib import Path
 
-import torch
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
 
+from impasto.commands.methods import Method, bounded
 from impasto.hardware import check_device
-from impasto.images import check_memory, read_image, resize_longer_side, write_image
+from impasto.images import read_image, write_image
 from impasto.listing import Found, find_images, refuse_clashes, refuse_original, result_name
-from impasto.networks import Trained, activation_bytes
-from impasto.runs import load_run, load_shipped
 from impasto.tracking.run_folder import Interrupted
 
 log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> None:
-    """Apply the network of a shipped style or of a run to every photograph named.
+    """Apply a shipped network or that of a run to every photograph named.
 
     Raises:
         ValueError: some photographs could not be done (the others were); names them.
@@ -37,13 +33,11 @@ def run(cfg: DictConfig) -> None:
     if cfg.size is not None and cfg.size < 1:
         raise ValueError(f"expected size=<longer side in pixels>, at least 1, got {cfg.size}")
     check_device(cfg.device)
-    trained = _load(cfg)
+    method = bounded(instantiate(cfg.method)(cfg), cfg.size)
     output = Path(cfg.output)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=output):  # a folder that cannot be written is found before the work, not after
         pass
-    network = trained.network.to(cfg.device)
-    method = _method(network, cfg.size, cfg.device)
     written, kept, failed = _apply(method, found, output, overwrite=cfg.overwrite)
     log.info("%d written to %s", written, output)
     if kept:
@@ -52,31 +46,8 @@ def run(cfg: DictConfig) -> None:
         raise ValueError(f"{len(failed)} of {len(found)} failed:\n  " + "\n  ".join(failed))
 
 
-def _load(cfg: DictConfig) -> Trained:
-    if cfg.run is not None:
-        return load_run(Path(cfg.run).expanduser(), system="stylizer")
-    if cfg.style is None:
-        raise ValueError("which network? give style=<name of a shipped style> or run=<run folder>")
-    return load_shipped(cfg.style.name)
-
-
-def _method(network: nn.Module, size: int | None, device: str) -> Callable[[Tensor], Tensor]:
-    """From an image (3, H, W) to an image of the same size, or of at most `size` on its longer side."""
-    needed = cache(partial(activation_bytes, network))  # a folder's photographs mostly share a size
-
-    @torch.inference_mode()
-    def method(photo: Tensor) -> Tensor:
-        photo = photo if size is None or size >= max(photo.shape[-2:]) else resize_longer_side(photo, size)
-        height, width = photo.shape[-2:]
-        check_memory(needed(height, width), f"an image of {width} x {height} pixels")
-        output: Tensor = network(photo[None].to(device))
-        return output[0, :, :height, :width]  # the paper's network rounds the size up to a multiple of 4
-
-    return method
-
-
 def _apply(
-    method: Callable[[Tensor], Tensor], found: list[Found], output: Path, *, overwrite: bool
+    method: Method, found: list[Found], output: Path, *, overwrite: bool
 ) -> tuple[int, int, list[str]]:
     """Return how many were written, how many were there already, and what failed."""
     written, kept, failed = 0, 0, []
@@ -91,8 +62,11 @@ def _apply(
             else:
                 try:
                     refuse_original(source, target)
-                    write_image(target, method(read_image(source)))
+                    applied = method(read_image(source))
+                    write_image(target, applied.image)
                     written += 1
+                    if applied.remark:
+                        log.info("%s: %s", source, applied.remark)
                 except KeyboardInterrupt as error:
                     raise Interrupted(
                         f"{written} of {len(found)} written to {output}; the same command with output={output} goes on"

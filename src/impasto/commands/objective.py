@@ -23,7 +23,7 @@ from impasto.hardware import check_device, choose_precision, describe_machine
 from impasto.images import read_image, resize_longer_side
 from impasto.listing import find_images
 from impasto.losses import PerceptualLoss
-from impasto.runs import load_run, load_shipped, shipped_styles
+from impasto.runs import load_run, load_shipped, shipped
 from impasto.tracking.bar import Bar
 from impasto.tracking.run_folder import Interrupted
 from impasto.tracking.tables import log_table
@@ -153,7 +153,7 @@ def _measurer(cfg: DictConfig, curves: DictConfig, network: str | None, path: Pa
     features: VGG = instantiate(cfg.features)(style).to(cfg.device)
     trained = None
     if network is not None:
-        trained = load_shipped(network) if network in shipped_styles() else load_run(Path(network), system="stylizer")
+        trained = load_shipped(network) if network in shipped("stylizer") else load_run(Path(network), system="stylizer")
     precision = choose_precision(cfg.precision, cfg.device)
     results: dict[str, Any] = {
         "machine": describe_machine(),

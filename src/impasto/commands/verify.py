@@ -11,11 +11,9 @@ from rich.progress import track
 
 from impasto.data import Photographs
 from impasto.files import whole_file, write_text
-from impasto.images import read_image
+from impasto.images import is_grey, read_image
 
 log = logging.getLogger(__name__)
-
-_GREY_LEVELS = 4 / 255  # JPEG's chroma coding leaves this much colour in a grey photograph
 
 
 def run(cfg: DictConfig) -> None:
@@ -54,5 +52,4 @@ def _check(path: Path) -> str:
         image = read_image(path, at_least=64)
     except (ValueError, OSError) as error:
         return str(error)
-    spread = image.amax(dim=0) - image.amin(dim=0)
-    return "grey" if float(spread.quantile(0.99) if spread.numel() < 2**23 else spread.max()) <= _GREY_LEVELS else ""
+    return "grey" if is_grey(image) else ""

@@ -1,6 +1,6 @@
 """What networks and images are trained by: the perceptual loss, and the loss of colorization."""
 
-from impasto.losses.colorization import ColorizationLoss, RareColours
+from impasto.losses.colorization import UNKNOWN, ColorizationLoss, RareColours, colour_code
 from impasto.losses.perceptual import (
     TERMS,
     PerceptualLoss,
@@ -12,9 +12,11 @@ from impasto.losses.perceptual import (
 
 __all__ = [
     "TERMS",
+    "UNKNOWN",
     "ColorizationLoss",
     "PerceptualLoss",
     "RareColours",
+    "colour_code",
     "gram",
     "mean_square",
     "squared_frobenius",

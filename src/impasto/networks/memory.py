@@ -7,16 +7,17 @@ import torch
 from torch import Tensor, nn
 
 
-def activation_bytes(network: nn.Module, height: int, width: int) -> int:
+def activation_bytes(network: nn.Module, height: int, width: int, *, channels: int = 3) -> int:
     """Estimate the memory of one forward pass without gradients, float32.
 
     The network runs on the meta device, which keeps shapes and no numbers; the largest sum of one layer's inputs and
     outputs, three times over (a convolution's reordered copies, a residual), is the estimate.
 
     Args:
-        network: from (1, 3, H, W) to an image.
+        network: from (1, channels, H, W).
         height: pixels.
         width: pixels.
+        channels: of the image.
 
     Returns:
         Bytes.
@@ -36,5 +37,5 @@ def activation_bytes(network: nn.Module, height: int, width: int) -> int:
         if not list(module.children()):
             module.register_forward_hook(note)
     with torch.no_grad():
-        double(torch.empty(1, 3, height, width, device="meta"))
+        double(torch.empty(1, channels, height, width, device="meta"))
     return 3 * largest
