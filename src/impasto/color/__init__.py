@@ -1,4 +1,4 @@
-"""Lightness and chroma apart and together again, what a colorizer predicts of them, and colours given to another image."""
+"""Lightness and chroma apart and together again, what a colorizer predicts, and colours given to another image."""
 
 from impasto.color.codes import CODES, ChromaCode, ColourCode, RGBCode
 from impasto.color.matching import Colours, MatchedColours, PaintingColours, PhotoChroma, match_colours

@@ -44,8 +44,7 @@ class Report:
         table = markdown(["variant", *(title for title, _ in _COLUMNS.values())], lines)
         return (
             f"{table}\n{self.results['photographs']} held-out photographs of {self.results['classes']} scenes, each at "
-            f"its own size; {where}; no loss network. Top-1 and top-5 of the mean chroma are those of the most frequent "
-            "scenes.\n"
+            f"its own size; {where}; no loss network. Top-1 and top-5 of the mean chroma: the most frequent scenes.\n"
         )
 
     def write(self, folder: Path) -> None:

@@ -46,9 +46,7 @@ def run(cfg: DictConfig) -> None:
         raise ValueError(f"{len(failed)} of {len(found)} failed:\n  " + "\n  ".join(failed))
 
 
-def _apply(
-    method: Method, found: list[Found], output: Path, *, overwrite: bool
-) -> tuple[int, int, list[str]]:
+def _apply(method: Method, found: list[Found], output: Path, *, overwrite: bool) -> tuple[int, int, list[str]]:
     """Return how many were written, how many were there already, and what failed."""
     written, kept, failed = 0, 0, []
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())

@@ -153,7 +153,9 @@ def _measurer(cfg: DictConfig, curves: DictConfig, network: str | None, path: Pa
     features: VGG = instantiate(cfg.features)(style).to(cfg.device)
     trained = None
     if network is not None:
-        trained = load_shipped(network) if network in shipped("stylizer") else load_run(Path(network), system="stylizer")
+        trained = (
+            load_shipped(network) if network in shipped("stylizer") else load_run(Path(network), system="stylizer")
+        )
     precision = choose_precision(cfg.precision, cfg.device)
     results: dict[str, Any] = {
         "machine": describe_machine(),

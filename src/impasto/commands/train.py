@@ -90,4 +90,3 @@ def _precision(wanted: str) -> str:
     if wanted != "auto":
         return wanted
     return "bf16-mixed" if computes_bf16("cuda" if torch.cuda.is_available() else "cpu") else "32-true"
-

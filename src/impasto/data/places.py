@@ -89,7 +89,11 @@ class Places(Photographs):
         found, spread = self._all(), self._spread()
         further = [Labelled(item.path, UNKNOWN) for item in find_images(self.unlabelled)] if self.unlabelled else []
         kept = [
-            [item for item in items if math.isfinite(chroma := spread.get(item.path, 1e9)) and chroma >= self.least_chroma]
+            [
+                item
+                for item in items
+                if math.isfinite(chroma := spread.get(item.path, 1e9)) and chroma >= self.least_chroma
+            ]
             for items in ([*found.train, *further], found.val)
         ]
         if self.least_chroma and not hasattr(self, "train_paths"):  # Lightning asks more than once

@@ -42,7 +42,7 @@ def colour_error(image: Tensor, truth: Tensor) -> ColourError:
     code = ChromaCode(lab())
     ours, theirs = (skimage.color.rgb2lab(x.permute(1, 2, 0).double().numpy()) for x in (image, truth))
     return ColourError(
-        ciede2000=float(skimage.color.deltaE_ciede2000(ours, theirs).mean()),
+        ciede2000=float(skimage.color.deltaE_ciede2000(ours, theirs).mean()),  # type: ignore[no-untyped-call]
         psnr_ab=_psnr(code.encode(image[None]), code.encode(truth[None])),
         psnr_rgb=_psnr(image, truth),
         colourfulness=colourfulness(image),

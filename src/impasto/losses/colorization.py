@@ -1,4 +1,4 @@
-"""The loss of colorization: colour and scene at once, with a perceptual term and a weight for rare colours if wanted."""
+"""The loss of colorization: colour and scene at once; if wanted, a perceptual term and a weight for rare colours."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -58,9 +58,7 @@ class RareColours(nn.Module):
         10 wide in ab.
     """
 
-    def __init__(
-        self, *, color_space: str, photographs: Sequence[str], count: int, bins: int, mixing: float
-    ) -> None:
+    def __init__(self, *, color_space: str, photographs: Sequence[str], count: int, bins: int, mixing: float) -> None:
         super().__init__()
         if bins < 1 or not 0 < mixing <= 1:
             raise ValueError(f"expected at least one bin and a mixing in (0, 1], got {bins} and {mixing}")
@@ -146,7 +144,7 @@ class ColorizationLoss(nn.Module):
         """
         colour = prediction.colour.float()
         zero = colour.new_zeros(())
-        size = list(colour.shape[-2:])
+        size = (colour.shape[-2], colour.shape[-1])
         terms = {"colour": zero, "class": zero}
         if self.weights["colour"]:
             target = functional.adaptive_avg_pool2d(self.code.encode(image), size)

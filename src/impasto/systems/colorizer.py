@@ -8,15 +8,13 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import Metric
+from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
 from impasto.colorization import colorize
 from impasto.data import Batch
-from impasto.losses import ColorizationLoss
-
-_CHUNK = 64  # photographs: SSIM keeps five copies of what it is given
+from impasto.losses import UNKNOWN, ColorizationLoss
 
 
 class ColorizerSystem(LightningModule):
@@ -54,20 +52,24 @@ class ColorizerSystem(LightningModule):
         if compiled:
             self.network.compile()  # in place: the keys of the state dict stay as they are
         count = len(self.classes)
-        self.accuracies = nn.ModuleDict(
+        self.accuracies = MetricCollection(
             {
-                f"val/top{k}": MulticlassAccuracy(count, top_k=k, average="micro", ignore_index=-1)
+                f"top{k}": MulticlassAccuracy(count, top_k=k, average="micro", ignore_index=UNKNOWN)
                 for k in (1, 5)
                 if k <= count
-            }
+            },
+            prefix="val/",
+            compute_groups=False,
         )
-        self.confusion = MulticlassConfusionMatrix(count, ignore_index=-1)
-        self.images = nn.ModuleDict(
+        self.images = MetricCollection(
             {
-                "val/psnr": PeakSignalNoiseRatio(data_range=1.0, dim=(1, 2, 3)),
-                "val/ssim": StructuralSimilarityIndexMeasure(data_range=1.0),
-            }
+                "psnr": PeakSignalNoiseRatio(data_range=1.0, dim=(1, 2, 3)),
+                "ssim": StructuralSimilarityIndexMeasure(data_range=1.0),
+            },
+            prefix="val/",
+            compute_groups=False,
         )
+        self.confusion = MulticlassConfusionMatrix(count, ignore_index=UNKNOWN)
 
     def forward(self, image: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) -> its lightness with the colours that the network gives it."""
@@ -99,17 +101,12 @@ class ColorizerSystem(LightningModule):
         count = len(batch.image)
         self.log_dict({f"val/{name}": value for name, value in terms.items()}, batch_size=count, sync_dist=True)
         if found.prediction.logits is not None:
-            for metric in (*self.accuracies.values(), self.confusion):
-                metric.update(found.prediction.logits.float(), batch.label)
-            self._log_metrics(self.accuracies, count)
-        for metric in self.images.values():
-            metric.update(found.image, batch.image)
-        self._log_metrics(self.images, count)
-
-    def _log_metrics(self, metrics: nn.ModuleDict, count: int) -> None:
-        for name, metric in metrics.items():
-            assert isinstance(metric, Metric)
-            self.log(name.replace(".", "/"), metric, batch_size=count)
+            logits = found.prediction.logits.float()
+            self.accuracies.update(logits, batch.label)
+            self.confusion.update(logits, batch.label)
+            self.log_dict(self.accuracies, batch_size=count)
+        self.images.update(found.image, batch.image)
+        self.log_dict(self.images, batch_size=count)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (one of seven shapes, says Lightning)
         """Build the optimiser over the network's parameters only."""

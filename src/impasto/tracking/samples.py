@@ -80,7 +80,10 @@ class Samples(Callback):
         pl_module.train(was_training)
         for name, output in outputs.items():
             write_image(self.folder / f"step_{step:06d}" / f"{name}.png", output)
-        shown = {name: pl_module.shown(self.photographs[name], output) for name, output in outputs.items()}
+        shown = {
+            name: pl_module.shown(self.photographs[name], output)  # type: ignore[operator]
+            for name, output in outputs.items()
+        }
         write_image(self.folder / f"step_{step:06d}.png", sheet(list(zip(*shown.values(), strict=True))))
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
