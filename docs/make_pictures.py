@@ -6,7 +6,9 @@ from pathlib import Path
 import torch
 
 from impasto.data.sample import sample_path
+from impasto.evaluation.colorizers import method_of, tinted
 from impasto.images import read_image, resize_longer_side, sheet, write_image
+from impasto.listing import find_images
 from impasto.runs import load_run, load_shipped, shipped
 
 HERE = Path(__file__).parent
@@ -17,11 +19,18 @@ GATYS = ["plain", "match", "luminance", "blend"]
 
 
 def main() -> None:
-    """Write docs/styles.jpg and docs/sizes.jpg; with `quickstart=<run folder>` or `gatys=<folder>`, those instead.
+    """Write docs/styles.jpg and docs/sizes.jpg; with `quickstart=<run folder>`, `gatys=<folder>` or others, those.
 
-    The folder for docs/gatys.jpg holds what docs/optimize_pictures.sh makes.
+    The folder for docs/gatys.jpg holds what docs/optimize_pictures.sh makes, that for docs/historic.jpg grey
+    photographs.
     """
-    made = {"styles": draw_styles, "quickstart": draw_quickstart, "gatys": draw_gatys}
+    made = {
+        "styles": draw_styles,
+        "quickstart": draw_quickstart,
+        "gatys": draw_gatys,
+        "colour": draw_colour,
+        "historic": draw_historic,
+    }
     for word in sys.argv[1:] or ["styles="]:
         name, _, folder = word.partition("=")
         made[name](Path(folder))
@@ -60,6 +69,22 @@ def draw_gatys(folder: Path) -> None:
     plain, *others = [read_image(folder / name / "rocket.jpg") for name in GATYS]
     rows = sheet([[photo, network(photo[None])[0], plain], others], cell=400)
     write_image(HERE / "gatys.jpg", rows[:, rows.amin(dim=(0, 2)) < 1])  # without the white above and below
+
+
+def draw_colour(_: Path) -> None:
+    """Draw photographs grey, coloured by the shipped network, and in truth; the last column has always been grey."""
+    method = method_of(load_shipped("scenes", system="colorizer"))
+    photos = [resize_longer_side(read_image(Path(sample_path(name))), 512) for name in (*PHOTOGRAPHS, "camera.png")]
+    greys = [tinted(photo, torch.zeros(1, 2, 1, 1)) for photo in photos]
+    rows = [greys, [method(photo).image for photo in photos], photos]
+    write_image(HERE / "colour.jpg", sheet(rows, cell=256))
+
+
+def draw_historic(folder: Path) -> None:
+    """Draw the grey photographs of a folder and their colours."""
+    method = method_of(load_shipped("scenes", system="colorizer"))
+    photos = [resize_longer_side(read_image(found.path), 768) for found in find_images([folder])]
+    write_image(HERE / "historic.jpg", sheet([[photo, method(photo).image] for photo in photos], cell=512))
 
 
 if __name__ == "__main__":

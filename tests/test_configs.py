@@ -1,5 +1,6 @@
 """Every file of conf/ says what it is, composes, and names classes that take its keys; numbers carry their source."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from impasto.commands.help import choices, experiment_command
 GROUPS = {
     "train": ["system", "network", "features", "loss", "style", "data", "trainer", "callbacks", "logger"],
     "optimize": ["features", "loss", "style", "optimizer", "start", "colors", "logger"],
-    "evaluate": ["evaluation"],
 }
 CHOICES = [
     (command, group, name)
@@ -59,6 +59,24 @@ def test_no_experiment_brings_a_key_that_nothing_reads(experiment: str) -> None:
     assert set(_compose(command, f"experiment={experiment}")) == set(_compose(command))
 
 
+def test_every_evaluation_is_that_of_an_experiment() -> None:
+    experiments = [
+        name for name in choices(conf_dir(), "experiment") if experiment_command(conf_dir(), name) == "evaluate"
+    ]
+    chosen = {_compose("evaluate", f"experiment={name}").evaluation._target_ for name in experiments}
+    files = (conf_dir() / "evaluation").glob("*.yaml")
+    assert {OmegaConf.load(file)._target_ for file in files} == chosen  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("experiment", ["iizuka2016_ablations", "smoke_ablations"])
+def test_every_variant_of_the_ablations_is_a_training(experiment: str) -> None:
+    cfg: Any = _compose("evaluate", f"experiment={experiment}")
+    told = [OmegaConf.to_yaml(_compose("train", *cfg.evaluation.train, *v)) for v in cfg.evaluation.variants.values()]
+    assert len(set(told)) == len(told) >= 2  # each another one
+    for words in cfg.evaluation.variants.values():
+        check_config(_compose("train", *cfg.evaluation.train, *words))
+
+
 def test_a_key_that_the_class_does_not_take_is_refused_with_the_nearest() -> None:
     cfg = _compose("train", "+network.widht=3")
     with pytest.raises(ValueError, match=r"network\.widht: .* takes no 'widht'; did you mean 'width'\?"):
@@ -84,6 +102,45 @@ def test_the_papers_numbers_are_those_of_the_paper() -> None:
     assert cfg.network._target_ == "impasto.networks.JohnsonStylizer"
 
 
+def test_iizukas_numbers_are_those_of_the_paper() -> None:
+    cfg: Any = _compose("train", "experiment=iizuka2016_places365", "data.root=/places")
+    assert cfg.trainer.max_steps == 200_000
+    assert cfg.data.batch_size == 128
+    assert cfg.data.train_transform == {
+        "_target_": "impasto.data.SqueezeAndCrop",
+        "squeeze": 256,
+        "size": 224,
+        "flip": True,
+    }
+    assert cfg.data.val_transform == {"_target_": "impasto.data.Squeeze", "size": 224}
+    assert cfg.system.optimizer._target_ == "torch.optim.Adadelta" and cfg.system.scheduler is None
+    assert cfg.network == {
+        "_target_": "impasto.networks.Colorizer",
+        "_partial_": True,
+        "width": 64,
+        "global_size": 224,
+        "mean": 0.5,
+        "global_features": True,
+    }
+    assert cfg.loss.weights["class"] == pytest.approx(1 / 300, rel=1e-6)
+    assert (cfg.loss.weights.colour, cfg.loss.weights.perceptual, cfg.loss.color_space) == (1.0, 0.0, "lab")
+    assert cfg.loss.rare_colours is None and cfg.features is None and cfg.style is None
+
+
+@pytest.mark.parametrize("name", ["iizuka2016_perceptual", "iizuka2016_rare"])
+def test_losses_of_our_own_add_to_the_papers(name: str) -> None:
+    paper, ours = (
+        _compose("train", "experiment=iizuka2016_scenes", f"loss={loss}").loss for loss in ("iizuka2016", name)
+    )
+    own = {"iizuka2016_perceptual": "perceptual", "iizuka2016_rare": "rare_colours"}[name]
+    assert paper[own] is None and ours[own] is not None
+    assert (ours.weights.perceptual > 0) == (own == "perceptual")
+    for cfg in (paper, ours):
+        cfg[own] = None
+        cfg.weights.perceptual = 0.0
+    assert ours == paper
+
+
 def test_the_text_of_the_paper_has_content_at_relu2_2() -> None:
     layers = OmegaConf.to_container(_compose("train", "loss=johnson2016_relu2_2").loss.content_layers)
     assert {name: weight for name, weight in layers.items() if weight} == {"relu2_2": 1.0}  # type: ignore[union-attr]
@@ -103,7 +160,9 @@ def test_the_text_of_the_paper_has_content_at_relu2_2() -> None:
 def test_choices_can_be_built(command: str, group: str) -> None:
     for name in choices(conf_dir(), group):
         if (node := _compose(command, f"{group}={name}")[group]) is not None:
-            instantiate(node)
+            built = instantiate(node)
+            if group == "network" and isinstance(built, partial):
+                built(classes=3, channels=2)
 
 
 def test_gatys_numbers_are_those_of_the_paper() -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms, ImageFile
 
-from impasto.images import check_memory, read_image, resize_longer_side, sheet, to_uint8, write_image
+from impasto.images import check_memory, is_grey, read_image, resize_longer_side, sheet, to_uint8, write_image
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 BLOCKS = np.kron(np.random.default_rng(1).integers(0, 256, (2, 3, 3)), np.ones((8, 8, 1))).astype(np.uint8)
@@ -237,7 +237,42 @@ def test_work_that_fits_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         check_memory(1001, "the work")
 
 
-# ---------------------------------------------------------------- finding
+# ---------------------------------------------------------------- grey or not
+
+
+def _with_spread(levels: int) -> torch.Tensor:
+    """Every level of grey, with one channel higher by as many levels: (3, 1, 256 - levels)."""
+    low = torch.arange(256 - levels)
+    return torch.stack([low, low + levels, low])[:, None] / 255
+
+
+@pytest.mark.parametrize(("levels", "grey"), [(0, True), (1, True), (4, True), (5, False), (6, False), (255, False)])
+def test_grey_is_what_differs_by_four_levels_at_most(levels: int, grey: bool) -> None:
+    image = _with_spread(levels)
+    assert is_grey(image) is grey
+    assert is_grey(image.roll(1, dims=0)) is grey
+    if not grey:
+        assert not any(is_grey(image[..., x : x + 1]) for x in range(image.shape[-1]))  # whatever the level
+
+
+@pytest.mark.parametrize(("coloured", "grey"), [(0, True), (10, True), (11, False), (500, False)])
+def test_one_pixel_in_a_hundred_may_have_colour(coloured: int, grey: bool) -> None:
+    image = torch.rand(1, 1000, generator=torch.Generator().manual_seed(0)).expand(3, -1, -1).clone()
+    image[:, 0, :coloured] = torch.tensor([1.0, 0, 0])[:, None]
+    assert is_grey(image) is grey
+
+
+@pytest.mark.parametrize(("colour", "grey"), [((0, 0, 0), True), ((1, 1, 1), True), ((0.6, 0.5, 0.4), False)])
+def test_one_pixel_is_grey_or_not(colour: tuple[float, ...], grey: bool) -> None:
+    assert is_grey(torch.tensor(colour).view(3, 1, 1).float()) is grey
+
+
+@pytest.mark.parametrize("quality", [20, 60, 95])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_grey_photograph_is_grey_as_a_jpeg_too(tmp_path: Path, quality: int, mode: str) -> None:
+    grey = Image.fromarray(BLOCKS).convert("L").convert(mode)
+    assert is_grey(read_image(_saved(tmp_path / "a.jpg", grey, quality=quality)))
+    assert not is_grey(read_image(_saved(tmp_path / "b.jpg", Image.fromarray(BLOCKS), quality=quality)))
 
 
 # ---------------------------------------------------------------- writing

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from impasto.networks import Stylizer, save_network
+from impasto.networks import Colorizer, Stylizer, save_network
 from impasto.runs import load_run, load_shipped, shipped
 
 CARD = {"system": "stylizer", "network": {"class": "Stylizer", "width": 4, "blocks": 1}}
@@ -17,7 +17,7 @@ def test_at_least_two_styles_are_shipped() -> None:
 
 @pytest.mark.parametrize("style", shipped("stylizer"))
 def test_a_shipped_card_says_what_it_is_and_where_it_comes_from(style: str) -> None:
-    card = load_shipped(style).card
+    card = load_shipped(style, system="stylizer").card
     assert card["style"]["name"] == style
     assert card["style"]["rights"] == "public domain"
     assert card["steps"] >= 1000
@@ -40,6 +40,34 @@ def test_another_system_is_refused(tmp_path: Path) -> None:
         load_run(tmp_path, system="stylizer")
 
 
+def test_a_colorizer_is_found_by_folder_and_is_no_stylizer(tmp_path: Path) -> None:
+    sizes = {"width": 2, "classes": 3, "channels": 2, "global_size": 32, "mean": 0.5, "global_features": True}
+    card = {"system": "colorizer", "network": {"class": "Colorizer", **sizes}}
+    save_network(tmp_path / "network.safetensors", Colorizer(**sizes), card)  # type: ignore[arg-type]
+    assert load_run(tmp_path, system="colorizer").card["folded"]
+    with pytest.raises(ValueError, match="holds a colorizer; expected a stylizer"):
+        load_run(tmp_path, system="stylizer")
+
+
+def test_a_colorizer_that_is_not_shipped_says_how_to_train_one() -> None:
+    with pytest.raises(
+        FileNotFoundError, match=r"method\.network=nothing.*'impasto train experiment=iizuka2016_scenes'"
+    ):
+        load_shipped("nothing", system="colorizer")
+
+
+@pytest.mark.parametrize("name", shipped("colorizer"))
+def test_a_shipped_colorizer_says_what_it_tells_and_where_it_comes_from(name: str) -> None:
+    card = load_shipped(name, system="colorizer").card
+    assert len(card["classes"]) == card["network"]["classes"] >= 2
+    assert card["color_space"] in ("lab", "yuv", "rgb")
+    assert card["steps"] >= 1000
+    assert {"val/loss", "val/top1", "val/psnr", "val/ssim"} <= set(card["final"])
+    assert "/work" not in str(card) and "/home" not in str(card)
+
+
 def test_a_style_without_a_network_says_how_to_train_one() -> None:
-    with pytest.raises(FileNotFoundError, match=r"did you mean 'starry_night'\?.*impasto train style=stary_night"):
+    with pytest.raises(
+        FileNotFoundError, match=r"did you mean 'starry_night'\?.*'impasto train style=stary_night' trains one"
+    ):
         load_shipped("stary_night")

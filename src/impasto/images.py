@@ -16,7 +16,7 @@ from impasto.files import whole_file
 from impasto.listing import SUFFIXES
 
 _BYTES_TO_DECODE = 24  # per pixel: uint8, a converted copy of it, and float32
-_GREY_LEVELS = 4 / 255  # JPEG's chroma coding leaves this much colour in a grey photograph
+_GREY_LEVELS = 4.5 / 255  # JPEG's chroma coding leaves 4 levels of colour in a grey photograph; a half for rounding
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     ".webp": {"lossless": True},
     ".tif": {"compression": "tiff_lzw"},

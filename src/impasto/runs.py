@@ -20,10 +20,12 @@ def load_shipped(name: str, *, system: str = "stylizer") -> Trained:
         FileNotFoundError: none of that name is shipped; says how to train one.
     """
     if name not in shipped(system):
-        key = "style" if system == "stylizer" else "network"
+        is_style = system == "stylizer"
+        key, words = ("style", f"style={name}") if is_style else ("method.network", "experiment=iizuka2016_scenes")
+        known = ", ".join(shipped(system)) or "none"
         raise FileNotFoundError(
-            f"no network is shipped for {key}={name}{did_you_mean(name, shipped(system))} "
-            f"(shipped: {', '.join(shipped(system))}); train one with 'impasto train', then give run=<its run folder>"
+            f"no network is shipped for {key}={name}{did_you_mean(name, shipped(system))} (shipped: {known}); "
+            f"'impasto train {words}' trains one, then give run=<its run folder>"
         )
     return load_network(WEIGHTS / system / f"{name}.safetensors")
 

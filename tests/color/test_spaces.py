@@ -17,6 +17,7 @@ from impasto.color import (
     PaintingColours,
     PhotoChroma,
     Space,
+    join_chroma,
     join_lightness,
     lab,
     match_colours,
@@ -101,6 +102,36 @@ def test_grey_has_no_chroma_and_its_own_lightness(space: str) -> None:
     assert lightness[-1].item() == pytest.approx(RANGE[space], rel=1e-3)
 
 
+@EACH_SPACE
+def test_white_has_the_lightness_that_the_space_tells_and_black_none(space: str) -> None:
+    told = SPACES[space]()
+    assert told.white == RANGE[space]
+    ends = torch.tensor([0.0, 1.0]).view(1, 1, 1, 2).expand(-1, 3, -1, -1)
+    torch.testing.assert_close(
+        told.split(ends)[0, 0, 0], torch.tensor([0.0, told.white]), rtol=0, atol=1e-5 * told.white
+    )
+
+
+@EACH_SPACE
+def test_colours_are_converted_in_at_least_float32(space: str) -> None:
+    told, image = SPACES[space](), _random(1, 3, 9, 7)
+    for given, expected in ((torch.float64, torch.float64), (torch.float32, torch.float32)):
+        assert told.split(image.to(given)).dtype == told.join(told.split(image.to(given))).dtype == expected
+    for given in (torch.bfloat16, torch.float16):
+        assert torch.equal(told.split(image.to(given)), told.split(image.to(given).float()))
+
+
+@EACH_SPACE
+def test_colours_are_converted_exactly_under_bfloat16_autocast(space: str) -> None:
+    told, image = SPACES[space](), _random(1, 3, 9, 7)
+    split = told.split(image)
+    exact = told.join(split), join_chroma(split[:, :1], 3 * split[:, 1:], space=told)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(told.split(image), split)
+        assert torch.equal(told.join(split), exact[0])
+        assert torch.equal(join_chroma(split[:, :1], 3 * split[:, 1:], space=told), exact[1])
+
+
 # ---------------------------------------------------------------- lightness and chroma
 
 
@@ -173,6 +204,29 @@ def test_joining_does_not_change_its_arguments(space: str) -> None:
     before = one.clone(), other.clone()
     join_lightness(one, other, space=SPACES[space]())
     assert torch.equal(one, before[0]) and torch.equal(other, before[1])
+
+
+@EACH_SPACE
+@pytest.mark.parametrize("strength", [1.0, 100.0, 1e4])
+def test_chroma_far_outside_is_reduced_to_what_there_is(space: str, strength: float) -> None:
+    told = SPACES[space]()
+    lightness = torch.linspace(0, told.white, 48).view(1, 1, 6, 8)
+    chroma = strength * told.white * (_random(1, 2, 6, 8) - 0.5)
+    before = lightness.clone(), chroma.clone()
+    joined = join_chroma(lightness, chroma, space=told)
+    assert joined.isfinite().all() and joined.min() >= 0 and joined.max() <= 1
+    found = _reference_split(joined, space)[:, :1]
+    torch.testing.assert_close(found, lightness.double(), rtol=0, atol=2e-3 * told.white)
+    assert torch.equal(lightness, before[0]) and torch.equal(chroma, before[1])
+
+
+@EACH_SPACE
+def test_joining_lets_a_gradient_through(space: str) -> None:
+    told = SPACES[space]()
+    split = told.split(_random(1, 3, 9, 7))
+    chroma = (3 * split[:, 1:]).requires_grad_()
+    join_chroma(split[:, :1], chroma, space=told).square().sum().backward()
+    assert chroma.grad is not None and chroma.grad.isfinite().all() and chroma.grad.abs().max() > 0
 
 
 # ---------------------------------------------------------------- matching

@@ -212,7 +212,7 @@ def test_shipped_networks_have_cards_and_change_a_photograph(
 ) -> None:
     from impasto.runs import WEIGHTS, load_shipped
 
-    assert (WEIGHTS / f"{style}.safetensors").stat().st_size < 4_000_000
+    assert (WEIGHTS / "stylizer" / f"{style}.safetensors").stat().st_size < 4_000_000
     card = load_shipped(style).card
     assert {"system", "network", "style", "loss", "loss_network", "data", "steps", "final"} <= set(card)
     _photograph(tmp_path / "a.png", 96, 64)

@@ -92,6 +92,7 @@ def test_a_reference_is_compared_with(impasto: Callable[..., Any]) -> None:
         ("evaluation.reference=nothing", "reference=nothing among them"),
         ("evaluation.network=nothing", "nothing"),
         (f"evaluation.photographs=[{PHOTOGRAPHS},copy]", "different file names"),
+        ("features=none", "features=none is for other work than this"),
         ("evaluation.photographs=[nowhere]", "no such file or folder: nowhere"),
     ],
 )

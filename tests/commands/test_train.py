@@ -130,6 +130,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
         (("features=vgg19", "features.weights=IMAGENET_V1"), "did you mean 'IMAGENET1K_V1'"),
         (("+loss.style_layers.relu9_9=1",), "has no layer 'relu9_9'"),
         (("+network.widht=3",), "did you mean 'width'"),
+        (("style=none",), "style=none is for other work than this; give one that 'impasto ... --help' lists"),
+        (("features=none",), "features=none is for other work than this"),
+        (("loss=iizuka2016",), "expected loss=... to be a PerceptualLoss, got a ColorizationLoss"),
+        (("~network.width", "~network.blocks", "network=colorizer"), "such as network=stylizer; got a Colorizer"),
         (("logger=wandb", "logger.mode=onlin"), "unknown logger.mode 'onlin'; did you mean 'online'"),
     ],
 )

@@ -1,6 +1,7 @@
 """impasto verify: broken and grey photographs are listed, and the list can be left out of a training."""
 
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,3 +39,24 @@ def test_a_missing_data_set_is_named(impasto: Callable[..., Any]) -> None:
     result = impasto("verify", "data=coco", "data.root=nothing")
     assert result.code == 1
     assert "no folder nothing/train2014" in result.err
+
+
+def test_scenes_are_verified_whole(impasto: Callable[..., Any], tmp_path: Path) -> None:
+    _coco(tmp_path / "scenes")  # its two folders are two classes here
+    result = impasto("verify", "data=scenes", "data.root=scenes", "num_workers=0", "data.val_limit=1")
+    assert result.code == 0, result.err
+    assert "7 photographs, 1 broken, 1 grey" in result.out
+    assert not (tmp_path / "scenes/impasto_chroma.csv").exists()
+
+
+def test_a_broken_photograph_of_any_name_can_be_skipped(impasto: Callable[..., Any], tmp_path: Path) -> None:
+    _coco(tmp_path / "coco")
+    name = os.fsdecode(b"caf\xe9.jpg")  # Latin-1, as old archives have it
+    (tmp_path / "coco/train2014/train2014_0.jpg").rename(tmp_path / "coco/train2014" / name)
+    verify = ("verify", "data=coco", "data.root=coco")
+    found = impasto(*verify)
+    assert found.code == 0, found.err
+    assert "7 photographs, 1 broken, 1 grey" in found.out
+    again = impasto(*verify, f"data.skip={found.folder / 'skip.txt'}")
+    assert "5 photographs, 0 broken, 0 grey" in again.out
+    assert "Traceback" not in found.err

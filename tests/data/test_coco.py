@@ -112,6 +112,13 @@ def test_unknown_year_is_refused_with_the_nearest(tmp_path: Path) -> None:
         _coco(tmp_path, year="2016")
 
 
+def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for split in SPLITS:
+        _photographs(tmp_path / "coco" / split, 1)
+    _coco(Path("~/coco")).prepare_data()
+
+
 # ---------------------------------------------------------------- download
 
 

@@ -129,9 +129,10 @@ def test_processes_resume_like_one() -> None:
 
 
 def test_photograph_is_determined_by_its_draw(train: Path) -> None:
-    dataset = PhotographDataset(sorted(train.iterdir()), RandomCrop(size=16, scale=0.5, flip=True))
+    dataset = PhotographDataset(sorted(train.iterdir()), range(5), RandomCrop(size=16, scale=0.5, flip=True))
     first, second, other = (dataset[draw] for draw in (Draw(1, 5), Draw(1, 5), Draw(1, 6)))
     assert torch.equal(first.image, second.image)
+    assert first.label == other.label == 1
     assert not torch.equal(first.image, other.image)
     assert first.seconds > 0
     assert len(dataset) == 5
@@ -143,10 +144,11 @@ def test_unreadable_file_is_replaced_by_the_next_with_a_warning(
 ) -> None:
     paths = sorted(train.iterdir())
     paths[1].write_bytes(content)
-    dataset = PhotographDataset(paths, CentreCrop(size=16))
+    dataset = PhotographDataset(paths, range(5), CentreCrop(size=16))
     with caplog.at_level(logging.WARNING, logger="impasto.data.photographs"):
         found = dataset[1]
     assert torch.equal(found.image, dataset[2].image)
+    assert found.label == 2
     assert len(caplog.records) == 1
     assert "left out" in caplog.text
     assert "t01.png" in caplog.text
@@ -156,7 +158,7 @@ def test_truncated_and_vanished_files_are_replaced_too(train: Path, caplog: pyte
     paths = sorted(train.iterdir())
     paths[3].write_bytes(paths[3].read_bytes()[:200])
     paths[4].unlink()
-    dataset = PhotographDataset(paths, CentreCrop(size=16))
+    dataset = PhotographDataset(paths, range(5), CentreCrop(size=16))
     assert torch.equal(dataset[3].image, dataset[0].image)  # behind the last comes the first
     assert [name in caplog.text for name in ("t03.png", "t04.png", "t00.png")] == [True, True, False]
 
@@ -165,7 +167,7 @@ def test_photographs_of_which_none_can_be_read_are_an_error(train: Path) -> None
     for path in train.iterdir():
         path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"none of the 5 photographs can be read; the first is .*t00\.png"):
-        PhotographDataset(sorted(train.iterdir()), CentreCrop(size=16))[0]
+        PhotographDataset(sorted(train.iterdir()), range(5), CentreCrop(size=16))[0]
 
 
 # ---------------------------------------------------------------- Photographs
@@ -183,6 +185,12 @@ def test_empty_folder_is_named(tmp_path: Path, train: Path, val: Path, which: st
     folders = {"train": train, "val": val} | {which: empty}
     with pytest.raises(ValueError, match=r"no images in folder .*empty"):
         _data(**folders).setup("fit")
+
+
+@pytest.mark.parametrize("val_limit", [0, -5])
+def test_val_limit_below_one_is_refused(train: Path, val: Path, val_limit: int) -> None:
+    with pytest.raises(ValueError, match=f"val_limit of at least 1, or null for all, got {val_limit}"):
+        _data(train, val, val_limit=val_limit)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1])
@@ -249,6 +257,7 @@ def test_batches_hold_photographs_and_their_times(train: Path, val: Path) -> Non
     assert batch.image.shape == (2, 3, 16, 16)
     assert batch.image.dtype == torch.float32
     assert 0 <= batch.image.min() < batch.image.max() <= 1
+    assert batch.label.tolist() == [-1, -1]  # nobody told
     assert batch.seconds.shape == (2,)
     assert (batch.seconds > 0).all()
 
@@ -258,7 +267,7 @@ def test_validation_reads_each_photograph_once_and_in_order(train: Path, val: Pa
     data.setup("fit")
     batches = list(data.val_dataloader())
     assert [batch.image.shape for batch in batches] == [(2, 3, 24, 24), (1, 3, 24, 24)]
-    dataset = PhotographDataset(sorted(val.iterdir()), CentreCrop(size=24))
+    dataset = PhotographDataset(sorted(val.iterdir()), range(3), CentreCrop(size=24))
     expected = torch.stack([dataset[index].image for index in range(3)])
     assert torch.equal(torch.cat([batch.image for batch in batches]), expected)
 

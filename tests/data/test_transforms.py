@@ -4,11 +4,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.data import CentreCrop, RandomCrop, Squeeze
+from impasto.data import CentreCrop, RandomCrop, Squeeze, SqueezeAndCrop
 from impasto.data.photographs import Transform
 
 SHAPES = [(86, 30), (30, 86), (33, 47), (64, 64), (1, 1), (301, 997), (1200, 800)]
-TRANSFORMS = [RandomCrop(size=64, scale=0.5, flip=True), CentreCrop(size=64), Squeeze(size=64)]
+TRANSFORMS = [
+    RandomCrop(size=64, scale=0.5, flip=True),
+    CentreCrop(size=64),
+    Squeeze(size=64),
+    SqueezeAndCrop(squeeze=73, size=64, flip=True),
+]
 names = pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda transform: type(transform).__name__)
 
 
@@ -152,3 +157,58 @@ def test_centre_crop_of_a_square_of_its_size_is_that_square() -> None:
 def test_squeeze_keeps_the_whole_photograph() -> None:
     squeezed = Squeeze(size=32)(_ramp(64, 160), _generator())
     torch.testing.assert_close(squeezed, _ramp(32, 32), rtol=0, atol=0.03)
+
+
+# ---------------------------------------------------------------- SqueezeAndCrop
+
+
+def test_squeezed_crop_is_a_part_of_the_squeezed_photograph() -> None:
+    photo = _photo(86, 130)
+    whole = Squeeze(size=40)(photo, _generator())
+    for seed in range(5):
+        crop = SqueezeAndCrop(squeeze=40, size=32, flip=False)(photo, _generator(seed))
+        squares = whole.unfold(1, 32, 1).unfold(2, 32, 1)  # of every place, (3, 9, 9, 32, 32)
+        assert (squares == crop[:, None, None]).all(dim=-1).all(dim=-1).all(dim=0).sum() == 1
+
+
+def test_squeezed_crops_reach_every_place() -> None:
+    transform, photo = SqueezeAndCrop(squeeze=6, size=4, flip=False), _ramp(6, 6)
+    corners = {tuple(transform(photo, _generator(seed))[:2, 0, 0].mul(5).round().tolist()) for seed in range(100)}
+    assert corners == {(across, down) for across in range(3) for down in range(3)}
+
+
+def test_squeezed_crop_follows_its_generator_alone() -> None:
+    transform, photo, before = SqueezeAndCrop(squeeze=40, size=32, flip=True), _photo(86, 130), torch.get_rng_state()
+    crops = [transform(photo, _generator(seed)) for seed in range(5)]
+    assert torch.equal(crops[3], transform(photo, _generator(3)))
+    assert not any(torch.equal(crops[i], crops[j]) for i in range(5) for j in range(i))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_squeezed_crop_is_mirrored_about_every_second_time() -> None:
+    photo = _ramp(40, 60)
+    sure, never = (SqueezeAndCrop(squeeze=36, size=32, flip=flip) for flip in (True, False))
+    mirrored = 0
+    for seed in range(40):
+        with_flip, without = sure(photo, _generator(seed)), never(photo, _generator(seed))
+        assert without[0, 0, 0] < without[0, 0, -1]
+        is_mirrored = bool(with_flip[0, 0, 0] > with_flip[0, 0, -1])
+        assert torch.equal(with_flip, without.flip(-1) if is_mirrored else without)
+        mirrored += is_mirrored
+    assert 10 <= mirrored <= 30
+
+
+def test_squeezed_crop_of_its_own_size_is_the_whole_photograph() -> None:
+    photo = _photo(50, 70)
+    crop = SqueezeAndCrop(squeeze=32, size=32, flip=False)(photo, _generator())
+    assert torch.equal(crop, Squeeze(size=32)(photo, _generator()))
+
+
+@pytest.mark.parametrize("size", [0, -1, 33])
+def test_squeezed_crop_beyond_its_square_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match=f"expected a size from 1 to squeeze=32, got {size}"):
+        SqueezeAndCrop(squeeze=32, size=size, flip=False)
+
+
+def test_squeezed_crop_decodes_the_pixels_of_the_first_square() -> None:
+    assert SqueezeAndCrop(squeeze=256, size=224, flip=True).at_least == 256

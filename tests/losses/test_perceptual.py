@@ -591,3 +591,36 @@ def test_without_total_variation_a_noisy_image_costs_nothing_more() -> None:
     loss = _loss(weights={"content": 0.0, "style": 0.0, "tv": 0.0})
     output = _random(1, 3, 17, 23)
     assert all(value == 0 for value in loss(output, loss.targets(output)).values())
+
+
+# ---------------------------------------------------------------- no style
+
+
+def _without_style(*, style_layers: Mapping[str, float], weights: Mapping[str, float]) -> PerceptualLoss:
+    return PerceptualLoss(
+        tiny_vgg(),
+        None,
+        content_layers={"relu2_2": 1.0},
+        style_layers=style_layers,
+        weights=weights,
+        content_distance=mean_square,
+        style_distance=mean_square,
+    )
+
+
+@pytest.mark.parametrize(("layers", "weight"), [({}, 0.0), ({}, 1.0), ({"relu1_2": 0.0}, 1.0), ({"relu1_2": 1.0}, 0.0)])
+def test_without_style_layers_no_style_is_needed(layers: dict[str, float], weight: float) -> None:
+    loss = _without_style(style_layers=layers, weights={"content": 1.0, "style": weight, "tv": 0.5})
+    output, photo = _random(2, 3, 17, 23), _random(2, 3, 17, 23, seed=1)
+    terms = loss(output, loss.targets(photo))
+    styled = _loss(weights={"content": 1.0, "style": 1.0, "tv": 0.5})
+    expected = styled(output, styled.targets(photo))
+    assert terms["style"] == 0
+    for name in ("content", "tv"):
+        torch.testing.assert_close(terms[name], expected[name])
+    assert not [name for name, _ in loss.named_buffers() if name.startswith("gram")]
+
+
+def test_style_layers_without_a_style_are_refused() -> None:
+    with pytest.raises(ValueError, match="style layers and no style image"):
+        _without_style(style_layers={"relu1_2": 1.0}, weights={"content": 1.0, "style": 1.0, "tv": 0.0})

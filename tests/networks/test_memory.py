@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from impasto.networks import JohnsonStylizer, Stylizer, activation_bytes
+from impasto.networks import Colorizer, JohnsonStylizer, Stylizer, activation_bytes, fold_batch_norm
 
 
 def _network() -> Stylizer:
@@ -29,6 +29,32 @@ def test_activation_bytes_hold_the_largest_activation() -> None:
 def test_activation_bytes_of_one_convolution_are_three_times_its_inputs_and_outputs() -> None:
     network = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1), nn.ReLU())
     assert activation_bytes(network, 10, 20) == 3 * (5 + 5) * 10 * 20 * 4
+
+
+def _colorizer() -> Colorizer:
+    with torch.device("meta"):
+        return Colorizer(width=4, classes=5, channels=2, global_size=32, mean=0.5, global_features=True)
+
+
+@pytest.mark.parametrize(("size", "seen"), [((40, 56), (40, 56)), ((128, 256), (128, 256)), ((8, 8), (32, 32))])
+def test_activation_bytes_of_a_colorizer_are_those_of_its_second_convolution(
+    size: tuple[int, int], seen: tuple[int, int]
+) -> None:
+    # Table 1: the normalisation of 2 x width channels at half size; a small photograph's global image is larger.
+    expected = 3 * (8 + 8) * (seen[0] // 2) * (seen[1] // 2) * 4
+    assert activation_bytes(_colorizer().eval(), *size, channels=1) == expected
+    assert activation_bytes(fold_batch_norm(_colorizer()), *size, channels=1) == expected
+
+
+def test_activation_bytes_of_a_network_in_training_are_those_of_using_it() -> None:
+    # Batch norm over one global vector has no statistics of its own.
+    network = _colorizer().train()
+    assert activation_bytes(network, 40, 56, channels=1) == activation_bytes(network.eval(), 40, 56, channels=1)
+
+
+def test_activation_bytes_of_another_number_of_channels_are_an_error() -> None:
+    with pytest.raises(ValueError, match=r"expected lightness .* got \(1, 3, 40, 56\)"):
+        activation_bytes(_colorizer(), 40, 56)
 
 
 def test_activation_bytes_allocate_nothing_for_a_huge_image() -> None:

@@ -40,7 +40,8 @@ class Report:
             [row["variant"], *(_cell(row[key], digits) for key, (_, digits) in _COLUMNS.items())] for row in self.rows()
         ]
         machine = self.results["machine"]
-        where = machine["gpu"] or f"{machine['processor']}, {machine['threads']} threads"
+        cpu = f"{machine['processor']}, {machine['threads']} threads"
+        where = cpu if self.results["device"] == "cpu" else machine["gpu"]
         table = markdown(["variant", *(title for title, _ in _COLUMNS.values())], lines)
         return (
             f"{table}\n{self.results['photographs']} held-out photographs of {self.results['classes']} scenes, each at "

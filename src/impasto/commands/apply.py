@@ -30,11 +30,11 @@ def run(cfg: DictConfig) -> None:
     images = [cfg.images] if isinstance(cfg.images, str) else list(cfg.images or [])
     found = [Found(path, result_name(name)) for path, name in find_images(images)]
     refuse_clashes(found)
-    if cfg.size is not None and cfg.size < 1:
+    if cfg.size is not None and (not isinstance(cfg.size, int) or cfg.size < 1):
         raise ValueError(f"expected size=<longer side in pixels>, at least 1, got {cfg.size}")
     check_device(cfg.device)
     method = bounded(instantiate(cfg.method)(cfg), cfg.size)
-    output = Path(cfg.output)
+    output = Path(str(cfg.output))  # a folder 0 is a number to Hydra
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=output):  # a folder that cannot be written is found before the work, not after
         pass

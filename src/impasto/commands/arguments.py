@@ -61,7 +61,10 @@ def prepare_arguments(conf: Path, command: str, arguments: Sequence[str]) -> lis
         raise ValueError(f"give files bare or as images=..., not both (got '{files[0]}' beside images=)")
     if files:
         overrides.append(f"images=[{','.join(quote(name) for name in files)}]")
-    return [*flags, *overrides, *_resume_options(overrides)]  # Hydra wants its flags together
+    resumed = _resume_options(overrides)
+    if resumed:
+        overrides = [_forced(word, conf) for word in overrides]
+    return [*flags, *overrides, *resumed]  # Hydra wants its flags together
 
 
 def quote(text: str) -> str:
@@ -119,6 +122,13 @@ def _resume_options(overrides: Sequence[str]) -> list[str]:
             raise FileNotFoundError(f"resume={folder} is no run folder: it has no config.yaml")
         return [f"hydra.run.dir={quote(str(folder))}", "hydra.output_subdir=null"]
     return []
+
+
+def _forced(word: str, conf: Path) -> str:
+    """Let Hydra take a key that the command's defaults lack: a resumed run has its own, and refuses what those lack."""
+    key = word.partition("=")[0]
+    plain = key == "resume" or key.startswith(("+", "~", "hydra.")) or (conf / key).is_dir()
+    return word if plain else f"++{word}"
 
 
 def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from impasto.commands.config import require
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import CentreCrop, sample_paths
 from impasto.evaluation.plots import plot_bars
@@ -28,6 +29,7 @@ def run(cfg: DictConfig) -> None:
     Raises:
         ValueError: a size or number that makes no sense, or a device that is not there.
     """
+    require(cfg, style=None, features=None, loss=PerceptualLoss)
     check_device(cfg.device)
     if not cfg.sizes or min(cfg.sizes) < 1 or not cfg.iterations or min(cfg.iterations) < 1:
         raise ValueError(f"expected sizes and iterations of at least 1, got {cfg.sizes} and {cfg.iterations}")

@@ -17,8 +17,9 @@ from impasto.files import write_text
 from impasto.hardware import check_device, describe_machine
 from impasto.images import gibibytes, read_image
 from impasto.losses import colour_code
-from impasto.networks import fold_batch_norm
-from impasto.runs import load_shipped
+from impasto.networks import Trained, fold_batch_norm
+from impasto.runs import load_run, load_shipped, shipped
+from impasto.suggest import did_you_mean
 from impasto.tracking.tables import log_table
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def evaluate_colouring_speed(
         cfg: the whole configuration.
         sizes: of photographs, [width, height].
         network: the paper's network; its weights are random, which its speed does not depend on. Batch norm is folded.
-        shipped: a shipped colorizer.
+        shipped: a shipped colorizer, a run folder or a network file.
         paper: by size of a square, the reported seconds: "cpu" and "gpu".
         label: of the reported seconds.
         warmup: calls before.
@@ -53,9 +54,8 @@ def evaluate_colouring_speed(
         ValueError: a size below 1, or a device that is not there.
     """
     check_device(cfg.device)
-    if not sizes or any(len(size) != 2 or min(size) < 1 for size in sizes):
-        raise ValueError(f"expected evaluation.sizes to be a list of [width, height], got {list(sizes)}")
-    trained = load_shipped(shipped, system="colorizer")
+    _check(sizes)
+    name, trained = _named(str(shipped))
     whole = fold_batch_norm(instantiate(network)(classes=205, channels=2)).to(cfg.device)
     code = colour_code(trained.card["color_space"])
     square = CentreCrop(size=max(max(size) for size in sizes)).cut(read_image(Path(sample_paths(["astronaut.png"])[0])))
@@ -63,14 +63,34 @@ def evaluate_colouring_speed(
     for width, height in sizes:
         log.info("%d x %d ...", width, height)
         photo = torch.nn.functional.interpolate(square[None], size=(height, width), mode="bilinear").to(cfg.device)
-        for name, module, size in (
+        for method, module, size in (
             ("the paper's network, whole size", whole, None),
-            (f"shipped, {trained.card['size']} px", trained.network.to(cfg.device), trained.card["size"]),
+            (f"{name}, {trained.card['size']} px", trained.network.to(cfg.device), trained.card["size"]),
         ):
             found = measure_colouring(photo, module, code=code, size=size, warmup=warmup, repeats=repeats)
             told = paper.get(height, {}) if height == width else {}
-            rows.append({"method": name, **found, "paper_cpu": told.get("cpu"), "paper_gpu": told.get("gpu")})
+            rows.append({"method": method, **found, "paper_cpu": told.get("cpu"), "paper_gpu": told.get("gpu")})
     _report(cfg, rows, label)
+
+
+def _check(sizes: Sequence[Sequence[int]]) -> None:
+    whole = not isinstance(sizes, int | str) and all(
+        isinstance(size, Sequence) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)
+        for size in sizes
+    )
+    if not whole or not sizes:
+        raise ValueError(f"expected evaluation.sizes to be a list of [width, height], got {sizes}")
+
+
+def _named(name: str) -> tuple[str, Trained]:
+    """Return what the table calls a network, and the network: one that we ship, or that of a run."""
+    if name in shipped("colorizer"):
+        return "shipped", load_shipped(name, system="colorizer")
+    path = Path(name).expanduser()
+    if not path.exists():
+        known = did_you_mean(name, shipped("colorizer"))
+        raise FileNotFoundError(f"evaluation.shipped={name} is neither a shipped colorizer nor a run folder{known}")
+    return "run", load_run(path, system="colorizer")
 
 
 def _report(cfg: DictConfig, rows: list[Row], label: str) -> None:

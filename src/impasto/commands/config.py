@@ -23,6 +23,25 @@ def check_config(cfg: DictConfig) -> None:
     _check(OmegaConf.to_container(cfg, resolve=False), "")
 
 
+def require(cfg: DictConfig, **kinds: type | None) -> None:
+    """Refuse `<group>=none`, and a choice that builds what is meant for something else.
+
+    Args:
+        cfg: of the command.
+        kinds: by group, the class that must be built; None for any.
+
+    Raises:
+        ValueError: none, or another class.
+    """
+    for group, kind in kinds.items():
+        node = cfg[group]
+        if node is None:
+            raise ValueError(f"{group}=none is for other work than this; give one that 'impasto ... --help' lists")
+        built = get_object(node._target_)
+        if kind is not None and isinstance(built, type) and not issubclass(built, kind):
+            raise ValueError(f"expected {group}=... to be a {kind.__name__}, got a {built.__name__}")
+
+
 def _check(node: Any, path: str) -> None:  # noqa: ANN401 (any YAML)
     if isinstance(node, list):
         for index, item in enumerate(node):

@@ -95,7 +95,9 @@ def _saved(cfg: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
         if key == "resume":
             continue
         if (key not in cfg and "." not in key) or OmegaConf.is_dict(OmegaConf.select(saved, key)):
-            raise ValueError(f"a resumed run keeps its {key}; start a new run for {override.input_line}")
+            raise ValueError(
+                f"a resumed run keeps its {key}; start a new run for {str(override.input_line).lstrip('+')}"
+            )
         if OmegaConf.select(saved, key, default=override) is override:
             raise ValueError(f"the run has no key '{key}'{did_you_mean(key, [str(k) for k in saved])}")
         OmegaConf.update(saved, key, override.value())

@@ -73,14 +73,14 @@ def colorizer(cfg: DictConfig, *, network: str, working_size: int | None) -> Met
             global features.
     """
     _refuse(cfg, "style", "stylizer")
-    if working_size is not None and working_size < 8:
+    if working_size is not None and (not isinstance(working_size, int) or working_size < 8):
         raise ValueError(f"expected method.working_size of at least 8, got {working_size}")
     trained = _own(cfg, "colorizer") if cfg.run is not None else load_shipped(network, system="colorizer")
     other = None
     if cfg.global_image is not None:
         if not trained.card["network"]["global_features"]:
             raise ValueError("global_image= needs a network with global features; this one was trained without")
-        other = read_image(Path(cfg.global_image).expanduser())[None].to(cfg.device)
+        other = read_image(Path(str(cfg.global_image)).expanduser())[None].to(cfg.device)
     return _Colouring(trained, cfg.device, size=working_size or trained.card["size"], global_photo=other)
 
 
@@ -121,7 +121,7 @@ def bounded(method: Method, size: int | None) -> Method:
 
 
 def _own(cfg: DictConfig, system: str) -> Trained:
-    return load_run(Path(cfg.run).expanduser(), system=system)
+    return load_run(Path(str(cfg.run)).expanduser(), system=system)  # run=0, of a multirun, is a number to Hydra
 
 
 def _refuse(cfg: DictConfig, key: str, owner: str) -> None:

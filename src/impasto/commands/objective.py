@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from impasto.commands.config import require
 from impasto.commands.objective_report import Report
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import CentreCrop
@@ -148,6 +149,7 @@ class _Measurer:
 
 
 def _measurer(cfg: DictConfig, curves: DictConfig, network: str | None, path: Path) -> _Measurer:
+    require(cfg, style=None, features=None, loss=PerceptualLoss)
     check_device(cfg.device)
     style = instantiate(cfg.style).image(cfg.style_size or 512)
     features: VGG = instantiate(cfg.features)(style).to(cfg.device)

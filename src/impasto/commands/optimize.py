@@ -17,6 +17,7 @@ from torch import Tensor
 
 from impasto.color import Colours
 from impasto.commands.arguments import quote
+from impasto.commands.config import require
 from impasto.commands.photo_run import PhotoRun
 from impasto.features import VGG
 from impasto.gatys import Level, Optimization, pyramid_sizes, resized, split_steps
@@ -128,6 +129,7 @@ class Painter:
 
 
 def _prepare(cfg: DictConfig) -> Painter:
+    require(cfg, style=None, features=None, loss=PerceptualLoss)
     style: Style = instantiate(cfg.style)
     styles = [(_BLEND_ITSELF, style), *_blended(cfg)]
     image = style.image(cfg.style_size or cfg.size or 512)  # random filters are calibrated on it

@@ -1,7 +1,7 @@
 """What a training trains: the system and its model card, for each kind of system. conf/system/ chooses one."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -9,8 +9,9 @@ from hydra.utils import instantiate
 from lightning import LightningModule
 from omegaconf import DictConfig, OmegaConf
 
+from impasto.commands.config import require
 from impasto.data import Photographs, Places
-from impasto.losses import ColorizationLoss, PerceptualLoss
+from impasto.losses import ColorizationLoss, PerceptualLoss, colour_code
 from impasto.styles import Style
 
 log = logging.getLogger(__name__)
@@ -35,11 +36,11 @@ def stylization(cfg: DictConfig, data: Photographs) -> Task:
     """Build a style network's training: style image, loss network, perceptual loss.
 
     Raises:
-        ValueError: no style or no loss network is configured.
+        ValueError: no style or loss network is configured, or a loss or network for colorizers.
     """
     del data
-    if cfg.style is None or cfg.features is None:
-        raise ValueError("a stylizer is trained with a style and a loss network; give style=... and features=...")
+    require(cfg, style=None, features=None, loss=PerceptualLoss)
+    _check_network(cfg, from_data=())
     style: Style = instantiate(cfg.style)
     with torch.random.fork_rng(devices=[]):
         style_image = style.image(cfg.style_size)
@@ -57,16 +58,23 @@ def colorization(cfg: DictConfig, data: Photographs) -> Task:
     """Build a colorizer's training: as many classes as the data has, as many channels as the colour space needs.
 
     Raises:
-        ValueError: the data has no classes.
+        ValueError: the data has no classes, or a loss or network for stylizers is configured.
     """
     if not isinstance(data, Places):
-        raise ValueError("a colorizer is trained on photographs with scenes; give data=scenes or data=places365")
-    data.prepare_data()
+        raise ValueError(
+            "a colorizer is trained on photographs with scenes, as experiment=iizuka2016_scenes does; "
+            "give data=scenes or data=places365"
+        )
+    require(cfg, loss=ColorizationLoss)
+    _check_network(cfg, from_data=("classes", "channels"))
+    channels = colour_code(cfg.loss.color_space).channels
+    data.prepare_data()  # takes its time, so whatever is misspelt is better found before
     classes = data.classes
     with torch.random.fork_rng(devices=[]):
-        features = None if cfg.features is None else instantiate(cfg.features)(_calibration(data))
+        wanted = cfg.features is not None and cfg.loss.weights.get("perceptual")
+        features = instantiate(cfg.features)(_calibration(data)) if wanted else None
         loss: ColorizationLoss = instantiate(cfg.loss)(features)
-    sizes = {"classes": len(classes), "channels": loss.code.channels}
+    sizes = {"classes": len(classes), "channels": channels}
     network = instantiate(cfg.network)(**sizes)
     log.info("%d parameters, %d classes", sum(p.numel() for p in network.parameters()), len(classes))
     system = instantiate(cfg.system, network=network, loss=loss, classes=classes)
@@ -76,6 +84,16 @@ def colorization(cfg: DictConfig, data: Photographs) -> Task:
     if features is not None:
         described["loss_network"] = f"{cfg.features.architecture}: {features.description}"
     return Task(system, card | described)
+
+
+def _check_network(cfg: DictConfig, *, from_data: Sequence[str]) -> None:
+    """Refuse the network of another system: a colorizer's is given sizes, a stylizer's none."""
+    if bool(cfg.network.get("_partial_", False)) != bool(from_data):
+        name = cfg.network._target_.rsplit(".", 1)[1]
+        raise ValueError(f"expected a network for a {cfg.system_name}, such as network={cfg.system_name}; got a {name}")
+    for key in from_data:
+        if key in cfg.network:
+            raise ValueError(f"network.{key} cannot be chosen: it comes from the data and the colour space")
 
 
 def _calibration(data: Photographs) -> torch.Tensor:
@@ -89,13 +107,20 @@ def _calibration(data: Photographs) -> torch.Tensor:
 def _card(cfg: DictConfig) -> dict[str, Any]:
     network: Any = OmegaConf.to_container(cfg.network, resolve=True)
     network.pop("_partial_", None)
-    data: Any = OmegaConf.to_container(cfg.data, resolve=False)  # ${data_root}/photos, not where that is here
+    data, loss = _unresolved(cfg.data), _unresolved(cfg.loss)
+    further = {"unlabelled": data["unlabelled"]} if data.get("unlabelled") else {}
     return {
         "system": cfg.system_name,
         "network": {"class": network.pop("_target_").rsplit(".", 1)[1], **network},
-        "loss": OmegaConf.to_container(cfg.loss, resolve=True),
-        "data": {"train": data.get("train", data.get("root")), "batch_size": cfg.data.batch_size},
+        "loss": loss,
+        "data": {"train": data.get("train", data.get("root")), **further, "batch_size": cfg.data.batch_size},
         "experiment": cfg.name,
         "seed": cfg.seed,
         "precision": cfg.trainer.precision,
     }
+
+
+def _unresolved(node: DictConfig) -> dict[str, Any]:
+    """Say ${data_root}/photos, not where that is on this machine."""
+    found: Any = OmegaConf.to_container(node, resolve=False)
+    return dict(found)

@@ -63,7 +63,14 @@ def _fit(
         resume = False
     if not resume:
         trainer.validate(system, data, verbose=False, weights_only=True)  # the untrained network, step 0 of the curves
-    trainer.fit(system, datamodule=data, ckpt_path=checkpoints.last if resume else None, weights_only=True)
+    try:
+        trainer.fit(system, datamodule=data, ckpt_path=checkpoints.last if resume else None, weights_only=True)
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        raise ValueError(
+            f"{checkpoints.last} does not fit; give network and loss the values that the run began with"
+        ) from error
     validated = trainer.val_check_interval and trainer.global_step % int(trainer.val_check_interval) == 0
     if not validated and not checkpoints.stop_requested:
         trainer.validate(system, data, verbose=False, weights_only=True)

@@ -4,13 +4,15 @@ import csv
 import logging
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import IO
 
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.progress import track
 
 from impasto.data import Photographs
-from impasto.files import whole_file, write_text
+from impasto.files import whole_file
 from impasto.images import is_grey, read_image
 
 log = logging.getLogger(__name__)
@@ -22,18 +24,20 @@ def run(cfg: DictConfig) -> None:
     Raises:
         FileNotFoundError: the data set is not there.
     """
-    whole = {"val_limit": None} if "val_limit" in cfg.data else {}
+    everything = {"val_limit": None, "least_chroma": 0.0}
+    whole = {key: value for key, value in everything.items() if key in cfg.data}
     data: Photographs = instantiate(cfg.data, **whole)
     data.prepare_data()
     data.setup("fit")
     paths = [*data.train_paths, *data.val_paths]
-    with ProcessPoolExecutor(cfg.num_workers) as pool:
+    with ProcessPoolExecutor(max(1, cfg.num_workers), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         checked = track(pool.map(_check, paths, chunksize=16), total=len(paths), description="verify")
         findings = {path: finding for path, finding in zip(paths, checked, strict=True) if finding}
     folder = Path(cfg.folder)
-    with whole_file(folder / "verify.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(folder / "verify.csv") as temporary, _open(temporary) as file:
         csv.writer(file).writerows([("file", "finding"), *findings.items()])
-    write_text(folder / "skip.txt", "".join(f"{path.absolute()}\n" for path in findings))
+    with whole_file(folder / "skip.txt") as temporary, _open(temporary) as file:
+        file.writelines(f"{path.absolute()}\n" for path in findings)
     for path, finding in findings.items():
         log.info("%s: %s", path, finding)
     grey = sum(finding == "grey" for finding in findings.values())
@@ -44,6 +48,10 @@ def run(cfg: DictConfig) -> None:
         grey,
         folder / "skip.txt",
     )
+
+
+def _open(path: Path) -> IO[str]:
+    return path.open("w", newline="", encoding="utf-8", errors="surrogateescape")  # names of files may be any bytes
 
 
 def _check(path: Path) -> str:

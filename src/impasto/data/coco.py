@@ -57,7 +57,7 @@ class Coco(Photographs):
         self.splits = [f"train{year}", f"val{year}"]
         if self.splits[0] not in _MD5:
             raise ValueError(f"COCO has no year '{year}'{did_you_mean(str(year), ['2014', '2017'])}")
-        self.root, self.download = Path(root), download
+        self.root, self.download = Path(root).expanduser(), download
         super().__init__(
             train=[str(self.root / self.splits[0])],
             val=[str(self.root / self.splits[1])],

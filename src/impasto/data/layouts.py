@@ -1,5 +1,6 @@
 """Photographs of scenes as they lie on disks: class folders, torchvision's Places365, the lists of Places205."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import URLError
@@ -32,11 +33,11 @@ def class_folders(root: Path, *, val_part: float, seed: int) -> Layout:
 
     Args:
         root: the folder with `train` and `val`, or with the class folders.
-        val_part: of each class, where there is no `val`; at least one photograph.
+        val_part: of each class, where there is no `val`; at least one photograph, and not all.
         seed: of that split.
 
     Raises:
-        FileNotFoundError: no such folder.
+        FileNotFoundError: no such folder, or `val` without `train`.
         ValueError: no class folders, an empty one, or other classes in `val` than in `train`.
     """
     if not root.is_dir():
@@ -44,10 +45,10 @@ def class_folders(root: Path, *, val_part: float, seed: int) -> Layout:
     if not 0 < val_part < 1:
         raise ValueError(f"expected val_part between 0 and 1, got {val_part}")
     train, val = root / "train", root / "val"
-    if not train.is_dir():
-        return _split(_tree(root), val_part, seed)
+    if val.is_dir() and not train.is_dir():
+        raise FileNotFoundError(f"no folder {train} beside {val}")
     if not val.is_dir():
-        return _split(_tree(train), val_part, seed)
+        return _split(train if train.is_dir() else root, val_part, seed)
     found, held_out = _tree(train), _tree(val)
     if found.keys() != held_out.keys():
         odd = sorted(found.keys() ^ held_out.keys())
@@ -63,7 +64,7 @@ def _tree(folder: Path) -> dict[str, list[Path]]:
     """Photographs by class; an empty class folder is an error, for it is more often a mistake than meant."""
     names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not names:
-        raise ValueError(f"{folder} holds no class folders")
+        raise ValueError(f"{folder} holds no class folders; expected {folder}/<class>/")
     return {name: [found.path for found in find_images([folder / name])] for name in names}
 
 
@@ -71,13 +72,14 @@ def _labelled(tree: dict[str, list[Path]]) -> list[Labelled]:
     return [Labelled(path, label) for label, paths in enumerate(tree.values()) for path in paths]
 
 
-def _split(tree: dict[str, list[Path]], val_part: float, seed: int) -> Layout:
+def _split(folder: Path, val_part: float, seed: int) -> Layout:
+    tree = _tree(folder)
     train: dict[str, list[Path]] = {}
     val: dict[str, list[Path]] = {}
     for name, paths in tree.items():
         if len(paths) < 2:
-            raise ValueError(f"class folder {paths[0].parent} holds one photograph; expected two, one to hold out")
-        held_out = max(1, round(len(paths) * val_part))
+            raise ValueError(f"class folder {folder / name} holds one photograph; expected two, one to hold out")
+        held_out = min(max(1, round(len(paths) * val_part)), len(paths) - 1)
         order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(seed)).tolist()
         val[name] = [paths[index] for index in sorted(order[:held_out])]
         train[name] = [paths[index] for index in sorted(order[held_out:])]
@@ -102,13 +104,14 @@ def places365(root: Path, *, small: bool, download: bool) -> Layout:
     for split in ("train-standard", "val"):
         try:
             found.append(Places365(str(root), split=split, small=small, download=download))
-        except (URLError, TimeoutError, ConnectionError) as error:
+        except (URLError, TimeoutError, ConnectionError, RuntimeError) as error:
+            if not download:  # a list that is missing or has another checksum
+                what = str(error).partition(" You can")[0].rstrip(".")
+                raise FileNotFoundError(f"no Places365 in {root}: {what}; {_REMEDY}") from error
             raise ConnectionError(
                 f"could not download Places365 into {root} ({error}); fetch it by other means and leave "
                 "data.layout.download=false"
             ) from error
-        except RuntimeError as error:  # a list that is missing or has another checksum
-            raise FileNotFoundError(f"no Places365 in {root}: {error}; {_REMEDY}") from error
         if not Path(found[-1].images_dir).is_dir():
             raise FileNotFoundError(f"no Places365 photographs: no folder {found[-1].images_dir}; {_REMEDY}")
     train, val = ([Labelled(Path(path), label) for path, label in split.imgs] for split in found)
@@ -132,6 +135,8 @@ def places205(root: Path, *, images: str, train: str, val: str, classes: str) ->
     """
     pairs = _pairs(root / classes)
     names = [name.strip("/").split("/", 1)[-1] for name, label, _ in sorted(pairs, key=lambda pair: pair[1])]
+    if not names:
+        raise ValueError(f"{root / classes} lists no classes")
     if sorted(label for _, label, _ in pairs) != list(range(len(pairs))):
         raise ValueError(f"{root / classes} does not number its {len(pairs)} classes from 0 to {len(pairs) - 1}")
     return Layout(names, *(_listed(root / file, root / images, names) for file in (train, val)))
@@ -156,11 +161,11 @@ def _pairs(file: Path) -> list[tuple[str, int, int]]:
     if not file.is_file():
         raise FileNotFoundError(f"no list {file}")
     pairs = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(file.read_text(encoding="utf-8-sig", errors="replace").split("\n"), start=1):
         if not line.strip():
             continue
-        name, _, label = line.strip().replace(",", " ").rpartition(" ")
-        if not name or not label.lstrip("-").isdecimal():
-            raise ValueError(f"{file}, line {number}: expected a name and a number, got '{line.strip()}'")
-        pairs.append((name.strip(), int(label), number))
+        pair = re.fullmatch(r"(.*[^\s,])[\s,]+(-?\d+)", line.strip())
+        if pair is None:
+            raise ValueError(f"{file}, line {number}: expected a name and a number, got '{line.strip()[:100]}'")
+        pairs.append((pair[1], int(pair[2]), number))
     return pairs

@@ -151,7 +151,7 @@ class Photographs(LightningDataModule):
 
     Raises:
         FileNotFoundError: a folder or file that does not exist (raised by `setup`).
-        ValueError: a folder without photographs, or a batch size below 1.
+        ValueError: a folder without photographs, or a batch size or limit below 1.
     """
 
     def __init__(
@@ -170,7 +170,9 @@ class Photographs(LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"expected data.batch_size of at least 1, got {batch_size}")
-        self.train_sources, self.val_sources = _as_list(train), _as_list(val)
+        if val_limit is not None and val_limit < 1:
+            raise ValueError(f"expected data.val_limit of at least 1, or null for all, got {val_limit}")
+        self.train_sources, self.val_sources = as_list(train), as_list(val)
         self.train_transform, self.val_transform = train_transform, val_transform
         self.batch_size, self.seed = batch_size, seed
         self.num_workers = min(num_workers, os.cpu_count() or 1)
@@ -186,13 +188,13 @@ class Photographs(LightningDataModule):
 
     def _keep(self, train: Sequence[Labelled], val: Sequence[Labelled]) -> None:
         """Leave out what is to be skipped and what is beyond the limit."""
-        skipped = set(Path(self.skip).read_text(encoding="utf-8").split("\n")) if self.skip else set()
+        skipped = _lines(Path(self.skip).expanduser()) if self.skip else set()
         train, held_out = (
             [item for item in items if not {item.path.name, str(item.path.absolute())} & skipped]
             for items in (train, val)
         )
         if not train or not held_out:
-            raise ValueError(f"{self.skip} leaves no photographs to train or to validate on")
+            raise ValueError(f"data.skip={self.skip} leaves no photographs to train or to validate on")
         count = min(self.val_limit or len(held_out), len(held_out))
         held_out = [held_out[index * len(held_out) // count] for index in range(count)]
         self.train_paths, self.train_labels = [i.path for i in train], [i.label for i in train]
@@ -227,5 +229,10 @@ class Photographs(LightningDataModule):
         )
 
 
-def _as_list(sources: Sequence[str]) -> list[str]:
+def _lines(file: Path) -> set[str]:
+    return set(file.read_text(encoding="utf-8", errors="surrogateescape").split("\n"))
+
+
+def as_list(sources: Sequence[str]) -> list[str]:
+    """Take one source for a list of one."""
     return [sources] if isinstance(sources, str) else list(sources)

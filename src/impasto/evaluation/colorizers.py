@@ -33,13 +33,17 @@ class Measured(NamedTuple):
 
 
 def method_of(trained: Trained) -> Callable[[Tensor], Colorized]:
-    """Return a colorizer as a function of a photograph (3, H, W), at the working size of its training."""
+    """Return a colorizer as a function of a photograph (3, H, W), at the working size of its training.
+
+    The network may be on any device; photographs come from the CPU, and so do the coloured ones.
+    """
     code = colour_code(trained.card["color_space"])
+    device = next(trained.network.parameters()).device
 
     @torch.inference_mode()
     def method(photo: Tensor) -> Colorized:
-        found = colorize(trained.network, photo[None], code=code, size=trained.card["size"])
-        return Colorized(found.image[0], found.prediction)
+        found = colorize(trained.network, photo[None].to(device), code=code, size=trained.card["size"])
+        return Colorized(found.image[0].cpu(), found.prediction)
 
     return method
 
@@ -60,8 +64,8 @@ def measure_colorizer(trained: Trained, paths: Sequence[Path], labels: Sequence[
         found = method(photo)
         errors.append(colour_error(found.image, photo))
         if found.prediction.logits is not None and label != UNKNOWN:
-            logits = found.prediction.logits[0]
-            ranks.append(int((logits > logits[label]).sum()))
+            order = found.prediction.logits[0].argsort(descending=True, stable=True).tolist()
+            ranks.append(order.index(label))
         progress(done)
     share = [sum(rank < k for rank in ranks) / len(ranks) if ranks else None for k in (1, 5)]
     return Measured(mean_error(errors), *share)

@@ -25,8 +25,8 @@ def colour_code(name: str) -> ColourCode:
     Raises:
         ValueError: another name than lab, yuv or rgb.
     """
-    if name not in CODES:
-        raise ValueError(f"unknown color_space '{name}'{did_you_mean(name, CODES)}; expected {', '.join(CODES)}")
+    if str(name) not in CODES:  # a configuration may say null
+        raise ValueError(f"unknown color_space '{name}'{did_you_mean(str(name), CODES)}")
     return CODES[name]()
 
 
@@ -51,7 +51,7 @@ class RareColours(nn.Module):
         mixing: 1 weights all colours alike.
 
     Raises:
-        ValueError: no bins, or a mixing outside (0, 1].
+        ValueError: no bins, no photographs, or a mixing outside (0, 1].
 
     Source:
         Zhang, Isola, Efros 2016, "Colorful Image Colorization", eq. 4, without its smoothing; mixing is 0.5 there, bins
@@ -62,12 +62,15 @@ class RareColours(nn.Module):
         super().__init__()
         if bins < 1 or not 0 < mixing <= 1:
             raise ValueError(f"expected at least one bin and a mixing in (0, 1], got {bins} and {mixing}")
+        if count < 1:
+            raise ValueError(f"expected count of at least one photograph, got {count}")
         self.bins = bins
         code = colour_code(color_space)
         paths = [found.path for found in find_images([photographs] if isinstance(photographs, str) else photographs)]
         counts = torch.zeros(bins**code.channels)
-        for path in paths[:: max(1, len(paths) // count)]:
-            small = resize_longer_side(read_image(path, at_least=64), 64)
+        taken = min(count, len(paths))
+        for index in range(taken):
+            small = resize_longer_side(read_image(paths[index * len(paths) // taken], at_least=64), 64)
             counts += torch.bincount(self._bin(code.encode(small[None])).flatten(), minlength=len(counts))
         share = counts / counts.sum()
         weight = 1 / ((1 - mixing) * share + mixing / (counts > 0).sum())

@@ -110,11 +110,13 @@ class Colorizer(nn.Module):
             global_lightness: the image whose global features are taken, (N, 1, any, any); None takes the same image.
 
         Raises:
-            ValueError: another number of channels, or a size that is no multiple of 8.
+            ValueError: another number of channels, a size that is no multiple of 8, or not one global image an image.
         """
         n, c, h, w = lightness.shape
-        if c != 1 or h % self.MULTIPLE or w % self.MULTIPLE or not n:
+        if c != 1 or h % self.MULTIPLE or w % self.MULTIPLE or not lightness.numel():
             raise ValueError(f"expected lightness (N, 1, H, W) with multiples of 8, got {tuple(lightness.shape)}")
+        if global_lightness is not None and global_lightness.shape[:2] != (n, 1):
+            raise ValueError(f"expected global lightness ({n}, 1, H, W), got {tuple(global_lightness.shape)}")
         low = self.low(lightness - self.mean)
         mid = self.mid(low)
         if self.globals is None or self.fusion is None or self.classes is None:

@@ -26,7 +26,7 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     Returns:
         The copy; batch norms that were folded are `nn.Identity`. A network without batch norm comes back as a copy.
     """
-    folded = copy.deepcopy(network).eval()
+    folded = copy.deepcopy(network)
     for parent in list(folded.modules()):
         before: nn.Module | None = None
         for name, child in list(parent.named_children()):
@@ -34,7 +34,7 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
                 _fold(before, child)
                 setattr(parent, name, nn.Identity())
             before = child
-    return folded
+    return folded.eval()
 
 
 def has_batch_norm(network: nn.Module) -> bool:
@@ -53,7 +53,8 @@ def _fold(layer: _Layer, norm: _Norm) -> None:
     bias = torch.zeros_like(mean) if layer.bias is None else layer.bias.double()
     weight = layer.weight.double() * _along_outputs(scale, layer)
     layer.weight = nn.Parameter(weight.to(layer.weight.dtype), requires_grad=layer.weight.requires_grad)
-    layer.bias = nn.Parameter(((bias - mean) * scale + beta).to(layer.weight.dtype))
+    bias = (bias - mean) * scale + beta
+    layer.bias = nn.Parameter(bias.to(layer.weight.dtype), requires_grad=layer.weight.requires_grad)
 
 
 def _along_outputs(scale: Tensor, layer: _Layer) -> Tensor:

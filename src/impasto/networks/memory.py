@@ -32,7 +32,7 @@ def activation_bytes(network: nn.Module, height: int, width: int, *, channels: i
         tensors = [x for x in (*inputs, output) if isinstance(x, Tensor)]
         largest = max(largest, sum(x.numel() * x.element_size() for x in tensors))
 
-    double = copy.deepcopy(network).to("meta")
+    double = copy.deepcopy(network).to("meta").eval()
     for module in double.modules():
         if not list(module.children()):
             module.register_forward_hook(note)

@@ -106,8 +106,11 @@ def load_network(path: Path) -> Trained:
 
 
 def _build(description: Mapping[str, Any], path: Path) -> nn.Module:
-    arguments = dict(description)
-    name = arguments.pop("class")
-    if name not in NETWORKS:  # a card can name these and nothing else
-        raise ValueError(f"{path} holds an unknown network '{name}'{did_you_mean(name, NETWORKS)}")
-    return NETWORKS[name](**arguments)
+    try:
+        arguments = dict(description)
+        name = arguments.pop("class")
+        if name not in NETWORKS:  # a card can name these and nothing else
+            raise ValueError(f"unknown network '{name}'{did_you_mean(str(name), NETWORKS)}")
+        return NETWORKS[name](**arguments)
+    except ValueError as error:
+        raise ValueError(f"the model card of {path} describes no network of ours: {error}") from error

@@ -51,16 +51,7 @@ class ColorizerSystem(LightningModule):
         self.to(memory_format=self.memory_format)
         if compiled:
             self.network.compile()  # in place: the keys of the state dict stay as they are
-        count = len(self.classes)
-        self.accuracies = MetricCollection(
-            {
-                f"top{k}": MulticlassAccuracy(count, top_k=k, average="micro", ignore_index=UNKNOWN)
-                for k in (1, 5)
-                if k <= count
-            },
-            prefix="val/",
-            compute_groups=False,
-        )
+        self.accuracies, self.confusion = _scene_metrics(len(self.classes))
         self.images = MetricCollection(
             {
                 "psnr": PeakSignalNoiseRatio(data_range=1.0, dim=(1, 2, 3)),
@@ -69,7 +60,6 @@ class ColorizerSystem(LightningModule):
             prefix="val/",
             compute_groups=False,
         )
-        self.confusion = MulticlassConfusionMatrix(count, ignore_index=UNKNOWN)
 
     def forward(self, image: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) -> its lightness with the colours that the network gives it."""
@@ -100,13 +90,30 @@ class ColorizerSystem(LightningModule):
         terms["loss"] = torch.stack(list(terms.values())).sum()
         count = len(batch.image)
         self.log_dict({f"val/{name}": value for name, value in terms.items()}, batch_size=count, sync_dist=True)
-        if found.prediction.logits is not None:
+        if found.prediction.logits is not None and self.accuracies is not None and self.confusion is not None:
             logits = found.prediction.logits.float()
             self.accuracies.update(logits, batch.label)
             self.confusion.update(logits, batch.label)
             self.log_dict(self.accuracies, batch_size=count)
-        self.images.update(found.image, batch.image)
+        with torch.autocast(batch.image.device.type, enabled=False):  # variances of SSIM are small differences
+            self.images.update(found.image, batch.image)
         self.log_dict(self.images, batch_size=count)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Remember which scenes the labels are."""
+        checkpoint["classes"] = self.classes
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to go on with other scenes, which the network would be told by the wrong labels.
+
+        Raises:
+            ValueError: the scenes of the data are not those of the checkpoint.
+        """
+        before = list(checkpoint.get("classes", self.classes))
+        if before != self.classes:
+            odd = sorted(set(before) ^ set(self.classes))
+            told = f"only {'the run' if odd[0] in before else 'the data'} has '{odd[0]}'" if odd else "in another order"
+            raise ValueError(f"the run was begun with {len(before)} scenes, the data has {len(self.classes)}; {told}")
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (one of seven shapes, says Lightning)
         """Build the optimiser over the network's parameters only."""
@@ -117,3 +124,21 @@ class ColorizerSystem(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": self.build_scheduler(optimizer), "interval": "step"},
         }
+
+
+def _scene_metrics(classes: int) -> tuple[MetricCollection | None, MulticlassConfusionMatrix | None]:
+    """Accuracies and the confusion matrix; of one class there is nothing to tell."""
+    if classes < 2:
+        return None, None
+    accuracies = MetricCollection(
+        {
+            f"top{k}": MulticlassAccuracy(classes, top_k=k, average="micro", ignore_index=UNKNOWN)
+            for k in (1, 5)
+            if k <= classes
+        },
+        prefix="val/",
+        compute_groups=False,
+    )
+    # Not summed over processes: each validates on all photographs.
+    confusion = MulticlassConfusionMatrix(classes, ignore_index=UNKNOWN, sync_on_compute=False)
+    return accuracies, confusion

@@ -1,10 +1,13 @@
 """Which scenes are taken for which: the confusion matrix of the last validation, as a table and a picture."""
 
 import csv
+import warnings
 from pathlib import Path
+from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from impasto.files import whole_file
@@ -22,32 +25,36 @@ class Confusion(Callback):
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
+        self._rows: list[dict[str, Any]] = []  # of the last validation
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the files; start counting anew."""
         metric = getattr(pl_module, "confusion", None)
         if metric is None or not metric.update_called:
             return
-        counts: Tensor = metric.compute().cpu()  # of all processes
+        counts: Tensor = metric.compute().cpu()
+        metric.reset()
         if trainer.is_global_zero:
             self._write(counts.tolist(), list(pl_module.classes))  # type: ignore[arg-type]
             _draw(self.folder / "confusion.png", counts, list(pl_module.classes))  # type: ignore[arg-type]
-        metric.reset()
-
-    def _write(self, counts: list[list[int]], classes: list[str]) -> None:
-        with whole_file(self.folder / "confusion.csv") as temporary, temporary.open("w", newline="") as file:
-            rows = [[name, *row] for name, row in zip(classes, counts, strict=True)]
-            csv.writer(file).writerows([["truth", *classes], *rows])
+            if trainer.state.fn == TrainerFn.VALIDATING and trainer.global_step:  # once more, behind the training
+                self._log(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Hand what was last written to W&B."""
-        if not (self.folder / "confusion.csv").is_file() or not trainer.is_global_zero:
-            return
-        with (self.folder / "confusion.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
+        """Hand the last validation's to W&B."""
+        self._log(trainer)
+
+    def _write(self, counts: list[list[int]], classes: list[str]) -> None:
+        rows = [[name, *row] for name, row in zip(classes, counts, strict=True)]
+        self._rows = [{"truth": name, **dict(zip(classes, row, strict=True))} for name, *row in rows]
+        path = self.folder / "confusion.csv"
+        with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([["truth", *classes], *rows])
+
+    def _log(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                log_table(logger, "val/confusion", rows, picture=self.folder / "confusion.png")
+                log_table(logger, "val/confusion", self._rows, picture=self.folder / "confusion.png")
 
 
 def _draw(path: Path, counts: Tensor, classes: list[str]) -> None:
@@ -57,10 +64,12 @@ def _draw(path: Path, counts: Tensor, classes: list[str]) -> None:
     side = 2.5 + 0.24 * len(classes)
     figure = Figure(figsize=(side, side), layout="constrained", dpi=90)
     axis = figure.subplots()
-    axis.imshow(counts / counts.sum(dim=1, keepdim=True).clamp(min=1), cmap="Blues", vmin=0, vmax=1)
+    shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
+    axis.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     places = range(len(classes))
-    axis.set_xticks(places, classes, rotation=90, fontsize=8)
-    axis.set_yticks(places, classes, fontsize=8)
+    axis.set_xticks(places, classes, rotation=90, fontsize=8, parse_math=False)
+    axis.set_yticks(places, classes, fontsize=8, parse_math=False)
     axis.set(xlabel="told", ylabel="truth")
-    with whole_file(path) as temporary:
+    with whole_file(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a name that it lacks is drawn as boxes
         figure.savefig(temporary, format="png", metadata={"Software": None})
