@@ -47,14 +47,21 @@ def colorize(
     Returns:
         The photographs in colour, and the prediction.
     """
-    lightness = code.lightness(photo)
-    other = None if global_photo is None else code.lightness(global_photo)
-    height, width = working_size(photo.shape[-2], photo.shape[-1], size)
-    if (height, width) != lightness.shape[-2:]:
-        lightness = functional.interpolate(lightness, size=(height, width), mode="bilinear", antialias=True).clamp(0, 1)
+    lightness = _seen(photo, code, size)
+    other = (
+        None if global_photo is None else _seen(global_photo, code, size)
+    )  # so that an image changes nothing of itself
     prediction = network(lightness, other)
     enlarged = functional.interpolate(prediction.colour.float(), size=photo.shape[-2:], mode="bilinear")
     return Colorized(code.decode(photo, enlarged), prediction)
+
+
+def _seen(photo: Tensor, code: ColourCode, size: int | None) -> Tensor:
+    lightness = code.lightness(photo)
+    wanted = working_size(photo.shape[-2], photo.shape[-1], size)
+    if wanted == tuple(lightness.shape[-2:]):
+        return lightness
+    return functional.interpolate(lightness, size=wanted, mode="bilinear", antialias=True).clamp(0, 1)
 
 
 def working_size(height: int, width: int, size: int | None) -> tuple[int, int]:

@@ -236,7 +236,6 @@ def test_styles_are_blended_by_name_and_by_file(impasto: Callable[..., Any], pho
         ("experiment=quickstart", "experiment=quickstart is one of 'impasto train', not of 'impasto optimize'"),
         ("features=none", "features=none is for other work than this"),
         ("style=none", "style=none is for other work than this"),
-        ("loss=iizuka2016", "expected loss=... to be a PerceptualLoss, got a ColorizationLoss"),
         ("images=[nothing.png]", "no such file or folder: nothing.png"),
         ("style.path=nothing.png", "no style image nothing.png"),
         ("device=cuda", "device=cuda needs a GPU"),

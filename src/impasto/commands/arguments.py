@@ -62,8 +62,9 @@ def prepare_arguments(conf: Path, command: str, arguments: Sequence[str]) -> lis
     if files:
         overrides.append(f"images=[{','.join(quote(name) for name in files)}]")
     resumed = _resume_options(overrides)
-    if resumed:
-        overrides = [_forced(word, conf) for word in overrides]
+    if resumed:  # Hydra shall take keys that the command's defaults lack: the run has its own, and refuses all others
+        kept = {path.name for path in conf.iterdir()} | {"resume"}
+        overrides = [o if o.startswith(("+", "~")) or o.partition("=")[0] in kept else f"++{o}" for o in overrides]
     return [*flags, *overrides, *resumed]  # Hydra wants its flags together
 
 
@@ -122,13 +123,6 @@ def _resume_options(overrides: Sequence[str]) -> list[str]:
             raise FileNotFoundError(f"resume={folder} is no run folder: it has no config.yaml")
         return [f"hydra.run.dir={quote(str(folder))}", "hydra.output_subdir=null"]
     return []
-
-
-def _forced(word: str, conf: Path) -> str:
-    """Let Hydra take a key that the command's defaults lack: a resumed run has its own, and refuses what those lack."""
-    key = word.partition("=")[0]
-    plain = key == "resume" or key.startswith(("+", "~", "hydra.")) or (conf / key).is_dir()
-    return word if plain else f"++{word}"
 
 
 def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from impasto.losses.colorization import UNKNOWN, ColorizationLoss, RareColours, colour_code
 from impasto.losses.perceptual import (
     TERMS,
+    Distance,
     PerceptualLoss,
     gram,
     mean_square,
@@ -14,6 +15,7 @@ __all__ = [
     "TERMS",
     "UNKNOWN",
     "ColorizationLoss",
+    "Distance",
     "PerceptualLoss",
     "RareColours",
     "colour_code",
