@@ -1,4 +1,4 @@
-"""Print README's table: the loss of each shipped style on the held-out photographs, beside the untrained network's.
+"""Print README's figures of what is shipped, on the held-out photographs: losses of styles, colours of colorizers.
 
 Needs IMPASTO_DATA, as the training did: python docs/measure_shipped.py
 """
@@ -12,6 +12,9 @@ from omegaconf import DictConfig
 from torch import nn
 
 from impasto.cli import conf_dir
+from impasto.evaluation.colorizers import measure_colorizer, measure_guesses
+from impasto.evaluation.colour import mean_chroma
+from impasto.images import read_image
 from impasto.losses import PerceptualLoss
 from impasto.runs import load_shipped, shipped
 
@@ -30,8 +33,8 @@ def measure(cfg: DictConfig, loss: PerceptualLoss, network: nn.Module) -> dict[s
     return {"loss": sum(sums.values()), **sums}
 
 
-def main() -> None:
-    """Measure every shipped style."""
+def measure_styles() -> None:
+    """Print the loss of each shipped style beside the untrained network's."""
     for name in shipped("stylizer"):
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             cfg = compose("train", [f"experiment={name}"])
@@ -41,6 +44,30 @@ def main() -> None:
         for label, network in (("untrained", instantiate(cfg.network)), ("shipped", load_shipped(name).network)):
             terms = measure(cfg, loss, network)
             sys.stdout.write(f"{name} {label}: " + ", ".join(f"{t} {v:,.0f}" for t, v in terms.items()) + "\n")
+
+
+def measure_colorizers() -> None:
+    """Print the colour error of each shipped colorizer, and its scenes, beside guesses that need no network."""
+    for name in shipped("colorizer"):
+        trained = load_shipped(name, system="colorizer")
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            data = instantiate(compose("train", [f"experiment={trained.card['experiment']}"]).data)
+        data.prepare_data()
+        data.setup("fit")
+        chroma = mean_chroma(read_image(path) for path in data.train_paths[::10])
+        found = measure_guesses(data.val_paths, data.val_labels, chroma)
+        found["shipped"] = measure_colorizer(trained, data.val_paths, data.val_labels, lambda _: None)
+        for label, measured in found.items():
+            figures = {**measured.error._asdict(), "top1": measured.top1, "top5": measured.top5}
+            told = ", ".join(f"{key} {value:.3f}" for key, value in figures.items() if value is not None)
+            sys.stdout.write(f"{name} {label}: {told}\n")
+
+
+def main() -> None:
+    """Measure everything; `styles` or `colorizers` as an argument measures one kind."""
+    kinds = {"styles": measure_styles, "colorizers": measure_colorizers}
+    for kind in sys.argv[1:] or kinds:
+        kinds[kind]()
 
 
 if __name__ == "__main__":

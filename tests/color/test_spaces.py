@@ -221,6 +221,18 @@ def test_chroma_far_outside_is_reduced_to_what_there_is(space: str, strength: fl
 
 
 @EACH_SPACE
+@pytest.mark.parametrize("at_once", [1, 7, 62, 63])
+def test_many_colours_outside_are_reduced_in_parts_as_all_at_once(
+    space: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = SPACES[space]()
+    lightness, chroma = told.split(_random(1, 3, 9, 7))[:, :1], 10 * told.white * (_random(1, 2, 9, 7, seed=1) - 0.5)
+    expected = join_chroma(lightness, chroma, space=told)
+    monkeypatch.setattr("impasto.color.spaces._AT_ONCE", at_once)
+    torch.testing.assert_close(join_chroma(lightness, chroma, space=told), expected, rtol=0, atol=1e-4)
+
+
+@EACH_SPACE
 def test_joining_lets_a_gradient_through(space: str) -> None:
     told = SPACES[space]()
     split = told.split(_random(1, 3, 9, 7))

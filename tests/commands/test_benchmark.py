@@ -52,11 +52,16 @@ def test_the_table_is_in_wandb(impasto: Callable[..., Any]) -> None:
         ("iterations=[0]", "expected sizes and iterations of at least 1"),
         ("repeats=0", "expected repeats of at least 1"),
         ("precision=int8", "unknown precision 'int8'"),
+        ("features=none", "features=none is for other work than this"),
+        (
+            "experiment=johnson2016_speed network=colorizer",
+            "a style network, such as network=stylizer; got impasto.netw",
+        ),
         ("repeat=3", "unknown key or group 'repeat'; did you mean 'repeats'?"),
     ],
 )
 def test_bad_input_is_one_sentence(impasto: Callable[..., Any], override: str, message: str) -> None:
-    result = impasto(*SMOKE, "logger=csv", override)
+    result = impasto(*SMOKE, "logger=csv", *override.split(" "))
     assert result.code in (1, 2) and message in result.err and "Traceback" not in result.err
 
 

@@ -33,6 +33,8 @@ def run(cfg: DictConfig) -> None:
     check_device(cfg.device)
     if not cfg.sizes or min(cfg.sizes) < 1 or not cfg.iterations or min(cfg.iterations) < 1:
         raise ValueError(f"expected sizes and iterations of at least 1, got {cfg.sizes} and {cfg.iterations}")
+    if cfg.network.get("_partial_", False):
+        raise ValueError(f"expected a style network, such as network=stylizer; got {cfg.network._target_}")
     folder = Path(cfg.folder)
     told: Any = OmegaConf.to_container(cfg, resolve=True)
     precision = choose_precision(cfg.precision, cfg.device)
