@@ -252,3 +252,16 @@ def test_nothing_to_measure_writes_nothing(tmp_path: Path, capfd: pytest.Capture
     assert spread([], tmp_path, workers=0) == {}
     assert not (tmp_path / FILE).exists()
     assert capfd.readouterr().err == ""
+
+
+def test_a_folder_that_nobody_may_write_is_left_alone_by_root_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    paths = _tree(tmp_path / "data")
+    (tmp_path / "data").chmod(0o555)
+    measured = measure_chroma(paths, tmp_path / "data", workers=0)
+    (tmp_path / "data").chmod(0o755)
+    assert not (tmp_path / "data" / FILE).exists()
+    assert len(measured) == len(paths)
+    assert len(list((tmp_path / "home/.cache/impasto").glob("chroma_*.csv"))) == 1

@@ -20,6 +20,7 @@ from impasto.images import read_image, resize_longer_side
 log = logging.getLogger(__name__)
 
 FILE = "impasto_chroma.csv"
+_ANYBODY_MAY_WRITE = 0o222
 
 
 def chroma_spread(path: Path) -> float:
@@ -83,7 +84,7 @@ def _measure(paths: Sequence[Path], workers: int) -> Iterable[float]:
 
 
 def _file(root: Path) -> Path:
-    if os.access(root, os.W_OK):
+    if os.access(root, os.W_OK) and root.stat().st_mode & _ANYBODY_MAY_WRITE:  # root may where nobody is meant to
         return root / FILE
     name = hashlib.sha256(str(root.absolute()).encode()).hexdigest()[:16]
     return Path.home() / ".cache" / "impasto" / f"chroma_{name}.csv"
