@@ -52,8 +52,8 @@ def test_a_training_reads_back_with_losses_samples_and_config(impasto: Callable[
     assert [row["trainer/global_step"] for row in rows if "train/loss" in row] == [0, 1, 2, 3]
     logged = [_pixels(path) for path in folder.glob("wandb/offline-run-*/files/media/images/samples/chelsea_*.png")]
     samples = [_pixels(folder / "samples" / f"step_00000{step}" / "chelsea.png") for step in (2, 4)]
-    assert len(logged) == 2
-    for sample in samples:
+    assert len(logged) == 4  # the photograph beside each
+    for sample in [*samples, _pixels(folder / "samples" / "photographs" / "chelsea.png")]:
         assert any(np.array_equal(sample, image) for image in logged)
 
 

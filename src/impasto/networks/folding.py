@@ -46,15 +46,21 @@ def has_batch_norm(network: nn.Module) -> bool:
 def _fold(layer: _Layer, norm: _Norm) -> None:
     if norm.running_mean is None or norm.running_var is None:
         raise ValueError("batch norm without running statistics depends on the batch and cannot be folded")
-    mean, variance = norm.running_mean.double(), norm.running_var.double()
-    gamma = torch.ones_like(mean) if norm.weight is None else norm.weight.double()
-    beta = torch.zeros_like(mean) if norm.bias is None else norm.bias.double()
+    mean, variance = _exact(norm.running_mean), _exact(norm.running_var)
+    gamma = torch.ones_like(mean) if norm.weight is None else _exact(norm.weight)
+    beta = torch.zeros_like(mean) if norm.bias is None else _exact(norm.bias)
     scale = gamma / (variance + norm.eps).sqrt()
-    bias = torch.zeros_like(mean) if layer.bias is None else layer.bias.double()
-    weight = layer.weight.double() * _along_outputs(scale, layer)
-    layer.weight = nn.Parameter(weight.to(layer.weight.dtype), requires_grad=layer.weight.requires_grad)
-    bias = (bias - mean) * scale + beta
-    layer.bias = nn.Parameter(bias.to(layer.weight.dtype), requires_grad=layer.weight.requires_grad)
+    bias = torch.zeros_like(mean) if layer.bias is None else _exact(layer.bias)
+    trained = layer.weight.requires_grad
+    weight = _exact(layer.weight) * _along_outputs(scale, layer)
+    bias = ((bias - mean) * scale + beta).to(layer.weight)
+    layer.weight = nn.Parameter(weight.to(layer.weight), requires_grad=trained)
+    layer.bias = nn.Parameter(bias, requires_grad=trained)
+
+
+def _exact(x: Tensor) -> Tensor:
+    """In float64, which Apple's GPUs lack."""
+    return x.detach().cpu().double()
 
 
 def _along_outputs(scale: Tensor, layer: _Layer) -> Tensor:
