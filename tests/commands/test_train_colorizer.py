@@ -16,8 +16,10 @@ from PIL import Image
 from safetensors import safe_open
 from scenes import CLASSES, write_scenes
 from skimage.color import rgb2lab
+from torch import Tensor
 
 from impasto.data import CentreCrop, Places, class_folders
+from impasto.images import read_image
 from impasto.networks import Colorizer
 from impasto.runs import load_run
 from impasto.systems import ColorizerSystem
@@ -199,10 +201,20 @@ def test_a_loss_network_without_a_perceptual_term_is_neither_built_nor_named(
     assert "loss_network" not in _card(result.folder)
 
 
-def test_rare_colours_can_be_weighted_and_the_card_names_no_folder_of_this_machine(train: Callable[..., Any]) -> None:
+def test_rare_colours_are_counted_in_the_photographs_of_the_training(
+    train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[Path] = []
+
+    def spy(path: Path, *, at_least: int) -> Tensor:
+        counted.append(path)
+        return read_image(path, at_least=at_least)
+
+    monkeypatch.setattr("impasto.losses.colorization.read_image", spy)
     result = train(*CSV, "loss=iizuka2016_rare", "trainer.max_steps=2", "callbacks.samples=null")
     assert result.code == 0, result.err
-    assert _card(result.folder)["loss"]["rare_colours"]["photographs"] == ["${data.root}"]
+    assert len(set(counted)) == 9  # without the one that is held out of each scene
+    assert _card(result.folder)["loss"]["rare_colours"]["photographs"] is None  # no folder of this machine
 
 
 def test_without_global_features_no_scene_is_told(train: Callable[..., Any]) -> None:

@@ -413,8 +413,18 @@ def test_photographs_that_are_not_there_or_broken_are_named(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="empty"):
         _rare(tmp_path, photographs=[str(tmp_path / "empty")])
     (tmp_path / "empty" / "letter.jpg").write_bytes(b"Dear Vincent")
-    with pytest.raises(ValueError, match=r"letter\.jpg"):
+    with pytest.raises(ValueError, match="none of the 1 photographs"):
         _rare(tmp_path, photographs=[str(tmp_path / "empty")])
+
+
+def test_a_broken_photograph_is_left_out_of_the_count_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = _photographs(tmp_path, 3)
+    whole = _rare(tmp_path, photographs=[str(folder)]).weight
+    (folder / "letter.jpg").write_bytes(b"Dear Vincent")
+    assert torch.equal(_rare(tmp_path, photographs=[str(folder)]).weight, whole)
+    assert "letter.jpg" in caplog.text
 
 
 # ---------------------------------------------------------------- errors

@@ -73,7 +73,7 @@ def colorization(cfg: DictConfig, data: Photographs) -> Task:
     with torch.random.fork_rng(devices=[]):
         wanted = cfg.features is not None and cfg.loss.weights.get("perceptual")
         features = instantiate(cfg.features)(_calibration(data)) if wanted else None
-        loss: ColorizationLoss = instantiate(cfg.loss)(features)
+        loss: ColorizationLoss = instantiate(cfg.loss, **_counted(cfg, data))(features)
     sizes = {"classes": len(classes), "channels": channels}
     network = instantiate(cfg.network)(**sizes)
     log.info("%d parameters, %d classes", sum(p.numel() for p in network.parameters()), len(classes))
@@ -94,6 +94,16 @@ def _check_network(cfg: DictConfig, *, from_data: Sequence[str]) -> None:
     for key in from_data:
         if key in cfg.network:
             raise ValueError(f"network.{key} cannot be chosen: it comes from the data and the colour space")
+
+
+def _counted(cfg: DictConfig, data: Photographs) -> dict[str, Any]:
+    """The photographs in which colours are counted: those of the training, unless others are configured."""
+    rare = cfg.loss.rare_colours
+    if rare is None or rare.photographs is not None:
+        return {}
+    data.setup("fit")
+    paths = data.train_paths[:: max(1, len(data.train_paths) // max(1, rare.count))]
+    return {"rare_colours": {"photographs": [str(path) for path in paths]}}
 
 
 def _calibration(data: Photographs) -> torch.Tensor:

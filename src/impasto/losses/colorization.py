@@ -1,5 +1,6 @@
 """The loss of colorization: colour and scene at once; if wanted, a perceptual term and a weight for rare colours."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -14,6 +15,8 @@ from impasto.listing import find_images
 from impasto.losses.perceptual import PerceptualLoss
 from impasto.networks.colorizer import Prediction
 from impasto.suggest import did_you_mean
+
+log = logging.getLogger(__name__)
 
 COLOUR_TERMS = ("colour", "class", "perceptual")
 UNKNOWN = -1  # the label of a photograph whose scene nobody told, as in `impasto.data`
@@ -70,8 +73,14 @@ class RareColours(nn.Module):
         counts = torch.zeros(bins**code.channels)
         taken = min(count, len(paths))
         for index in range(taken):
-            small = resize_longer_side(read_image(paths[index * len(paths) // taken], at_least=64), 64)
+            try:
+                small = resize_longer_side(read_image(paths[index * len(paths) // taken], at_least=64), 64)
+            except (ValueError, OSError) as error:
+                log.warning("left out: %s", error)
+                continue
             counts += torch.bincount(self._bin(code.encode(small[None])).flatten(), minlength=len(counts))
+        if not counts.any():
+            raise ValueError(f"none of the {taken} photographs in which colours are counted can be read")
         share = counts / counts.sum()
         weight = 1 / ((1 - mixing) * share + mixing / (counts > 0).sum())
         self.weight: Tensor
