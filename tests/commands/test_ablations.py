@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -272,8 +273,12 @@ def test_ctrl_c_lets_the_training_save_and_says_how_to_go_on(
     plan: str, tmp_path: Path, trainings: Callable[..., list[list[str]]]
 ) -> None:
     trainings(plan)
-    with pytest.raises(Interrupted, match="go on with: impasto evaluate resume="):
-        _evaluate(tmp_path / "e", variants={"one": None, "two": None})
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    try:
+        with pytest.raises(Interrupted, match="go on with: impasto evaluate resume="):
+            _evaluate(tmp_path / "e", variants={"one": None, "two": None})
+    finally:
+        signal.signal(signal.SIGINT, before)
     if plan == "ctrl-c":
         assert json.loads((tmp_path / "e/runs/one/status.json").read_text())["status"] == "interrupted"
     assert len(trainings()) == 1

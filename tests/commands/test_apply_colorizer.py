@@ -168,6 +168,15 @@ def test_the_global_features_of_the_photograph_itself_change_nothing_and_others_
     assert _kept(read_image(photo), other)
 
 
+def test_the_scene_of_a_global_image_is_not_said_to_be_the_photographs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    photo = _photograph(tmp_path / "a.png", 32, 32)
+    with caplog.at_level(logging.INFO, "impasto"):
+        _coloured(photo, _save(tmp_path / "run"), global_image=str(photo))
+    assert re.search(r"a\.png: .*with the global features of (sand|sea|wood) \d+ %", caplog.text)
+
+
 def test_a_network_without_global_features_colours_and_tells_no_scene(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -305,4 +314,4 @@ def test_shipped_colorizers_have_cards_and_colour_a_grey_photograph(
     before, after = read_image(tmp_path / "a.png"), read_image(tmp_path / "out" / "a.png")
     assert not is_grey(after)
     assert _kept(before, after)
-    assert re.search(r"a\.png: (.+) \d+ %, ", caplog.text)[1] in card["classes"]  # type: ignore[index]
+    assert re.search(r"a\.png: (.+?) \d+ %, ", caplog.text)[1] in card["classes"]  # type: ignore[index]

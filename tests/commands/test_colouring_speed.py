@@ -14,9 +14,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from impasto.cli import conf_dir
+from impasto.color import colour_code
 from impasto.commands import evaluate
 from impasto.evaluation.colouring_speed import measure_colouring
-from impasto.losses import colour_code
 from impasto.networks import Colorizer, Prediction, save_network
 from impasto.runs import shipped
 
@@ -77,7 +77,7 @@ def test_the_evaluation_writes_and_prints_its_table(impasto: Callable[..., Any],
     assert [row["method"] for row in told["rows"]] == ["the paper's network, whole size", "run, 40 px"] * 2
     assert all(0 < row["low"] <= row["seconds"] <= row["high"] for row in told["rows"])
     text = (result.folder / "speed.md").read_text()
-    assert text.strip() in result.out and "reported 2016 (i7-5960X; Titan X), CPU" in text and "| 40 x 24 |" in text
+    assert text.strip() in result.out and "2016, from memory (i7-5960X; Titan X), CPU" in text and "| 40 x 24 |" in text
     with (result.folder / "speed.csv").open() as file:
         assert [float(row["seconds"]) for row in csv.DictReader(file)] == [row["seconds"] for row in told["rows"]]
 

@@ -11,10 +11,10 @@ import torch
 from tiny import tiny_vgg
 from torch import Tensor
 
-from impasto.color import CODES
+from impasto.color import CODES, colour_code
 from impasto.features import VGG
 from impasto.images import read_image, write_image
-from impasto.losses import UNKNOWN, ColorizationLoss, PerceptualLoss, RareColours, colour_code, mean_square
+from impasto.losses import UNKNOWN, ColorizationLoss, PerceptualLoss, RareColours, mean_square
 from impasto.networks.colorizer import Colorizer, Prediction
 
 TERMS = ("colour", "class", "perceptual")

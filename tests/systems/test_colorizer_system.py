@@ -79,6 +79,7 @@ def _system(
         network,
         loss,
         classes=classes,
+        size=32,
         optimizer=optimizer,
         scheduler=scheduler,
         channels_last=channels_last,
@@ -331,6 +332,25 @@ def test_other_scenes_than_the_checkpoints_are_refused(
         _trainer(tmp_path).fit(
             _system(classes=classes), datamodule=_data(scenes), ckpt_path=tmp_path / "last.ckpt", weights_only=True
         )
+
+
+def test_another_colour_space_than_the_checkpoints_is_refused(tmp_path: Path, scenes: Path) -> None:
+    trainer = _trainer(tmp_path, steps=1)
+    trainer.fit(_system(color_space="lab"), datamodule=_data(scenes))
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match=r"begun with loss\.color_space=lab; got yuv"):
+        _trainer(tmp_path).fit(
+            _system(color_space="yuv"), datamodule=_data(scenes), ckpt_path=tmp_path / "last.ckpt", weights_only=True
+        )
+
+
+def test_samples_are_coloured_at_the_size_of_the_training() -> None:
+    system = _system().eval()
+    seen: list[torch.Size] = []
+    system.network.get_submodule("low").register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+    with torch.no_grad():
+        assert system(torch.rand(1, 3, 96, 144)).shape == (1, 3, 96, 144)
+    assert seen[0] == (1, 1, 32, 48)
 
 
 # ---------------------------------------------------------------- learning

@@ -1,6 +1,6 @@
 """Lightness and chroma apart and together again, what a colorizer predicts, and colours given to another image."""
 
-from impasto.color.codes import CODES, ChromaCode, ColourCode, RGBCode
+from impasto.color.codes import CODES, ChromaCode, ColourCode, RGBCode, colour_code
 from impasto.color.matching import Colours, MatchedColours, PaintingColours, PhotoChroma, match_colours
 from impasto.color.spaces import Space, join_chroma, join_lightness, lab, yuv
 
@@ -14,6 +14,7 @@ __all__ = [
     "PhotoChroma",
     "RGBCode",
     "Space",
+    "colour_code",
     "join_chroma",
     "join_lightness",
     "lab",

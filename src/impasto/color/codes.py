@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from impasto.color.spaces import Space, join_chroma, join_lightness, lab, yuv
+from impasto.suggest import did_you_mean
 
 
 class ColourCode(Protocol):
@@ -50,6 +51,7 @@ class ChromaCode:
 
     def lightness(self, image: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) -> (N, 1, H, W)."""
+        # Departs from colorize.lua, whose network sees the luma and predicts Lab: here it is the space's lightness.
         return self.space.split(image)[:, :1] / self.space.white
 
     def encode(self, image: Tensor) -> Tensor:
@@ -101,12 +103,19 @@ class RGBCode:
         return self.space.join(split).clamp(0, 1)
 
 
-def _lab() -> ColourCode:
-    return ChromaCode(lab())
+CODES: dict[str, Callable[[], ColourCode]] = {
+    "lab": lambda: ChromaCode(lab()),
+    "yuv": lambda: ChromaCode(yuv()),
+    "rgb": RGBCode,
+}
 
 
-def _yuv() -> ColourCode:
-    return ChromaCode(yuv())
+def colour_code(name: str) -> ColourCode:
+    """Return the colour code that configurations and model cards name.
 
-
-CODES: dict[str, Callable[[], ColourCode]] = {"lab": _lab, "yuv": _yuv, "rgb": RGBCode}  # as model cards name them
+    Raises:
+        ValueError: another name than lab, yuv or rgb.
+    """
+    if str(name) not in CODES:  # a configuration may say null
+        raise ValueError(f"unknown color_space '{name}'{did_you_mean(str(name), CODES)}")
+    return CODES[name]()

@@ -216,7 +216,7 @@ def _measured(cfg: DictConfig, folders: Mapping[str, Path], data: Places, count:
             found = measure_colorizer(trained, paths, labels, lambda done, bar=bar, name=name: bar.update(done, name))  # type: ignore[misc]
         weights = trained.card["loss"]["weights"]
         results["variants"][name] = {
-            **_figures(found, colour=bool(weights["colour"]), scenes=bool(weights["class"])),
+            **_figures(found, colour=_learned_colour(trained), scenes=bool(weights["class"])),
             "steps": trained.card.get("steps"),
             "sha256": network,
         }
@@ -239,9 +239,14 @@ def _figures(found: Measured, *, colour: bool, scenes: bool) -> dict[str, float 
     return {key: value if value is not None and math.isfinite(value) else None for key, value in figures.items()}
 
 
+def _learned_colour(trained: Trained) -> bool:
+    weights = trained.card["loss"]["weights"]
+    return bool(weights["colour"] or weights["perceptual"])
+
+
 def _draw(cfg: DictConfig, folders: Mapping[str, Path], data: Places, rows: int) -> None:
     """Draw the contact sheet: grey, each variant that learned colours, truth."""
     networks = [load_run(folder, system="colorizer") for folder in folders.values()]
-    coloured = [trained for trained in networks if trained.card["loss"]["weights"]["colour"]]
+    coloured = [trained for trained in networks if _learned_colour(trained)]
     photos = [read_image(path) for path in _spread(data.val_paths, rows)]
     write_image(Path(cfg.folder) / "ablations.png", sheet(list(comparisons(coloured, photos)), cell=224))

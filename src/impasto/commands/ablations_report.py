@@ -43,9 +43,13 @@ class Report:
         cpu = f"{machine['processor']}, {machine['threads']} threads"
         where = cpu if self.results["device"] == "cpu" else machine["gpu"]
         table = markdown(["variant", *(title for title, _ in _COLUMNS.values())], lines)
+        shown = [
+            row["variant"] for row in self.rows() if row["ciede2000"] is not None and row["variant"] != "mean chroma"
+        ]
         return (
             f"{table}\n{self.results['photographs']} held-out photographs of {self.results['classes']} scenes, each at "
             f"its own size; {where}; no loss network. Top-1 and top-5 of the mean chroma: the most frequent scenes.\n"
+            f"Columns of ablations.png: {', '.join(shown)}.\n"
         )
 
     def write(self, folder: Path) -> None:

@@ -3,6 +3,7 @@
 import errno
 import logging
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from hydra.utils import instantiate
@@ -49,8 +50,10 @@ def run(cfg: DictConfig) -> None:
 def _apply(method: Method, found: list[Found], output: Path, *, overwrite: bool) -> tuple[int, int, list[str]]:
     """Return how many were written, how many were there already, and what failed."""
     written, kept, failed = 0, 0, []
+    remarks: list[str] = []
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with ExitStack() as after, Progress(*columns, console=Console(stderr=True)) as bar:
+        after.callback(_tell, remarks)  # when the bar is gone, which would be torn by them
         task = bar.add_task("", total=len(found))
         for source, name in found:
             bar.update(task, description=source.name.replace("[", r"\["))
@@ -64,7 +67,7 @@ def _apply(method: Method, found: list[Found], output: Path, *, overwrite: bool)
                     write_image(target, applied.image)
                     written += 1
                     if applied.remark:
-                        log.info("%s: %s", source, applied.remark)
+                        remarks.append(f"{source}: {applied.remark}")
                 except KeyboardInterrupt as error:
                     raise Interrupted(
                         f"{written} of {len(found)} written to {output}; the same command with output={output} goes on"
@@ -77,3 +80,8 @@ def _apply(method: Method, found: list[Found], output: Path, *, overwrite: bool)
                     failed.append(str(error) if str(source) in str(error) else f"{source}: {error}")
             bar.advance(task)
     return written, kept, failed
+
+
+def _tell(remarks: list[str]) -> None:
+    for remark in remarks:
+        log.info("%s", remark)

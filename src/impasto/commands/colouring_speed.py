@@ -9,6 +9,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from impasto.color import colour_code
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import CentreCrop, sample_paths
 from impasto.evaluation.colouring_speed import Row, measure_colouring
@@ -16,7 +17,6 @@ from impasto.evaluation.tables import digits, markdown, write_csv, write_json
 from impasto.files import write_text
 from impasto.hardware import check_device, describe_machine
 from impasto.images import gibibytes, read_image
-from impasto.losses import colour_code
 from impasto.networks import Trained, fold_batch_norm
 from impasto.runs import load_run, load_shipped, shipped
 from impasto.suggest import did_you_mean

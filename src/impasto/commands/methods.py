@@ -10,9 +10,9 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from impasto.color import colour_code
 from impasto.colorization import colorize, working_size
 from impasto.images import check_memory, is_grey, read_image, resize_longer_side
-from impasto.losses import colour_code
 from impasto.networks import Trained, activation_bytes
 from impasto.runs import load_run, load_shipped
 
@@ -102,7 +102,8 @@ class _Colouring:
         )
         remarks = [] if is_grey(photo) else ["is in colour: only its lightness was used"]
         if found.prediction.logits is not None:
-            remarks.append(describe_scene(found.prediction.logits[0], self.classes))
+            scene = describe_scene(found.prediction.logits[0], self.classes)
+            remarks.append(scene if self.global_photo is None else f"with the global features of {scene}")
         return Applied(found.image[0], "; ".join(remarks))
 
 

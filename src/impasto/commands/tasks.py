@@ -9,9 +9,10 @@ from hydra.utils import instantiate
 from lightning import LightningModule
 from omegaconf import DictConfig, OmegaConf
 
+from impasto.color import colour_code
 from impasto.commands.config import require
 from impasto.data import Photographs, Places
-from impasto.losses import ColorizationLoss, PerceptualLoss, colour_code
+from impasto.losses import ColorizationLoss, PerceptualLoss
 from impasto.styles import Style
 
 log = logging.getLogger(__name__)
@@ -77,10 +78,11 @@ def colorization(cfg: DictConfig, data: Photographs) -> Task:
     sizes = {"classes": len(classes), "channels": channels}
     network = instantiate(cfg.network)(**sizes)
     log.info("%d parameters, %d classes", sum(p.numel() for p in network.parameters()), len(classes))
-    system = instantiate(cfg.system, network=network, loss=loss, classes=classes)
+    size = int(data.val_transform.at_least)
+    system = instantiate(cfg.system, network=network, loss=loss, classes=classes, size=size)
     card = _card(cfg)
     card["network"] |= sizes
-    described = {"classes": classes, "color_space": cfg.loss.color_space, "size": int(data.val_transform.at_least)}
+    described = {"classes": classes, "color_space": cfg.loss.color_space, "size": size}
     if features is not None:
         described["loss_network"] = f"{cfg.features.architecture}: {features.description}"
     return Task(system, card | described)

@@ -32,7 +32,8 @@ class Places(Photographs):
         skip: a text file with one path or file name a line, as `impasto verify` writes it; those are left out.
 
     Raises:
-        FileNotFoundError: the data set, or a photograph that its lists name, is not there (raised by `setup`).
+        FileNotFoundError: the data set is not there, or a photograph that the lists of Places205 name (raised by
+            `setup`).
         ValueError: a batch of less than 2, no photograph with colour, or what the layout refuses.
 
     Source:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from impasto.color import join_chroma, lab
+from impasto.color import colour_code, join_chroma, lab
 from impasto.colorization import Colorized, colorize
 from impasto.evaluation.colour import ColourError, colour_error, mean_error
 from impasto.images import read_image
-from impasto.losses import UNKNOWN, colour_code
+from impasto.losses import UNKNOWN
 from impasto.networks import Trained
 
 Progress = Callable[[int], None]

@@ -1,6 +1,6 @@
 """What networks and images are trained by: the perceptual loss, and the loss of colorization."""
 
-from impasto.losses.colorization import UNKNOWN, ColorizationLoss, RareColours, colour_code
+from impasto.losses.colorization import UNKNOWN, ColorizationLoss, RareColours
 from impasto.losses.perceptual import (
     TERMS,
     Distance,
@@ -18,7 +18,6 @@ __all__ = [
     "Distance",
     "PerceptualLoss",
     "RareColours",
-    "colour_code",
     "gram",
     "mean_square",
     "squared_frobenius",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from impasto.color import CODES, ColourCode
+from impasto.color import colour_code
 from impasto.features import VGG
 from impasto.images import read_image, resize_longer_side
 from impasto.listing import find_images
@@ -20,17 +20,6 @@ log = logging.getLogger(__name__)
 
 COLOUR_TERMS = ("colour", "class", "perceptual")
 UNKNOWN = -1  # the label of a photograph whose scene nobody told, as in `impasto.data`
-
-
-def colour_code(name: str) -> ColourCode:
-    """Return the colour code that configurations and model cards name.
-
-    Raises:
-        ValueError: another name than lab, yuv or rgb.
-    """
-    if str(name) not in CODES:  # a configuration may say null
-        raise ValueError(f"unknown color_space '{name}'{did_you_mean(str(name), CODES)}")
-    return CODES[name]()
 
 
 class PixelWeights(Protocol):
@@ -134,7 +123,7 @@ class ColorizationLoss(nn.Module):
         missing = [term for term in COLOUR_TERMS if term not in weights]
         if missing:
             raise ValueError(f"the loss needs a weight for each of {', '.join(COLOUR_TERMS)}; missing: {missing[0]}")
-        self.code = colour_code(color_space)
+        self.color_space, self.code = color_space, colour_code(color_space)
         self.weights = {term: float(weight) for term, weight in weights.items()}
         self.rare_colours = rare_colours
         self.perceptual: PerceptualLoss | None = None

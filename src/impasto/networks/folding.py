@@ -60,7 +60,7 @@ def _fold(layer: _Layer, norm: _Norm) -> None:
 
 def _exact(x: Tensor) -> Tensor:
     """In float64, which Apple's GPUs lack."""
-    return x.detach().cpu().double()
+    return (x.detach().cpu() if x.device.type == "mps" else x.detach()).double()
 
 
 def _along_outputs(scale: Tensor, layer: _Layer) -> Tensor:

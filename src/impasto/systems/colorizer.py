@@ -24,6 +24,7 @@ class ColorizerSystem(LightningModule):
         network: from lightness to a prediction (`networks.Colorizer`).
         loss: holds the colour code.
         classes: names of the scenes.
+        size: shorter side in pixels at which samples and validation are coloured: that of the training.
         optimizer: from parameters to an optimiser.
         scheduler: from the optimiser to a schedule that is stepped every step; None keeps the rate.
         channels_last: keep weights and activations in that memory format; faster with bf16.
@@ -39,6 +40,7 @@ class ColorizerSystem(LightningModule):
         loss: ColorizationLoss,
         *,
         classes: Sequence[str],
+        size: int,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler] | None,
         channels_last: bool,
@@ -46,6 +48,7 @@ class ColorizerSystem(LightningModule):
     ) -> None:
         super().__init__()
         self.network, self.loss, self.classes = network, loss, list(classes)
+        self.size = size
         self.build_optimizer, self.build_scheduler = optimizer, scheduler
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
@@ -63,7 +66,7 @@ class ColorizerSystem(LightningModule):
 
     def forward(self, image: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) -> its lightness with the colours that the network gives it."""
-        return colorize(self.network.forward, image, code=self.loss.code).image
+        return colorize(self.network.forward, image, code=self.loss.code, size=self.size).image
 
     def shown(self, photo: Tensor, output: Tensor) -> list[Tensor]:
         """What a sheet of samples shows of one photograph, (3, H, W) each: grey, output, truth."""
@@ -84,8 +87,7 @@ class ColorizerSystem(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the means of the terms, accuracy of the scenes, PSNR and SSIM of the coloured photographs (RGB)."""
-        size = batch.image.shape[-1]
-        found = colorize(self.network.forward, batch.image, code=self.loss.code, size=size)
+        found = colorize(self.network.forward, batch.image, code=self.loss.code, size=self.size)
         terms = self.loss(found.prediction, batch.image, batch.label)
         terms["loss"] = torch.stack(list(terms.values())).sum()
         count = len(batch.image)
@@ -100,15 +102,18 @@ class ColorizerSystem(LightningModule):
         self.log_dict(self.images, batch_size=count)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remember which scenes the labels are."""
-        checkpoint["classes"] = self.classes
+        """Remember which scenes the labels are, and what the colours mean."""
+        checkpoint["classes"], checkpoint["color_space"] = self.classes, self.loss.color_space
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse to go on with other scenes, which the network would be told by the wrong labels.
+        """Refuse to go on with other scenes or another colour space, whose numbers would mean something else.
 
         Raises:
-            ValueError: the scenes of the data are not those of the checkpoint.
+            ValueError: the scenes of the data, or the colour space, are not those of the checkpoint.
         """
+        space = checkpoint.get("color_space", self.loss.color_space)
+        if space != self.loss.color_space:
+            raise ValueError(f"the run was begun with loss.color_space={space}; got {self.loss.color_space}")
         before = list(checkpoint.get("classes", self.classes))
         if before != self.classes:
             odd = sorted(set(before) ^ set(self.classes))

@@ -13,6 +13,8 @@ from torch import Tensor
 from impasto.files import whole_file
 from impasto.tracking.tables import log_table
 
+_LARGEST = 25.0  # inches: with 365 scenes a row has room for 4 points
+
 
 class Confusion(Callback):
     """Writes `confusion.csv` and `confusion.png` (rows: truth, columns: told) after each validation; the last to W&B.
@@ -61,14 +63,15 @@ def _draw(path: Path, counts: Tensor, classes: list[str]) -> None:
     """Draw each row's shares, so that frequent scenes do not outshine rare ones."""
     from matplotlib.figure import Figure  # seconds to import
 
-    side = 2.5 + 0.24 * len(classes)
+    side = min(_LARGEST, 2.5 + 0.24 * len(classes))
+    font = min(8.0, 54 * side / len(classes))  # 72 points an inch, three quarters of a row
     figure = Figure(figsize=(side, side), layout="constrained", dpi=90)
     axis = figure.subplots()
     shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
     axis.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     places = range(len(classes))
-    axis.set_xticks(places, classes, rotation=90, fontsize=8, parse_math=False)
-    axis.set_yticks(places, classes, fontsize=8, parse_math=False)
+    axis.set_xticks(places, classes, rotation=90, fontsize=font, parse_math=False)
+    axis.set_yticks(places, classes, fontsize=font, parse_math=False)
     axis.set(xlabel="told", ylabel="truth")
     with whole_file(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a name that it lacks is drawn as boxes
