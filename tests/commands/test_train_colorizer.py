@@ -167,10 +167,13 @@ def test_a_resumed_run_takes_values_of_its_own_keys_and_keeps_network_and_scenes
     copied, result = resumed("loss.weights.class=0.5", "data.least_chroma=1e-9")  # no keys of the command's defaults
     assert result.code == 0, result.err
     assert _card(copied)["loss"]["weights"]["class"] == 0.5 and _card(copied)["steps"] == 3
-    for words in (("network.width=4",), ("loss.color_space=rgb",)):
-        _, result = resumed(*words)
+    for word, message in (
+        ("network.width=4", "last.ckpt does not fit; give network and loss the values that the run began with"),
+        ("loss.color_space=yuv", "error: the run was begun with loss.color_space=lab; got yuv"),
+    ):
+        _, result = resumed(word)
         assert result.code == 1 and len(result.err.strip().splitlines()) == 1
-        assert "last.ckpt does not fit; give network and loss the values that the run began with" in result.err
+        assert message in result.err
     copied, result = resumed("loss.weights.colour=inf")
     assert result.code == 1
     assert "error: loss term 'colour' became inf at step 2; the last good checkpoint is" in result.err
