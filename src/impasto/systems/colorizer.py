@@ -15,6 +15,7 @@ from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMe
 from impasto.colorization import colorize
 from impasto.data import Batch
 from impasto.losses import UNKNOWN, ColorizationLoss
+from impasto.systems.steps import finite_sum, scheduled
 
 
 class ColorizerSystem(LightningModule):
@@ -77,10 +78,7 @@ class ColorizerSystem(LightningModule):
         """Return the loss of one batch; log its terms."""
         seen = self.loss.code.lightness(batch.image).contiguous(memory_format=self.memory_format)
         terms = self.loss(self.network(seen), batch.image, batch.label)
-        for name, value in terms.items():
-            if not torch.isfinite(value):
-                raise FloatingPointError(f"loss term '{name}' became {value.item()} at step {self.global_step}")
-        total = torch.stack(list(terms.values())).sum()
+        total = finite_sum(terms, step=self.global_step)
         self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, prog_bar=True)
         self.log("train/loss", total.detach(), prog_bar=True)
         return total
@@ -122,13 +120,7 @@ class ColorizerSystem(LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (one of seven shapes, says Lightning)
         """Build the optimiser over the network's parameters only."""
-        optimizer = self.build_optimizer(self.network.parameters())
-        if self.build_scheduler is None:
-            return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.build_scheduler(optimizer), "interval": "step"},
-        }
+        return scheduled(self.build_optimizer(self.network.parameters()), self.build_scheduler)
 
 
 def _scene_metrics(classes: int) -> tuple[MetricCollection | None, MulticlassConfusionMatrix | None]:

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from impasto.data import Batch
 from impasto.losses import PerceptualLoss
+from impasto.systems.steps import finite_sum, scheduled
 
 
 class StylizerSystem(LightningModule):
@@ -67,10 +68,7 @@ class StylizerSystem(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch; log its terms."""
         terms = self._terms(batch.image, self.network)
-        for name, value in terms.items():
-            if not torch.isfinite(value):
-                raise FloatingPointError(f"loss term '{name}' became {value.item()} at step {self.global_step}")
-        total = torch.stack(list(terms.values())).sum()
+        total = finite_sum(terms, step=self.global_step)
         self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, prog_bar=True)
         self.log("train/loss", total.detach(), prog_bar=True)
         return total
@@ -84,10 +82,4 @@ class StylizerSystem(LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (one of seven shapes, says Lightning)
         """Build the optimiser over the network's parameters only."""
-        optimizer = self.build_optimizer(self.network.parameters())
-        if self.build_scheduler is None:
-            return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.build_scheduler(optimizer), "interval": "step"},
-        }
+        return scheduled(self.build_optimizer(self.network.parameters()), self.build_scheduler)
