@@ -10,13 +10,15 @@ import impasto
 ROOT = Path(impasto.__file__).parent
 ROWS = [
     ["suggest", "files", "listing", "allocator", "hardware"],
-    ["images", "color"],
+    ["images", "color", "tables"],
     ["features", "networks", "styles"],
     ["losses", "tracking", "colorization"],
     ["data"],
     ["systems", "gatys", "engines"],
     ["evaluation", "study", "report"],
     ["runs"],
+    ["methods"],
+    ["app"],
     ["commands"],
     ["cli"],
 ]

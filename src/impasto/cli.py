@@ -21,6 +21,13 @@ COMMANDS = {
     "benchmark": "seconds of the optimisation beside one forward pass, on this machine",
     "evaluate": "the papers' comparisons: what methods reach, as tables and plots",
     "verify": "list the broken and the grey photographs of a data set",
+    "study create": "methods and photographs become a blinded study for raters",
+    "study serve": "the raters' web page, on this machine",
+    "study simulate": "answer a study with simulated raters, to try it before people do",
+    "study analyse": "what the raters said: shares, strengths, tests, tables and plots",
+    "report": "one HTML file of runs, multiruns and whole output folders; no network needed",
+    "app": "a web page to try the shipped networks on a photograph",
+    "dashboard": "fill the browser dashboard trackio from run folders",
 }
 
 
@@ -50,18 +57,38 @@ def main() -> None:
     if arguments[0] in ("-sc", "--shell-completion"):
         _complete(arguments)
         return
-    _run(arguments[0], arguments[1:])
+    _run(*_command(arguments))
+
+
+def config_name(command: str) -> str:
+    """Return the name of a command's configuration and module: `"study_create"` for `study create`."""
+    return command.replace(" ", "_")
+
+
+def _command(words: list[str]) -> tuple[str, list[str]]:
+    """Split the command line into the configuration's name and what stands behind the command's one or two words."""
+    for count in (2, 1):
+        if (command := " ".join(words[:count])) in COMMANDS:
+            return config_name(command), words[count:]
+    parts = {command: line for command, line in COMMANDS.items() if command.startswith(f"{words[0]} ")}
+    if not parts:
+        _fail(f"unknown command '{words[0]}'{did_you_mean(words[0], COMMANDS)}", 2)
+    second = words[1] if len(words) > 1 else "--help"
+    if second not in ("-h", "--help"):
+        names = [command.split(" ")[1] for command in parts]
+        _fail(f"unknown command '{words[0]} {second}'{did_you_mean(second, names)}; expected {', '.join(parts)}", 2)
+    sys.stdout.write("".join(f"impasto {command:<16}{line}\n" for command, line in parts.items()))
+    raise SystemExit(0)
 
 
 def _run(command: str, arguments: list[str]) -> None:
-    if command not in COMMANDS:
-        _fail(f"unknown command '{command}'{did_you_mean(command, COMMANDS)}", 2)
     if "--help" in arguments or "-h" in arguments:
         from impasto.commands.help import command_help
 
         sys.stdout.write(command_help(conf_dir(), command))
         return
-    from impasto.commands.arguments import check_arguments, prepare_arguments
+    from impasto.commands.arguments import prepare_arguments
+    from impasto.commands.checking import check_arguments
 
     try:
         arguments = prepare_arguments(conf_dir(), command, arguments)
@@ -109,13 +136,16 @@ def _complete(arguments: list[str]) -> None:
     if not any(a.startswith("query=") for a in arguments):  # install or uninstall
         _start_hydra()
         return
-    if len(words) < 3 or words[1] not in COMMANDS:
-        word = words[1] if len(words) > 1 else ""
-        sys.stdout.write(" ".join(c for c in COMMANDS if c.startswith(word)) + "\n")
-        return
-    os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
-    sys.argv[1:] = ["--config-name", words[1], *arguments]
-    _start_hydra()
+    for count in (2, 1):
+        if (command := " ".join(words[1 : count + 1])) in COMMANDS and len(words) > count + 1:
+            os.environ["COMP_LINE"] = " ".join([words[0], *words[count + 1 :]])
+            sys.argv[1:] = ["--config-name", config_name(command), *arguments]
+            _start_hydra()
+            return
+    place, begun = len(words) - 2, words[1:]
+    names = [command.split(" ") for command in COMMANDS]
+    fitting = [n[place] for n in names if len(n) > place and " ".join(n).startswith(" ".join(begun))]
+    sys.stdout.write(" ".join(dict.fromkeys(fitting)) + "\n")
 
 
 def _fail(message: str, code: int) -> None:

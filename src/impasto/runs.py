@@ -6,6 +6,7 @@ from impasto.networks import Trained, load_network
 from impasto.suggest import did_you_mean
 
 WEIGHTS = Path(__file__).parent / "weights"  # a folder a system
+SYSTEMS = ("stylizer", "colorizer")  # of which we ship networks
 
 
 def shipped(system: str) -> list[str]:
@@ -30,12 +31,37 @@ def load_shipped(name: str, *, system: str = "stylizer") -> Trained:
     return load_network(WEIGHTS / system / f"{name}.safetensors")
 
 
-def load_run(path: Path, *, system: str) -> Trained:
+def load_named(text: str, *, system: str | None = None) -> Trained:
+    """Load a network by what a user calls it.
+
+    Args:
+        text: the name of a shipped network, a run folder, or a .safetensors file.
+        system: what the network must be; None takes any.
+
+    Raises:
+        FileNotFoundError: neither a shipped name nor a path; names the nearest shipped one.
+        ValueError: not a network that impasto wrote, or one of another system.
+    """
+    systems = SYSTEMS if system is None else (system,)
+    for kind in systems:
+        if text in shipped(kind):
+            return load_shipped(text, system=kind)
+    path = Path(text).expanduser()
+    if not path.exists():
+        known = [name for kind in systems for name in shipped(kind)]
+        raise FileNotFoundError(
+            f"'{text}' is neither a run folder, a network file nor a shipped network{did_you_mean(text, known)} "
+            f"(shipped: {', '.join(known)})"
+        )
+    return load_run(path, system=system)
+
+
+def load_run(path: Path, *, system: str | None) -> Trained:
     """Load the network of a run.
 
     Args:
         path: a run folder, or a .safetensors file.
-        system: what the network must be, such as "stylizer".
+        system: what the network must be, such as "stylizer"; None takes any.
 
     Raises:
         FileNotFoundError: nothing is there, or the run has not saved a network yet.
@@ -51,6 +77,6 @@ def load_run(path: Path, *, system: str) -> Trained:
         )
     trained = load_network(file)
     found = trained.card.get("system")
-    if found != system:
+    if system is not None and found != system:
         raise ValueError(f"{file} holds a {found}; expected a {system} (method={found} applies it)")
     return trained

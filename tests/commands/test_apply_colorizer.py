@@ -12,9 +12,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
+from impasto import methods
 from impasto.color import lab, yuv
-from impasto.commands import apply, methods
-from impasto.commands.methods import describe_scene
+from impasto.commands import apply
 from impasto.data import sample_paths
 from impasto.images import is_grey, read_image, resize_longer_side, write_image
 from impasto.networks import Colorizer, Stylizer, save_network
@@ -143,8 +143,8 @@ def test_the_colours_of_a_photograph_are_not_looked_at(tmp_path: Path) -> None:
 
 def test_a_scene_is_told_with_its_probability() -> None:
     logits = torch.tensor([0.1, 0.22, 0.5, 0.18]).log() + 3
-    assert describe_scene(logits, ["a", "b", "c [x]", "d"]) == "c [x] 50 %, b 22 %, d 18 %"
-    assert describe_scene(torch.zeros(1), ["all"]) == "all 100 %"
+    assert methods.describe_scene(logits, ["a", "b", "c [x]", "d"]) == "c [x] 50 %, b 22 %, d 18 %"
+    assert methods.describe_scene(torch.zeros(1), ["all"]) == "all 100 %"
 
 
 def test_one_broken_file_costs_that_file_only(impasto: Callable[..., Any], tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from impasto.cli import conf_dir
-from impasto.commands.arguments import check_arguments, prepare_arguments, quote
+from impasto.commands.arguments import prepare_arguments, quote
+from impasto.commands.checking import check_arguments
 
 HARD_NAMES = [
     "plain.jpg",

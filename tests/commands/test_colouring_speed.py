@@ -99,8 +99,8 @@ def test_the_papers_seconds_stand_beside_squares_of_their_size(tmp_path: Path, r
         ({"sizes": [[64, 64, 3]]}, "got [[64, 64, 3]]"),
         ({"sizes": [["a", 64]]}, "got [['a', 64]]"),
         ({"repeats": 0}, "expected repeats of at least 1"),
-        ({"shipped": "xyz"}, "evaluation.shipped=xyz is neither a shipped colorizer nor a run folder"),
-        ({"shipped": None}, "evaluation.shipped=None is neither a shipped colorizer nor a run folder"),
+        ({"shipped": "xyz"}, "'xyz' is neither a run folder, a network file nor a shipped network"),
+        ({"shipped": None}, "'None' is neither a run folder, a network file nor a shipped network"),
         ({"shipped": "/usr"}, "/usr holds no network.safetensors"),
     ],
 )

@@ -20,12 +20,12 @@ from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import Places
 from impasto.evaluation.colorizers import Measured, comparisons, measure_colorizer, measure_guesses
 from impasto.evaluation.colour import mean_chroma
-from impasto.evaluation.tables import write_json
 from impasto.files import sha256
 from impasto.hardware import check_device, describe_machine
 from impasto.images import read_image, sheet, write_image
 from impasto.networks import Trained
 from impasto.runs import load_run
+from impasto.tables import write_json
 from impasto.tracking.bar import Bar
 from impasto.tracking.run_folder import Interrupted
 from impasto.tracking.tables import log_table

@@ -4,8 +4,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from impasto.evaluation.tables import markdown, write_csv, write_json
 from impasto.files import write_text
+from impasto.tables import markdown, write_csv, write_json
 
 _COLUMNS = {
     "ciede2000": ("CIEDE2000", 2),

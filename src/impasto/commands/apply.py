@@ -11,10 +11,10 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from impasto.commands.methods import Method, bounded
 from impasto.hardware import check_device
 from impasto.images import read_image, write_image
 from impasto.listing import Found, find_images, refuse_clashes, refuse_original, result_name
+from impasto.methods import Method, bounded
 from impasto.tracking.run_folder import Interrupted
 
 log = logging.getLogger(__name__)

@@ -13,11 +13,11 @@ from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import CentreCrop, sample_paths
 from impasto.evaluation.plots import plot_bars
 from impasto.evaluation.speed import Row, measure_speed
-from impasto.evaluation.tables import digits, markdown, write_csv, write_json
 from impasto.files import write_text
 from impasto.hardware import check_device, choose_precision, describe_machine
 from impasto.images import gibibytes, read_image
 from impasto.losses import PerceptualLoss
+from impasto.tables import digits, markdown, write_csv, write_json
 from impasto.tracking.tables import log_table
 
 log = logging.getLogger(__name__)

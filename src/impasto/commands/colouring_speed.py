@@ -13,13 +13,13 @@ from impasto.color import colour_code
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import CentreCrop, sample_paths
 from impasto.evaluation.colouring_speed import Row, measure_colouring
-from impasto.evaluation.tables import digits, markdown, write_csv, write_json
 from impasto.files import write_text
 from impasto.hardware import check_device, describe_machine
 from impasto.images import gibibytes, read_image
-from impasto.networks import Trained, fold_batch_norm
-from impasto.runs import load_run, load_shipped, shipped
-from impasto.suggest import did_you_mean
+from impasto.networks import fold_batch_norm
+from impasto.runs import load_named
+from impasto.runs import shipped as names_of_shipped
+from impasto.tables import digits, markdown, write_csv, write_json
 from impasto.tracking.tables import log_table
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,8 @@ def evaluate_colouring_speed(
     """
     check_device(cfg.device)
     _check(sizes)
-    name, trained = _named(str(shipped))
+    trained = load_named(str(shipped), system="colorizer")
+    name = "shipped" if str(shipped) in names_of_shipped("colorizer") else "run"
     whole = fold_batch_norm(instantiate(network)(classes=205, channels=2)).to(cfg.device)
     code = colour_code(trained.card["color_space"])
     square = CentreCrop(size=max(max(size) for size in sizes)).cut(read_image(Path(sample_paths(["astronaut.png"])[0])))
@@ -80,17 +81,6 @@ def _check(sizes: Sequence[Sequence[int]]) -> None:
     )
     if not whole or not sizes:
         raise ValueError(f"expected evaluation.sizes to be a list of [width, height], got {sizes}")
-
-
-def _named(name: str) -> tuple[str, Trained]:
-    """Return what the table calls a network, and the network: one that we ship, or that of a run."""
-    if name in shipped("colorizer"):
-        return "shipped", load_shipped(name, system="colorizer")
-    path = Path(name).expanduser()
-    if not path.exists():
-        known = did_you_mean(name, shipped("colorizer"))
-        raise FileNotFoundError(f"evaluation.shipped={name} is neither a shipped colorizer nor a run folder{known}")
-    return "run", load_run(path, system="colorizer")
 
 
 def _report(cfg: DictConfig, rows: list[Row], label: str) -> None:

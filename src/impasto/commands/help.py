@@ -33,7 +33,7 @@ def command_help(conf: Path, command: str) -> str:
     text = (conf / f"{command}.yaml").read_text(encoding="utf-8")
     groups = [line.split(":")[0].strip(" -") for line in text.splitlines() if line.startswith("  - ") and ":" in line]
     told = [_table(f"{group}=", _choices_of(conf, command, group)) for group in groups if "override" not in group]
-    return f"impasto {command} [key=value ...]\n\n{text}\n" + "\n".join(told)
+    return f"impasto {command.replace('_', ' ')} [key=value ...]\n\n{text}\n" + "\n".join(told)
 
 
 def choices(conf: Path, group: str) -> dict[str, str]:
@@ -44,7 +44,7 @@ def choices(conf: Path, group: str) -> dict[str, str]:
 def _choices_of(conf: Path, command: str, group: str) -> dict[str, str]:
     """The choices that a command can take: all but the experiments of other commands."""
     return {
-        name: line.removeprefix(f"{command}: ")
+        name: line.removeprefix(f"{command.replace('_', ' ')}: ")
         for name, line in choices(conf, group).items()
         if group != "experiment" or experiment_command(conf, name) == command
     }
@@ -52,7 +52,7 @@ def _choices_of(conf: Path, command: str, group: str) -> dict[str, str]:
 
 def experiment_command(conf: Path, experiment: str) -> str | None:
     """Return the command that an experiment is for, which its first line names; None where it names none."""
-    command = _first_comment(conf / "experiment" / f"{experiment}.yaml").split(":")[0]
+    command = _first_comment(conf / "experiment" / f"{experiment}.yaml").split(":")[0].replace(" ", "_")
     return command if command.isidentifier() and (conf / f"{command}.yaml").is_file() else None
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from impasto.allocator import keep_freed_memory
 from impasto.commands.config import check_config
@@ -39,9 +40,10 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
     warnings.filterwarnings("ignore", module="lightning")  # advice on workers and logging, meant for programmers
     keep_freed_memory()
     folder = Path(HydraConfig.get().runtime.output_dir)
+    keeps_record = cfg.folder is not None  # the commands that only read run folders leave none of their own
     try:
-        cfg = _prepare(cfg, folder)
-        with recorded(folder, config=OmegaConf.to_yaml(cfg, resolve=True)):
+        cfg = _prepare(cfg, folder) if keeps_record else cfg
+        with recorded(folder, config=OmegaConf.to_yaml(cfg, resolve=True)) if keeps_record else nullcontext():
             check_config(cfg)
             module = importlib.import_module(f"impasto.commands.{command}")
             for name in ("lightning.pytorch", "lightning.fabric"):  # importing it sets it to INFO: devices, tips
@@ -52,20 +54,24 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise
-        return _sentence(error, folder), 1
-    log.info("run folder: %s", folder)
+        return _sentence(error, folder / "status.json" if keeps_record else None), 1
+    if keeps_record:
+        log.info("run folder: %s", folder)
     return "", 0
 
 
-def _sentence(error: Exception, folder: Path) -> str:
+def _sentence(error: Exception, record: Path | None) -> str:
     cause = error.__cause__ or error  # Hydra wraps what a constructor raises
     if type(error).__name__ == "InstantiationException" and isinstance(cause, _EXPECTED):
         error = cause
+    if isinstance(error, MissingMandatoryValue):
+        return f"nothing is given for {error.full_key}; expected {error.full_key}=<value>, which --help explains"
     if isinstance(error, OSError) and error.errno is not None:
         return f"{error.strerror}: {error.filename}" if error.filename else str(error)
     if isinstance(error, _EXPECTED):
         return str(error)
-    return f"{type(error).__name__}: {error} (unexpected; the traceback is in {folder / 'status.json'})"
+    where = f"the traceback is in {record}" if record is not None else "HYDRA_FULL_ERROR=1 shows the traceback"
+    return f"{type(error).__name__}: {error} (unexpected; {where})"
 
 
 def _prepare(cfg: DictConfig, folder: Path) -> DictConfig:

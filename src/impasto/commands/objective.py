@@ -18,13 +18,13 @@ from impasto.commands.objective_report import Report
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import CentreCrop
 from impasto.evaluation.objective import objective
-from impasto.evaluation.tables import write_json
 from impasto.features import VGG
 from impasto.hardware import check_device, choose_precision, describe_machine
 from impasto.images import read_image, resize_longer_side
 from impasto.listing import find_images
 from impasto.losses import PerceptualLoss
-from impasto.runs import load_run, load_shipped, shipped
+from impasto.runs import load_named
+from impasto.tables import write_json
 from impasto.tracking.bar import Bar
 from impasto.tracking.run_folder import Interrupted
 from impasto.tracking.tables import log_table
@@ -153,11 +153,7 @@ def _measurer(cfg: DictConfig, curves: DictConfig, network: str | None, path: Pa
     check_device(cfg.device)
     style = instantiate(cfg.style).image(cfg.style_size or 512)
     features: VGG = instantiate(cfg.features)(style).to(cfg.device)
-    trained = None
-    if network is not None:
-        trained = (
-            load_shipped(network) if network in shipped("stylizer") else load_run(Path(network), system="stylizer")
-        )
+    trained = None if network is None else load_named(network, system="stylizer")
     precision = choose_precision(cfg.precision, cfg.device)
     results: dict[str, Any] = {
         "machine": describe_machine(),

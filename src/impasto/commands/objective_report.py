@@ -6,8 +6,8 @@ from typing import Any
 
 from impasto.evaluation.objective import Curve, crossings, mean_curve, seconds_below
 from impasto.evaluation.plots import plot_curves
-from impasto.evaluation.tables import digits, markdown, write_csv, write_json
 from impasto.files import write_text
+from impasto.tables import digits, markdown, write_csv, write_json
 
 Row = dict[str, Any]
 

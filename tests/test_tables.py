@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from impasto.evaluation.tables import digits, markdown, write_csv, write_json
+from impasto.tables import digits, markdown, write_csv, write_json
 
 ROWS: list[dict[str, Any]] = [
     {"name": 'a "quoted", name', "seconds": 1 / 3, "calls": 3},

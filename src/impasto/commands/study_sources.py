@@ -1,0 +1,88 @@
+"""Where the pictures of a study come from: the photograph itself, a network, or a folder of results."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from impasto.evaluation.colorizers import tinted
+from impasto.images import read_image
+from impasto.listing import Found, find_images
+from impasto.methods import method_of
+from impasto.runs import load_named
+
+Source = Callable[[Found, Tensor], Tensor]  # from a photograph's file and its pixels (3, H, W) to a picture
+_SAME_SHAPE = 0.02  # relative difference of the ratio of the sides that rounding may leave
+
+
+def source_of(text: str, name: str, device: str) -> Source:
+    """Find what a user means by a method.
+
+    Args:
+        text: `photograph`, `grey`, a shipped network, a run folder, a network file, or a folder of results.
+        name: of the method, for messages.
+        device: where a network runs.
+
+    Raises:
+        FileNotFoundError: none of these.
+        ValueError: a file that holds no network of ours.
+    """
+    plain: dict[str, Source] = {
+        "photograph": lambda _, photo: photo,
+        "grey": lambda _, photo: tinted(photo, torch.zeros(1, 2, 1, 1)),
+    }
+    if text in plain:
+        return plain[text]
+    folder = Path(text).expanduser()
+    if folder.is_dir() and not (folder / "network.safetensors").is_file():
+        return _results(folder, name)
+    try:
+        method = method_of(load_named(text), device)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"methods.{name}: {error}") from error
+    return lambda _, photo: method(photo).image.cpu()
+
+
+def _results(folder: Path, name: str) -> Source:
+    """Results that were made elsewhere, named as their photographs; the suffix may be another."""
+    files = {found.name.with_suffix(""): found.path for found in find_images([folder])}
+
+    def source(item: Found, photo: Tensor) -> Tensor:
+        path = files.get(item.name.with_suffix("")) or files.get(Path(item.name.stem))
+        if path is None:
+            raise FileNotFoundError(f"methods.{name}: no result for {item.name} in {folder}; expected one of that name")
+        return read_image(path)
+
+    return source
+
+
+def common_size(pictures: Mapping[str, Tensor], photograph: Path) -> dict[str, Tensor]:
+    """Reduce the pictures of a photograph to the size of the smallest, so that sizes and blur do not tell methods.
+
+    Args:
+        pictures: by method, RGB in [0, 1], (3, H, W).
+        photograph: for messages.
+
+    Raises:
+        ValueError: sides in another ratio than the first method's.
+    """
+    height, width = min((image.shape[-2:] for image in pictures.values()), key=lambda size: size[0] * size[1])
+    for name, image in pictures.items():
+        ratio = image.shape[-1] * height / (image.shape[-2] * width)
+        if abs(ratio - 1) > _SAME_SHAPE + 1 / min(height, width):
+            raise ValueError(
+                f"methods.{name}: expected a picture of {photograph} with sides as {width} x {height}, got "
+                f"{image.shape[-1]} x {image.shape[-2]}"
+            )
+    return {name: _reduced(image, height, width) for name, image in pictures.items()}
+
+
+def _reduced(image: Tensor, height: int, width: int) -> Tensor:
+    if image.shape[-2:] == (height, width):
+        return image
+    size = (height, width)
+    return functional.interpolate(image[None], size=size, mode="bicubic", antialias=True, align_corners=False)[0].clamp(
+        0, 1
+    )

@@ -1,0 +1,71 @@
+"""Blinded pictures: PNG files that differ in nothing but their pixels."""
+
+import io
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from impasto.files import whole_file
+from impasto.images import to_uint8
+
+_END = 12  # bytes of the last chunk, IEND
+_CHUNK = 12  # bytes of a chunk beside its data
+_TILES = 8  # a side, of a spoiled picture
+
+
+def write_blinded(files: Mapping[Path, Tensor]) -> None:
+    """Write the pictures of one photograph as PNG files of one length, without metadata.
+
+    A grey picture compresses better than a coloured one, so that the length of a file would tell the method; an ignored
+    chunk of zeros fills every file up to the longest.
+
+    Args:
+        files: by path, RGB in [0, 1], (3, H, W).
+    """
+    encoded = {path: _png(image) for path, image in files.items()}
+    length = max(map(len, encoded.values()), default=0) + _CHUNK
+    for path, data in encoded.items():
+        with whole_file(path) as temporary:
+            temporary.write_bytes(_filled(data, length))
+
+
+def _png(image: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(to_uint8(image)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _filled(data: bytes, length: int) -> bytes:
+    """Put a private, ancillary chunk before the end, which every decoder passes over."""
+    chunk = b"zeRo" + bytes(length - len(data) - _CHUNK)
+    whole = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return data[:-_END] + whole + data[-_END:]
+
+
+def spoiled(image: Tensor, generator: torch.Generator) -> Tensor:
+    """Make a picture that nobody attentive takes for natural or good: a negative, cut into tiles that are mixed up.
+
+    Args:
+        image: RGB in [0, 1], (3, H, W).
+        generator: of the order of the tiles.
+
+    Returns:
+        (3, H, W).
+    """
+    _, height, width = image.shape
+    high, wide = max(1, height // _TILES), max(1, width // _TILES)
+    result = 1 - image
+    tiles = [(top, left) for top in range(0, height - high + 1, high) for left in range(0, width - wide + 1, wide)]
+    order = torch.randperm(len(tiles), generator=generator).tolist()
+    mixed = result.clone()
+    for (top, left), index in zip(tiles, order, strict=True):
+        from_top, from_left = tiles[index]
+        mixed[:, top : top + high, left : left + wide] = result[
+            :, from_top : from_top + high, from_left : from_left + wide
+        ]
+    return mixed
