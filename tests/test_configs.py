@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from impasto.cli import COMMANDS, conf_dir
+from impasto.cli import COMMANDS, conf_dir, config_name
 from impasto.commands.config import check_config
 from impasto.commands.help import choices, experiment_command
 
@@ -38,7 +38,7 @@ def test_every_file_has_a_line_that_says_what_it_is(path: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_compose(command: str) -> None:
-    check_config(_compose(command))
+    check_config(_compose(config_name(command)))
 
 
 @pytest.mark.parametrize("experiment", choices(conf_dir(), "experiment"))
