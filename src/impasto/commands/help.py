@@ -15,6 +15,9 @@ examples:
   impasto benchmark                                      both, timed on this machine
   impasto train --multirun style=starry_night,great_wave
   impasto train resume=outputs/<date>/<run>
+  impasto study create photos/ "methods={truth: photograph, ours: scenes}"     a blinded study; then serve, analyse
+  impasto report outputs                                 one HTML page of all runs
+  impasto app                                            a web page to try it all
 
   impasto <command> --help      the choices of a command          impasto <command> --cfg job   its whole configuration
   eval "$(impasto -sc install=bash)"    shell completion          --config-dir mine             your own configuration

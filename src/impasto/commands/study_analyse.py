@@ -19,7 +19,7 @@ _SHOWN = 5  # lost pictures that are named
 
 
 def run(cfg: DictConfig) -> None:
-    """Write `study.md`, `.json`, `.png` and the tables; log them with the pictures that were shown.
+    """Write `study.md`, `study.png`, `analysis.json` and the tables; log them with the pictures that were shown.
 
     Raises:
         FileNotFoundError: no study there.

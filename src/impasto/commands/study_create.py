@@ -76,7 +76,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def _sources(cfg: DictConfig) -> dict[str, Source]:
-    told: Any = OmegaConf.to_container(cfg.methods, resolve=True)
+    told: Any = OmegaConf.to_container(cfg.methods, resolve=True, throw_on_missing=True) if cfg.methods else None
     if not isinstance(told, Mapping) or not told:
         raise ValueError(
             "which methods? expected methods={<name>: <what>, ...}, where <what> is photograph, grey, a shipped "
