@@ -43,6 +43,60 @@ def test_an_unknown_command_is_refused_with_the_nearest(impasto: Callable[..., A
     assert (result.code, result.err) == (2, "error: unknown command 'trian'; did you mean 'train'?\n")
 
 
+# ---------------------------------------------------------------- commands of two words
+
+
+@pytest.mark.parametrize("arguments", [("study",), ("study", "--help"), ("study", "-h")])
+def test_the_first_of_two_words_lists_the_second_ones(arguments: tuple[str, ...], impasto: Callable[..., Any]) -> None:
+    result = impasto(*arguments)
+    assert (result.code, result.err) == (0, "")
+    expected = [command for command in COMMANDS if command.startswith("study ")]
+    assert len(expected) >= 4
+    assert [line.split()[:3] for line in result.out.splitlines()] == [["impasto", *c.split()] for c in expected]
+    assert all(COMMANDS[command] in result.out for command in expected)
+
+
+def test_a_misspelt_second_word_is_refused_with_the_nearest(impasto: Callable[..., Any]) -> None:
+    result = impasto("study", "crate", "photos")
+    assert result.code == 2
+    assert result.err.startswith(
+        "error: unknown command 'study crate'; did you mean 'create'?; expected study create, "
+    )
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [("studdy", "create"), ("stud",), ("Study", "create")])
+def test_a_misspelt_first_word_is_refused(words: tuple[str, ...], impasto: Callable[..., Any]) -> None:
+    result = impasto(*words)
+    assert result.code == 2 and result.err == f"error: unknown command '{words[0]}'; did you mean 'study'?\n"
+
+
+def test_the_second_word_alone_is_no_command(impasto: Callable[..., Any]) -> None:
+    assert impasto("create").code == impasto("simulate").code == 2
+
+
+def test_help_of_two_words_tells_keys_choices_and_experiments(impasto: Callable[..., Any]) -> None:
+    text = impasto("study", "create", "--help").out
+    assert text.startswith("impasto study create [key=value ...]\n")
+    for part in ("raters: 20", "question=:", "better", "natural", "iizuka2016_study"):
+        assert part in text
+    assert "quickstart" not in text  # which is another command's
+
+
+def test_cfg_job_of_two_words_runs_nothing(impasto: Callable[..., Any], tmp_path: Any) -> None:
+    result = impasto("study", "create", "question=better", "--cfg", "job")
+    assert result.code == 0 and "text: Which of the two pictures is better?" in result.out
+    assert "study.json" not in {path.name for path in tmp_path.rglob("*")}
+
+
+def test_a_users_own_experiment_of_two_words_is_taken(impasto: Callable[..., Any], tmp_path: Any) -> None:
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    text = "# @package _global_\n# study create: my own\nraters: 77\n"
+    (tmp_path / "mine" / "experiment" / "my_study.yaml").write_text(text)
+    result = impasto("study", "create", "--config-dir", "mine", "experiment=my_study", "--cfg", "job")
+    assert result.code == 0 and "raters: 77" in result.out, result.err
+
+
 def test_cfg_job_prints_the_configuration_and_runs_nothing(impasto: Callable[..., Any]) -> None:
     result = impasto("train", "style=great_wave", "--cfg", "job")
     assert result.code == 0
@@ -57,6 +111,12 @@ def test_cfg_job_prints_the_configuration_and_runs_nothing(impasto: Callable[...
         ("impasto train style=starry", "style=starry_night"),
         ("impasto apply style=great", "style=great_wave"),
         ("impasto train trainer.max_st", "trainer.max_steps="),
+        ("impasto st", "study"),
+        ("impasto study ", "create"),
+        ("impasto study an", "analyse"),
+        ("impasto study create question=", "question=better"),
+        ("impasto study create rule.least_c", "rule.least_catches="),
+        ("impasto study analyse se", "seed="),
     ],
 )
 def test_the_shell_completes(
@@ -65,6 +125,24 @@ def test_the_shell_completes(
     monkeypatch.setenv("COMP_LINE", line)
     monkeypatch.setenv("COMP_POINT", str(len(line)))
     assert expected in impasto("-sc", "query=bash").out.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("impasto study a", ["analyse"]),
+        ("impasto stu", ["study"]),
+        ("impasto study", ["study"]),
+        ("impasto study xyz", []),
+        ("impasto xyz ", []),
+        ("impasto tr", ["train"]),
+    ],
+)
+def test_the_shell_completes_one_word_at_a_time(
+    line: str, expected: list[str], impasto: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMP_LINE", line)
+    assert impasto("-sc", "query=bash").out.split() == expected
 
 
 def test_the_shell_completion_can_be_installed(impasto: Callable[..., Any]) -> None:

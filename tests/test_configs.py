@@ -16,6 +16,7 @@ from impasto.commands.help import choices, experiment_command
 GROUPS = {
     "train": ["system", "network", "features", "loss", "style", "data", "trainer", "callbacks", "logger"],
     "optimize": ["features", "loss", "style", "optimizer", "start", "colors", "logger"],
+    "study_create": ["question", "logger"],
 }
 CHOICES = [
     (command, group, name)
@@ -155,6 +156,7 @@ def test_the_text_of_the_paper_has_content_at_relu2_2() -> None:
         ("optimize", "optimizer"),
         ("optimize", "start"),
         ("optimize", "colors"),
+        ("study_create", "question"),
     ],
 )
 def test_choices_can_be_built(command: str, group: str) -> None:
@@ -181,6 +183,24 @@ def test_the_notebooks_numbers_are_those_of_the_notebook() -> None:
     assert (cfg.steps, cfg.size, cfg.loss.weights.content, cfg.loss.weights.style) == (500, 512, 1.0, 1e3)
     assert cfg.features.pooling._target_ == "torch.nn.MaxPool2d"
     assert cfg.start._target_ == "impasto.gatys.from_photo"
+
+
+def test_the_question_is_iizukas_and_the_rule_is_fixed() -> None:
+    cfg: Any = _compose("study_create")
+    assert cfg.question.text == "Does this image look natural to you?"  # Iizuka 2016, sec. 4.3
+    assert (cfg.question.pictures, len(cfg.question.answers)) == (1, 2)
+    assert _compose("study_create", "question=better").question.pictures == 2
+    rule = instantiate(cfg.rule)
+    assert (rule.least_catches, rule.least_repeats, rule.least_milliseconds, rule.least_done) == (0.75, None, 250, 0)
+
+
+@pytest.mark.parametrize("command", ["study_simulate", "study_serve"])
+def test_commands_that_answer_a_study_leave_no_run_folder(command: str) -> None:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose(command, ["study=x"], return_hydra_config=True)
+    assert cfg.folder is None
+    assert (cfg.hydra.run.dir, cfg.hydra.output_subdir) == (".", None)
+    assert "file" not in cfg.hydra.job_logging.handlers
 
 
 def test_johnsons_baseline_has_johnsons_losses_and_the_textbooks_lbfgs() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from impasto.networks import Colorizer, Stylizer, save_network
-from impasto.runs import load_run, load_shipped, shipped
+from impasto.runs import load_named, load_run, load_shipped, shipped
 
 CARD = {"system": "stylizer", "network": {"class": "Stylizer", "width": 4, "blocks": 1}}
 
@@ -71,3 +71,59 @@ def test_a_style_without_a_network_says_how_to_train_one() -> None:
         FileNotFoundError, match=r"did you mean 'starry_night'\?.*'impasto train style=stary_night' trains one"
     ):
         load_shipped("stary_night")
+
+
+# ---------------------------------------------------------------- by what a user calls it
+
+
+@pytest.mark.parametrize(("name", "system"), [("starry_night", "stylizer"), ("scenes", "colorizer")])
+def test_a_shipped_name_is_found_whatever_its_system(name: str, system: str) -> None:
+    for asked in (None, system):
+        assert load_named(name, system=asked).card["system"] == system
+
+
+def test_a_shipped_name_of_another_system_is_not_taken() -> None:
+    with pytest.raises(FileNotFoundError, match=r"'starry_night' is neither a run folder, .* nor a shipped network"):
+        load_named("starry_night", system="colorizer")
+
+
+def test_a_run_and_a_file_are_found_by_their_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Stylizer(width=4, blocks=1)
+    save_network(tmp_path / "my run" / "network.safetensors", network, CARD)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    image = torch.rand(1, 3, 20, 20)
+    for text in ("my run", str(tmp_path / "my run"), "my run/network.safetensors", "~/my run"):
+        torch.testing.assert_close(load_named(text).network(image), network(image), atol=1e-2, rtol=0)
+    with pytest.raises(ValueError, match="holds a stylizer; expected a colorizer"):
+        load_named("my run", system="colorizer")
+
+
+def test_a_folder_does_not_hide_a_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "starry_night").mkdir()
+    assert load_named("starry_night").card["style"]["name"] == "starry_night"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("stary_night", r"'stary_night' is neither .*; did you mean 'starry_night'\? \(shipped: .*great_wave"),
+        ("nothing/here", "'nothing/here' is neither a run folder, a network file nor a shipped network"),
+        ("empty", "empty holds no network.safetensors; expected the folder of an 'impasto train' run"),
+        ("", "holds no network.safetensors"),
+    ],
+)
+def test_what_is_no_network_is_refused_with_the_nearest_name(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=message):
+        load_named(text)
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"no network")
+    with pytest.raises(ValueError, match=r"photo\.jpg is not a safetensors file"):
+        load_named(str(tmp_path / "photo.jpg"))

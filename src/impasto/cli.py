@@ -72,7 +72,8 @@ def _command(words: list[str]) -> tuple[str, list[str]]:
             return config_name(command), words[count:]
     parts = {command: line for command, line in COMMANDS.items() if command.startswith(f"{words[0]} ")}
     if not parts:
-        _fail(f"unknown command '{words[0]}'{did_you_mean(words[0], COMMANDS)}", 2)
+        firsts = [command.split(" ")[0] for command in COMMANDS]
+        _fail(f"unknown command '{words[0]}'{did_you_mean(words[0], firsts)}", 2)
     second = words[1] if len(words) > 1 else "--help"
     if second not in ("-h", "--help"):
         names = [command.split(" ")[1] for command in parts]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from impasto.cli import conf_dir
 from impasto.commands.arguments import prepare_arguments, quote
@@ -110,6 +111,71 @@ def test_sweeps_that_only_their_sweeper_can_list_are_left_to_it() -> None:
 def test_files_for_a_command_without_images_are_refused() -> None:
     with pytest.raises(ValueError, match=r"train takes no files; expected key=value, got 'photo\.jpg'"):
         prepare_arguments(conf_dir(), "train", ["photo.jpg"])
+
+
+def _composed(command: str, arguments: list[str]) -> DictConfig:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose(command, arguments)
+
+
+@pytest.mark.parametrize("name", ["outputs/2026-11-23/22-22-00_study_52efd345", *HARD_NAMES])
+@pytest.mark.parametrize("command", ["study_analyse", "study_simulate", "study_serve"])
+def test_a_bare_folder_is_the_study(name: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir(parents=True)
+    assert _composed(command, prepare_arguments(conf_dir(), command, ["--", name])).study == name
+    assert _composed(command, prepare_arguments(conf_dir(), command, [name, "seed=3"])).study == name
+
+
+def test_bare_folders_are_the_runs_of_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["outputs", "a,b", "a=b", "my runs (1)"]
+    for name in names:
+        (tmp_path / name).mkdir()
+    assert list(_composed("report", prepare_arguments(conf_dir(), "report", names)).runs) == names
+
+
+def test_bare_photographs_are_the_images_of_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a,b.jpg").touch()
+    prepared = prepare_arguments(conf_dir(), "study_create", ["a,b.jpg", "methods={truth: photograph}", "raters=6"])
+    cfg = _composed("study_create", prepared)
+    assert (list(cfg.images), dict(cfg.methods), cfg.raters) == (["a,b.jpg"], {"truth": "photograph"}, 6)
+
+
+def test_two_studies_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected one study, got one, two"):
+        prepare_arguments(conf_dir(), "study_analyse", ["one", "two"])
+    with pytest.raises(ValueError, match=r"give files bare or as study=\.\.\., not both \(got 'two' beside study=\)"):
+        prepare_arguments(conf_dir(), "study_analyse", ["study=one", "two"])
+
+
+def test_an_experiment_of_a_command_of_two_words_is_named_by_both() -> None:
+    check_arguments(conf_dir(), "study_create", ["experiment=iizuka2016_study", "methods.baseline=grey"])
+    with pytest.raises(ValueError, match="is one of 'impasto study create', not of 'impasto train'"):
+        check_arguments(conf_dir(), "train", ["experiment=iizuka2016_study"])
+    with pytest.raises(ValueError, match="is one of 'impasto train', not of 'impasto study create'"):
+        check_arguments(conf_dir(), "study_create", ["experiment=quickstart"])
+
+
+@pytest.mark.parametrize(
+    ("command", "argument", "message"),
+    [
+        ("study_create", "question=beter", "question has no 'beter'; did you mean 'better'?"),
+        (
+            "study_create",
+            "rule.least_catch=1",
+            "unknown key or group 'rule.least_catch'; did you mean 'rule.least_catche",
+        ),
+        ("study_create", "rater=3", "unknown key or group 'rater'; did you mean 'raters'?"),
+        ("study_analyse", "studdy=x", "unknown key or group 'studdy'; did you mean 'study'?"),
+        ("study_simulate", "preference={a: 1}", "unknown key or group 'preference'; did you mean 'preferences'?"),
+    ],
+)
+def test_a_misspelt_word_of_a_study_is_refused(command: str, argument: str, message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        check_arguments(conf_dir(), command, [argument])
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(

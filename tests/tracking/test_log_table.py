@@ -1,14 +1,22 @@
 """Laws of tables in W&B: every row and column arrives, with a chart and a picture where they are asked for."""
 
+import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from lightning.pytorch.loggers import WandbLogger
+from PIL import Image
 
 from impasto.images import write_image
-from impasto.tracking.tables import log_table
+from impasto.tracking.run_folder import finish_wandb
+from impasto.tracking.tables import log_pictures, log_table
+from impasto.tracking.wandb_run import WandbOptions, start_wandb
 
 ROWS = [{"size": "256 x 256", "seconds": 0.25, "calls": None}, {"size": "512 x 512", "seconds": 1.0, "calls": 3}]
 
@@ -53,3 +61,78 @@ def test_without_a_logger_or_rows_nothing_is_done(logger: _Logger) -> None:
 def test_rows_with_other_keys_are_refused(logger: _Logger) -> None:
     with pytest.raises(KeyError, match="seconds"):
         log_table(logger, "benchmark/speed", [ROWS[0], {"size": "512 x 512"}])  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Grey and coloured noise, as PNG files."""
+    paths = []
+    for number in range(3):
+        paths.append(folder / f"{number}.png")
+        write_image(paths[-1], torch.rand(3, 9, 13, generator=torch.Generator().manual_seed(number)))
+    return paths
+
+
+def _pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_a_path_in_a_row_becomes_the_image_that_it_names(logger: _Logger, tmp_path: Path) -> None:
+    files = _pictures(tmp_path)
+    rows = [{"picture": file, "name": file.name, "share": None} for file in files]
+    log_table(logger, "study/samples", rows)  # type: ignore[arg-type]
+    table = logger.logged[0]["study/samples"]
+    assert table.columns == ["picture", "name", "share"]
+    for file, (picture, name, share) in zip(files, table.data, strict=True):
+        assert (name, share) == (file.name, None)
+        np.testing.assert_array_equal(np.asarray(picture.image), _pixels(file))
+
+
+def test_pictures_are_logged_beside_each_other_with_their_captions(logger: _Logger, tmp_path: Path) -> None:
+    files = _pictures(tmp_path)
+    log_pictures(logger, "study/pictures/a", files, ["one", "two", "three"])  # type: ignore[arg-type]
+    ((name, images),) = logger.logged[0].items()
+    assert name == "study/pictures/a"
+    assert [image._caption for image in images] == ["one", "two", "three"]
+    for file, image in zip(files, images, strict=True):
+        np.testing.assert_array_equal(np.asarray(image.image), _pixels(file))
+
+
+def test_pictures_and_captions_must_be_as_many(logger: _Logger, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        log_pictures(logger, "study/pictures/a", _pictures(tmp_path), ["one"])  # type: ignore[arg-type]
+
+
+def test_without_a_logger_no_picture_is_opened() -> None:
+    log_pictures(None, "study/pictures/a", [Path("nothing.png")], ["one"])
+    log_table(None, "study/samples", [{"picture": Path("nothing.png")}])
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbLogger]:
+    """A real W&B run, offline, in its own folder."""
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_DATA_DIR", "")
+    options = WandbOptions(mode="offline", project="p", entity=None, group=None, tags=[], init_timeout=5)
+    yield start_wandb(options, folder=tmp_path / "run", run_id="abc", name="n", config={})
+    import wandb
+
+    wandb.teardown()
+
+
+def test_files_of_an_offline_run_are_the_pictures_themselves(offline: WandbLogger, tmp_path: Path) -> None:
+    files = _pictures(tmp_path)
+    log_pictures(offline, "study/pictures/sub folder/a?é.jpg", files, ["one", "two", "three"])
+    log_table(offline, "study/samples", [{"picture": file, "method": file.stem} for file in files])
+    finish_wandb(0)
+    folder = tmp_path / "run" / "wandb"
+    assert os.environ["WANDB_DATA_DIR"] == str(folder)
+    images = list(folder.rglob("media/images/study/pictures/sub folder/*.png"))
+    assert sorted(path.read_bytes() for path in images) == sorted(path.read_bytes() for path in files)
+    staged = [path.read_bytes() for path in (folder / "artifacts").rglob("*") if path.is_file()]
+    assert all(path.read_bytes() in staged for path in files)
+    (table,) = folder.rglob("media/table/study/samples*.json")
+    assert json.loads(table.read_text())["columns"] == ["picture", "method"]

@@ -1,6 +1,7 @@
 """impasto study analyse: what the raters said."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from impasto.commands.wandb_logger import wandb_logger
 from impasto.study.analysis import Analysis, analyse
 from impasto.study.answers import read_answers
 from impasto.study.findings import simulated_note, write_findings
-from impasto.study.plan import Study, by_photograph, image_file, lost_pictures, read_study
+from impasto.study.plan import Study, by_photograph, image_file, picture_fault, read_study
 from impasto.tracking.tables import log_pictures, log_table
 
 log = logging.getLogger(__name__)
@@ -25,31 +26,35 @@ def run(cfg: DictConfig) -> None:
         FileNotFoundError: no study there.
         ValueError: the study or its answers are damaged.
     """
-    folder = Path(str(cfg.study)).expanduser()
+    folder, output = Path(str(cfg.study)).expanduser(), Path(str(cfg.output)).expanduser()
+    if output.resolve() == folder.resolve():
+        raise ValueError(f"output={output} is the study itself, whose raters.csv it would overwrite; give another")
     study, answers = read_study(folder), read_answers(folder)
-    if lost := lost_pictures(study, folder):
+    lost = {name: fault for name in study.stimuli if (fault := picture_fault(study, folder, name))}
+    if lost:
         more = f"; and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
-        log.warning("pictures of the study are gone or were changed: %s%s", "; ".join(lost[:_SHOWN]), more)
+        log.warning("pictures of the study are lost: %s%s", "; ".join(list(lost.values())[:_SHOWN]), more)
     analysis = analyse(study, answers, seed=cfg.seed)
-    text = write_findings(Path(str(cfg.output)), study, analysis, answers)
-    _log_to_wandb(cfg, study, analysis, folder)
+    text = write_findings(output, study, analysis, answers)
+    shown = {name: image_file(folder, name) for name in study.stimuli if name not in lost}
+    _log_to_wandb(cfg, study, analysis, shown, output / "study.png")
     log.info("%s", text)
 
 
-def _log_to_wandb(cfg: DictConfig, study: Study, analysis: Analysis, folder: Path) -> None:
+def _log_to_wandb(cfg: DictConfig, study: Study, analysis: Analysis, shown: Mapping[str, Path], plot: Path) -> None:
+    """Log tables, plot, and the pictures that can still be shown with their results."""
     logger = wandb_logger(cfg, run_id=cfg.run_id, name=f"{cfg.name}_{cfg.run_id}")
     if logger is None:
         return
     note = simulated_note(analysis)
     for name in ("methods", "comparisons", "raters"):
         rows = [{**row._asdict(), "note": note} for row in getattr(analysis, name)]
-        picture = Path(str(cfg.output)) / "study.png" if name == "methods" else None
-        log_table(logger, f"study/{name}", rows, picture=picture)
-    found = {row.picture: row for row in analysis.pictures if row.answers and image_file(folder, row.picture).is_file()}
+        log_table(logger, f"study/{name}", rows, picture=plot if name == "methods" else None)
+    found = {row.picture: row for row in analysis.pictures if row.answers and row.picture in shown}
     results: list[dict[str, Any]] = []
     for photograph, names in by_photograph(study).items():
         rows_here = [found[name] for name in names if name in found]
-        files = [image_file(folder, row.picture) for row in rows_here]
+        files = [shown[row.picture] for row in rows_here]
         results += [
             {**row._asdict(), "picture": file, "note": note} for row, file in zip(rows_here, files, strict=True)
         ]

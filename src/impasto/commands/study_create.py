@@ -23,6 +23,7 @@ from impasto.study.pictures import spoiled, write_blinded
 from impasto.study.plan import (
     CATCH,
     Question,
+    Rule,
     Stimulus,
     Study,
     Trial,
@@ -37,6 +38,7 @@ from impasto.tracking.tables import log_pictures, log_table
 log = logging.getLogger(__name__)
 
 _LOG_EVERY_SECONDS = 30.0
+_LEAST_SIZE = 16  # pixels, of the longer side
 _Pictures = dict[tuple[int, int | None], str]  # by photograph and method (None: spoiled), the id
 
 
@@ -49,8 +51,11 @@ def run(cfg: DictConfig) -> None:
     """
     check_device(cfg.device)
     question: Question = instantiate(cfg.question)
+    rule: Rule = instantiate(cfg.rule)
+    _check_numbers(cfg)
     images = [cfg.images] if isinstance(cfg.images, str) else list(cfg.images or [])
     found = find_images(images)
+    _refuse_same_names(found)
     sources = _sources(cfg)
     layout = {"photographs": len(found), "methods": len(sources), "pictures": question.pictures}
     slots = design_sessions(
@@ -64,7 +69,7 @@ def run(cfg: DictConfig) -> None:
         methods=tuple(sources),
         stimuli=stimuli,
         sessions=[[_trial(slot, names) for slot in session] for session in slots],
-        rule=instantiate(cfg.rule),
+        rule=rule,
         break_every=cfg.break_every,
         seed=cfg.seed,
         created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -75,8 +80,24 @@ def run(cfg: DictConfig) -> None:
     _tell(study, slots, layout, folder)
 
 
+def _check_numbers(cfg: DictConfig) -> None:
+    for name, least in (("size", _LEAST_SIZE), ("break_every", 1)):
+        if cfg[name] is not None and not (isinstance(cfg[name], int) and cfg[name] >= least):
+            raise ValueError(f"expected {name} to be a whole number of at least {least}, or null, got {cfg[name]}")
+
+
+def _refuse_same_names(found: Sequence[Found]) -> None:
+    """Results and tables are by a photograph's name."""
+    paths: dict[Path, Path] = {}
+    for path, name in found:
+        if name in paths:
+            raise ValueError(f"{paths[name]} and {path} are both called {name}; rename one, or give their folder")
+        paths[name] = path
+
+
 def _sources(cfg: DictConfig) -> dict[str, Source]:
-    told: Any = OmegaConf.to_container(cfg.methods, resolve=True, throw_on_missing=True) if cfg.methods else None
+    is_mapping = OmegaConf.is_dict(cfg.methods)
+    told: Any = OmegaConf.to_container(cfg.methods, resolve=True, throw_on_missing=True) if is_mapping else None
     if not isinstance(told, Mapping) or not told:
         raise ValueError(
             "which methods? expected methods={<name>: <what>, ...}, where <what> is photograph, grey, a shipped "
@@ -89,8 +110,6 @@ def _pictures(
     cfg: DictConfig, found: Sequence[Found], sources: Mapping[str, Source], shown: set[tuple[int, int | None]]
 ) -> tuple[dict[str, Stimulus], _Pictures]:
     """Write the pictures that any session shows, a photograph's together; their names tell nothing."""
-    if cfg.size is not None and (not isinstance(cfg.size, int) or cfg.size < 16):
-        raise ValueError(f"expected size=<longer side in pixels>, at least 16, got {cfg.size}")
     stimuli: dict[str, Stimulus] = {}
     names: _Pictures = {}
     generator = torch.Generator().manual_seed(cfg.seed)
@@ -119,7 +138,7 @@ def _of_photograph(item: Found, sources: Mapping[str, Source], size: int | None)
     photo = read_image(item.path)
     if size is not None and max(photo.shape[-2:]) > size:
         photo = resize_longer_side(photo, size)
-    return common_size({name: source(item, photo) for name, source in sources.items()}, item.path)
+    return common_size({name: source(item, photo) for name, source in sources.items()}, photo.shape[-2:], item.path)
 
 
 def _trial(slot: Slot, names: _Pictures) -> Trial:

@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +20,29 @@ def run(cfg: DictConfig) -> None:
     """Answer the sessions of raters who have not begun; every answer is marked as simulated.
 
     Raises:
-        ValueError: values that do not fit the methods, or nobody left to simulate.
+        ValueError: values that do not fit the methods, or fewer raters left than are asked for.
         FileNotFoundError: no study there.
         Interrupted: stopped by Ctrl-C; whoever was simulated whole or in part stays.
     """
     folder = Path(str(cfg.study)).expanduser()
     study = read_study(folder)
-    told: Any = OmegaConf.to_container(cfg.preferences) if cfg.preferences is not None else _falling(study)
+    told: Any = OmegaConf.to_object(cfg.preferences) if OmegaConf.is_config(cfg.preferences) else cfg.preferences
+    if told is None:
+        told = _falling(study)
+    if not isinstance(told, Mapping):
+        raise ValueError(f"expected preferences={{<method>: <value>, ...}}, got {told}")
     preferences = Preferences(
-        values={str(name): float(value) for name, value in told.items()},
+        values={str(name): value for name, value in told.items()},
         rater_spread=cfg.rater_spread,
         careless=cfg.careless,
     )
     check_preferences(study, preferences)
     begun = {answer.rater for answer in read_answers(folder)}
     free = [number for number in range(1, len(study.sessions) + 1) if number not in begun]
-    if cfg.raters is not None and not 1 <= cfg.raters <= len(free):
-        raise ValueError(f"expected raters between 1 and {len(free)}, who have not begun, got {cfg.raters}")
     if not free:
         raise ValueError(f"all {len(study.sessions)} raters of {folder} have begun; nobody is left to simulate")
+    if cfg.raters is not None and not (isinstance(cfg.raters, int) and 1 <= cfg.raters <= len(free)):
+        raise ValueError(f"expected raters between 1 and {len(free)}, who have not begun, got {cfg.raters}")
     free = free[: cfg.raters]
     answers = Answers(folder)
     try:

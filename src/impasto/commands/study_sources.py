@@ -1,6 +1,6 @@
 """Where the pictures of a study come from: the photograph itself, a network, or a folder of results."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -47,35 +47,45 @@ def source_of(text: str, name: str, device: str) -> Source:
 
 def _results(folder: Path, name: str) -> Source:
     """Results that were made elsewhere, named as their photographs; the suffix may be another."""
-    files = {found.name.with_suffix(""): found.path for found in find_images([folder])}
+    files: dict[Path, list[Path]] = {}
+    for found in find_images([folder]):
+        files.setdefault(found.name.with_suffix(""), []).append(found.path)
+    owners: dict[Path, Path] = {}
 
     def source(item: Found, photo: Tensor) -> Tensor:
-        path = files.get(item.name.with_suffix("")) or files.get(Path(item.name.stem))
-        if path is None:
+        paths = files.get(item.name.with_suffix("")) or files.get(Path(item.name.stem)) or []
+        paths = [path for path in paths if path.name == item.name.name] or paths
+        if not paths:
             raise FileNotFoundError(f"methods.{name}: no result for {item.name} in {folder}; expected one of that name")
-        return read_image(path)
+        if len(paths) > 1:
+            raise ValueError(f"methods.{name}: expected one result for {item.name}, got {paths[0]} and {paths[1]}")
+        owner = owners.setdefault(paths[0], item.name)
+        if owner != item.name:
+            raise ValueError(f"methods.{name}: {paths[0]} would be the result of both {owner} and {item.name}")
+        return read_image(paths[0])
 
     return source
 
 
-def common_size(pictures: Mapping[str, Tensor], photograph: Path) -> dict[str, Tensor]:
+def common_size(pictures: Mapping[str, Tensor], size: Sequence[int], photograph: Path) -> dict[str, Tensor]:
     """Reduce the pictures of a photograph to the size of the smallest, so that sizes and blur do not tell methods.
 
     Args:
         pictures: by method, RGB in [0, 1], (3, H, W).
+        size: height and width of the photograph, whose ratio all must have.
         photograph: for messages.
 
     Raises:
-        ValueError: sides in another ratio than the first method's.
+        ValueError: sides in another ratio than the photograph's.
     """
-    height, width = min((image.shape[-2:] for image in pictures.values()), key=lambda size: size[0] * size[1])
     for name, image in pictures.items():
-        ratio = image.shape[-1] * height / (image.shape[-2] * width)
-        if abs(ratio - 1) > _SAME_SHAPE + 1 / min(height, width):
+        (high, wide), (height, width) = size, image.shape[-2:]
+        if abs(width * high / (height * wide) - 1) > _SAME_SHAPE + 1 / min(height, width):
             raise ValueError(
-                f"methods.{name}: expected a picture of {photograph} with sides as {width} x {height}, got "
-                f"{image.shape[-1]} x {image.shape[-2]}"
+                f"methods.{name}: expected a picture of {photograph} with sides as {wide} x {high}, got "
+                f"{width} x {height}"
             )
+    height, width = min((image.shape[-2:] for image in pictures.values()), key=lambda size: size[0] * size[1])
     return {name: _reduced(image, height, width) for name, image in pictures.items()}
 
 

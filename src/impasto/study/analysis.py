@@ -32,7 +32,7 @@ class MethodRow(NamedTuple):
         share: chosen of answers; None without any.
         low: of Wilson's 95 % interval.
         high: likewise.
-        strength: Bradley-Terry, log-odds against the average method; None for studies of single pictures.
+        strength: Bradley-Terry, log-odds against the average method; None for single pictures and without answers.
         strength_low: of the 95 % bootstrap interval.
         strength_high: likewise.
     """
@@ -122,7 +122,7 @@ class _Choice(NamedTuple):
     chosen: int
 
 
-def analyse(study: Study, answers: Sequence[Answer], *, seed: int) -> Analysis:
+def analyse(study: Study, answers: Sequence[Answer], *, seed: int, resamples: int = _RESAMPLES) -> Analysis:
     """Analyse a study, finished or in progress.
 
     Only the first showing of a trial counts: repeats and catch trials tell about raters, not about methods.
@@ -131,6 +131,7 @@ def analyse(study: Study, answers: Sequence[Answer], *, seed: int) -> Analysis:
         study: as it was created.
         answers: so far.
         seed: of permutations and resamples.
+        resamples: of the bootstrap.
 
     Raises:
         ValueError: answers of another study.
@@ -139,7 +140,7 @@ def analyse(study: Study, answers: Sequence[Answer], *, seed: int) -> Analysis:
     kept = {rater.rater for rater in raters if not rater.dropped}
     choices = [choice for answer in answers if answer.rater in kept for choice in _choices(study, answer)]
     return Analysis(
-        methods=_methods(study, choices, seed),
+        methods=_methods(study, choices, seed, resamples),
         comparisons=_comparisons(study, choices, seed),
         pictures=_pictures(study, choices),
         raters=raters,
@@ -164,20 +165,21 @@ def _choices(study: Study, answer: Answer) -> list[_Choice]:
     ]
 
 
-def _methods(study: Study, choices: Sequence[_Choice], seed: int) -> list[MethodRow]:
+def _methods(study: Study, choices: Sequence[_Choice], seed: int, resamples: int) -> list[MethodRow]:
     judged = Counter(choice.method for choice in choices)
     chosen = Counter(choice.method for choice in choices if choice.chosen)
-    strengths = _strengths(study, choices, seed)
+    strengths = _strengths(study, choices, seed, resamples)
     rows = []
     for number, name in enumerate(study.methods):
         count = judged[number]
         low, high = wilson(chosen[number], count) if count else (None, None)
         share = chosen[number] / count if count else None
-        rows.append(MethodRow(name, count, chosen[number], share, low, high, *strengths[number]))
+        strength = strengths[number] if count else (None, None, None)
+        rows.append(MethodRow(name, count, chosen[number], share, low, high, *strength))
     return rows
 
 
-def _strengths(study: Study, choices: Sequence[_Choice], seed: int) -> list[tuple[float | None, ...]]:
+def _strengths(study: Study, choices: Sequence[_Choice], seed: int, resamples: int) -> list[tuple[float | None, ...]]:
     """Return strength and interval of each method; None for single pictures, and where there is nothing to tell."""
     methods, raters = len(study.methods), sorted({choice.rater for choice in choices})
     if study.question.pictures == 1 or not raters:
@@ -186,7 +188,7 @@ def _strengths(study: Study, choices: Sequence[_Choice], seed: int) -> list[tupl
     for choice in choices:
         if choice.chosen:
             wins[raters.index(choice.rater), choice.method, choice.other] += 1
-    found = bradley_terry_interval(wins, resamples=_RESAMPLES, seed=seed)
+    found = bradley_terry_interval(wins, resamples=resamples, seed=seed)
     return [tuple(float(v) if np.isfinite(v) else None for v in row) for row in zip(*found, strict=True)]
 
 
@@ -239,20 +241,15 @@ def _pictures(study: Study, choices: Sequence[_Choice]) -> list[PictureRow]:
 
 
 def _agreement(choices: Sequence[_Choice]) -> Array:
-    """Count answers by unit: a picture, or a pair of a photograph whichever side its methods were on."""
-    units: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0, 0])
-    pairs = _paired(choices)
-    for first, second in pairs:
-        if second is None:
-            units[(first.picture,)][first.chosen] += 1
-        else:
-            low, high = sorted((first, second), key=lambda choice: choice.method)
-            units[low.picture, high.picture][low.chosen] += 1
-    return np.asarray(list(units.values()), dtype=np.float64).reshape(-1, 2)
+    """Count answers by unit: a picture, or a pair of a photograph whichever side its methods were on.
 
-
-def _paired(choices: Sequence[_Choice]) -> list[tuple[_Choice, _Choice | None]]:
-    """Bring the two pictures of an answer together again, which stand one behind the other."""
-    singles: list[tuple[_Choice, _Choice | None]] = [(choice, None) for choice in choices if choice.other is None]
-    pairs = [choice for choice in choices if choice.other is not None]
-    return [*singles, *zip(pairs[::2], pairs[1::2], strict=True)]
+    Which method of a pair is the first is arbitrary, so every pair counts in both ways: chance is then the toss of a
+    coin, whether the methods that happen to be named first are the better ones or not.
+    """
+    units: dict[tuple[str, int | None], list[int]] = defaultdict(lambda: [0, 0])
+    for choice in choices:
+        if choice.other is None or choice.method < choice.other:  # of a pair one picture tells the answer
+            units[choice.picture, choice.other][choice.chosen] += 1
+    counts = np.asarray(list(units.values()), dtype=np.float64).reshape(-1, 2)
+    pairs = any(choice.other is not None for choice in choices)
+    return np.concatenate([counts, counts[:, ::-1]]) if pairs else counts

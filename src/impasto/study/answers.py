@@ -62,16 +62,9 @@ class Answers:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "answers.sqlite"
         self._lock = threading.Lock()
-        # Autocommit: every statement is a transaction.
-        self._connection = sqlite3.connect(
-            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
         try:
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=FULL")  # an answer survives a power cut, not only a kill
-            self._connection.execute(_TABLE)
+            self._connection = _open(self.path)
         except sqlite3.DatabaseError as error:
-            self._connection.close()
             raise ValueError(f"{self.path} is no database of answers: {error}") from error
 
     def count(self, rater: int) -> int:
@@ -105,6 +98,19 @@ class Answers:
         """Give the file back."""
         with self._lock:
             self._connection.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    # Autocommit: every statement is a transaction.
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")  # an answer survives a power cut, not only a kill
+        connection.execute(_TABLE)
+    except sqlite3.DatabaseError:
+        connection.close()
+        raise
+    return connection
 
 
 def read_answers(folder: Path) -> list[Answer]:

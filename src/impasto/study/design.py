@@ -50,9 +50,9 @@ def design_sessions(
 
     Raters come in cycles of as many as there are conditions. Within a whole cycle every photograph is shown under every
     condition equally often, and every condition stands equally often at every place of the session; a rater meets all
-    conditions equally often within one. Successive conditions follow Williams' zigzag, so that none follows another
-    more often than it must. Photographs come in another order for each rater as far as that balance leaves room:
-    where there are fewer photographs than conditions, a cycle's raters share one order.
+    conditions equally often, within one a round. Successive conditions follow Williams' zigzag, so that none follows
+    another more often than it must. Photographs come in another order for each rater as far as that balance leaves
+    room: where there are fewer photographs than conditions, a cycle's raters share one order.
 
     Args:
         photographs: how many.
@@ -89,6 +89,10 @@ def design_sessions(
 def _check(
     photographs: int, methods: int, pictures: int, *, raters: int, rounds: int, repeats: int, catches: int
 ) -> None:
+    told = {"raters": raters, "rounds": rounds, "repeats": repeats, "catches": catches}
+    for name, value in told.items():
+        if not isinstance(value, int):
+            raise ValueError(f"expected {name} to be a whole number, got {value}")
     if photographs < 1 or raters < 1:
         raise ValueError(f"expected at least one photograph and one rater, got {photographs} and {raters}")
     if methods < pictures:

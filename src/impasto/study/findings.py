@@ -15,7 +15,7 @@ _COLOUR = "#0b5394"
 
 
 def write_findings(folder: Path, study: Study, analysis: Analysis, answers: list[Answer]) -> str:
-    """Write `study.md`, `study.png`, `analysis.json`, and `methods`, `comparisons`, `pictures`, `raters` and `answers` as CSV.
+    """Write `study.md`, `study.png`, `analysis.json`, and each table and the answers as CSV.
 
     Args:
         folder: where; it is made.
@@ -29,7 +29,8 @@ def write_findings(folder: Path, study: Study, analysis: Analysis, answers: list
     for name in ("methods", "comparisons", "pictures", "raters"):
         write_csv(folder / f"{name}.csv", [row._asdict() for row in getattr(analysis, name)])
     write_csv(folder / "answers.csv", [_unblinded(study, answer) for answer in answers])
-    write_json(folder / "analysis.json", {"question": study.question.text, "created": study.created, **_plain(analysis)})
+    told = {"question": study.question.text, "created": study.created}
+    write_json(folder / "analysis.json", told | _plain(analysis))
     plot_methods(folder / "study.png", study, analysis)
     text = describe(study, analysis)
     write_text(folder / "study.md", text)

@@ -29,7 +29,8 @@ def write_blinded(files: Mapping[Path, Tensor]) -> None:
     """
     encoded = {path: _png(image) for path, image in files.items()}
     length = max(map(len, encoded.values()), default=0) + _CHUNK
-    for path, data in encoded.items():
+    for path in sorted(encoded):  # in the order of the methods, the files' times would tell them
+        data = encoded[path]
         with whole_file(path) as temporary:
             temporary.write_bytes(_filled(data, length))
 

@@ -21,7 +21,7 @@ class Question:
     Attributes:
         text: shown above the pictures.
         pictures: 1 (is it natural?) or 2 (which is better?).
-        answers: labels of the two answers; of two pictures, for the left and for the right one.
+        answers: labels of the two answers: no and yes to one picture, or the left and the right one of two.
     """
 
     text: str
@@ -32,8 +32,8 @@ class Question:
         """Refuse what cannot be shown."""
         if self.pictures not in (1, 2):
             raise ValueError(f"expected question.pictures to be 1 or 2, got {self.pictures}")
-        if len(self.answers) != 2:
-            raise ValueError(f"expected two question.answers, got {len(self.answers)}")
+        if len(self.answers) != 2 or not all(isinstance(answer, str) and answer for answer in self.answers):
+            raise ValueError(f"expected two texts as question.answers, got {self.answers}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +89,15 @@ class Rule:
     least_done: float
 
     def __post_init__(self) -> None:
-        """Refuse shares outside [0, 1]."""
+        """Refuse shares outside [0, 1], and what is no number."""
         for name in ("least_catches", "least_repeats", "least_done"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
+            if name == "least_repeats" and value is None:
+                continue
+            if not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ValueError(f"expected rule.{name} to be a share between 0 and 1, got {value}")
+        if not isinstance(self.least_milliseconds, int | float) or self.least_milliseconds < 0:
+            raise ValueError(f"expected rule.least_milliseconds of at least 0, got {self.least_milliseconds}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,21 +173,31 @@ def read_study(folder: Path) -> Study:
             seed=told["seed"],
             created=told["created"],
         )
+        _check(study)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{file} is damaged: {type(error).__name__}: {error}") from error
-    _check(study, file)
+        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{file} is damaged: {reason}") from error
     return study
 
 
-def _check(study: Study, file: Path) -> None:
-    for session in study.sessions:
-        for trial in session:
-            unknown = [picture for picture in trial.pictures if picture not in study.stimuli]
-            if unknown or len(trial.pictures) != study.question.pictures:
-                raise ValueError(f"{file} is damaged: a trial shows {list(trial.pictures)}, which the study has not")
-    for name in study.stimuli:
+def _check(study: Study) -> None:
+    """Refuse a study that contradicts itself."""
+    for name, stimulus in study.stimuli.items():
         if not (name.isascii() and name.isalnum()):  # it names a file
-            raise ValueError(f"{file} is damaged: '{name}' is no name of a picture")
+            raise ValueError(f"'{name}' is no name of a picture")
+        if stimulus.method not in (*study.methods, None):
+            raise ValueError(f"picture {name} is of {stimulus.method}, which is none of the methods")
+    for number, session in enumerate(study.sessions, start=1):
+        for position, trial in enumerate(session):
+            shown = [study.stimuli.get(picture) for picture in trial.pictures]
+            spoiled = any(stimulus is not None and stimulus.method is None for stimulus in shown)
+            fits = {
+                RATED: not spoiled,
+                REPEAT: not spoiled and isinstance(trial.of, int) and 0 <= trial.of < position,
+                CATCH: spoiled and trial.expected in (0, 1),
+            }
+            if None in shown or len(shown) != study.question.pictures or not fits[trial.kind]:
+                raise ValueError(f"trial {position + 1} of rater {number} cannot be shown")
 
 
 def by_photograph(study: Study) -> dict[str, list[str]]:
@@ -209,18 +223,19 @@ def read_tokens(folder: Path) -> dict[str, int]:
     with file.open(newline="", encoding="utf-8") as lines:
         try:
             return {row["token"]: int(row["rater"]) for row in csv.DictReader(lines)}
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, csv.Error) as error:
             raise ValueError(f"{file} is damaged: expected columns rater and token") from error
 
 
 def lost_pictures(study: Study, folder: Path) -> list[str]:
     """Say which pictures are missing or are not those that the study was created with; empty where all is well."""
-    lost = []
-    for name, stimulus in study.stimuli.items():
-        file = image_file(folder, name)
-        whose = f"{stimulus.photograph}, {stimulus.method or 'spoiled for catch trials'}"
-        if not file.is_file():
-            lost.append(f"{file} is missing ({whose})")
-        elif sha256(file) != stimulus.sha256:
-            lost.append(f"{file} was changed ({whose})")
-    return lost
+    return [fault for name in study.stimuli if (fault := picture_fault(study, folder, name))]
+
+
+def picture_fault(study: Study, folder: Path, name: str) -> str:
+    """Say whether a picture is missing or was changed; "" where it is well."""
+    stimulus, file = study.stimuli[name], image_file(folder, name)
+    whose = f"{stimulus.photograph}, {stimulus.method or 'spoiled for catch trials'}"
+    if not file.is_file():
+        return f"{file} is missing ({whose})"
+    return f"{file} was changed ({whose})" if sha256(file) != stimulus.sha256 else ""

@@ -53,8 +53,8 @@ def describe_raters(study: Study, answers: Sequence[Answer]) -> list[Rater]:
 
 def _describe(study: Study, number: int, answers: Sequence[Answer]) -> Rater:
     session = study.sessions[number - 1] if 0 < number <= len(study.sessions) else ()
-    if any(answer.position >= len(session) for answer in answers):
-        raise ValueError(f"rater {number} answered a trial that the study has not; these are answers of another study")
+    if [answer.position for answer in answers] != list(range(len(session)))[: len(answers)]:
+        raise ValueError(f"rater {number} answered other trials than the study has; these are answers of another study")
     given = {answer.position: answer.answer for answer in answers}
     passed = [given[a.position] == session[a.position].expected for a in answers if session[a.position].kind == CATCH]
     same = []
@@ -80,15 +80,14 @@ def _describe(study: Study, number: int, answers: Sequence[Answer]) -> Rater:
 
 
 def _why_dropped(rater: Rater, rule: Rule) -> str:
-    reasons = []
-    if rater.catches_passed < rule.least_catches * rater.catches_met:
+    reasons = []  # quotients, since 0.55 * 20 is more than 11
+    if rater.catches_met and rater.catches_passed / rater.catches_met < rule.least_catches:
         reasons.append(f"passed {rater.catches_passed} of {rater.catches_met} catch trials")
-    asked = rule.least_repeats is not None and rater.repeats_met > 0
-    if asked and rater.repeats_same < (rule.least_repeats or 0) * rater.repeats_met:
+    if rater.repeats_met and rater.repeats_same / rater.repeats_met < (rule.least_repeats or 0):
         reasons.append(f"answered {rater.repeats_same} of {rater.repeats_met} repeats as the first time")
-    if rater.median_seconds is not None and 1000 * rater.median_seconds < rule.least_milliseconds:
+    if rater.median_seconds is not None and rater.median_seconds < rule.least_milliseconds / 1000:
         reasons.append(f"took {1000 * rater.median_seconds:.0f} ms an answer")
-    if rater.answered < rule.least_done * rater.of:
+    if rater.answered / rater.of < rule.least_done:
         reasons.append(f"answered {rater.answered} of {rater.of} trials")
     return "; ".join(reasons)
 

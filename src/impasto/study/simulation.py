@@ -1,12 +1,14 @@
 """Simulated raters with known preferences: to prove the analysis, and to try a study before people see it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logit
 
 from impasto.study.answers import Answer
-from impasto.study.plan import CATCH, Study, Trial
+from impasto.study.design import Slot
+from impasto.study.plan import CATCH, Question, Rule, Stimulus, Study, Trial
 
 _MEDIAN_SECONDS, _SPREAD_SECONDS = 1.8, 0.5  # of an answer; the spread is that of its logarithm
 _CARELESS_SECONDS = 0.6
@@ -26,6 +28,48 @@ class Preferences:
     values: Mapping[str, float]
     rater_spread: float
     careless: float
+
+
+def imagined_study(sessions: Sequence[Sequence[Slot]], methods: Sequence[str], question: Question, rule: Rule) -> Study:
+    """Make a study whose pictures do not exist: simulated raters need none.
+
+    Args:
+        sessions: as `design_sessions` lays them out.
+        methods: their names.
+        question: what is asked.
+        rule: who is left out.
+    """
+    stimuli: dict[str, Stimulus] = {}
+
+    def picture(photograph: int, number: int | None) -> str:
+        name = f"photograph{photograph}{'spoiled' if number is None else f'method{number}'}"
+        method = None if number is None else methods[number]
+        stimuli[name] = Stimulus(photograph=f"photograph {photograph}", method=method, width=1, height=1, sha256="")
+        return name
+
+    trials = [
+        [
+            Trial(
+                kind=slot.kind,
+                pictures=tuple(picture(slot.photograph, number) for number in slot.methods),
+                of=slot.of,
+                expected=slot.expected,
+            )
+            for slot in session
+        ]
+        for session in sessions
+    ]
+    return Study(
+        title="imagined",
+        question=question,
+        methods=tuple(methods),
+        stimuli=stimuli,
+        sessions=trials,
+        rule=rule,
+        break_every=None,
+        seed=0,
+        created="",
+    )
 
 
 def simulate_rater(study: Study, rater: int, preferences: Preferences, *, seed: int) -> list[Answer]:
@@ -65,20 +109,22 @@ def _chance(study: Study, trial: Trial, preferences: Preferences, shift: Mapping
         return float(trial.expected or 0)
     methods = [str(study.stimuli[picture].method) for picture in trial.pictures]
     if len(methods) == 1:
-        share = preferences.values[methods[0]]
-        odds = np.log(share / (1 - share)) if 0 < share < 1 else np.inf * (share - 0.5)
-        return float(1 / (1 + np.exp(-odds - shift[methods[0]])))
+        return float(expit(logit(preferences.values[methods[0]]) + shift[methods[0]]))
     left, right = (preferences.values[method] + shift[method] for method in methods)
-    return float(1 / (1 + np.exp(left - right)))
+    return float(expit(right - left))
 
 
 def check_preferences(study: Study, preferences: Preferences) -> None:
     """Refuse preferences that do not fit a study.
 
     Raises:
-        ValueError: not a value for each method, or a probability outside [0, 1].
+        ValueError: not a number for each method, or a probability outside [0, 1].
     """
     values = preferences.values
+    told = {**values, "rater_spread": preferences.rater_spread, "careless": preferences.careless}
+    for name, value in told.items():
+        if not isinstance(value, int | float) or not np.isfinite(value):
+            raise ValueError(f"expected {name} to be a number, got {value}")
     if set(values) != set(study.methods):
         raise ValueError(f"expected a value for each of {', '.join(study.methods)}, got {', '.join(values) or 'none'}")
     if study.question.pictures == 1 and not all(0 <= value <= 1 for value in values.values()):

@@ -1,0 +1,1 @@
+"""A web page to try methods on a photograph. `page` needs gradio; the rest does not."""

@@ -1,0 +1,91 @@
+"""What the commands that serve a web page share: their extra, their port, and how they end."""
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+
+def require(package: str, *, extra: str) -> None:
+    """Refuse a command whose optional package is missing.
+
+    Args:
+        package: its name, in Python and on PyPI.
+        extra: of impasto's extras, the one that brings it; also the command's name.
+
+    Raises:
+        ValueError: it is not installed; says how to install it.
+    """
+    if find_spec(package) is None:
+        raise ValueError(f"impasto {extra} needs {package}; install it with: pip install 'impasto[{extra}]'")
+
+
+def check_address(host: str, port: int) -> None:
+    """Refuse an address that cannot be served, before anything heavy begins.
+
+    Raises:
+        ValueError: no port number, a port that is taken or not allowed, or an address that is not this machine's.
+    """
+    if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
+        raise ValueError(f"expected port=<a number from 1 to 65535>, got {port}")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just left is free
+            trial.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ValueError(f"port {port} of {host} is taken; give another, as in port={_next(port)}") from error
+        if error.errno == errno.EACCES:
+            raise ValueError(f"port {port} is not allowed to this user; give one above 1023") from error
+        raise ValueError(f"host={host} is no address of this machine ({error.strerror or error})") from error
+
+
+def _next(port: int) -> int:
+    return port + 1 if port < 65535 else 7860
+
+
+def url(host: str, port: int) -> str:
+    """Return the address that a browser on this machine opens."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}"
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine reaches the page."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def forget_variables(*prefixes: str) -> None:
+    """Let the configuration decide, and not what a library reads of the environment when it is imported.
+
+    Proxies are forgotten too: servers ask themselves whether they are up, which a proxy would deny.
+
+    Args:
+        prefixes: of the variables that are removed from this process.
+    """
+    for name in list(os.environ):
+        if name.startswith(prefixes) or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
+            del os.environ[name]
+
+
+@contextlib.contextmanager
+def ended_by_signal() -> Iterator[None]:
+    """Serve while the body waits; Ctrl-C and SIGTERM both end it as Ctrl-C does, without a word."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def wait() -> None:
+    """Wait for Ctrl-C or SIGTERM, inside `ended_by_signal`."""
+    while True:
+        time.sleep(3600)

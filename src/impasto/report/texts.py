@@ -1,0 +1,135 @@
+"""Plain data as short texts: flattened configurations, shortened texts, times and numbers for people."""
+
+import html
+import json
+import math
+from datetime import datetime
+from typing import Any
+
+_MOST_KEYS = 400  # of a flattened configuration; a large one has some 150
+_LONGEST_VALUE = 500
+
+
+class Allowance:
+    """How many bytes a run's texts may still take in the page.
+
+    Args:
+        size: bytes, as they are in the page: escaped, in UTF-8.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def cut(self, text: str, most: int, *, where: str) -> str:
+        """Return the text, shortened where it is longer than `most` bytes or than what is left.
+
+        Args:
+            text: any.
+            most: bytes.
+            where: the whole text is.
+        """
+        most = min(most, self.left)
+        kept = _within(text, most)
+        self.left -= _size(kept)
+        if len(kept) == len(text):
+            return text
+        return f"{kept}\n... ({len(text) - len(kept):,} more characters in {where})"
+
+
+def _size(text: str) -> int:
+    return len(html.escape(text).encode("utf-8", "replace"))
+
+
+def _within(text: str, most: int) -> str:
+    """The longest beginning that takes at most so many bytes."""
+    kept = text[:most]
+    if _size(kept) <= most:
+        return kept
+    low, high = 0, len(kept)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if _size(kept[:middle]) <= most else (low, middle - 1)
+    return kept[:low]
+
+
+def flatten(value: object) -> dict[str, str]:
+    """Return plain nested data as texts by keys with dots: `{"data.batch_size": "4"}`.
+
+    Lists without mappings in them are one text. What is beyond a large configuration is left out and said.
+    """
+    flat: dict[str, str] = {}
+    _flatten(value, "", flat)
+    if len(flat) > _MOST_KEYS:
+        names = list(flat)[_MOST_KEYS:]
+        for name in names:
+            del flat[name]
+        flat["..."] = f"{len(names)} or more further keys"
+    return flat
+
+
+def _flatten(value: object, name: str, flat: dict[str, str]) -> None:
+    if len(flat) > _MOST_KEYS:
+        return
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            _flatten(item, f"{name}.{key}"[:200] if name else str(key)[:200], flat)
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        for index, item in enumerate(value):
+            _flatten(item, f"{name}[{index}]"[:200], flat)
+    else:
+        flat[name] = plain(value)[:_LONGEST_VALUE]
+
+
+def plain(value: object) -> str:
+    """Say a value as YAML or JSON has it; text as it is."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return f"[{', '.join(plain(item) for item in value[:100])}]"
+    if value is None or isinstance(value, bool | int | float | dict):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    return str(value)
+
+
+def number(value: float) -> str:
+    """Say a number with five significant digits: `"0.15231"`, `"1.0621e+06"`, `"NaN"`."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "infinity" if value > 0 else "-infinity"
+    if value == int(value) and abs(value) < 1e7:
+        return f"{int(value):,}"
+    return f"{value:.5g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Say a time: `"12 s"`, `"3 min 5 s"`, `"2 h 5 min"`, `"3 d 2 h"`; `"-"` for None."""
+    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    whole = round(seconds)
+    for size, large, small, names in ((86400, 86400, 3600, "d h"), (3600, 3600, 60, "h min"), (60, 60, 1, "min s")):
+        if whole >= size:
+            first, second = names.split()
+            rest = whole % large // small
+            return f"{whole // large:,} {first}" + (f" {rest} {second}" if rest else "")
+    raise AssertionError(seconds)
+
+
+def moment(text: str) -> datetime | None:
+    """Read a time as `status.json` has it; None where it is none."""
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        return None
+
+
+def size(count: int) -> str:
+    """Say a number of bytes: `"1.2 MB"`."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.0f} kB"
+
+
+def clean(value: Any) -> str:  # noqa: ANN401 (whatever a JSON file holds)
+    """Return a text that can be written as UTF-8: bytes of file names that are none become question marks."""
+    return plain(value).encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,141 @@
+"""Pictures made small enough for the page: decoded once their size is known to be sane, encoded within a budget."""
+
+import base64
+import hashlib
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from impasto.report.folders import open_plain, reason
+
+LEAST = 12_000  # bytes that a picture is given, as base64; below, nothing can be seen
+_MOST = 90_000
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # others, such as EPS, start programs
+_MOST_PIXELS = 50_000_000
+_MOST_FILE = 150_000_000  # bytes
+_SCALED = ("RGB", "L", "LA", "RGBA", "CMYK", "YCbCr")  # modes that can be made smaller as they are
+_QUALITIES = (84, 70, 55, 40)
+_SIDES = ((60_000, 720), (30_000, 560), (18_000, 420), (0, 320))  # longer side in pixels, by bytes a picture
+
+
+class Thumbnail(NamedTuple):
+    """A picture in the page.
+
+    Attributes:
+        number: tells it apart; a picture that is shown again has the number of the first.
+        uri: `data:image/webp;base64,...`.
+        width: of the reduced picture, in pixels.
+        height: of the reduced picture, in pixels.
+        full: size of the file's picture: `"1024 x 768"`.
+    """
+
+    number: int
+    uri: str
+    width: int
+    height: int
+    full: str
+
+
+class Album:
+    """Reduces pictures so that all of them together keep within a number of bytes.
+
+    Args:
+        size: bytes of the page, for all pictures as base64 and what stands around them.
+        count: different pictures that will be asked for, as far as one can tell.
+    """
+
+    def __init__(self, size: int, count: int) -> None:
+        self._left, self._waiting = size * 3 // 4, count
+        each = self._left // max(1, count)
+        self.side = next(side for least, side in _SIDES if each >= least)
+        self._made: dict[bytes, Thumbnail] = {}
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more picture fits."""
+        return self._left * 4 >= LEAST * 3
+
+    def spend(self, size: int) -> None:
+        """Take bytes of the page for what stands around a picture."""
+        self._left -= size * 3 // 4
+
+    def add(self, path: Path, *, detailed: bool) -> Thumbnail:
+        """Reduce a picture.
+
+        Args:
+            path: its file.
+            detailed: it has writing in it and gets more pixels.
+
+        Raises:
+            ValueError: no image, broken, or too large; without its name.
+            OSError: it cannot be read.
+        """
+        with os.fdopen(open_plain(path), "rb") as file:
+            if os.fstat(file.fileno()).st_size > _MOST_FILE:
+                raise ValueError(f"has more than {_MOST_FILE // 10**6} MB")
+            content = hashlib.file_digest(file, "sha256").digest()
+            if content in self._made:
+                return self._made[content]
+            file.seek(0)
+            image, full = _decode(file, self.side * (2 if detailed else 1))
+        share = max(LEAST * 3 // 4, self._left // max(1, self._waiting))
+        data, image = _encode(image, min(_MOST * (2 if detailed else 1), share, self._left))
+        self._left -= len(data)
+        self._waiting -= 1
+        uri = f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+        self._made[content] = Thumbnail(len(self._made), uri, image.width, image.height, f"{full[0]} x {full[1]}")
+        return self._made[content]
+
+
+def _decode(file: BinaryIO, side: int) -> tuple[Image.Image, tuple[int, int]]:
+    """Return the picture in RGB with at most `side` pixels on its longer side, and the size of the file's."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a large picture, which is asked below, and of broken metadata
+            with Image.open(file, formats=_FORMATS) as image:
+                full = image.size
+                if full[0] * full[1] > _MOST_PIXELS:
+                    raise ValueError(f"has {full[0]} x {full[1]} pixels; at most {_MOST_PIXELS:,} are decoded")
+                image.draft("RGB", (side, side))
+                small: Image.Image = image if image.mode in _SCALED else _eight_bits(image)
+                small.thumbnail((side, side), Image.Resampling.LANCZOS)  # before anything that copies all pixels
+                small = ImageOps.exif_transpose(small)
+                return _on_white(small), full
+    except UnidentifiedImageError as error:
+        raise ValueError("is no image that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"has too many pixels; at most {_MOST_PIXELS:,} are decoded") from error
+    except (SyntaxError, EOFError, ZeroDivisionError, OverflowError, TypeError, KeyError, IndexError) as error:
+        raise ValueError(f"is damaged: {error}") from error  # what Pillow raises on damaged files
+    except OSError as error:
+        raise ValueError(f"is damaged: {reason(error)}") from error  # "image file is truncated"
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits
+        return image.convert("I").point(lambda value: value / 256).convert("L")
+    return image.convert("RGBA" if "transparency" in image.info or image.mode in ("PA", "La", "RGBa") else "RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if "transparency" in image.info or image.mode in ("LA", "RGBA"):
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return image.convert("RGB")
+
+
+def _encode(image: Image.Image, most: int) -> tuple[bytes, Image.Image]:
+    """Return the picture as WebP within so many bytes: at less quality, then smaller."""
+    while True:
+        for quality in _QUALITIES:
+            data = io.BytesIO()
+            image.save(
+                data, "WEBP", quality=quality, method=2, exif=b"", icc_profile=b""
+            )  # a photograph's place is its own
+            if data.tell() <= most or max(image.size) <= 16:
+                return data.getvalue(), image
+        image = image.resize((max(1, image.width * 3 // 4), max(1, image.height * 3 // 4)), Image.Resampling.LANCZOS)

@@ -1,0 +1,264 @@
+"""The page: one file, nothing executable from the runs, bounded whatever it is given."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from made_runs import HOSTILE, make_image, make_run, make_samples, write_metrics
+
+from impasto.report import page as page_module
+from impasto.report import write_report
+
+ELEMENTS = set(
+    re.findall(
+        r"\w+",
+        """html head meta title style body a header p h1 span nav main section div h2 label input output table thead tr
+        th tbody td svg path noscript script h3 h4 h5 figure figcaption details summary pre strong code dl dt dd ul li
+        img small footer""",
+    )
+)
+VOID = {"meta", "input", "img", "br", "link", "path"}
+
+
+class Parsed(HTMLParser):
+    """A page's elements, their texts, and whether they are closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Remember it."""
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Remember it."""
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Refuse what is closed out of order."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Remember it."""
+        self.texts.setdefault(self.open[-1] if self.open else "", []).append(data)
+
+
+def _write(tmp_path: Path, *sources: Path) -> tuple[str, Parsed]:
+    path = tmp_path / "report.html"
+    write_report([str(source) for source in sources], path)
+    text = path.read_text(encoding="utf-8")
+    return text, Parsed(text)
+
+
+def _hostile_run(folder: Path, text: str, index: int) -> None:
+    name = text.replace("/", "_")
+    run = make_run(
+        folder / f"{index} {name}"[:200],
+        status="failed",
+        command=text,
+        config={"name": text, text: {text: [text]}, "images": text, "output": text},
+        error=text,
+        traceback=text * 3,
+        started=text,
+    )
+    metrics = {f'"{text}"'.replace("\n", " "): [1.0, 2.0]}
+    write_metrics(run, {key.replace(",", ";").replace('"', "'"): values for key, values in metrics.items()})
+    (run / "benchmark.md").write_text(f"| {text} |\n| --- |\n| **{text}** |\n\n- {text}\n# {text}\n{text}\n")
+    make_image(run / f"{name}.png")
+    make_image(run / "samples/photographs" / f"{name}.png"), make_image(run / "samples/step_000001" / f"{name}.png")
+    environment = json.loads((run / "environment.json").read_text())
+    environment |= {"command": ["x", "--config-name", text, text], "packages": {text: text}, text: text}
+    (run / "environment.json").write_text(json.dumps(environment))
+
+
+def test_nothing_from_a_run_becomes_markup(tmp_path: Path) -> None:
+    for index, text in enumerate(HOSTILE):
+        _hostile_run(tmp_path / "outputs", text, index)
+    text, parsed = _write(tmp_path, tmp_path / "outputs")
+    assert parsed.open == []
+    scripts = [attributes for tag, attributes in parsed.elements if tag == "script"]
+    assert [s for s in scripts if s != {"type": "application/json"} and s.get("id") != "lines"] == [{}]
+    for tag, attributes in parsed.elements:
+        assert tag in ELEMENTS, tag
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+        for name in ("src", "href"):
+            assert attributes.get(name) is None or str(attributes[name]).startswith(("#", "data:image/webp;base64,"))
+    assert "49" not in {*parsed.texts["h4"], *parsed.texts["td"], *parsed.texts["strong"]}
+    assert "{{7*7}} {% raw %}" in "".join(parsed.texts["pre"])
+
+
+def test_json_of_hostile_names_is_read_back(tmp_path: Path) -> None:
+    for index, text in enumerate(HOSTILE):
+        _hostile_run(tmp_path / "outputs", text, index)
+    _, parsed = _write(tmp_path, tmp_path / "outputs")
+    blocks = parsed.texts["script"]
+    lines = json.loads(blocks[0])
+    assert any("<_script><script>alert(1)" in title for _, _, title, _ in lines)
+    assert all(json.loads(block) for block in blocks[1:-1])
+
+
+def test_the_policy_allows_our_script_and_style_and_nothing_else(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", metrics={"train/loss": [1.0, 2.0]})
+    text, parsed = _write(tmp_path, tmp_path / "a")
+    policy = next(a["content"] for t, a in parsed.elements if t == "meta" and "http-equiv" in a)
+    style, script = parsed.texts["style"][0], parsed.texts["script"][-1]
+    hashes = [base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in (style, script)]
+    assert policy == (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    assert "\r" not in text
+    assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text)
+    order = [t for t, a in parsed.elements if t in ("style", "script") or "http-equiv" in a]
+    assert order[0] == "meta"  # before anything that it shall hold for
+
+
+def test_every_state_of_a_run_is_said(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    make_run(outputs / "good", metrics={"train/loss": [1.0, 0.5]})
+    make_run(outputs / "bad", status="failed", error="ValueError: no such style", traceback="Traceback: line 7")
+    make_run(outputs / "stopped", status="interrupted")
+    make_run(outputs / "killed", status="running")
+    (outputs / "rubbish").mkdir()
+    (outputs / "rubbish/status.json").write_bytes(b"\xff")
+    path = tmp_path / "report.html"
+    report = write_report([str(outputs)], path)
+    assert str(report).startswith(f"{path}: 5 runs (1 finished, 1 interrupted, 1 failed, 1 died, 1 unreadable), ")
+    assert list(report.problems) == [outputs / "rubbish"]
+    text = path.read_text()
+    for told in (
+        "ValueError: no such style",
+        "Traceback: line 7",
+        f"impasto train resume={outputs}/stopped",
+        f"impasto train resume={outputs}/killed",
+        "ended without a word",
+        "status.json: is no text: byte 1 is not UTF-8",
+    ):
+        assert told in text, told
+
+
+def test_results_plots_and_pictures_are_in_it(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a", command="benchmark")
+    (run / "benchmark.md").write_text("| size | seconds |\n| --- | --- |\n| **256** | 1.5 |\n\n- note\n")
+    (run / "evil.md").symlink_to("/etc/passwd")
+    make_image(run / "benchmark.png")
+    make_samples(run, photographs=2, steps=2)
+    text, parsed = _write(tmp_path, run)
+    assert "256" in parsed.texts["strong"] and "1.5" in parsed.texts["td"] and "note" in parsed.texts["li"]
+    images = [attributes for tag, attributes in parsed.elements if tag == "img"]
+    assert [i["data-label"] for i in images].count("photograph") == 2 and len(images) == 7
+    assert {str(i["data-path"]) for i in images} >= {"benchmark.png", "samples/step_000200/photo_1.png"}
+    assert "root:" not in text and "evil.md: is a link to" in text
+
+
+def test_a_report_of_one_run_is_open_and_many_are_closed(tmp_path: Path) -> None:
+    for name in "abc":
+        make_run(tmp_path / "o" / name)
+    _, one = _write(tmp_path, tmp_path / "o/a")
+    _, many = _write(tmp_path, tmp_path / "o")
+    assert [("open" in a) for t, a in one.elements if t == "details" and "data-run" in a] == [True]
+    assert [("open" in a) for t, a in many.elements if t == "details" and "data-run" in a] == [False] * 3
+
+
+def _monster(folder: Path, run: int) -> None:
+    text = "<'\"&\u20ac" * 30_000
+    config = {f"k{i}": f"{'&' * 400}{run}{i}" for i in range(300)}
+    made = make_run(folder / f"{'&' * 100}{run}", status="failed", error=text, traceback=text, config=config)
+    write_metrics(made, {f"{'<' * 70}{i}/x{i}": [1.23456e-300 * run, -1e300] * 60 for i in range(80)})
+    for i in range(8):
+        (made / f"{i}.md").write_text(f"{'| <b> ' * 39}|\n" * 500)
+    environment = {f"{'&' * 300}{i}": "'" * 600 for i in range(300)}
+    (made / "environment.json").write_text(
+        json.dumps({"command": ["x", "--config-name", "t"] + ["&" * 300] * 300} | environment)
+    )
+
+
+@pytest.mark.parametrize("runs", [1, 40])
+def test_the_page_is_bounded_whatever_it_is_given(tmp_path: Path, runs: int) -> None:
+    for run in range(runs):
+        _monster(tmp_path / "o", run)
+    noise = [make_image(tmp_path / f"{i}.png", seed=i, size=(500, 400), noise=True) for i in range(30)]
+    for run in sorted((tmp_path / "o").iterdir()):
+        for index, path in enumerate(noise):
+            (run / f"plot{index}.png").symlink_to(path)
+    report = write_report([str(tmp_path / "o")], tmp_path / "report.html")
+    assert report.size == (tmp_path / "report.html").stat().st_size <= 20_000_000
+    assert Parsed((tmp_path / "report.html").read_text()).open == []
+
+
+def test_when_little_room_is_left_pictures_give_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_samples(make_run(tmp_path / "a"), photographs=4, steps=2, noise=True)
+    monkeypatch.setattr(page_module, "LARGEST", 200_000)
+    text, parsed = _write(tmp_path, tmp_path / "a")
+    assert len(text) <= 200_000
+    images = [attributes for tag, attributes in parsed.elements if tag == "img"]
+    left_out = re.search(r"(\d+) further pictures are left out", text)
+    assert left_out is not None and int(left_out[1]) + len(images) == 12 and images
+
+
+def test_only_the_newest_runs_are_shown_and_the_others_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "MOST_RUNS", 3)
+    for index in range(5):
+        run = make_run(tmp_path / "o" / str(index))
+        for file in run.iterdir():
+            os.utime(file, (index, index))
+    report = write_report([str(tmp_path / "o")], tmp_path / "report.html")
+    assert report.left_out == 2 and report.statuses == {"finished": 3}
+    text = (tmp_path / "report.html").read_text()
+    assert "2 older runs are left out" in text and ">o/2<" in text and ">o/1<" not in text
+
+
+def test_an_interrupt_leaves_the_older_page_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, path = make_run(tmp_path / "a"), tmp_path / "report.html"
+    path.write_text("older")
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("read_run", "add_pictures"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(page_module, name, interrupt)
+            write_report([str(run)], path)
+    assert path.read_text() == "older"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "report.html"]
+
+
+NAMES: dict[str, Callable[[Path], Path]] = {
+    "no page": lambda p: p / "config.yaml",
+    "folder": lambda p: p / "folder.html",
+    "below a file": lambda p: p / "file" / "report.html",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_cannot_be_written_is_found_before_the_work(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder.html").mkdir()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(page_module, "read_run", None)
+    with pytest.raises((ValueError, OSError), match=r"expected output=<file>\.html|[Ee]xists|Not a directory"):
+        write_report([str(make_run(tmp_path / "a"))], NAMES[name](tmp_path))
+
+
+def test_names_that_are_no_utf_8_are_written(tmp_path: Path) -> None:
+    run = make_run(tmp_path / os.fsdecode(b"caf\xe9"))
+    make_image(run / os.fsdecode(b"plot\xe9.png"))
+    (run / os.fsdecode(b"t\xe9.md")).write_text("| a |\n")
+    text, _ = _write(tmp_path, run)
+    assert "caf?" in text and "plot?.png" in text and "t?.md" in text

@@ -1,0 +1,346 @@
+"""Laws of the analysis: what it counts, what it leaves out, and that simulated raters' preferences are found again."""
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from impasto.study.analysis import Analysis, analyse
+from impasto.study.answers import Answer
+from impasto.study.design import design_sessions
+from impasto.study.plan import RATED, Question, Rule, Study
+from impasto.study.simulation import Preferences, imagined_study, simulate_rater
+
+NATURAL = Question(text="Does it look natural?", pictures=1, answers=("Not natural", "Natural"))
+BETTER = Question(text="Which is better?", pictures=2, answers=("Left", "Right"))
+RULE = Rule(least_catches=0.75, least_repeats=None, least_milliseconds=100, least_done=0)
+METHODS = ("truth", "colorizer", "grey")
+SHARES = {"truth": 0.9, "colorizer": 0.6, "grey": 0.2}
+STRENGTHS = {"truth": 1.5, "colorizer": 0.0, "grey": -1.5}
+QUESTIONS = pytest.mark.parametrize("question", [NATURAL, BETTER], ids=["natural", "better"])
+
+
+def _study(question: Question, *, raters: int = 12, photographs: int = 9, seed: int = 0, **extras: int) -> Study:
+    layout = {"repeats": 3, "catches": 4, "rounds": 1} | extras
+    told = {"photographs": photographs, "methods": 3, "pictures": question.pictures, "raters": raters, "seed": seed}
+    return imagined_study(design_sessions(**told, **layout), METHODS, question, RULE)
+
+
+def _simulated(study: Study, *, seed: int = 0, careless: float = 0) -> list[Answer]:
+    values = SHARES if study.question.pictures == 1 else STRENGTHS
+    preferences = Preferences(values=values, rater_spread=0.3, careless=careless)
+    raters = range(1, len(study.sessions) + 1)
+    return [answer for rater in raters for answer in simulate_rater(study, rater, preferences, seed=seed)]
+
+
+def _analyse(study: Study, answers: Sequence[Answer]) -> Analysis:
+    return analyse(study, answers, seed=0, resamples=200)
+
+
+def _results(analysis: Analysis) -> tuple[Any, ...]:
+    """What is said of the methods."""
+    return analysis.methods, analysis.comparisons, analysis.pictures, analysis.alpha
+
+
+# ---------------------------------------------------------------- what counts
+
+
+@QUESTIONS
+def test_shares_are_those_of_the_rated_trials_and_no_others(question: Question) -> None:
+    study = _study(question)
+    answers = _simulated(study)
+    judged = dict.fromkeys(METHODS, 0)
+    chosen = dict.fromkeys(METHODS, 0)
+    for answer in answers:
+        trial = study.sessions[answer.rater - 1][answer.position]
+        if trial.kind == RATED:
+            names = [str(study.stimuli[picture].method) for picture in trial.pictures]
+            for side, name in enumerate(names):
+                judged[name] += 1
+                chosen[name] += answer.answer == (1 if question.pictures == 1 else side)
+    analysis = _analyse(study, answers)
+    assert {row.method: (row.answers, row.chosen) for row in analysis.methods} == {
+        name: (judged[name], chosen[name]) for name in METHODS
+    }
+    for row in analysis.methods:
+        assert row.share is not None and row.low is not None and row.high is not None
+        assert row.share == chosen[row.method] / judged[row.method]
+        assert 0 <= row.low < row.share < row.high <= 1
+    assert sum(judged.values()) == 12 * 9 * question.pictures
+    assert sum(row.answers for row in analysis.pictures) == sum(judged.values())
+    assert sum(row.chosen for row in analysis.pictures) == sum(chosen.values())
+    assert analysis.answers == analysis.expected_answers == 12 * 16
+
+
+@QUESTIONS
+def test_repeats_and_catch_trials_change_nothing_said_of_methods(question: Question) -> None:
+    study = _study(question, raters=6)
+    answers = _simulated(study)
+    changed = [
+        answer
+        if study.sessions[answer.rater - 1][answer.position].kind == RATED
+        else answer._replace(answer=1 - answer.answer)
+        for answer in answers
+    ]
+    lenient = replace(study, rule=replace(RULE, least_catches=0))
+    assert changed != answers
+    assert _results(_analyse(lenient, changed)) == _results(_analyse(lenient, answers))
+
+
+@QUESTIONS
+def test_a_picture_is_counted_under_its_photograph_and_method(question: Question) -> None:
+    study = _study(question)
+    analysis = _analyse(study, _simulated(study))
+    assert {row.picture for row in analysis.pictures} == {n for n, s in study.stimuli.items() if s.method is not None}
+    for row in analysis.pictures:
+        stimulus = study.stimuli[row.picture]
+        assert (row.photograph, row.method) == (stimulus.photograph, stimulus.method)
+        assert row.share == row.chosen / row.answers
+
+
+def test_single_pictures_have_no_strength_and_pairs_have() -> None:
+    for question, told in ((NATURAL, False), (BETTER, True)):
+        for row in _analyse(_study(question), _simulated(_study(question))).methods:
+            assert all((v is not None) == told for v in (row.strength, row.strength_low, row.strength_high))
+
+
+# ---------------------------------------------------------------- comparisons by hand
+
+
+def _said(study: Study, choose: Callable[[int, list[str]], int]) -> list[Answer]:
+    """Answers by a function of rater and shown methods; catch trials as expected."""
+    return [
+        Answer(
+            rater,
+            place,
+            trial.expected
+            if trial.expected is not None
+            else choose(rater, [str(study.stimuli[picture].method) for picture in trial.pictures]),
+            1000,
+            0,
+            "",
+            simulated=False,
+        )
+        for rater, session in enumerate(study.sessions, start=1)
+        for place, trial in enumerate(session)
+    ]
+
+
+def test_differences_are_means_over_raters_of_shares() -> None:
+    study = _study(NATURAL, raters=6)  # nine photographs: each rater sees each method three times
+    analysis = _analyse(study, _said(study, lambda rater, shown: int(shown == ["truth"] or rater > 4)))
+    (first, second, third) = analysis.comparisons
+    assert [(c.first, c.second) for c in analysis.comparisons] == [
+        ("truth", "colorizer"),
+        ("truth", "grey"),
+        ("colorizer", "grey"),
+    ]
+    assert first.difference == second.difference == pytest.approx(4 / 6)
+    assert first.p == pytest.approx(2 / 2**4)  # four raters who differ, all the same way
+    assert first.p_corrected == pytest.approx(3 * 2 / 2**4)
+    assert (third.difference, third.p, third.p_corrected) == (0, 1, 1)
+    assert {c.raters for c in analysis.comparisons} == {6}
+
+
+def test_differences_of_pairs_are_wins_less_losses() -> None:
+    study = _study(BETTER, raters=6, photographs=12)  # each rater judges each pair four times
+    order = {name: place for place, name in enumerate(METHODS)}
+    analysis = _analyse(study, _said(study, lambda _rater, shown: int(order[shown[1]] < order[shown[0]])))
+    assert [c.difference for c in analysis.comparisons] == [1, 1, 1]
+    assert [c.p for c in analysis.comparisons] == [pytest.approx(2 / 2**6)] * 3
+    assert [row.share for row in analysis.methods] == [1, 0.5, 0]
+    strengths = [row.strength for row in analysis.methods]
+    assert strengths == sorted(strengths, reverse=True) and strengths[1] == pytest.approx(0, abs=1e-6)
+
+
+@QUESTIONS
+def test_raters_who_all_say_the_same_agree_wholly(question: Question) -> None:
+    study = _study(question, raters=12)
+    order = {name: place for place, name in enumerate(METHODS)}
+    single = question.pictures == 1
+    agreed = _said(study, lambda _, shown: int(shown == ["truth"] if single else order[shown[1]] < order[shown[0]]))
+    assert _analyse(study, agreed).alpha == 1
+    random = np.random.default_rng(0)
+    alpha = _analyse(_study(question, raters=240), _said(_study(question, raters=240), lambda *_: random.integers(2)))
+    assert alpha.alpha == pytest.approx(0, abs=0.03)
+
+
+# ---------------------------------------------------------------- what does not matter
+
+
+def _mirrored(study: Study, answers: list[Answer]) -> tuple[Study, list[Answer]]:
+    sessions = [
+        [
+            replace(t, pictures=t.pictures[::-1], expected=None if t.expected is None else 1 - t.expected)
+            for t in session
+        ]
+        for session in study.sessions
+    ]
+    return replace(study, sessions=sessions), [answer._replace(answer=1 - answer.answer) for answer in answers]
+
+
+def test_sides_do_not_matter() -> None:
+    study = _study(BETTER)
+    answers = _simulated(study, careless=0.3)
+    analysis = _analyse(study, answers)
+    other = _analyse(*_mirrored(study, answers))
+    assert _results(other) == _results(analysis)
+    assert [r.dropped for r in other.raters] == [r.dropped for r in analysis.raters]
+    assert [r.first_answer for r in other.raters] == [pytest.approx(1 - (r.first_answer or 0)) for r in analysis.raters]
+
+
+@QUESTIONS
+def test_the_order_of_answers_does_not_matter(question: Question) -> None:
+    study = _study(question)
+    answers = _simulated(study)
+    assert _analyse(study, answers[::-1]).raters == _analyse(study, answers).raters
+    for one, other in zip(_analyse(study, answers[::-1]).methods, _analyse(study, answers).methods, strict=True):
+        assert one == other
+
+
+def test_the_order_of_methods_does_not_matter() -> None:
+    study = _study(BETTER)
+    answers = _simulated(study)
+    rows = {row.method: row for row in _analyse(study, answers).methods}
+    for row in _analyse(replace(study, methods=METHODS[::-1]), answers).methods:
+        assert row[:6] == rows[row.method][:6]
+        assert row[6:] == pytest.approx(rows[row.method][6:], abs=1e-4)
+
+
+@QUESTIONS
+def test_a_dropped_raters_answers_change_nothing_but_the_raters_table(question: Question) -> None:
+    study = _study(question)
+    answers = _simulated(study)
+    spoiled = [a._replace(milliseconds=5, answer=1 - a.answer) if a.rater in (3, 7) else a for a in answers]
+    analysis = _analyse(study, spoiled)
+    without = _analyse(study, [answer for answer in answers if answer.rater not in (3, 7)])
+    assert _results(analysis) == _results(without)
+    assert _results(analysis) != _results(_analyse(study, answers))
+    assert [rater.rater for rater in analysis.raters if rater.dropped] == [3, 7]
+    assert [rater for rater in analysis.raters if not rater.dropped] == without.raters
+
+
+@QUESTIONS
+def test_simulated_raters_are_counted(question: Question) -> None:
+    study = _study(question)
+    answers = [answer._replace(simulated=answer.rater <= 5) for answer in _simulated(study)]
+    assert _analyse(study, answers).simulated == 5
+    assert _analyse(study, [answer._replace(simulated=False) for answer in answers]).simulated == 0
+
+
+# ---------------------------------------------------------------- in progress
+
+
+@QUESTIONS
+def test_before_the_first_answer_nothing_is_said(question: Question) -> None:
+    analysis = _analyse(_study(question), [])
+    assert [row[1:] for row in analysis.methods] == [(0, 0, None, None, None, None, None, None)] * 3
+    assert [row[2:] for row in analysis.comparisons] == [(None, 0, None, None)] * 3
+    assert all((row.answers, row.share) == (0, None) for row in analysis.pictures)
+    assert (analysis.raters, analysis.alpha, analysis.answers, analysis.simulated) == ([], None, 0, 0)
+    assert analysis.expected_answers == 12 * 16
+
+
+@QUESTIONS
+def test_one_answer_is_analysed(question: Question) -> None:
+    study = _study(question, repeats=0, catches=0)
+    analysis = _analyse(study, _simulated(study)[:1])
+    assert analysis.answers == 1 and analysis.alpha is None
+    assert sum(row.answers for row in analysis.methods) == question.pictures
+    judged = [row for row in analysis.methods if row.answers]
+    assert all(row.share in (0, 1) and row.low is not None for row in judged)
+    assert all(row.strength_low is None for row in analysis.methods)
+    assert all(c.p is None and c.p_corrected is None for c in analysis.comparisons)
+
+
+def test_a_method_that_no_one_has_judged_has_no_strength() -> None:
+    study = _study(BETTER, repeats=0, catches=0)
+    answers = _simulated(study)[:1]
+    shown = {str(study.stimuli[picture].method) for picture in study.sessions[0][0].pictures}
+    for row in _analyse(study, answers).methods:
+        assert (row.strength is not None) == (row.method in shown)
+
+
+@QUESTIONS
+def test_one_rater_is_analysed_without_what_takes_several(question: Question) -> None:
+    study = _study(question)
+    analysis = _analyse(study, [answer for answer in _simulated(study) if answer.rater == 1])
+    assert [rater.answered for rater in analysis.raters] == [16]
+    assert all(row.share is not None and row.strength_low is None for row in analysis.methods)
+    assert all(c.difference is not None and c.raters == 1 and c.p is None for c in analysis.comparisons)
+    assert analysis.alpha is None
+
+
+@QUESTIONS
+def test_a_study_can_be_analysed_after_any_number_of_answers(question: Question) -> None:
+    study = _study(question, raters=3)
+    answers = sorted(_simulated(study), key=lambda answer: (answer.position, answer.rater))
+    for count in range(0, len(answers) + 1, 5):
+        analysis = _analyse(study, answers[:count])
+        rated = [a for a in answers[:count] if study.sessions[a.rater - 1][a.position].kind == RATED]
+        assert sum(row.answers for row in analysis.methods) == len(rated) * question.pictures
+
+
+def test_everyone_dropped_leaves_only_the_raters_table() -> None:
+    study = _study(BETTER)
+    analysis = _analyse(study, [answer._replace(milliseconds=1) for answer in _simulated(study)])
+    assert all(rater.dropped for rater in analysis.raters) and len(analysis.raters) == 12
+    assert _results(analysis) == _results(_analyse(study, []))
+
+
+def test_answers_of_another_study_are_refused() -> None:
+    with pytest.raises(ValueError, match="these are answers of another study"):
+        _analyse(_study(NATURAL, raters=3), _simulated(_study(NATURAL, raters=12)))
+
+
+# ---------------------------------------------------------------- acceptance, in small: docs/measure_coverage.py
+
+
+def _coverage() -> ModuleType:
+    path = Path(__file__).parents[2] / "docs" / "measure_coverage.py"
+    spec = importlib.util.spec_from_file_location("measure_coverage", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _measured(question: str, values: Mapping[str, float], studies: int) -> Any:
+    module = _coverage()
+    preferences = Preferences(values=values, rater_spread=0, careless=0)
+    return module.measure(getattr(module, question), preferences, studies=studies)
+
+
+@pytest.mark.parametrize(("question", "values"), [("NATURAL", "SHARES"), ("BETTER", "STRENGTHS")])
+def test_intervals_cover_the_truth_and_the_order_is_found(question: str, values: str) -> None:
+    told = getattr(_coverage(), values)
+    found = _measured(question, told, 30)
+    np.testing.assert_allclose(found.truth, list(told.values()), atol=1e-6)  # raters who do not differ
+    np.testing.assert_allclose(found.estimate, found.truth, atol=0.08 if question == "BETTER" else 0.02)
+    assert 0.91 <= found.coverage.mean() <= 0.985  # of 120 and 150 intervals; 1,000 studies: between 0.93 and 0.97
+    assert found.ordered >= 0.9
+
+
+@pytest.mark.parametrize(("question", "level"), [("NATURAL", 0.6), ("BETTER", 0.0)])
+def test_differences_are_rarely_found_where_there_is_none(question: str, level: float) -> None:
+    found = _measured(question, dict.fromkeys("abcd", level), 25)
+    assert 0.005 <= found.found <= 0.10
+    assert found.found_any <= 0.15
+
+
+def test_what_endlessly_many_raters_would_give_is_less_extreme_where_raters_differ() -> None:
+    module = _coverage()
+    for question, values in ((module.NATURAL, SHARES), (module.BETTER, STRENGTHS)):
+        alike, differ = (
+            module.true_values(question, Preferences(values=values, rater_spread=spread, careless=0))
+            for spread in (0.0, 1.0)
+        )
+        middle = 0.5 if question.pictures == 1 else 0
+        assert all(
+            abs(b - middle) < abs(a - middle) for a, b in zip(alike, differ, strict=True) if abs(a - middle) > 0.01
+        )

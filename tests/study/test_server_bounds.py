@@ -1,0 +1,286 @@
+"""What the raters' server refuses, how it says so, and that nothing changes by it."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from small_study import serving, small_study, tokens
+
+from impasto.study import security
+from impasto.study.answers import Answers, read_answers
+
+GIVEN = {"position": 1, "answer": 1, "milliseconds": 900, "pauses": 0}
+
+
+class Served:
+    """A server with one answer in it."""
+
+    def __init__(self, folder: Path, address: str, asking: httpx.Client) -> None:
+        self.folder, self.asking = folder, asking
+        self.where = urlsplit(address)
+        self.token = tokens(folder)[0]
+        assert self.post({**GIVEN, "position": 0}).status_code == 200
+        self.before = read_answers(folder)
+
+    def post(self, given: object, **headers: str) -> httpx.Response:
+        """Send an answer, or bytes, as the rater."""
+        content = given if isinstance(given, bytes) else json.dumps(given).encode()
+        told = {"content-type": "application/json"} | headers
+        return self.asking.post(f"/r/{self.token}/answers", content=content, headers=told)
+
+    def raw(self, request: bytes) -> bytes:
+        """Send bytes as they are; what came back until the server closed the connection or answered."""
+        with socket.create_connection((self.where.hostname, self.where.port), timeout=10) as connection:
+            connection.sendall(request)
+            return _response(connection)
+
+    def unchanged(self) -> bool:
+        """Whether the answers are as they were."""
+        return read_answers(self.folder) == self.before
+
+
+def _response(connection: socket.socket) -> bytes:
+    told = b""
+    while part := connection.recv(65536):
+        told += part
+        if b"\r\n\r\n" in told and b"content-length" in told.lower():
+            head, _, body = told.partition(b"\r\n\r\n")
+            length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if b"content-length" in line)
+            if len(body) >= length:
+                break
+    return told
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    small_study(tmp_path)
+    with serving(tmp_path) as address, httpx.Client(base_url=address, timeout=20) as asking:
+        yield Served(tmp_path, address, asking)
+
+
+def _check(response: httpx.Response, code: int) -> None:
+    assert response.status_code == code, response.text
+    assert next(iter(response.json())) == "error"
+    assert "Traceback" not in response.text
+    assert len(response.content) < 300
+    _check_headers(response)
+
+
+def _check_headers(response: httpx.Response) -> None:
+    assert {name: response.headers[name] for name in security.HEADERS} == security.HEADERS
+    assert "server" not in response.headers
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"",
+        b"position=1&answer=1",
+        b'{"position": 1',
+        b"\xff\xfe",
+        b'{"position": 1, "answer": 1, "milliseconds": NaN, "pauses": 0}',
+        b'{"position": 1, "answer": 1, "milliseconds": Infinity, "pauses": 0}',
+        b"[" * 1000,
+        b"9" * 1000,
+        [],
+        None,
+        {},
+        {**GIVEN, "position": True},
+        {**GIVEN, "position": "1"},
+        {**GIVEN, "position": -1},
+        {**GIVEN, "position": None},
+        {**GIVEN, "position": 1.0},
+        {**GIVEN, "answer": 2},
+        {**GIVEN, "answer": -1},
+        {**GIVEN, "answer": True},
+        {**GIVEN, "answer": False},
+        {**GIVEN, "answer": 0.5},
+        {**GIVEN, "answer": "1"},
+        {**GIVEN, "milliseconds": -1},
+        {**GIVEN, "milliseconds": 86_400_001},
+        {**GIVEN, "milliseconds": 1.5},
+        {**GIVEN, "milliseconds": 2**70},
+        {**GIVEN, "pauses": 1001},
+        {**GIVEN, "pauses": [0]},
+        {**GIVEN, "rater": 2},
+        {**GIVEN, "simulated": True},
+        {name: value for name, value in GIVEN.items() if name != "pauses"},
+    ],
+)
+def test_malformed_answers_change_nothing(served: Served, given: object) -> None:
+    _check(served.post(given), 422)
+    assert served.unchanged()
+
+
+def test_bounds_themselves_are_taken(served: Served) -> None:
+    assert served.post({**GIVEN, "milliseconds": 86_400_000, "pauses": 1000}).status_code == 200
+    assert served.post({**GIVEN, "position": 2, "milliseconds": 0}).status_code == 200
+    assert read_answers(served.folder)[1].milliseconds == 86_400_000
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
+def test_other_content_types_change_nothing(served: Served, kind: str) -> None:
+    _check(served.post(GIVEN, **{"content-type": kind}), 415)
+    assert served.unchanged()
+
+
+def test_content_type_may_name_its_character_set(served: Served) -> None:
+    assert served.post(GIVEN, **{"content-type": "Application/JSON; charset=utf-8"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/r", 404),
+        ("GET", "/r/", 404),
+        ("GET", "/docs", 404),
+        ("GET", "/openapi.json", 404),
+        ("GET", "/favicon.ico", 404),
+        ("GET", "/r/{token}/", 404),
+        ("GET", "/r/{token}/nothing", 404),
+        ("GET", "/r/{token}x/trial", 404),
+        ("POST", "/r/{token}x/answers", 404),
+        ("GET", "/r/{token}/pictures/0/0", 404),
+        ("GET", "/r/{token}/pictures/-1/0", 404),
+        ("GET", "/r/{token}/pictures/1.0/0", 404),
+        ("GET", "/r/{token}/pictures/one/0", 404),
+        ("GET", "/r/{token}/pictures/1/99999999999999999999999999", 404),
+        ("GET", "/r/{token}/pictures/1/" + "9" * 5000, 414),
+        ("GET", "/r/" + "x" * 2000, 414),
+        ("GET", "/r/{token}?" + "x" * 2000, 414),
+        ("POST", "/r/{token}", 405),
+        ("PUT", "/r/{token}/answers", 405),
+        ("DELETE", "/r/{token}/answers", 405),
+        ("GET", "/r/{token}/answers", 405),
+        ("POST", "/r/{token}/trial", 405),
+        ("OPTIONS", "/r/{token}/answers", 405),
+        ("TRACE", "/r/{token}/answers", 405),
+        ("BREW", "/r/{token}/answers", 405),
+        ("POST", "/static/study.js", 405),
+    ],
+)
+def test_wrong_paths_and_methods_change_nothing(served: Served, method: str, path: str, code: int) -> None:
+    _check(served.asking.request(method, path.format(token=served.token)), code)
+    assert served.unchanged()
+
+
+def test_unknown_link_is_a_page_for_people(served: Served) -> None:
+    response = served.asking.get("/r/unknown")
+    assert response.status_code == 404
+    assert "This link is not known" in response.text
+    _check_headers(response)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/r/../../etc/passwd",
+        "/r/%2e%2e/%2e%2e/etc/passwd",
+        "/r/..%2f..%2fetc%2fpasswd",
+        "/static/../server.py",
+        "/static/..%2fserver.py",
+        "/static/%2e%2e%2fplan.py",
+        "/static//etc/passwd",
+        "/static/study.js%00",
+        "/static/./study.json",
+        "//etc/passwd",
+        "/r/TOKEN/pictures/..%2f..%2fstudy.json/0",
+        "/r/TOKEN/pictures/../../study.json",
+        "/r/TOKEN/%2e%2e/trial",
+        "/r/TOKEN%00/trial",
+        "/r/%ff%fe/trial",
+    ],
+)
+def test_no_path_reaches_the_file_system(served: Served, path: str) -> None:
+    asked = path.replace("TOKEN", served.token)
+    told = served.raw(f"GET {asked} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert told.split(b"\r\n")[0] == b"HTTP/1.1 404 Not Found"
+    assert b"root:" not in told
+    assert b"import" not in told
+
+
+@pytest.mark.parametrize("path", ["answers", "trial", "nothing"])
+def test_body_over_a_kilobyte_is_refused(served: Served, path: str) -> None:
+    given = json.dumps(GIVEN).encode()
+    response = served.asking.post(f"/r/{served.token}/{path}", content=given + b" " * (1025 - len(given)))
+    _check(response, 413)
+    assert response.headers["connection"] == "close"
+    assert served.unchanged()
+
+
+def test_body_of_a_kilobyte_is_taken(served: Served) -> None:
+    given = json.dumps(GIVEN).encode()
+    assert served.post(given + b" " * (1024 - len(given))).status_code == 200
+
+
+def test_body_without_a_length_is_counted(served: Served) -> None:
+    head = f"POST /r/{served.token}/answers HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    chunk = b"100\r\n" + b" " * 256 + b"\r\n"
+    told = served.raw(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 5)  # and never ends
+    assert told.startswith(b"HTTP/1.1 413")
+    assert served.unchanged()
+
+
+def test_announced_giant_is_refused_before_it_comes(served: Served) -> None:
+    head = f"POST /r/{served.token}/answers HTTP/1.1\r\nHost: x\r\nContent-Length: {10**15}\r\n"
+    told = served.raw(head.encode() + b"Expect: 100-continue\r\n\r\n")
+    assert told.startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize("begin", [b"", b'{"position": 1, '])
+def test_body_that_never_ends_is_given_up(served: Served, begin: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(security, "BODY_SECONDS", 0.2)
+    head = f"POST /r/{served.token}/answers HTTP/1.1\r\nHost: x\r\nContent-Length: 70\r\n\r\n"
+    told = served.raw(head.encode() + begin)
+    assert told.startswith(b"HTTP/1.1 408")
+    assert served.unchanged()
+
+
+def test_rater_who_goes_away_in_the_middle_changes_nothing(served: Served) -> None:
+    where = (served.where.hostname, served.where.port)
+    with socket.create_connection(where) as connection:
+        head = f"POST /r/{served.token}/answers HTTP/1.1\r\nHost: x\r\nContent-Length: 70\r\n\r\n"
+        connection.sendall(head.encode() + b'{"position": 1, ')
+    assert served.post(GIVEN).status_code == 200
+
+
+@pytest.mark.parametrize("request_line", ["GET", "GET /", "\0\0\0", "G" * 70_000])
+def test_what_is_no_request_is_refused(served: Served, request_line: str) -> None:
+    assert served.raw(request_line.encode() + b"\r\n\r\n").startswith(b"HTTP/1.1 400")
+    assert served.unchanged()
+
+
+def test_every_response_has_the_security_headers(served: Served) -> None:
+    for path in ("", "/trial", "/pictures/1/0"):
+        response = served.asking.get(f"/r/{served.token}{path}")
+        assert response.status_code == 200
+        _check_headers(response)
+    _check_headers(served.asking.get("/static/study.js"))
+    _check_headers(served.post(GIVEN))
+
+
+def test_unexpected_error_tells_nothing(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> int:
+        raise RuntimeError("inner detail")
+
+    monkeypatch.setattr(Answers, "count", broken)
+    response = served.asking.get(f"/r/{served.token}/trial")
+    _check(response, 500)
+    assert "inner" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [("localhost:1", 200), ("127.0.0.1", 200), ("[::1]:99", 200), ("evil.example", 400), ("localhost.evil", 400)],
+)
+def test_foreign_hosts_are_refused_where_hosts_are_named(tmp_path: Path, host: str, code: int) -> None:
+    small_study(tmp_path)
+    with serving(tmp_path, hosts=["localhost", "127.0.0.1", "[::1]"]) as address:
+        response = httpx.get(f"{address}/r/{tokens(tmp_path)[0]}", headers={"host": host})
+    assert response.status_code == code
+    _check_headers(response)

@@ -1,0 +1,230 @@
+"""The page's own work: mixing, reading within limits, full size. None of it needs gradio."""
+
+import struct
+import zlib
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import EpsImagePlugin, Image
+from torch import Tensor
+
+from impasto.app.choices import Choice, list_choices
+from impasto.app.work import Work, do, mixed, read_photograph, shown, write_png
+from impasto.images import read_image, to_uint8
+from impasto.methods import Applied
+from impasto.networks import JohnsonStylizer, Stylizer, load_network, save_network
+from impasto.runs import load_named, shipped
+
+do_small = partial(do, most_megapixels=16)
+
+
+def _random(height: int = 33, width: int = 47, *, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def _photograph(path: Path, height: int = 33, width: int = 47) -> Path:
+    Image.fromarray(_random(height, width)).save(path)
+    return path
+
+
+def _choice(name: str) -> Choice:
+    return next(choice for choice in list_choices([], device="cpu") if choice.name == name)
+
+
+@pytest.fixture
+def work() -> Work:
+    return Work("a.png", _random(seed=1), _random(seed=2), "")
+
+
+def test_no_strength_is_the_base_exactly(work: Work) -> None:
+    assert np.array_equal(mixed(work, 0), work.base)
+
+
+def test_full_strength_is_the_result_exactly(work: Work) -> None:
+    assert np.array_equal(mixed(work, 1), work.result)
+
+
+def test_strength_mixes_in_rgb_to_the_nearest_level(work: Work) -> None:
+    for strength in (0.13, 0.5, 0.99):
+        exact = work.base + strength * (work.result.astype(float) - work.base)
+        assert np.abs(mixed(work, strength) - exact).max() <= 0.5 + 1e-4
+
+
+def test_more_strength_is_never_nearer_to_the_base(work: Work) -> None:
+    away = [np.abs(mixed(work, percent / 100).astype(int) - work.base) for percent in range(0, 101, 5)]
+    for less, more in pairwise(away):
+        assert (more >= less).all()
+    assert (away[-1] > away[0]).any()
+
+
+@pytest.mark.parametrize("strength", [-0.01, 1.01, float("nan")])
+def test_a_strength_out_of_range_is_refused(work: Work, strength: float) -> None:
+    with pytest.raises(ValueError, match="expected a strength of 0 to 100 %"):
+        mixed(work, strength)
+
+
+def test_mixing_changes_neither_side(work: Work) -> None:
+    before = (work.base.copy(), work.result.copy())
+    mixed(work, 0.5)
+    assert np.array_equal(before[0], work.base) and np.array_equal(before[1], work.result)
+
+
+@pytest.mark.parametrize("name", [*shipped("stylizer"), *shipped("colorizer")])
+def test_the_download_is_the_methods_result_in_full_size(name: str, tmp_path: Path) -> None:
+    photo = _photograph(tmp_path / "holiday (1).png", 75, 101)
+    choice = _choice(name)
+    done = do_small(photo, choice)
+    file = write_png(tmp_path / "out" / done.name, mixed(done, 1))
+    assert file.name == f"holiday (1)_{name}.png"
+    with Image.open(file) as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "RGB", (101, 75))
+        assert np.array_equal(np.asarray(image), to_uint8(choice.method(read_image(photo)).image))
+
+
+def test_a_style_starts_from_the_photograph_and_a_colorizer_from_grey(tmp_path: Path) -> None:
+    photo = _photograph(tmp_path / "a.png")
+    assert np.array_equal(mixed(do_small(photo, _choice("starry_night")), 0), _random())
+    done = do_small(photo, _choice("scenes"))
+    assert (np.ptp(mixed(done, 0).astype(int), axis=2) <= 1).all()
+    assert "only its lightness was used" in done.remark
+
+
+def test_the_papers_network_which_rounds_sizes_up_keeps_them_here(tmp_path: Path) -> None:
+    card = {"system": "stylizer", "network": {"class": "JohnsonStylizer", "width": 4}}
+    save_network(tmp_path / "mine.safetensors", JohnsonStylizer(width=4), card)
+    choices = list_choices([("mine", load_network(tmp_path / "mine.safetensors"))], device="cpu")
+    done = do_small(_photograph(tmp_path / "a.png", 45, 63), choices[-1])
+    assert done.result.shape == done.base.shape == (45, 63, 3)
+
+
+def test_ones_own_networks_have_names_of_their_own(tmp_path: Path) -> None:
+    card = {"system": "stylizer", "network": {"class": "Stylizer", "width": 4, "blocks": 1}}
+    files = [tmp_path / "run" / "network.safetensors", tmp_path / "b" / "run.safetensors"]
+    for file in files:
+        save_network(file, Stylizer(width=4, blocks=1), card)
+    named = [str(files[0].parent), str(files[1]), "starry_night"]
+    choices = list_choices([(name, load_named(name)) for name in named], device="cpu")
+    names = [choice.name for choice in choices]
+    assert names == [*shipped("stylizer"), *shipped("colorizer"), "run", "run-2"]
+    assert len({choice.label for choice in choices}) == len(choices)
+    assert str(tmp_path) not in "".join(choice.label for choice in choices)
+
+
+def _png(width: int, height: int) -> bytes:
+    """A PNG whose header promises more than it holds."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    )
+
+
+def _refuses(path: Path, choice: Choice, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as raised:
+        do_small(path, choice)
+    assert str(path.parent) not in str(raised.value)
+
+
+def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bomb.png").write_bytes(_png(50_000, 50_000))
+
+    def decode(*_: object, **__: object) -> None:
+        raise AssertionError("was decoded")
+
+    monkeypatch.setattr("impasto.app.work.read_image", decode)
+    message = r"bomb.png has 2500.0 megapixels \(50000 x 50000\); this page takes 16 at most"
+    _refuses(tmp_path / "bomb.png", _choice("starry_night"), message)
+
+
+def test_the_limit_of_pixels_itself_is_taken(tmp_path: Path) -> None:
+    photo = _photograph(tmp_path / "a.png", 20, 50)
+    assert read_photograph(photo, most_megapixels=0.001).shape == (3, 20, 50)
+    with pytest.raises(ValueError, match=r"this page takes 0\.000999 at most"):
+        read_photograph(photo, most_megapixels=0.000999)
+
+
+EPS = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
+
+
+@pytest.mark.parametrize("text", ["hello", "", EPS, SVG, "%PDF-1.4\n", "P3 1 1 255 0 0 0\n"])
+def test_what_is_no_photograph_is_refused_by_its_content(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.png").write_text(text)
+
+    def start(*_: object, **__: object) -> None:
+        raise AssertionError("Ghostscript was started")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", start)
+    _refuses(tmp_path / "a.png", _choice("scenes"), "^a.png is no image that can be read; expected JPEG, PNG")
+
+
+def test_a_damaged_file_is_named_without_its_folder(tmp_path: Path) -> None:
+    whole = _photograph(tmp_path / "whole.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    _refuses(tmp_path / "half.png", _choice("scenes"), "^half.png is damaged")
+    (tmp_path / "header.png").write_bytes(b"BM" + bytes(12) + b"\x0e" + bytes(40))
+    _refuses(tmp_path / "header.png", _choice("scenes"), "^header.png is damaged: Unsupported BMP header")
+    _refuses(tmp_path / "gone.png", _choice("scenes"), "^the photograph was deleted here after an hour")
+
+
+def test_memory_is_refused_in_words_for_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Free:
+        available = 2**20
+
+    photo = _photograph(tmp_path / "a.png")
+    choice = _choice("starry_night")
+    monkeypatch.setattr("psutil.virtual_memory", Free)
+    _refuses(photo, choice, "GiB is free; give a smaller image$")
+
+
+def test_animated_cmyk_16_bit_palette_and_grey_files_are_taken(tmp_path: Path) -> None:
+    frames = [Image.fromarray(_random(seed=seed)) for seed in (0, 1)]
+    frames[0].save(tmp_path / "animated.webp", save_all=True, append_images=frames[1:], lossless=True)
+    frames[0].save(tmp_path / "animated.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "animated.png", save_all=True, append_images=frames[1:])
+    frames[0].convert("CMYK").save(tmp_path / "cmyk.jpg")
+    frames[0].convert("P").save(tmp_path / "palette.png")
+    frames[0].convert("L").save(tmp_path / "grey.bmp")
+    Image.fromarray(_random()[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    Image.fromarray(_random()[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.tif")
+    choice = Choice("same", "", lambda photo: Applied(photo, ""), lambda photo: photo)
+    files = sorted(path for path in tmp_path.iterdir())
+    assert len(files) == 8
+    for file in files:
+        done = do_small(file, choice)
+        assert done.base.shape == (33, 47, 3), file
+        assert np.array_equal(done.base, done.result)
+    assert np.array_equal(do_small(tmp_path / "deep.png", choice).base[..., 0], _random()[..., 0])
+
+
+def test_what_is_shown_is_bounded_and_small_images_stay_as_they_are() -> None:
+    assert shown(_random(300, 2000), 1280).shape == (192, 1280, 3)
+    small = _random()
+    assert shown(small, 1280) is small
+
+
+def test_pixels_survive_the_file(tmp_path: Path) -> None:
+    with Image.open(write_png(tmp_path / "new" / "a.png", _random())) as image:
+        assert np.array_equal(np.asarray(image), _random())
+
+
+def test_the_network_runs_once_for_all_strengths(tmp_path: Path) -> None:
+    calls = []
+
+    def method(photo: Tensor) -> Applied:
+        calls.append(photo)
+        return Applied(torch.zeros_like(photo), "")
+
+    done = do_small(_photograph(tmp_path / "a.png"), Choice("black", "", method, lambda photo: photo))
+    for percent in range(0, 101, 10):
+        mixed(done, percent / 100)
+    assert len(calls) == 1
