@@ -111,7 +111,8 @@ def opened(browser: Browser, page: Path) -> tuple[dict[str, float], list[str]]:
         " }).observe(document, { childList: true, subtree: true });"
     )
     tab.goto(page.as_uri())
-    tab.wait_for_function("window.firstCurve && performance.getEntriesByName('first-contentful-paint').length")
+    while not tab.evaluate("window.firstCurve && performance.getEntriesByName('first-contentful-paint').length"):
+        tab.wait_for_timeout(20)
     times: dict[str, float] = tab.evaluate(
         "(() => { const n = performance.getEntriesByType('navigation')[0]; return {"
         " DOMContentLoaded: n.domContentLoadedEventEnd, load: n.loadEventEnd,"

@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,9 @@ def make_run(
 
 
 def write_metrics(folder: Path, metrics: dict[str, list[float]]) -> None:
-    """Write metrics.csv, one row a step."""
+    """Write metrics.csv, one row a step; blank behind the end of a shorter metric."""
     columns = [[repr(value) for value in values] for values in metrics.values()]
-    rows = [["step", *metrics], *([str(step), *row] for step, row in enumerate(zip(*columns, strict=True)))]
+    rows = [["step", *metrics], *([str(step), *row] for step, row in enumerate(zip_longest(*columns, fillvalue="")))]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.csv").write_text("\n".join(",".join(row) for row in rows) + "\n")
 

@@ -163,9 +163,9 @@ def test_it_ends_quietly_and_leaves_nothing_behind(
     with served(tmp_path, "app") as (address, process):
         assert _ask(f"{address}/gradio_api/file=/etc/passwd")[0] == 403
         assert [path.name for path in (tmp_path / "tmp").iterdir() if path.name.startswith("impasto-app-")]
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"open {address} in a browser; Ctrl-C ends it\n"
         process.send_signal(number)
-        output = process.communicate(timeout=30)[0]
-        assert process.returncode == 0
-    assert output == f"open {address} in a browser; Ctrl-C ends it\n"
+        assert (process.communicate(timeout=30)[0], process.returncode) == ("", 0)
     assert not [path.name for path in (tmp_path / "tmp").iterdir() if path.name.startswith("impasto-app-")]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tmp"]

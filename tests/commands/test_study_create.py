@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
 from PIL import Image
 from torch import Tensor
 
+from impasto.cli import conf_dir
+from impasto.commands import study_create
 from impasto.images import read_image, resize_longer_side, to_uint8, write_image
 from impasto.methods import method_of
 from impasto.networks import Stylizer, save_network
@@ -41,6 +45,14 @@ def _network(folder: Path) -> Path:
     card = {"system": "stylizer", "network": {"class": "Stylizer", "width": 4, "blocks": 1}}
     save_network(folder / "network.safetensors", Stylizer(width=4, blocks=1), card)
     return folder
+
+
+def _create(folder: Path, *overrides: str) -> Path:
+    """The command without its process, for what has no output."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose("study_create", [f"folder={folder / 'study'}", *FEW, *overrides])
+    study_create.run(cfg)
+    return folder / "study"
 
 
 def _levels(path: Path) -> np.ndarray:
@@ -184,24 +196,22 @@ def test_only_pictures_that_someone_sees_are_made(impasto: Callable[..., Any], t
 # ---------------------------------------------------------------- sizes, and results from elsewhere
 
 
-def test_pictures_are_reduced_to_the_longer_side_that_is_asked_for(impasto: Callable[..., Any], tmp_path: Path) -> None:
+def test_pictures_are_reduced_to_the_longer_side_that_is_asked_for(tmp_path: Path) -> None:
     _photographs(tmp_path / "photos")
-    result = impasto("study", "create", "photos", "methods={truth: photograph}", "size=24", *FEW)
+    folder = _create(tmp_path, f"images={tmp_path}/photos", "methods={truth: photograph}", "size=24")
     for name in NAMES:
         expected = resize_longer_side(read_image(tmp_path / "photos" / name), 24)
-        np.testing.assert_array_equal(_shown(result.folder)[name, "truth"], to_uint8(expected))
+        np.testing.assert_array_equal(_shown(folder)[name, "truth"], to_uint8(expected))
 
 
 @pytest.mark.parametrize(("scale", "expected"), [(2, (36, 48)), (0.5, (18, 24))])
-def test_no_picture_is_enlarged(
-    impasto: Callable[..., Any], tmp_path: Path, scale: float, expected: tuple[int, int]
-) -> None:
+def test_no_picture_is_enlarged(tmp_path: Path, scale: float, expected: tuple[int, int]) -> None:
     _photographs(tmp_path / "photos", ["a.png", "e.jpg"])
     for name in ("a.webp", "e.tiff"):
         write_image(tmp_path / "results" / name, torch.rand(3, round(36 * scale), round(48 * scale)))
-    result = impasto("study", "create", "photos", "methods={truth: photograph, other: results}", *FEW)
-    assert result.code == 0, result.err
-    assert {pixels.shape[:2] for pixels in _shown(result.folder).values()} == {expected}
+    methods = f"methods={{truth: photograph, other: {tmp_path}/results}}"
+    folder = _create(tmp_path, f"images={tmp_path}/photos", methods)
+    assert {pixels.shape[:2] for pixels in _shown(folder).values()} == {expected}
 
 
 def test_results_lie_in_subfolders_or_flat(impasto: Callable[..., Any], tmp_path: Path) -> None:
@@ -219,12 +229,12 @@ def test_results_lie_in_subfolders_or_flat(impasto: Callable[..., Any], tmp_path
             np.testing.assert_array_equal(shown[name, method], expected)
 
 
-def test_of_two_results_the_one_of_the_very_name_is_taken(impasto: Callable[..., Any], tmp_path: Path) -> None:
+def test_of_two_results_the_one_of_the_very_name_is_taken(tmp_path: Path) -> None:
     _photographs(tmp_path / "photos", ["a.jpg"])
     for name, level in (("a.jpg", 1.0), ("a.png", 0.0)):
         write_image(tmp_path / "results" / name, torch.full((3, 36, 48), level))
-    result = impasto("study", "create", "photos", "methods={other: results}", *FEW)
-    assert _shown(result.folder)["a.jpg", "other"].min() == 255
+    folder = _create(tmp_path, f"images={tmp_path}/photos", f"methods={{other: {tmp_path}/results}}")
+    assert _shown(folder)["a.jpg", "other"].min() == 255
 
 
 def _with_results(tmp_path: Path, results: dict[str, tuple[int, int]], photographs: list[str]) -> None:
@@ -236,9 +246,13 @@ def _with_results(tmp_path: Path, results: dict[str, tuple[int, int]], photograp
 @pytest.mark.parametrize(
     ("photographs", "results", "message"),
     [
-        (["a.jpg", "b.jpg"], {"a.png": (36, 48)}, r"methods\.other: no result for b\.jpg in results; expected one of"),
-        (["a.jpg"], {"a.png": (36, 40)}, r"methods\.other: .* photos/a\.jpg with sides as 48 x 36, got 40 x 36"),
-        (["a.jpg"], {"a.png": (9, 10)}, r"methods\.other: .* photos/a\.jpg with sides as 48 x 36, got 10 x 9"),
+        (
+            ["a.jpg", "b.jpg"],
+            {"a.png": (36, 48)},
+            r"methods\.other: no result for b\.jpg in \S+results; expected one of",
+        ),
+        (["a.jpg"], {"a.png": (36, 40)}, r"methods\.other: .*photos/a\.jpg with sides as 48 x 36, got 40 x 36"),
+        (["a.jpg"], {"a.png": (9, 10)}, r"methods\.other: .*photos/a\.jpg with sides as 48 x 36, got 10 x 9"),
         (
             ["a.jpg"],
             {"a.png": (36, 48), "a.webp": (36, 48)},
@@ -249,16 +263,12 @@ def _with_results(tmp_path: Path, results: dict[str, tuple[int, int]], photograp
     ],
 )
 def test_results_that_do_not_fit_are_refused(
-    impasto: Callable[..., Any],
-    tmp_path: Path,
-    photographs: list[str],
-    results: dict[str, tuple[int, int]],
-    message: str,
+    tmp_path: Path, photographs: list[str], results: dict[str, tuple[int, int]], message: str
 ) -> None:
     _with_results(tmp_path, results, photographs)
-    result = impasto("study", "create", "photos", "methods={truth: photograph, other: results}", *FEW)
-    assert result.code == 1
-    assert re.search(message, result.err) and result.err.count("\n") == 1
+    methods = f"methods={{truth: photograph, other: {tmp_path}/results}}"
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        _create(tmp_path, f"images={tmp_path}/photos", methods)
     assert not list(tmp_path.rglob("study.json"))
 
 
@@ -292,17 +302,33 @@ def test_results_that_do_not_fit_are_refused(
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
 def test_bad_input_is_refused_in_a_sentence(
-    impasto: Callable[..., Any], tmp_path: Path, arguments: tuple[str, ...], message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     _photographs(tmp_path / "photos", ["c.png"])
     _photographs(tmp_path / "twin", ["c.png"])
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"no image")
-    default = {"images": "images=[photos/c.png]", "methods": "methods={truth: photograph, grey: grey}"}
-    told = [word for key, word in default.items() if not any(a.startswith(f"{key}=") for a in arguments)]
-    result = impasto("study", "create", *told, *FEW, *arguments)
-    assert result.code == 1
-    assert result.err.startswith(f"error: {message}") and result.err.count("\n") == 1
+    default = ["images=[photos/c.png]", "methods={truth: photograph, grey: grey}"]  # Hydra would merge two mappings
+    given = [word.partition("=")[0] for word in arguments]
+    told = [word for word in default if word.partition("=")[0] not in given]
+    with pytest.raises((ValueError, FileNotFoundError, InstantiationException)) as caught:
+        _create(tmp_path, *told, *arguments)
+    wrapped = isinstance(caught.value, InstantiationException)  # which the command unwraps
+    error = caught.value.__cause__ if wrapped else caught.value
+    assert isinstance(error, ValueError | FileNotFoundError)
+    assert str(error).startswith(message) and "\n" not in str(error)
     assert not list(tmp_path.rglob("study.json"))
+
+
+def test_the_command_ends_with_the_sentence(impasto: Callable[..., Any], tmp_path: Path) -> None:
+    _photographs(tmp_path / "photos", ["c.png"])
+    for argument, message in (
+        ("rule.least_catches=2", "expected rule.least_catches to be a share between 0 and 1, got 2"),
+        ("raters=abc", "expected raters to be a whole number, got abc"),
+        ("seed=abc", "expected seed to be a whole number of at least 0, got abc"),
+    ):
+        result = impasto("study", "create", "photos", "methods={a: photograph}", *FEW, argument)
+        assert (result.code, result.err) == (1, f"error: {message}\n")
 
 
 def test_a_failed_study_leaves_its_reason_and_no_study(impasto: Callable[..., Any], tmp_path: Path) -> None:

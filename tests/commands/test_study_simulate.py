@@ -105,6 +105,26 @@ def test_an_interrupt_keeps_who_was_simulated(tmp_path: Path, monkeypatch: pytes
     ]
 
 
+def test_without_a_run_folder_it_ends_with_a_sentence_too(
+    impasto: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_study(tmp_path / "study")
+
+    def fail(*_: object, **__: object) -> None:
+        raise next(errors)
+
+    errors = iter([KeyboardInterrupt(), RuntimeError("boom"), OSError(28, "No space left on device", "answers.sqlite")])
+    monkeypatch.setattr(Answers, "add", fail)
+    for code, expected in (
+        (130, "stopped; the raters simulated so far are kept\n"),
+        (1, "error: RuntimeError: boom (unexpected; HYDRA_FULL_ERROR=1 shows the traceback)\n"),
+        (1, "error: No space left on device: answers.sqlite\n"),
+    ):
+        result = impasto("study", "simulate", "study")
+        assert (result.code, result.out, result.err) == (code, "", expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["study"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

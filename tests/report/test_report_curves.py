@@ -61,10 +61,14 @@ def test_steps_out_of_order_are_put_in_order(tmp_path: Path) -> None:
         (b"", "a column 'step', got an empty file", 0),
         (b"\x00\xff\x00\xfe" * 100, "column 'step'", 0),
         (b"loss,other\n1,2\n", "column 'step', got 'loss, other'", 0),
-        (b"step,a\n0,1\n1,what\nx,3\n3,4\n", "2 lines are damaged and partly left out, the first is line 3", 2),
-        (b"step,a,b\n0,1,2\n1,5", "1 lines are damaged", 2),  # killed while it wrote
+        (
+            b"step,a\n0,1\n1,what\nx,3\n3,4\n",
+            "2 lines are damaged, the first is line 3; what could not be read is left out",
+            2,
+        ),
+        (b"step,a,b\n0,1,2\n1,5", "line 3 is damaged; what", 2),  # killed while it wrote
         (b"step,a\n0,1\n" + b'1,"' + b"9" * 200_000, "cannot be read from line", 1),
-        (b"step,a\n" + b"9" * 300_000 + b",1\n5,2\n", "lines are damaged", 1),
+        (b"step,a\n" + b"9" * 300_000 + b",1\n5,2\n", " damaged", 1),
     ],
     ids=range(7),
 )

@@ -81,6 +81,15 @@ def test_any_configuration_is_taken(tmp_path: Path, config: dict[str, object]) -
     find_pictures(tmp_path, {**told, "output": "~stranger/\0"}, {})
 
 
+def test_samples_that_are_no_folder_are_told(tmp_path: Path) -> None:
+    (tmp_path / "samples").write_text("")
+    assert find_pictures(tmp_path, {}, {}).problems == [
+        "samples: Not a directory",
+        "photographs: Not a directory",
+    ]
+    assert find_pictures(tmp_path / "nothing", {}, {}).problems == []
+
+
 def _png(width: int, height: int) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

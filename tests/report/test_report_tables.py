@@ -26,7 +26,7 @@ def test_the_tables_that_runs_write_are_read() -> None:
     assert [block.kind for block in blocks] == ["table", "paragraph", "list"]
     assert _texts(blocks[0]) == [["size", "here"], ["256", "1.5 *"], ["512", "-"]]
     assert [span.bold for span in blocks[0].rows[1][0].spans] == [True]
-    assert [cell.numeric for cell in blocks[0].rows[1]] == [True, True]
+    assert [[cell.numeric for cell in row] for row in blocks[0].rows] == [[True, True]] * 3  # also their names
     assert _texts(blocks[1]) == [["AMD EPYC."], ["* so"]]
     assert _texts(blocks[2]) == [["one"], ["two"]] and left_out == 0
 
@@ -108,6 +108,13 @@ def test_a_text_takes_no_more_bytes_than_it_is_allowed(text: str) -> None:
     assert len(html.escape(kept).encode("utf-8", "replace")) <= 1_100
     assert (kept == text) or kept.endswith("more characters in config.yaml)")
     assert allowance.left >= 0
+
+
+def test_texts_share_their_allowance() -> None:
+    allowance = Allowance(1_000)
+    assert allowance.cut("a" * 600, 800, where="x") == "a" * 600
+    assert allowance.cut("b" * 600, 800, where="x").startswith("b" * 400 + "\n... (200 more")
+    assert allowance.cut("c", 800, where="x").startswith("\n... (1 more") and allowance.left == 0
 
 
 @pytest.mark.parametrize("value", [*HOSTILE, "\ud800", "]]>", {"<script>": [1.5, None]}])

@@ -129,6 +129,11 @@ def _ladder(methods: int, games: int) -> Array:
     return np.triu(np.full((methods, methods), float(games)), 1)
 
 
+def _lopsided() -> Array:
+    """Four methods in a circle of many wins each, where whole steps of Newton's go astray."""
+    return np.array([[0.0, 0, 0, 0], [10_000, 0, 1, 0], [10_000, 0, 0, 10], [0, 10_000, 0, 0]])
+
+
 def _reference_strengths(wins: Array) -> Array:
     """The likelihood of Bradley and Terry with a quarter of a win for each of a pair that met, climbed by BFGS."""
     wins = wins + 0.25 * (wins + wins.T > 0)
@@ -147,6 +152,7 @@ def _reference_strengths(wins: Array) -> Array:
     [
         *(_wins(methods, games) for methods, games in product((2, 3, 5, 8), (1, 6, 400))),
         *(_ladder(methods, games) for methods, games in product((2, 3, 6), (1, 20, 1000))),
+        _lopsided(),
     ],
     ids=lambda wins: f"{len(wins)}x{int(wins.max())}",
 )

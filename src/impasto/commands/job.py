@@ -52,6 +52,7 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
         cfg = _prepare(cfg, folder) if keeps_record else cfg
         with recorded(folder, config=OmegaConf.to_yaml(cfg, resolve=True)) if keeps_record else nullcontext():
             check_config(cfg)
+            _check_seed(cfg)
             module = importlib.import_module(f"impasto.commands.{command}")
             for name in ("lightning.pytorch", "lightning.fabric"):  # importing it sets it to INFO: devices, tips
                 logging.getLogger(name).setLevel(logging.WARNING)
@@ -65,6 +66,11 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
     if keeps_record:
         log.info("run folder: %s", folder)
     return "", 0
+
+
+def _check_seed(cfg: DictConfig) -> None:
+    if not isinstance(cfg.seed, int | None) or (cfg.seed or 0) < 0:
+        raise ValueError(f"expected seed to be a whole number of at least 0, got {cfg.seed}")
 
 
 def _sentence(error: Exception, record: Path | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from impasto.report.curves import Curve, thin
+from impasto.report.folders import natural
 from impasto.report.record import Run
 
 _MOST_CHARTS = 60
@@ -97,11 +98,11 @@ def _group(name: str) -> str:
     return name.split("/")[0][:_LONGEST_NAME] if "/" in name else ""
 
 
-def _place(name: str) -> tuple[int, str, bool, str]:
+def _place(name: str) -> tuple[int, str, bool, list[tuple[int, str]]]:
     """Training and validation first, the loss first within each."""
     group = _group(name)
     known = _GROUPS.index(group) if group in _GROUPS else len(_GROUPS)
-    return known, group, not name.endswith("/loss"), name
+    return known, group, not name.endswith("/loss"), natural(name)
 
 
 def _plain(line: int, curve: Curve) -> list[Any]:
@@ -132,8 +133,8 @@ def columns_of(runs: Sequence[Run], most: int = 5) -> list[str]:
     found = Counter(name for run in runs for name in last_values(run) if not name.startswith(("speed/", "lr")))
     found.pop("epoch", None)
     wanted = [*(name for name in ("val/loss", "train/loss", "train/best") if name in found)]
-    others = sorted((name for name in found if name.startswith("val/")), key=lambda name: (-found[name], name))
-    rest = sorted(found, key=lambda name: (-found[name], name))
+    others = sorted((name for name in found if name.startswith("val/")), key=lambda name: (-found[name], natural(name)))
+    rest = sorted(found, key=lambda name: (-found[name], natural(name)))
     return list(dict.fromkeys([*wanted, *others, *rest]))[:most]
 
 

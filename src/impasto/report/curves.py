@@ -95,7 +95,10 @@ def _read(file: TextIO, problems: list[str]) -> dict[str, Curve]:
     except csv.Error as error:
         problems.append(f"cannot be read from line {reader.line_num} on: {error}")
     if bad:
-        problems.append(f"{len(bad)} lines are damaged and partly left out, the first is line {bad[0]}")
+        told = (
+            f"{len(bad)} lines are damaged, the first is line {bad[0]}" if len(bad) > 1 else f"line {bad[0]} is damaged"
+        )
+        problems.append(f"{told}; what could not be read is left out")
     return dict(curves)
 
 

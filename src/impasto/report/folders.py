@@ -63,7 +63,7 @@ def _walk(top: Path, closed: dict[Path, str]) -> Iterator[Path]:
         folder = waiting.pop()
         try:
             with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: _natural(entry.name))
+                entries = sorted(listing, key=lambda entry: natural(entry.name))
         except OSError as error:
             closed[folder] = error.strerror or str(error)
             continue
@@ -78,8 +78,8 @@ def _walk(top: Path, closed: dict[Path, str]) -> Iterator[Path]:
                 yield Path(entry.path)
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts 2 before 10."""
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return what sorts 2 before 10."""
     return [(int(part[:15]) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
 
 

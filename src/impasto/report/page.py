@@ -125,7 +125,7 @@ def _read(folders: Sequence[Path]) -> list[Run]:
     points, files, runs = points_to_read(len(folders)), files_to_read(len(folders)), []
     with Bar(total=len(folders), done=0, log_every_seconds=_LOG_EVERY_SECONDS) as bar:
         for index, (folder, name) in enumerate(zip(folders, names_of(folders), strict=True)):
-            bar.update(index, f"reading {clean(name)}")
+            bar.update(index, f"reading {clean(name)[-40:]}")
             runs.append(read_run(folder, name, points=points, files=files))
     return runs
 
@@ -157,7 +157,7 @@ class _Page:
 
         def tell(done: int, total: int, name: str) -> None:
             bar.total = total
-            bar.update(done, f"reducing {clean(name)}")
+            bar.update(done, f"reducing {clean(name)[-40:]}")
 
         with bar:
             album = add_pictures(self.sections, max(0, room), tell)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.listing import SUFFIXES
-from impasto.report.folders import MARKS
+from impasto.report.folders import MARKS, reason
 from impasto.report.texts import clean, plain
 
 MOST_STEPS = 6  # of a photograph: the newest, and others evenly before it
@@ -44,10 +44,12 @@ class Pictures:
     Attributes:
         plots: in the folder itself.
         comparisons: by photograph.
+        problems: folders that could not be looked into, with the reason.
     """
 
     plots: list[Path] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 def find_pictures(folder: Path, config: dict[str, Any], environment: dict[str, Any]) -> Pictures:
@@ -59,21 +61,22 @@ def find_pictures(folder: Path, config: dict[str, Any], environment: dict[str, A
         environment: says in which folder the command was given.
     """
     comparisons: dict[str, Comparison] = {}
-    steps = [entry for entry in _listing(folder / "samples") if re.fullmatch(r"step_\d{1,15}", entry.name)]
+    problems: list[str] = []
+    steps = [entry for entry in _listing(folder / "samples", problems) if re.fullmatch(r"step_\d{1,15}", entry.name)]
     for step in sorted(steps, key=lambda entry: int(entry.name[5:]), reverse=True):
-        for path in _images(step):
+        for path in _images(step, problems):
             name = path.relative_to(step).with_suffix("").as_posix()
             found = comparisons.setdefault(name, Comparison(clean(name[-_LONGEST_NAME:])))
             found.after[f"step {int(step.name[5:]):,}"] = path
     if not _RESULTS.issubset(config):
-        plots = [path for path in _listing(folder) if path.suffix.lower() == ".png"]
-        _find_photographs(comparisons, folder / "samples" / "photographs")
-        return Pictures(plots, _bounded(comparisons))
+        plots = [path for path in _listing(folder, problems) if path.suffix.lower() == ".png"]
+        _find_photographs(comparisons, folder / "samples" / "photographs", problems)
+        return Pictures(plots, _bounded(comparisons), problems)
     sources = _Sources(config["images"], environment)
     output = str(config.get("output") or folder)
     elsewhere = sources.base / _path(output)
     own = os.path.realpath(elsewhere) == os.path.realpath(folder) or output == str(config.get("folder"))
-    for path in _images(folder if own else elsewhere, passed_over=_NO_RESULTS):
+    for path in _images(folder if own else elsewhere, problems, passed_over=_NO_RESULTS):
         relative = path.relative_to(folder if own else elsewhere)
         name = relative.with_suffix("").as_posix()
         before = sources.find(relative)
@@ -83,11 +86,11 @@ def find_pictures(folder: Path, config: dict[str, Any], environment: dict[str, A
             found.before = before
     for name, comparison in comparisons.items():
         comparison.before = comparison.before or sources.find(Path(f"{name}.png"))
-    return Pictures([], _bounded(comparisons))
+    return Pictures([], _bounded(comparisons), problems)
 
 
-def _find_photographs(comparisons: dict[str, Comparison], photographs: Path) -> None:
-    for path in _images(photographs):
+def _find_photographs(comparisons: dict[str, Comparison], photographs: Path, problems: list[str]) -> None:
+    for path in _images(photographs, problems):
         name = path.relative_to(photographs).with_suffix("").as_posix()
         if name in comparisons:
             comparisons[name].before = path
@@ -143,17 +146,20 @@ def _before_pattern(path: Path) -> Iterator[str]:
         yield part
 
 
-def _listing(folder: Path) -> list[Path]:
-    """What is in a folder, sorted, a bounded part of it; nothing where it cannot be read."""
+def _listing(folder: Path, problems: list[str]) -> list[Path]:
+    """What is in a folder, sorted, a bounded part of it; nothing where it is not there or cannot be read."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in islice(entries, _MOST_FILES) if not entry.name.startswith(".")]
-    except OSError:
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        problems.append(clean(f"{folder.name}: {reason(error)}"))
         return []
     return [folder / name for name in sorted(names)]
 
 
-def _images(folder: Path, *, passed_over: frozenset[str] = frozenset()) -> list[Path]:
+def _images(folder: Path, problems: list[str], *, passed_over: frozenset[str] = frozenset()) -> list[Path]:
     """The image files of a folder and those below it; a run below it has its own, and links are not followed."""
     found: list[Path] = []
     waiting = [folder]
@@ -161,7 +167,7 @@ def _images(folder: Path, *, passed_over: frozenset[str] = frozenset()) -> list[
         if not waiting or len(found) > _MOST_FILES:
             break
         inside = waiting.pop()
-        listing = _listing(inside)
+        listing = _listing(inside, problems)
         if inside != folder and any(path.name in MARKS for path in listing):
             continue
         found += [path for path in listing if path.suffix.lower() in SUFFIXES]

@@ -23,7 +23,7 @@ class Span(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A cell of a table, or a line."""
+    """A cell of a table, or a line; numeric where the whole column is one of numbers."""
 
     spans: list[Span]
     numeric: bool
@@ -66,12 +66,22 @@ def read_markdown(text: str, *, cells: int) -> tuple[list[Block], int]:
             continue
         cells -= len(texts)
         if cells < 0:
-            return blocks, len(lines) - number
+            return _with_columns(blocks), len(lines) - number
         if begins or kind == "heading" or blocks[-1].kind != kind:
             blocks.append(Block(kind))
         blocks[-1].rows.append([_cell(cell) for cell in texts])
         begins = False
-    return blocks, 0
+    return _with_columns(blocks), 0
+
+
+def _with_columns(blocks: list[Block]) -> list[Block]:
+    """A column of numbers stands to the right, its name as well."""
+    for block in blocks:
+        if block.kind == "table" and len(block.rows) > 1:
+            width = max(len(row) for row in block.rows)
+            numeric = [all(row[i].numeric for row in block.rows[1:] if i < len(row)) for i in range(width)]
+            block.rows = [[cell._replace(numeric=numeric[i]) for i, cell in enumerate(row)] for row in block.rows]
+    return blocks
 
 
 def _kind(line: str) -> tuple[str, str]:

@@ -133,9 +133,7 @@ def _encode(image: Image.Image, most: int) -> tuple[bytes, Image.Image]:
     while True:
         for quality in _QUALITIES:
             data = io.BytesIO()
-            image.save(
-                data, "WEBP", quality=quality, method=2, exif=b"", icc_profile=b""
-            )  # a photograph's place is its own
+            image.save(data, "WEBP", quality=quality, method=2)  # without the file's metadata: places, cameras
             if data.tell() <= most or max(image.size) <= 16:
                 return data.getvalue(), image
         image = image.resize((max(1, image.width * 3 // 4), max(1, image.height * 3 // 4)), Image.Resampling.LANCZOS)

@@ -10,14 +10,7 @@ import numpy as np
 from impasto.study.answers import Answer
 from impasto.study.plan import RATED, Study
 from impasto.study.raters import Rater, describe_raters
-from impasto.study.statistics import (
-    Array,
-    bradley_terry_interval,
-    holm,
-    krippendorff_alpha,
-    paired_test,
-    wilson,
-)
+from impasto.study.statistics import Array, bradley_terry_interval, holm, krippendorff_alpha, paired_test, wilson
 
 _RESAMPLES = 2000
 
@@ -226,30 +219,26 @@ def _shares(choices: Sequence[_Choice]) -> dict[int, dict[tuple[int, int | None]
 def _pictures(study: Study, choices: Sequence[_Choice]) -> list[PictureRow]:
     judged = Counter(choice.picture for choice in choices)
     chosen = Counter(choice.picture for choice in choices if choice.chosen)
-    shown = [(name, stimulus) for name, stimulus in study.stimuli.items() if stimulus.method is not None]
     return [
         PictureRow(
             name,
             stimulus.photograph,
-            str(stimulus.method),
+            stimulus.method,
             judged[name],
             chosen[name],
             chosen[name] / judged[name] if judged[name] else None,
         )
-        for name, stimulus in shown
+        for name, stimulus in study.stimuli.items()
+        if stimulus.method is not None
     ]
 
 
 def _agreement(choices: Sequence[_Choice]) -> Array:
     """Count answers by unit: a picture, or a pair of a photograph whichever side its methods were on.
 
-    Which method of a pair is the first is arbitrary, so every pair counts in both ways: chance is then the toss of a
-    coin, whether the methods that happen to be named first are the better ones or not.
+    A pair counts from both its pictures: chance is then the toss of a coin, in whichever order methods are named.
     """
     units: dict[tuple[str, int | None], list[int]] = defaultdict(lambda: [0, 0])
     for choice in choices:
-        if choice.other is None or choice.method < choice.other:  # of a pair one picture tells the answer
-            units[choice.picture, choice.other][choice.chosen] += 1
-    counts = np.asarray(list(units.values()), dtype=np.float64).reshape(-1, 2)
-    pairs = any(choice.other is not None for choice in choices)
-    return np.concatenate([counts, counts[:, ::-1]]) if pairs else counts
+        units[choice.picture, choice.other][choice.chosen] += 1
+    return np.asarray(list(units.values()), dtype=np.float64).reshape(-1, 2)

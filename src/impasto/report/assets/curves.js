@@ -181,7 +181,7 @@ class Chart {
     const rows = sorted.map(({ path, best }) => {
       const other = path.steps[best] === step ? "" : ` (step ${path.steps[best].toLocaleString("en")})`;
       const soft = options.smoothing ? `${say(path.soft[best])} (${say(path.values[best])})` : say(path.values[best]);
-      return make("div", {}, make("i", { class: look(path.line) }), make("span", {}, "\u200e" + lines[path.line].name), make("b", {}, soft + other));
+      return make("div", {}, make("i", { class: look(path.line) }), make("span", {}, make("bdi", {}, lines[path.line].name)), make("b", {}, soft + other));
     });
     if (there.length > sorted.length) rows.push(make("div", {}, `and ${there.length - sorted.length} more`));
     this.tip.replaceChildren(`step ${step.toLocaleString("en")}`, ...rows);
@@ -234,7 +234,7 @@ const withCurves = [...new Set(lines.map((line) => line.run))];
 for (const run of legend && withCurves.length > 1 ? withCurves : []) {
   const line = lines.findIndex((one) => one.run === run);
   const name = lines[line].title;
-  const button = make("button", { type: "button", "aria-pressed": "true", title: name }, sample(line), make("span", {}, "\u200e" + name));
+  const button = make("button", { type: "button", "aria-pressed": "true", title: name }, sample(line), make("span", {}, make("bdi", {}, name)));
   button.addEventListener("click", () => showRuns([run], hiddenRuns.has(run)));
   document.addEventListener("runs-shown", () => button.setAttribute("aria-pressed", String(!hiddenRuns.has(run))));
   legend.append(button);
