@@ -203,5 +203,29 @@ def test_another_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"none/answers\.sqlite is no database of answers: unable to open"):
+    with pytest.raises(ValueError, match=r"none/answers\.sqlite cannot be opened: unable to open"):
         Answers(tmp_path / "none")
+
+
+def test_a_database_that_another_holds_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Answers(tmp_path).close()
+    monkeypatch.setattr("impasto.study.answers._BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode=DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(ValueError, match=r"answers\.sqlite cannot be opened: database is locked"):
+            Answers(tmp_path)
+
+
+def test_a_file_without_its_table_yet_has_no_answers(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite")) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    assert read_answers(tmp_path) == []
+
+
+def test_a_table_of_another_kind_is_refused_before_raters_come(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite")) as connection:
+        connection.execute("CREATE TABLE answers (name TEXT)")
+        connection.commit()
+    with pytest.raises(ValueError, match="no such column: rater"):
+        Answers(tmp_path)

@@ -65,7 +65,7 @@ class Answers:
         try:
             self._connection = _open(self.path)
         except sqlite3.DatabaseError as error:
-            raise ValueError(f"{self.path} is no database of answers: {error}") from error
+            raise ValueError(_said(self.path, error)) from error
 
     def count(self, rater: int) -> int:
         """Return how many trials a rater has answered, which is the position of the next one."""
@@ -107,6 +107,7 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")  # an answer survives a power cut, not only a kill
         connection.execute(_TABLE)
+        connection.execute(f"SELECT {', '.join(Answer._fields)} FROM answers LIMIT 0")  # a table of another kind
     except sqlite3.DatabaseError:
         connection.close()
         raise
@@ -127,5 +128,13 @@ def read_answers(folder: Path) -> list[Answer]:
             columns = ", ".join(Answer._fields)
             rows = connection.execute(f"SELECT {columns} FROM answers ORDER BY rater, position").fetchall()
     except sqlite3.DatabaseError as error:
-        raise ValueError(f"{path} is no database of answers: {error}") from error
+        if "no such table" in str(error):  # killed between making the file and its table
+            return []
+        raise ValueError(_said(path, error)) from error
     return [Answer(**dict(zip(Answer._fields, row, strict=True)) | {"simulated": bool(row[-1])}) for row in rows]
+
+
+def _said(path: Path, error: sqlite3.DatabaseError) -> str:
+    if "locked" in str(error) or "unable to open" in str(error):
+        return f"{path} cannot be opened: {error}"
+    return f"{path} is no database of answers: {error}"
