@@ -9,7 +9,7 @@ import impasto
 
 ROOT = Path(impasto.__file__).parent
 ROWS = [
-    ["suggest", "files", "listing", "allocator", "hardware"],
+    ["suggest", "files", "listing", "run_folders", "allocator", "hardware"],
     ["images", "color", "tables"],
     ["features", "networks", "styles"],
     ["losses", "tracking", "colorization"],

@@ -130,3 +130,8 @@ def test_a_number_rounded_up_to_a_thousand_has_no_exponent(value: float) -> None
 
 def test_the_example_of_the_docstring_holds() -> None:
     assert digits(1060) == "1,060"
+
+
+def test_a_bar_in_a_name_does_not_break_the_table() -> None:
+    lines = markdown(["a|b", "c"], [["x\ny", "1"]]).splitlines()
+    assert lines == ["| a\\|b | c |", "| --- | --- |", "| x y | 1 |"]

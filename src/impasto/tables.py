@@ -24,8 +24,9 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [columns, ["---"] * len(columns), *rows]
+    """Return a Markdown table; a bar inside a cell is escaped, a line break becomes a space."""
+    cells = [[" ".join(cell.split("\n")).replace("|", "\\|") for cell in row] for row in (columns, *rows)]
+    lines = [cells[0], ["---"] * len(columns), *cells[1:]]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

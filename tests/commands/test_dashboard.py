@@ -19,7 +19,8 @@ from PIL import Image
 from processes import start
 from served import served
 
-from impasto.tracking.recorded_run import find_run_folders, read_recorded_run
+from impasto.run_folders import find_runs
+from impasto.tracking.recorded_run import read_recorded_run
 
 _NO_TRACKIO = pytest.mark.skipif(find_spec("trackio") is None, reason="no trackio: pip install -e '.[dashboard]'")
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -231,9 +232,9 @@ def test_without_trackio_the_extra_is_named(impasto: Callable[..., Any], monkeyp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nowhere",), "no folder nowhere"),
-        (("empty",), "no run folder in empty; expected one with a config.yaml"),
-        (("runs=[]",), "no run folders were given"),
+        (("nowhere",), "no such folder: nowhere"),
+        (("empty",), "no run folder in empty; expected one with config.yaml"),
+        (("runs=[]",), "no folders were given"),
         (("run", "most_sheets=0"), "expected most_sheets of at least 1, got 0"),
         (("run", "port=0"), "expected port=<a number from 1 to 65535>, got 0"),
         (("run", "show=false", "store=run/config.yaml"), "File exists"),
@@ -270,9 +271,9 @@ def test_a_project_name_that_trackio_keeps_is_refused(tmp_path: Path) -> None:
 
 def test_run_folders_are_found_below_but_not_in_what_is_hidden(tmp_path: Path) -> None:
     runs = [_run(tmp_path / name) for name in ("b/2", "b/10", "a")]
-    assert find_run_folders([str(tmp_path)]) == sorted(runs)
-    assert find_run_folders([str(runs[0]), str(tmp_path / "b")]) == [runs[0], runs[1]]
-    assert find_run_folders([str(runs[2])]) == [runs[2]]
+    assert find_runs([str(tmp_path)]).runs == [runs[2], runs[0], runs[1]]  # 2 before 10
+    assert find_runs([str(runs[0]), str(tmp_path / "b")]).runs == [runs[0], runs[1]]
+    assert find_runs([str(runs[2])]).runs == [runs[2]]
 
 
 def test_many_sheets_are_thinned_evenly_with_the_newest_kept(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from made_runs import make_run
 
-from impasto.report.folders import find_runs, read_json, read_text, read_yaml
+from impasto.run_folders import find_runs, read_json, read_text, read_yaml
 
 
 def test_runs_are_found_at_the_folder_itself_and_however_deep(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import track
 
 from impasto.commands.serving import check_address, ended_by_signal, forget_variables, is_local, require, url, wait
-from impasto.tracking.recorded_run import find_run_folders, read_recorded_run
+from impasto.run_folders import find_runs
+from impasto.tracking.recorded_run import read_recorded_run
 from impasto.tracking.trackio_store import Put, TrackioStore, show_trackio
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,10 @@ def run(cfg: DictConfig) -> None:
     if cfg.show:
         check_address(cfg.host, cfg.port)
     sources = [cfg.runs] if isinstance(cfg.runs, str | int) else list(cfg.runs or [])
-    folders = find_run_folders([str(source) for source in sources])
+    found = find_runs([str(source) for source in sources])
+    for folder, reason in found.closed.items():
+        log.warning("left out: %s: %s", folder, reason)
+    folders = [folder.resolve() for folder in found.runs]  # a run is known by its folder where it has no id
     store = Path(str(cfg.store)).expanduser().resolve()
     store.mkdir(parents=True, exist_ok=True)
     forget_variables("TRACKIO_", "GRADIO_")  # some would send the runs elsewhere

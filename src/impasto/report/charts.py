@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from impasto.report.curves import Curve, thin
-from impasto.report.folders import natural
 from impasto.report.record import Run
+from impasto.run_folders import natural
 
 _MOST_CHARTS = 60
 _MOST_CURVES = 4_000

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from impasto.report.folders import open_inside
+from impasto.run_folders import open_inside
 
 MOST_METRICS = 80  # of a file; what impasto writes has a dozen
 MOST_CHARACTERS = 64_000_000  # of a file: some million values

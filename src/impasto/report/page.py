@@ -17,11 +17,11 @@ from markupsafe import Markup
 from impasto import __version__
 from impasto.files import whole_file
 from impasto.report.charts import columns_of, files_to_read, last_values, make_charts, points_to_read
-from impasto.report.folders import MARKS, find_runs
 from impasto.report.record import STATUSES, Run, names_of, read_run
 from impasto.report.sections import add_pictures, make_sections
 from impasto.report.tables import find_differences
 from impasto.report.texts import Allowance, clean, duration, number, size
+from impasto.run_folders import MARKS, find_runs
 from impasto.tracking.bar import Bar
 
 log = logging.getLogger(__name__)

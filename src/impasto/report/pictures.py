@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from impasto.listing import SUFFIXES
-from impasto.report.folders import MARKS, reason
 from impasto.report.texts import clean, plain
+from impasto.run_folders import MARKS, reason
 
 MOST_STEPS = 6  # of a photograph: the newest, and others evenly before it
 _MOST_FILES = 2_000  # of a folder that is looked into

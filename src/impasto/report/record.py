@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 
 from impasto.report.curves import Metrics, read_metrics
-from impasto.report.folders import read_json, read_text, read_yaml, reason
 from impasto.report.texts import clean, flatten, moment, plain
+from impasto.run_folders import read_json, read_text, read_yaml, reason
 
 STATUSES = ("finished", "running", "interrupted", "failed", "died", "unreadable")
 _RECORDED = ("running", "finished", "interrupted", "failed")

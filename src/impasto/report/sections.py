@@ -8,12 +8,12 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from impasto.report.folders import read_text, reason
 from impasto.report.pictures import find_pictures
 from impasto.report.record import Run
 from impasto.report.tables import Block, mark_unusual, read_markdown
 from impasto.report.texts import Allowance, clean, flatten, number
 from impasto.report.thumbnails import LEAST, Album, Thumbnail
+from impasto.run_folders import read_text, reason
 
 _TEXTS = 3_500_000  # bytes of all runs' texts
 _MOST_TEXTS = 300_000  # of one run's

@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from impasto.report.folders import open_plain, reason
+from impasto.run_folders import open_plain, reason
 
 LEAST = 12_000  # bytes that a picture is given, as base64; below, nothing can be seen
 _MOST = 90_000

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,29 +36,6 @@ class RecordedRun(NamedTuple):
         """What stays the same when the run goes on, or its folder moves."""
         known = str(self.config.get("run_id", "none"))
         return str(self.folder) if known == "none" else known
-
-
-def find_run_folders(sources: Sequence[str]) -> list[Path]:
-    """List run folders: those named, and all below them; what is hidden is passed over.
-
-    Raises:
-        FileNotFoundError: a source that is not there.
-        ValueError: no source, or none of them holds a run.
-    """
-    if not sources:
-        raise ValueError("no run folders were given; expected runs=[<run folder, or a folder of them>]")
-    found: dict[Path, None] = {}
-    for source in sources:
-        top = Path(source).expanduser().resolve()
-        if not top.is_dir():
-            raise FileNotFoundError(f"no folder {source}")
-        below = sorted({path.parent for path in top.rglob("config.yaml")})
-        hidden = [any(part.startswith(".") for part in path.relative_to(top).parts) for path in below]
-        runs = [path for path, is_hidden in zip(below, hidden, strict=True) if not is_hidden]
-        if not runs:
-            raise ValueError(f"no run folder in {source}; expected one with a config.yaml, or a folder of such")
-        found |= dict.fromkeys(runs)
-    return list(found)
 
 
 def read_recorded_run(folder: Path, *, most_sheets: int) -> RecordedRun:
