@@ -59,9 +59,7 @@ def test_the_first_of_two_words_lists_the_second_ones(arguments: tuple[str, ...]
 def test_a_misspelt_second_word_is_refused_with_the_nearest(impasto: Callable[..., Any]) -> None:
     result = impasto("study", "crate", "photos")
     assert result.code == 2
-    assert result.err.startswith(
-        "error: unknown command 'study crate'; did you mean 'create'?; expected study create, "
-    )
+    assert result.err.startswith("error: unknown command 'study crate'; did you mean 'create'?")
     assert result.err.count("\n") == 1
 
 

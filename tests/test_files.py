@@ -76,3 +76,10 @@ def test_any_name_that_the_disk_takes_can_be_written(tmp_path: Path, stem: str) 
 def test_sha256_is_that_of_hashlib(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a").write_bytes(content)
     assert sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_private_file_is_never_readable_by_others(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "tokens.csv", private=True) as temporary:
+        assert temporary.stat().st_mode & 0o077 == 0
+        temporary.write_text("secret")
+    assert (tmp_path / "tokens.csv").stat().st_mode & 0o777 == 0o600

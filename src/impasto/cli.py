@@ -77,7 +77,7 @@ def _command(words: list[str]) -> tuple[str, list[str]]:
     second = words[1] if len(words) > 1 else "--help"
     if second not in ("-h", "--help"):
         names = [command.split(" ")[1] for command in parts]
-        _fail(f"unknown command '{words[0]} {second}'{did_you_mean(second, names)}; expected {', '.join(parts)}", 2)
+        _fail(f"unknown command '{words[0]} {second}'{did_you_mean(second, names)}", 2)
     sys.stdout.write("".join(f"impasto {command:<16}{line}\n" for command, line in parts.items()))
     raise SystemExit(0)
 

@@ -11,7 +11,7 @@ os.umask(_UMASK)  # the only way to ask for it is to set it
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Write a file that appears only when it is complete.
 
     The caller writes to the path that it is given; on leaving, that file is flushed to disk and renamed to `path`. If
@@ -19,6 +19,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Args:
         path: the final name; its folder is made.
+        private: readable by its owner only, from the first byte on.
 
     Yields:
         The temporary name, beside `path`, with the same suffix.
@@ -26,10 +27,13 @@ def whole_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{hash(path.name) & 0xFFFFFFFF:08x}.{os.getpid()}.part{path.suffix}")
     try:
+        if private:
+            temporary.touch(mode=0o600)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_UMASK)  # safetensors makes its files readable to their owner only
+        if not private:
+            temporary.chmod(0o666 & ~_UMASK)  # safetensors makes its files readable to their owner only
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

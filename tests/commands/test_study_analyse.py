@@ -117,9 +117,15 @@ def test_nothing_says_simulated_where_people_answered(
 def test_one_simulated_rater_among_people_is_said(impasto: Callable[..., Any], tmp_path: Path) -> None:
     study = small_study(tmp_path / "study", raters=3)
     _answer(tmp_path / "study", study, simulated=False, raters=2)
-    assert impasto("study", "simulate", "study").code == 0
+    store = Answers(tmp_path / "study")
+    for answer in simulate_rater(
+        study, 3, Preferences(values=dict.fromkeys(METHODS, 0.5), rater_spread=0, careless=0), seed=0
+    ):
+        store.add(3, answer.position, answer.answer, milliseconds=answer.milliseconds, simulated=True)
+    store.close()
     result = impasto("study", "analyse", "study", "logger=csv")
     assert f"**{NOTE.format(1, 3)}.**" in result.out
+    assert "rater 3 left out: simulated, while people have answered" in result.out
     assert [row["simulated"] for row in _csv(result.folder / "raters.csv")] == ["False", "False", "True"]
 
 
@@ -179,8 +185,10 @@ def test_findings_go_where_they_shall_but_not_over_the_study(impasto: Callable[.
     raters = (tmp_path / "study" / "raters.csv").read_text()
     result = impasto("study", "analyse", "study", f"output={tmp_path}/study", "logger=csv")
     assert result.code == 1
-    assert f"output={tmp_path}/study is the study itself, whose raters.csv it would overwrite" in result.err
+    assert f"output={tmp_path}/study is a study, whose raters.csv would be overwritten" in result.err
     assert (tmp_path / "study" / "raters.csv").read_text() == raters
+    small_study(tmp_path / "other")
+    assert impasto("study", "analyse", "study", "output=other", "logger=csv").code == 1
 
 
 # ---------------------------------------------------------------- lost and damaged

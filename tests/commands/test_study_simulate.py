@@ -37,9 +37,9 @@ def test_all_raters_answer_everything_and_are_marked(impasto: Callable[..., Any]
     preferences = Preferences(values={FIRST: 1, SECOND: 0.25}, rater_spread=0.5, careless=0)
     expected = [a for rater in range(1, 5) for a in simulate_rater(study, rater, preferences, seed=5)]
     assert _plain(answers) == expected and all(answer.simulated for answer in answers)
-    assert result.out == (
-        f"4 raters simulated, with {FIRST} 1.00, {SECOND} 0.25\nnext: impasto study analyse study\n"
-    )  # and no run folder
+    first, used, following = result.out.splitlines()  # and no run folder
+    assert first == f"4 raters simulated, with {FIRST} 1.00, {SECOND} 0.25"
+    assert used.startswith("their sessions are used up") and following == "next: impasto study analyse study"
     assert set(tmp_path.iterdir()) == before
 
 
@@ -59,15 +59,14 @@ def test_some_raters_then_the_rest_then_nobody(impasto: Callable[..., Any], tmp_
     assert read_answers(tmp_path / "study") == answers
 
 
-def test_a_person_who_has_begun_is_left_alone(tmp_path: Path) -> None:
+def test_a_study_that_people_answer_is_not_simulated(tmp_path: Path) -> None:
     small_study(tmp_path, raters=3)
     people = Answers(tmp_path)
     people.add(2, 0, 1, milliseconds=900)
     people.close()
-    _run(tmp_path)
-    answers = read_answers(tmp_path)
-    assert [answer.simulated for answer in answers if answer.rater == 2] == [False]
-    assert {answer.rater for answer in answers if answer.simulated} == {1, 3}
+    with pytest.raises(ValueError, match="people have begun to answer .*; simulate on a copy of the folder"):
+        _run(tmp_path)
+    assert [(answer.rater, answer.simulated) for answer in read_answers(tmp_path)] == [(2, False)]
 
 
 @pytest.mark.parametrize(("pictures", "told"), [(1, "0.90, secretjohnson 0.10"), (2, "1.00, secretjohnson -1.00")])

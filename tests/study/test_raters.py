@@ -232,3 +232,13 @@ def test_answers_of_another_study_are_refused(change: Callable[[list[Answer]], l
     study = _study()
     with pytest.raises(ValueError, match=r"rater \d answered other trials than the study has; .* another study"):
         describe_raters(study, change(_answers(study, 1, _careful)))
+
+
+def test_simulated_raters_are_left_out_where_people_answered() -> None:
+    study = _study()
+    people, simulated = _answers(study, 1, _careful), _answers(study, 2, _careful, simulated=True)
+    assert [rater.dropped for rater in describe_raters(study, [*people, *simulated])] == [
+        "",
+        "simulated, while people have answered",
+    ]
+    assert [rater.dropped for rater in describe_raters(study, simulated)] == [""]

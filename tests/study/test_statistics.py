@@ -17,6 +17,7 @@ from impasto.study.statistics import (
     krippendorff_alpha,
     paired_test,
     wilson,
+    wilson_over_raters,
 )
 
 Array = NDArray[np.float64]
@@ -355,3 +356,35 @@ def test_units_with_one_answer_do_not_count() -> None:
 @pytest.mark.parametrize("counts", [[], [[1, 0], [0, 1]], [[4, 0], [3, 0]]])
 def test_alpha_is_untold_where_nothing_can_be_compared(counts: list[list[float]]) -> None:
     assert krippendorff_alpha(np.array(counts, dtype=float).reshape(-1, 2)) is None
+
+
+def test_wilson_over_raters_who_do_not_differ_is_wilson() -> None:
+    assert wilson_over_raters([3, 3, 3], [4, 4, 4]) == wilson(9, 12)
+    assert wilson_over_raters([3], [4]) == wilson(3, 4)
+    assert wilson_over_raters([4, 4], [4, 4]) == wilson(8, 8)
+
+
+def test_raters_who_differ_widen_the_interval() -> None:
+    narrow, wide = wilson(20, 40), wilson_over_raters([10, 0, 10, 0], [10, 10, 10, 10])
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
+
+
+def test_raters_with_one_answer_each_are_independent_answers() -> None:
+    assert wilson_over_raters([1, 0, 1, 1], [1, 1, 1, 1]) == wilson(3, 4)
+
+
+@pytest.mark.parametrize("answers", [6, 60])
+def test_wilson_over_raters_covers_the_truth_where_raters_differ(answers: int) -> None:
+    generator = np.random.default_rng(0)
+    odds = np.log(0.8 / 0.2)
+    truth = float(np.mean(1 / (1 + np.exp(-odds - 0.5 * np.random.default_rng(1).normal(size=200_000)))))
+    covered = plain = 0
+    for _ in range(400):
+        chances = 1 / (1 + np.exp(-odds - 0.5 * generator.normal(size=20)))
+        chosen = generator.binomial(answers, chances).tolist()
+        low, high = wilson_over_raters(chosen, [answers] * 20)
+        covered += low <= truth <= high
+        low, high = wilson(sum(chosen), 20 * answers)
+        plain += low <= truth <= high
+    assert 0.92 <= covered / 400 <= 0.985
+    assert plain < covered

@@ -7,7 +7,15 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from impasto.commands.serving import check_address, ended_by_signal, forget_variables, is_local, require, url, wait
+from impasto.commands.serving import (
+    check_address,
+    ended_by_signal,
+    forget_variables,
+    is_local,
+    require_extra,
+    url,
+    wait,
+)
 from impasto.hardware import check_device
 from impasto.runs import load_named
 
@@ -22,7 +30,7 @@ def run(cfg: DictConfig) -> None:
             one's own is none.
         FileNotFoundError: a network of one's own is not there.
     """
-    require("gradio", extra="app")
+    require_extra("gradio", extra="app")
     check_device(cfg.device)
     for key in ("most_megabytes", "most_megapixels"):
         if isinstance(cfg[key], bool) or not isinstance(cfg[key], int | float) or cfg[key] <= 0:

@@ -9,7 +9,15 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 
-from impasto.commands.serving import check_address, ended_by_signal, forget_variables, is_local, require, url, wait
+from impasto.commands.serving import (
+    check_address,
+    ended_by_signal,
+    forget_variables,
+    is_local,
+    require_extra,
+    url,
+    wait,
+)
 from impasto.run_folders import find_runs
 from impasto.tracking.recorded_run import read_recorded_run
 from impasto.tracking.trackio_store import Put, TrackioStore, show_trackio
@@ -27,7 +35,7 @@ def run(cfg: DictConfig) -> None:
         FileNotFoundError: a folder that is not there.
         OSError: the store cannot be written.
     """
-    require("trackio", extra="dashboard")
+    require_extra("trackio", extra="dashboard")
     if isinstance(cfg.most_sheets, bool) or not isinstance(cfg.most_sheets, int) or cfg.most_sheets < 1:
         raise ValueError(f"expected most_sheets of at least 1, got {cfg.most_sheets}")
     if cfg.show:

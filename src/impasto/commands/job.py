@@ -26,10 +26,9 @@ log = logging.getLogger(__name__)
 
 _EXTRAS = {  # packages that not everyone installs, with the extra that brings them
     "fastapi": "study",
+    "scipy": "study",
     "statsmodels": "study",
     "uvicorn": "study",
-    "gradio": "app",
-    "trackio": "dashboard",
 }
 _EXPECTED = (ValueError, OSError, FloatingPointError, OmegaConfBaseException)
 
@@ -49,6 +48,8 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
     folder = Path(HydraConfig.get().runtime.output_dir)
     keeps_record = cfg.folder is not None  # the commands that only read run folders leave none of their own
     try:
+        if not keeps_record and HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise ValueError(f"'impasto {command.replace('_', ' ')}' runs once; expected no --multirun")
         cfg = _prepare(cfg, folder) if keeps_record else cfg
         with recorded(folder, config=OmegaConf.to_yaml(cfg, resolve=True)) if keeps_record else nullcontext():
             check_config(cfg)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 
-def require(package: str, *, extra: str) -> None:
+def require_extra(package: str, *, extra: str) -> None:
     """Refuse a command whose optional package is missing.
 
     Args:
@@ -32,11 +32,17 @@ def check_address(host: str, port: int) -> None:
     """
     if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
         raise ValueError(f"expected port=<a number from 1 to 65535>, got {port}")
+    if not isinstance(host, str) or not host:
+        raise ValueError(
+            f"expected host=<a name or an address>, got {host}; an address such as 127.1 is a number to YAML"
+        )
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just left is free
             trial.bind(address)
+    except UnicodeError as error:  # a name that cannot be one
+        raise ValueError(f"host={host} is no address of this machine") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ValueError(f"port {port} of {host} is taken; give another, as in port={_next(port)}") from error

@@ -27,8 +27,8 @@ def run(cfg: DictConfig) -> None:
         ValueError: the study or its answers are damaged.
     """
     folder, output = Path(str(cfg.study)).expanduser(), Path(str(cfg.output)).expanduser()
-    if output.resolve() == folder.resolve():
-        raise ValueError(f"output={output} is the study itself, whose raters.csv it would overwrite; give another")
+    if (output / "study.json").exists():
+        raise ValueError(f"output={output} is a study, whose raters.csv would be overwritten; give another")
     study, answers = read_study(folder), read_answers(folder)
     lost = {name: fault for name in study.stimuli if (fault := picture_fault(study, folder, name))}
     if lost:

@@ -81,6 +81,8 @@ def run(cfg: DictConfig) -> None:
 
 
 def _check_numbers(cfg: DictConfig) -> None:
+    if cfg.seed is None:
+        raise ValueError("a study is laid out from its seed; expected seed=<a whole number>, got null")
     for name, least in (("size", _LEAST_SIZE), ("break_every", 1)):
         if cfg[name] is not None and not (isinstance(cfg[name], int) and cfg[name] >= least):
             raise ValueError(f"expected {name} to be a whole number of at least {least}, or null, got {cfg[name]}")

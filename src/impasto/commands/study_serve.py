@@ -33,7 +33,7 @@ def run(cfg: DictConfig) -> None:
     from impasto.study.server import create_app, finished
 
     check_address(cfg.host, cfg.port)
-    folder, address = Path(cfg.study).expanduser(), _checked(cfg.address)
+    folder, address = Path(str(cfg.study)).expanduser(), _checked(cfg.address)
     # A page elsewhere whose name was turned to 127.0.0.1 must not ask in a rater's browser; a proxy sets its own name.
     app = create_app(folder, hosts=(*_LOCAL, cfg.host) if is_local(cfg.host) and address is None else ())
     with _listening(cfg.host, cfg.port) as listening, ended_by_signal():
@@ -72,18 +72,21 @@ def write_links(folder: Path, address: str) -> Path:
         The file, `links.csv`.
     """
     file = folder / "links.csv"
-    with whole_file(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
+    with whole_file(file, private=True) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
         links = [(rater, f"{address}/r/{token}") for token, rater in read_tokens(folder).items()]
         csv.writer(lines).writerows([("rater", "link"), *links])
-    file.chmod(0o600)
     return file
 
 
 def _checked(address: str | None) -> str | None:
     if address is None:
         return None
-    told = urlsplit(str(address))
-    if told.scheme not in ("http", "https") or not told.hostname or told.query or told.fragment:
+    try:
+        told = urlsplit(str(address))
+        whole = told.port is None or told.port > 0  # asking for the port reads it
+    except ValueError:
+        whole = False
+    if not whole or told.scheme not in ("http", "https") or not told.hostname or told.query or told.fragment:
         raise ValueError(f"expected address to be like https://study.example.org, got '{address}'")
     return str(address).rstrip("/")
 

@@ -24,6 +24,8 @@ def run(cfg: DictConfig) -> None:
         FileNotFoundError: no study there.
         Interrupted: stopped by Ctrl-C; whoever was simulated whole or in part stays.
     """
+    if cfg.seed is None:
+        raise ValueError("simulated raters answer from a seed; expected seed=<a whole number>, got null")
     folder = Path(str(cfg.study)).expanduser()
     study = read_study(folder)
     told: Any = OmegaConf.to_object(cfg.preferences) if OmegaConf.is_config(cfg.preferences) else cfg.preferences
@@ -37,7 +39,10 @@ def run(cfg: DictConfig) -> None:
         careless=cfg.careless,
     )
     check_preferences(study, preferences)
-    begun = {answer.rater for answer in read_answers(folder)}
+    answered = read_answers(folder)
+    if any(not answer.simulated for answer in answered):
+        raise ValueError(f"people have begun to answer {folder}; simulate on a copy of the folder")
+    begun = {answer.rater for answer in answered}
     free = [number for number in range(1, len(study.sessions) + 1) if number not in begun]
     if not free:
         raise ValueError(f"all {len(study.sessions)} raters of {folder} have begun; nobody is left to simulate")
@@ -61,6 +66,7 @@ def run(cfg: DictConfig) -> None:
         answers.close()
     shown = ", ".join(f"{name} {value:.2f}" for name, value in preferences.values.items())
     log.info("%d raters simulated, with %s", len(free), shown)
+    log.info("their sessions are used up: for people create the study again, or simulate on a copy of the folder")
     log.info("next: impasto study analyse %s", shlex.quote(str(folder)))
 
 

@@ -220,7 +220,11 @@ def _place(item: _Wanted) -> str:
 def _wanted(section: Section) -> Iterator[_Wanted]:
     """A run's pictures, the most telling first: plots, each photograph with its newest, then older steps."""
     run = section.run
-    pictures = find_pictures(run.folder, run.config, run.environment)
+    try:
+        pictures = find_pictures(run.folder, run.config, run.environment)
+    except (OSError, ValueError) as error:
+        section.problems.append(clean(f"pictures: {reason(error)}"))
+        return
     section.problems += pictures.problems[:_MOST_PROBLEMS]
     items = [_Wanted(section, path.name, path, True, section.plots.append) for path in pictures.plots]
     older: list[list[_Wanted]] = []

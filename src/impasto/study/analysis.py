@@ -10,7 +10,14 @@ import numpy as np
 from impasto.study.answers import Answer
 from impasto.study.plan import RATED, Study
 from impasto.study.raters import Rater, describe_raters
-from impasto.study.statistics import Array, bradley_terry_interval, holm, krippendorff_alpha, paired_test, wilson
+from impasto.study.statistics import (
+    Array,
+    bradley_terry_interval,
+    holm,
+    krippendorff_alpha,
+    paired_test,
+    wilson_over_raters,
+)
 
 _RESAMPLES = 2000
 
@@ -23,7 +30,7 @@ class MethodRow(NamedTuple):
         answers: in which it was judged.
         chosen: of those, "natural", or preferred to the other.
         share: chosen of answers; None without any.
-        low: of Wilson's 95 % interval.
+        low: of Wilson's 95 % interval, raters taken as clusters.
         high: likewise.
         strength: Bradley-Terry, log-odds against the average method; None for single pictures and without answers.
         strength_low: of the 95 % bootstrap interval.
@@ -159,16 +166,17 @@ def _choices(study: Study, answer: Answer) -> list[_Choice]:
 
 
 def _methods(study: Study, choices: Sequence[_Choice], seed: int, resamples: int) -> list[MethodRow]:
-    judged = Counter(choice.method for choice in choices)
-    chosen = Counter(choice.method for choice in choices if choice.chosen)
     strengths = _strengths(study, choices, seed, resamples)
     rows = []
     for number, name in enumerate(study.methods):
-        count = judged[number]
-        low, high = wilson(chosen[number], count) if count else (None, None)
-        share = chosen[number] / count if count else None
-        strength = strengths[number] if count else (None, None, None)
-        rows.append(MethodRow(name, count, chosen[number], share, low, high, *strength))
+        judged = Counter(choice.rater for choice in choices if choice.method == number)
+        chosen = Counter(choice.rater for choice in choices if choice.method == number and choice.chosen)
+        count, successes = judged.total(), chosen.total()
+        if not count:
+            rows.append(MethodRow(name, 0, 0, None, None, None, None, None, None))
+            continue
+        low, high = wilson_over_raters([chosen[rater] for rater in judged], list(judged.values()))
+        rows.append(MethodRow(name, count, successes, successes / count, low, high, *strengths[number]))
     return rows
 
 

@@ -81,7 +81,7 @@ def describe(study: Study, analysis: Analysis) -> str:
         "",
         _methods_table(study, analysis),
         _comparisons_table(analysis),
-        f"Shares with Wilson's 95 % intervals, which take answers as independent{_strength_note(study)}. "
+        f"Shares with Wilson's 95 % intervals, widened as far as raters differ{_strength_note(study)}. "
         "p: two-sided paired permutation test over raters, corrected by Holm for the number of pairs. "
         f"Agreement between raters, Krippendorff's alpha: {_number(analysis.alpha)} (1: all agree; 0: as by chance).",
         "",

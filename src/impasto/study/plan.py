@@ -139,10 +139,10 @@ def image_file(folder: Path, picture: str) -> Path:
 
 def write_study(folder: Path, study: Study) -> None:
     """Write `raters.csv` with a new unguessable token a rater, then `study.json`, which makes the folder a study."""
-    with whole_file(folder / "raters.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    private = whole_file(folder / "raters.csv", private=True)
+    with private as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         tokens = [(number, secrets.token_urlsafe(_TOKEN_BYTES)) for number in range(1, len(study.sessions) + 1)]
         csv.writer(file).writerows([("rater", "token"), *tokens])
-    (folder / "raters.csv").chmod(0o600)
     write_text(folder / "study.json", json.dumps(asdict(study), indent=1, ensure_ascii=False) + "\n")
 
 

@@ -42,13 +42,24 @@ class Rater(NamedTuple):
 def describe_raters(study: Study, answers: Sequence[Answer]) -> list[Rater]:
     """Describe every rater who has answered anything, in the order of their numbers.
 
+    Where people have answered, simulated raters are left out: their answers never become part of a finding on people.
+
     Raises:
         ValueError: an answer to a trial that the study has not.
     """
     by_rater: dict[int, list[Answer]] = defaultdict(list)
     for answer in answers:
         by_rater[answer.rater].append(answer)
-    return [_describe(study, number, sorted(by_rater[number], key=lambda a: a.position)) for number in sorted(by_rater)]
+    raters = [
+        _describe(study, number, sorted(by_rater[number], key=lambda a: a.position)) for number in sorted(by_rater)
+    ]
+    if all(rater.simulated for rater in raters):
+        return raters
+    simulated = "simulated, while people have answered"
+    return [
+        rater._replace(dropped="; ".join(filter(None, [simulated, rater.dropped]))) if rater.simulated else rater
+        for rater in raters
+    ]
 
 
 def _describe(study: Study, number: int, answers: Sequence[Answer]) -> Rater:

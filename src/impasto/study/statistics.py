@@ -19,21 +19,48 @@ _RIDGE = 1e-6  # for groups of methods that were never compared with each other:
 _CLOSE = 1e-6
 
 
-def wilson(successes: int, total: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share.
+def wilson(successes: float, total: float, *, alpha: float = 1 - CONFIDENCE) -> tuple[float, float]:
+    """Return the interval of a share of independent answers.
 
     Args:
         successes: of the answers.
         total: answers; at least 1.
+        alpha: how often it may miss the truth.
 
     Source:
-        Wilson 1927, "Probable inference, the law of succession, and statistical inference". It takes the answers as
-        independent.
+        Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """
     from statsmodels.stats.proportion import proportion_confint
 
-    low, high = proportion_confint(successes, total, alpha=1 - CONFIDENCE, method="wilson")
+    low, high = proportion_confint(successes, total, alpha=alpha, method="wilson")
     return float(low), float(high)
+
+
+def wilson_over_raters(chosen: Sequence[int], answers: Sequence[int]) -> tuple[float, float]:
+    """Return the 95 % interval of a share of answers, several of each rater, whose standards may differ.
+
+    Wilson's interval for the number of independent answers that would have the same variance, which is taken from how
+    much raters differ; Student's t for the number of raters where that is less than the number of answers.
+
+    Args:
+        chosen: of each rater's answers.
+        answers: of each rater; at least 1 each.
+
+    Source:
+        Dean, Pagano 2015, "Evaluating confidence interval methods for binomial proportions in clustered surveys";
+        the variance is that of a ratio, Cochran 1977, "Sampling techniques", eq. 2.39.
+    """
+    from scipy.stats import norm, t
+
+    given, own = np.asarray(answers, dtype=np.float64), np.asarray(chosen, dtype=np.float64)
+    raters, total = len(given), given.sum()
+    share = own.sum() / total
+    variance = raters / max(1, raters - 1) * ((own - share * given) ** 2).sum() / total**2
+    effective = 1 + share * (1 - share) / variance if variance > 0 else total  # 1: the variance is that of a sample
+    if raters < 2 or effective > total * (1 - 1e-9):
+        return wilson(own.sum(), total)
+    alpha = 2 * norm.sf(t.ppf((1 + CONFIDENCE) / 2, raters - 1))
+    return wilson(share * effective, effective, alpha=float(alpha))
 
 
 def paired_test(differences: Sequence[float], *, seed: int) -> float | None:
