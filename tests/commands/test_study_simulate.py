@@ -64,7 +64,7 @@ def test_a_study_that_people_answer_is_not_simulated(tmp_path: Path) -> None:
     people = Answers(tmp_path)
     people.add(2, 0, 1, milliseconds=900)
     people.close()
-    with pytest.raises(ValueError, match="people have begun to answer .*; simulate on a copy of the folder"):
+    with pytest.raises(ValueError, match=r"people have begun to answer .*; simulate on a copy of the folder"):
         _run(tmp_path)
     assert [(answer.rater, answer.simulated) for answer in read_answers(tmp_path)] == [(2, False)]
 

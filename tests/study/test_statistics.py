@@ -364,7 +364,7 @@ def test_wilson_over_raters_who_do_not_differ_is_wilson() -> None:
     assert wilson_over_raters([4, 4], [4, 4]) == wilson(8, 8)
 
 
-def test_raters_who_differ_widen_the_interval() -> None:
+def test_raters_who_differ_widen_the_interval_of_a_share() -> None:
     narrow, wide = wilson(20, 40), wilson_over_raters([10, 0, 10, 0], [10, 10, 10, 10])
     assert wide[0] < narrow[0] < narrow[1] < wide[1]
 
