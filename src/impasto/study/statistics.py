@@ -12,6 +12,7 @@ Array = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 _PERMUTATIONS = 9999
+_MOST_EFFECTIVE = 1.25  # times the answers; 1 would cover too often, since by chance raters also look too much alike
 _HALF_A_WIN = 0.5  # a pair, shared by both: keeps a method finite that has won or lost everything
 _STEPS = 100
 _FARTHEST = 2.0  # of one step: Newton's own may overshoot where nearly all answers are one way
@@ -40,7 +41,8 @@ def wilson_over_raters(chosen: Sequence[int], answers: Sequence[int]) -> tuple[f
     """Return the 95 % interval of a share of answers, several of each rater, whose standards may differ.
 
     Wilson's interval for the number of independent answers that would have the same variance, which is taken from how
-    much raters differ; Student's t for the number of raters where that is less than the number of answers.
+    much raters differ; Student's t for the number of raters where that is less than the number of answers. It is at
+    most a quarter more than there are answers.
 
     Args:
         chosen: of each rater's answers.
@@ -56,11 +58,13 @@ def wilson_over_raters(chosen: Sequence[int], answers: Sequence[int]) -> tuple[f
     raters, total = len(given), given.sum()
     share = own.sum() / total
     variance = raters / max(1, raters - 1) * ((own - share * given) ** 2).sum() / total**2
-    effective = 1 + share * (1 - share) / variance if variance > 0 else total  # 1: the variance is that of a sample
-    if raters < 2 or effective > total * (1 - 1e-9):
+    if raters < 2 or variance == 0:
         return wilson(own.sum(), total)
-    alpha = 2 * norm.sf(t.ppf((1 + CONFIDENCE) / 2, raters - 1))
-    return wilson(share * effective, effective, alpha=float(alpha))
+    effective = min(1 + share * (1 - share) / variance, _MOST_EFFECTIVE * total)  # 1: the variance is that of a sample
+    alpha = 1 - CONFIDENCE
+    if effective < total * (1 - 1e-9):
+        alpha = 2 * float(norm.sf(t.ppf((1 + CONFIDENCE) / 2, raters - 1)))
+    return wilson(share * effective, effective, alpha=alpha)
 
 
 def paired_test(differences: Sequence[float], *, seed: int) -> float | None:
