@@ -82,13 +82,15 @@ def forget_variables(*prefixes: str) -> None:
 @contextlib.contextmanager
 def ended_by_signal() -> Iterator[None]:
     """Serve while the body waits; Ctrl-C and SIGTERM both end it as Ctrl-C does, without a word."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = (signal.SIGINT, signal.SIGTERM)  # both: a process started in the background ignores Ctrl-C
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
     except KeyboardInterrupt:
         pass
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def wait() -> None:
