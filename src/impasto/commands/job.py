@@ -78,8 +78,9 @@ def _sentence(error: Exception, record: Path | None) -> str:
     cause = error.__cause__ or error  # Hydra wraps what a constructor raises
     if type(error).__name__ == "InstantiationException" and isinstance(cause, _EXPECTED):
         error = cause
-    if isinstance(error, ModuleNotFoundError) and (extra := _EXTRAS.get(str(error.name).split(".")[0])):
-        return f"this needs {error.name}, which is not installed; expected pip install 'impasto[{extra}]'"
+    package = str(getattr(error, "name", "")).split(".")[0]
+    if isinstance(error, ModuleNotFoundError) and (extra := _EXTRAS.get(package)):
+        return f"this needs {package}, which is not installed; expected pip install 'impasto[{extra}]'"
     if isinstance(error, MissingMandatoryValue):
         return f"nothing is given for {error.full_key}; expected {error.full_key}=<value>, which --help explains"
     if isinstance(error, OSError) and error.errno is not None:
