@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+from impasto.run_folders import read_yaml
 
 _SHEET = re.compile(r"step_(\d+)\.png")
 
@@ -52,7 +52,7 @@ def read_recorded_run(folder: Path, *, most_sheets: int) -> RecordedRun:
     parts = [folder / name for name in ("config.yaml", "status.json", "metrics.csv")]
     texts = {path: path.read_bytes() if path.is_file() else b"" for path in parts}
     config_file, status_file, metrics_file = parts
-    config = flatten(_mapping(config_file, texts[config_file], yaml.safe_load))
+    config = flatten(_mapping(config_file, texts[config_file], read_yaml))
     status = _mapping(status_file, texts[status_file] or b"{}", json.loads)
     config |= {key: str(status[key]) for key in ("status", "started", "ended", "error") if key in status}
     every = {int(match[1]): path for path in _files(folder / "samples") if (match := _SHEET.fullmatch(path.name))}
@@ -64,10 +64,10 @@ def read_recorded_run(folder: Path, *, most_sheets: int) -> RecordedRun:
     return RecordedRun(folder, name, config, _rows(metrics_file, texts[metrics_file]), sheets, digest)
 
 
-def _mapping(path: Path, text: bytes, parse: Any) -> dict[str, Any]:  # noqa: ANN401 (json.loads, yaml.safe_load)
+def _mapping(path: Path, text: bytes, parse: Any) -> dict[str, Any]:  # noqa: ANN401 (json.loads, read_yaml)
     try:
         value = parse(text.decode("utf-8"))
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} is damaged: expected keys and values, got {type(value).__name__}")
