@@ -11,12 +11,10 @@ from impasto.commands.wandb_logger import wandb_logger
 from impasto.study.analysis import Analysis, analyse
 from impasto.study.answers import read_answers
 from impasto.study.findings import simulated_note, write_findings
-from impasto.study.plan import Study, by_photograph, image_file, picture_fault, read_study
+from impasto.study.plan import Study, by_photograph, image_file, name_some, picture_fault, read_study
 from impasto.tracking.tables import log_pictures, log_table
 
 log = logging.getLogger(__name__)
-
-_SHOWN = 5  # lost pictures that are named
 
 
 def run(cfg: DictConfig) -> None:
@@ -32,8 +30,7 @@ def run(cfg: DictConfig) -> None:
     study, answers = read_study(folder), read_answers(folder)
     lost = {name: fault for name in study.stimuli if (fault := picture_fault(study, folder, name))}
     if lost:
-        more = f"; and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
-        log.warning("pictures of the study are lost: %s%s", "; ".join(list(lost.values())[:_SHOWN]), more)
+        log.warning("pictures of the study are lost: %s", name_some(list(lost.values())))
     analysis = analyse(study, answers, seed=cfg.seed)
     text = write_findings(output, study, analysis, answers)
     shown = {name: image_file(folder, name) for name in study.stimuli if name not in lost}

@@ -11,6 +11,7 @@ from typing import Any
 from impasto.files import sha256, whole_file, write_text
 
 RATED, REPEAT, CATCH = "rated", "repeat", "catch"
+_NAMED = 5  # faults that a message names
 _TOKEN_BYTES = 18
 
 
@@ -230,6 +231,12 @@ def read_tokens(folder: Path) -> dict[str, int]:
 def lost_pictures(study: Study, folder: Path) -> list[str]:
     """Say which pictures are missing or are not those that the study was created with; empty where all is well."""
     return [fault for name in study.stimuli if (fault := picture_fault(study, folder, name))]
+
+
+def name_some(faults: Sequence[str]) -> str:
+    """Name the first of many faults and say how many more there are."""
+    more = f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
+    return "; ".join(faults[:_NAMED]) + more
 
 
 def picture_fault(study: Study, folder: Path, name: str) -> str:

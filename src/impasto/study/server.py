@@ -19,7 +19,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from impasto.study.answers import Answers, read_answers
-from impasto.study.plan import Study, image_file, lost_pictures, read_study, read_tokens
+from impasto.study.plan import Study, image_file, lost_pictures, name_some, read_study, read_tokens
 from impasto.study.security import Guard
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,6 @@ State = dict[str, Any]
 
 _STATIC = {"study.js": "text/javascript", "study.css": "text/css", "study.svg": "image/svg+xml"}
 _TURN_SECONDS = 5  # after which a request no longer waits for the disk
-_MOST_LOST = 5  # pictures that a message names
 
 
 class Given(BaseModel):
@@ -99,8 +98,8 @@ class _Desk:
         if sorted(self.tokens.values()) != list(range(1, raters + 1)):
             raise ValueError(f"{folder / 'raters.csv'} is damaged: expected one token for each of {raters} raters")
         if lost := lost_pictures(self.study, folder):
-            told = "; ".join(lost[:_MOST_LOST]) + ("; ..." if len(lost) > _MOST_LOST else "")
-            raise ValueError(f"{len(lost)} of {len(self.study.stimuli)} pictures of the study are lost: {told}")
+            told = f"{len(lost)} of {len(self.study.stimuli)} pictures of the study are lost"
+            raise ValueError(f"{told}: {name_some(lost)}")
         self.answers = Answers(folder)
         self._turn = asyncio.Lock()
         page = Environment(loader=PackageLoader("impasto.study"), autoescape=True, undefined=StrictUndefined)
