@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from impasto.data.sample import sample_path
-from impasto.evaluation.colorizers import method_of, tinted
+from impasto.evaluation.colorizers import colorizer_of, tinted
 from impasto.images import read_image, resize_longer_side, sheet, write_image
 from impasto.listing import find_images
 from impasto.runs import load_run, load_shipped, shipped
@@ -73,7 +73,7 @@ def draw_gatys(folder: Path) -> None:
 
 def draw_colour(_: Path) -> None:
     """Draw photographs grey, coloured by the shipped network, and in truth; the last column has always been grey."""
-    method = method_of(load_shipped("scenes", system="colorizer"))
+    method = colorizer_of(load_shipped("scenes", system="colorizer"))
     photos = [resize_longer_side(read_image(Path(sample_path(name))), 512) for name in (*PHOTOGRAPHS, "camera.png")]
     greys = [tinted(photo, torch.zeros(1, 2, 1, 1)) for photo in photos]
     rows = [greys, [method(photo).image for photo in photos], photos]
@@ -82,7 +82,7 @@ def draw_colour(_: Path) -> None:
 
 def draw_historic(folder: Path) -> None:
     """Draw the grey photographs of a folder and their colours."""
-    method = method_of(load_shipped("scenes", system="colorizer"))
+    method = colorizer_of(load_shipped("scenes", system="colorizer"))
     photos = [resize_longer_side(read_image(found.path), 768) for found in find_images([folder])]
     write_image(HERE / "historic.jpg", sheet([[photo, method(photo).image] for photo in photos], cell=512))
 

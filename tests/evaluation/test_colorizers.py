@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from impasto.color import lab
-from impasto.evaluation.colorizers import comparisons, measure_colorizer, measure_guesses, method_of, tinted
+from impasto.evaluation.colorizers import colorizer_of, comparisons, measure_colorizer, measure_guesses, tinted
 from impasto.evaluation.colour import ColourError, mean_chroma
 from impasto.images import is_grey, read_image, write_image
 from impasto.networks import Colorizer, Prediction, Trained
@@ -145,7 +145,7 @@ def test_a_tint_keeps_the_lightness_and_has_the_chroma_that_it_is_given() -> Non
 
 def test_a_method_keeps_size_and_lightness() -> None:
     photo = torch.rand(3, 33, 47, generator=torch.Generator().manual_seed(1))
-    found = method_of(_one_chroma(torch.tensor([40.0, 30.0])))(photo)
+    found = colorizer_of(_one_chroma(torch.tensor([40.0, 30.0])))(photo)
     assert found.image.shape == photo.shape and found.prediction.colour.shape == (1, 2, 16, 24)
     assert (lab().split(found.image[None])[:, 0] - lab().split(photo[None])[:, 0]).abs().max() < 0.1
 

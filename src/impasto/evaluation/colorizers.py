@@ -32,7 +32,7 @@ class Measured(NamedTuple):
     top5: float | None
 
 
-def method_of(trained: Trained) -> Callable[[Tensor], Colorized]:
+def colorizer_of(trained: Trained) -> Callable[[Tensor], Colorized]:
     """Return a colorizer as a function of a photograph (3, H, W), at the working size of its training.
 
     The network may be on any device; photographs come from the CPU, and so do the coloured ones.
@@ -57,7 +57,7 @@ def measure_colorizer(trained: Trained, paths: Sequence[Path], labels: Sequence[
         labels: of their scenes; -1 where nobody told it.
         progress: called with the number that are done.
     """
-    method = method_of(trained)
+    method = colorizer_of(trained)
     errors, ranks = [], []
     for done, (path, label) in enumerate(zip(paths, labels, strict=True), start=1):
         photo = read_image(path)
@@ -105,4 +105,4 @@ def comparisons(methods: Sequence[Trained], photos: Sequence[Tensor]) -> Iterato
     """Yield rows of a contact sheet: grey, each method's colours, the truth."""
     for photo in photos:
         grey = tinted(photo, torch.zeros(1, 2, 1, 1))
-        yield [grey, *(method_of(trained)(photo).image for trained in methods), photo]
+        yield [grey, *(colorizer_of(trained)(photo).image for trained in methods), photo]
