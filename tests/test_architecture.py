@@ -9,13 +9,13 @@ import impasto
 
 ROOT = Path(impasto.__file__).parent
 ROWS = [
-    ["suggest", "files", "listing", "run_folders", "allocator", "hardware"],
+    ["suggest", "files", "listing", "run_folders", "allocator", "hardware", "group"],
     ["images", "color", "tables"],
     ["features", "networks", "styles"],
     ["losses", "tracking", "colorization"],
     ["data"],
     ["systems", "gatys", "engines"],
-    ["evaluation", "study", "report"],
+    ["evaluation", "study", "report", "sweep"],
     ["runs"],
     ["methods"],
     ["app"],

@@ -2,11 +2,12 @@
 
 import logging
 import os
-import secrets
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from impasto.group import rank
 from impasto.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ COMMANDS = {
     "optimize": "paint photographs by optimising each image (Gatys): slow, any style, no training",
     "benchmark": "seconds of the optimisation beside one forward pass, on this machine",
     "evaluate": "the papers' comparisons: what methods reach, as tables and plots",
+    "pack": "photographs into tar shards, for data that outgrow a disk (data=shards)",
+    "sweep": "search hyperparameters: trials that survive a kill, pruning, a page with the best",
     "verify": "list the broken and the grey photographs of a data set",
     "study create": "methods and photographs become a blinded study for raters",
     "study serve": "the raters' web page, on this machine",
@@ -29,6 +32,9 @@ COMMANDS = {
     "app": "a web page to try the shipped networks on a photograph",
     "dashboard": "fill the browser dashboard trackio from run folders",
 }
+
+
+_INTERRUPTED = "IMPASTO_INTERRUPTED"  # in the environment of a process that does one job after the other for joblib
 
 
 def conf_dir() -> Path:
@@ -52,7 +58,7 @@ def main() -> None:
         sys.stdout.write(f"impasto {__version__}\n")
         return
     if arguments[0] == "--config-name":  # a child of distributed training, started from what `_run` left in sys.argv
-        _start_hydra()
+        _start_hydra()  # IMPASTO_RUN_ID and IMPASTO_START it inherits
         return
     if arguments[0] in ("-sc", "--shell-completion"):
         _complete(arguments)
@@ -88,15 +94,16 @@ def _run(command: str, arguments: list[str]) -> None:
 
         sys.stdout.write(command_help(conf_dir(), command))
         return
+    from impasto.commands.agreement import join_run
     from impasto.commands.arguments import prepare_arguments
     from impasto.commands.checking import check_arguments
 
     try:
         arguments = prepare_arguments(conf_dir(), command, arguments)
         check_arguments(conf_dir(), command, arguments)
+        arguments = join_run(conf_dir(), command, arguments)
     except (ValueError, OSError) as error:
         _fail(str(error), 2)
-    os.environ["IMPASTO_RUN_ID"] = secrets.token_hex(4)  # which children of distributed training inherit
     # In place: children of distributed training are started from sys.argv.
     sys.argv[1:] = ["--config-name", command, *arguments]
     _start_hydra()
@@ -105,7 +112,16 @@ def _run(command: str, arguments: list[str]) -> None:
 def _start_hydra() -> None:
     import hydra
 
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+    if number := rank():
+        from impasto.commands.agreement import follower_words
+
+        sys.argv += follower_words(number)
+    if "hydra/launcher=joblib" in sys.argv:  # its processes hear Ctrl-C, too, and save; joblib would kill them
+        signal.signal(signal.SIGINT, lambda *_: signal.signal(signal.SIGINT, signal.default_int_handler))
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+    except KeyboardInterrupt:  # while it waited for other processes' jobs
+        _fail("interrupted", 130)
 
 
 def job(cfg: "DictConfig") -> None:
@@ -122,12 +138,17 @@ def job(cfg: "DictConfig") -> None:
     from impasto.commands.job import run_job
 
     hydra_config = HydraConfig.get()
+    if _INTERRUPTED in os.environ:
+        raise CompactHydraException("not begun: the multirun was interrupted")
     message, code = run_job(cfg, str(hydra_config.job.config_name))
     if not code:
         return
-    if hydra_config.mode == RunMode.MULTIRUN and code != 130:
-        log.error("error: %s", message)
-        raise CompactHydraException(f"error: {message}")
+    one_by_one = str(hydra_config.launcher._target_).endswith(".BasicLauncher")
+    if hydra_config.mode == RunMode.MULTIRUN and (code != 130 or not one_by_one):
+        if code == 130:  # the other jobs are still saving; those that this process would do next are left
+            os.environ[_INTERRUPTED] = "1"
+        log.error("%s%s", "" if code == 130 else "error: ", message)
+        raise CompactHydraException(f"{'' if code == 130 else 'error: '}{message}")
     _fail(message, code)
 
 
@@ -150,8 +171,14 @@ def _complete(arguments: list[str]) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    sys.stderr.write(f"{'' if code == 130 else 'error: '}{message}\n")
-    raise SystemExit(code)
+    if not (number := rank()):
+        sys.stderr.write(f"{'' if code == 130 else 'error: '}{message}\n")
+        raise SystemExit(code)
+    if code == 1:  # the others of a group are as wrong and as interrupted as the first, but each may fail alone
+        sys.stderr.write(f"error in process {number}: {message}\n")
+        log.error("error: %s", message)
+    # Whoever started them kills the first, which still writes its record, as soon as another does not end with 0.
+    raise SystemExit(0 if code == 130 else code)
 
 
 if __name__ == "__main__":

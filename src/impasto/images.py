@@ -48,26 +48,47 @@ def read_image(path: Path, *, at_least: int | None = None) -> Tensor:
         FileNotFoundError: no such file.
         ValueError: not an image, broken, or too large for the free memory; the message names the file.
     """
+    return _read(path, str(path), at_least)
+
+
+def decode_image(content: bytes, name: str, *, at_least: int | None = None) -> Tensor:
+    """Read an image from the bytes of its file, as `read_image` does.
+
+    Args:
+        content: the file's bytes.
+        name: what messages call it.
+        at_least: as for `read_image`.
+
+    Returns:
+        RGB float32 in [0, 1], (3, H, W).
+
+    Raises:
+        ValueError: not an image, broken, or too large for the free memory; the message has the name.
+    """
+    return _read(io.BytesIO(content), name, at_least)
+
+
+def _read(source: Path | io.BytesIO, name: str, at_least: int | None) -> Tensor:
     try:
-        with Image.open(path) as image:
-            return _decode(image, path, at_least)
+        with Image.open(source) as image:
+            return _decode(image, name, at_least)
     except UnidentifiedImageError as error:
-        raise ValueError(f"{path} is not an image that can be read") from error
+        raise ValueError(f"{name} is not an image that can be read") from error
     except (ValueError, SyntaxError, EOFError, ZeroDivisionError) as error:  # what Pillow raises on damaged files
-        if str(path) in str(error):  # check_memory
+        if name in str(error):  # check_memory
             raise
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise ValueError(f"{name} is damaged: {error}") from error
     except OSError as error:
         if error.errno is not None:
             raise
-        raise ValueError(f"{path} is damaged: {error}") from error  # "image file is truncated"
+        raise ValueError(f"{name} is damaged: {error}") from error  # "image file is truncated"
 
 
-def _decode(image: Image.Image, path: Path, at_least: int | None) -> Tensor:
+def _decode(image: Image.Image, name: str, at_least: int | None) -> Tensor:
     if at_least is not None:
         scale = at_least / min(image.size)
         image.draft("RGB", (round(image.width * scale), round(image.height * scale)))
-    check_memory(image.width * image.height * _BYTES_TO_DECODE, f"{path} ({image.width} x {image.height} pixels)")
+    check_memory(image.width * image.height * _BYTES_TO_DECODE, f"{name} ({image.width} x {image.height} pixels)")
     upright = ImageOps.exif_transpose(image)
     return torch.from_numpy(_to_rgb(upright)).permute(2, 0, 1).contiguous()
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 import yaml
 
 MARKS = frozenset({"config.yaml", "status.json", "environment.json"})  # a folder with any of them is a run's
@@ -85,6 +86,25 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 def _is_run(folder: str) -> bool:
     return any(os.path.isfile(os.path.join(folder, mark)) for mark in MARKS)  # noqa: PTH113, PTH118 (never raise)
+
+
+def is_alive(pid: object, *, born: float | None) -> bool:
+    """Whether a process is still there, and not another one that was given its number later.
+
+    Args:
+        pid: its number, as a file says.
+        born: seconds since 1970 by which it ran; None where that is not known.
+    """
+    if not isinstance(pid, int) or not 0 < pid < 2**31:
+        return False
+    try:
+        process = psutil.Process(pid)
+        late = born is not None and process.create_time() > born + 5
+        return not late and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.AccessDenied:
+        return True
+    except psutil.Error:
+        return False
 
 
 def open_inside(folder: Path, name: str) -> int:

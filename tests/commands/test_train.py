@@ -201,15 +201,6 @@ def test_weights_that_are_not_finite_never_become_a_checkpoint(
     assert _checkpoint(folder)["global_step"] == 2
 
 
-def test_two_processes_train_one_network(tmp_path: Path) -> None:
-    devices = ("trainer.devices=2", "+trainer.strategy=ddp", f"hydra.run.dir={tmp_path / 'run'}")
-    process = start(tmp_path, *CSV, *devices)
-    output, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, output
-    assert _status(tmp_path / "run")["status"] == "finished"
-    assert _checkpoint(tmp_path / "run")["global_step"] == 4
-
-
 def test_a_resumed_run_keeps_its_style(impasto: Callable[..., Any]) -> None:
     folder = impasto(*CSV).folder
     result = impasto("train", f"resume={folder}", "style=great_wave")

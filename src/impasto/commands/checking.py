@@ -17,6 +17,7 @@ from impasto.commands.help import experiment_command
 from impasto.suggest import did_you_mean
 
 Options = Callable[[str], list[str]]  # from a configuration group to its choices
+_LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")  # Hydra's plugins that bring more launchers
 
 
 def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
@@ -117,6 +118,8 @@ def _check_choice(override: Override, options: Options) -> None:
     if not _is_group(override, options) or not isinstance(value, str) or override.is_delete():
         return
     if value not in options(group):
+        if group == "hydra/launcher" and value in _LAUNCHERS:
+            raise ValueError(f"{group}={value} is not installed; expected pip install 'impasto[launchers]'")
         raise ValueError(f"{group} has no '{value}'{did_you_mean(value, options(group))}")
 
 

@@ -19,16 +19,20 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from impasto.allocator import keep_freed_memory
 from impasto.commands.config import check_config
 from impasto.files import write_text
+from impasto.group import is_first_process, requeue
 from impasto.suggest import did_you_mean
-from impasto.tracking.run_folder import recorded
+from impasto.tracking.run_folder import Pruned, StartAgain, recorded
 
 log = logging.getLogger(__name__)
 
 _EXTRAS = {  # packages that not everyone installs, with the extra that brings them
+    "cmaes": "sweep",
     "fastapi": "study",
+    "optuna": "sweep",
     "scipy": "study",
     "statsmodels": "study",
     "uvicorn": "study",
+    "webdataset": "shards",
 }
 _EXPECTED = (ValueError, OSError, FloatingPointError, OmegaConfBaseException)
 
@@ -58,8 +62,13 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
             for name in ("lightning.pytorch", "lightning.fabric"):  # importing it sets it to INFO: devices, tips
                 logging.getLogger(name).setLevel(logging.WARNING)
             module.run(cfg)
+    except StartAgain as error:
+        return f"{error}; {requeue()}", 130
     except KeyboardInterrupt as error:
         return str(error) or "interrupted", 130
+    except Pruned as error:
+        log.info("%s", error)
+        return "", 0
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise
@@ -112,7 +121,8 @@ def _saved(cfg: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
     began = _load(folder / ".hydra" / "hydra.yaml").hydra.job.config_name
     if began != command:
         raise ValueError(f"{folder} is the run folder of an 'impasto {began}'; expected one of 'impasto {command}'")
-    _refuse_running(folder)
+    if is_first_process():  # the others of its group start when it runs already
+        _refuse_running(folder)
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.key_or_group
         if key == "resume":
@@ -128,8 +138,9 @@ def _saved(cfg: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
         saved[key] = resolved[key]
     _keep_paths(saved, folder)
     saved.resume, saved.folder = str(folder), str(folder)
-    write_text(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(saved))
-    write_text(folder / "config.yaml", OmegaConf.to_yaml(saved, resolve=True))
+    if is_first_process():
+        write_text(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(saved))
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(saved, resolve=True))
     return saved
 
 

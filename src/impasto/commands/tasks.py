@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from impasto.color import colour_code
 from impasto.commands.config import require
-from impasto.data import Photographs, Places
+from impasto.data import Photographs, Places, Shards
 from impasto.losses import ColorizationLoss, PerceptualLoss
 from impasto.styles import Style
 
@@ -30,10 +30,10 @@ class Task(NamedTuple):
     card: dict[str, Any]
 
 
-BuildTask = Callable[[DictConfig, Photographs], Task]
+BuildTask = Callable[[DictConfig, Photographs | Shards], Task]
 
 
-def stylization(cfg: DictConfig, data: Photographs) -> Task:
+def stylization(cfg: DictConfig, data: Photographs | Shards) -> Task:
     """Build a style network's training: style image, loss network, perceptual loss.
 
     Raises:
@@ -55,17 +55,19 @@ def stylization(cfg: DictConfig, data: Photographs) -> Task:
     return Task(system, card)
 
 
-def colorization(cfg: DictConfig, data: Photographs) -> Task:
+def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
     """Build a colorizer's training: as many classes as the data has, as many channels as the colour space needs.
 
     Raises:
         ValueError: the data has no classes, or a loss or network for stylizers is configured.
     """
-    if not isinstance(data, Places):
+    if not isinstance(data, Places | Shards):
         raise ValueError(
             "a colorizer is trained on photographs with scenes, as experiment=iizuka2016_scenes does; "
             "give data=scenes or data=places365"
         )
+    if isinstance(data, Shards):
+        _check_shards(cfg, data)
     require(cfg, loss=ColorizationLoss)
     _check_network(cfg, from_data=("classes", "channels"))
     channels = colour_code(cfg.loss.color_space).channels
@@ -88,6 +90,17 @@ def colorization(cfg: DictConfig, data: Photographs) -> Task:
     return Task(system, card | described)
 
 
+def _check_shards(cfg: DictConfig, data: Shards) -> None:
+    """Refuse what a folder of scenes refuses by itself, and what only files can give."""
+    if not data.classes:
+        raise ValueError(f"the shards in {cfg.data.urls} have no scenes; pack data=scenes or data=places365")
+    if data.batch_size < 2:
+        raise ValueError(f"expected data.batch_size of at least 2 (batch norm), got {data.batch_size}")
+    rare = cfg.loss.get("rare_colours")
+    if rare is not None and rare.photographs is None:
+        raise ValueError("expected loss.rare_colours.photographs=<folder>: colours are not counted in shards")
+
+
 def _check_network(cfg: DictConfig, *, from_data: Sequence[str]) -> None:
     """Refuse the network of another system: a colorizer's is given sizes, a stylizer's none."""
     if bool(cfg.network.get("_partial_", False)) != bool(from_data):
@@ -98,21 +111,21 @@ def _check_network(cfg: DictConfig, *, from_data: Sequence[str]) -> None:
             raise ValueError(f"network.{key} cannot be chosen: it comes from the data and the colour space")
 
 
-def _counted(cfg: DictConfig, data: Photographs) -> dict[str, Any]:
+def _counted(cfg: DictConfig, data: Photographs | Shards) -> dict[str, Any]:
     """The photographs in which colours are counted: those of the training, unless others are configured."""
     rare = cfg.loss.rare_colours
-    if rare is None or rare.photographs is not None:
+    if rare is None or rare.photographs is not None or isinstance(data, Shards):
         return {}
     data.setup("fit")
     paths = data.train_paths[:: max(1, len(data.train_paths) // max(1, rare.count))]
     return {"rare_colours": {"photographs": [str(path) for path in paths]}}
 
 
-def _calibration(data: Photographs) -> torch.Tensor:
+def _calibration(data: Photographs | Shards) -> torch.Tensor:
     """A photograph for random filters, which are scaled on it."""
     data.setup("fit")
     dataset: Any = data.val_dataloader().dataset
-    image: torch.Tensor = dataset[0].image[None]
+    image: torch.Tensor = next(iter(dataset)).image[:1] if isinstance(data, Shards) else dataset[0].image[None]
     return image
 
 
@@ -125,7 +138,11 @@ def _card(cfg: DictConfig) -> dict[str, Any]:
         "system": cfg.system_name,
         "network": {"class": network.pop("_target_").rsplit(".", 1)[1], **network},
         "loss": loss,
-        "data": {"train": data.get("train", data.get("root")), **further, "batch_size": cfg.data.batch_size},
+        "data": {
+            "train": data.get("train", data.get("root", data.get("urls"))),
+            **further,
+            "batch_size": cfg.data.batch_size,
+        },
         "experiment": cfg.name,
         "seed": cfg.seed,
         "precision": cfg.trainer.precision,

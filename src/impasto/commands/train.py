@@ -7,17 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from omegaconf import DictConfig
 
 from impasto.commands.tasks import BuildTask
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import Photographs
+from impasto.group import check_size, find_group, is_first_process
 from impasto.hardware import computes_bf16
 from impasto.tracking.checkpoints import AtomicCheckpoints, Checkpoints
 from impasto.tracking.metrics import MetricsFile
-from impasto.tracking.run_folder import Interrupted, is_first_process
+from impasto.tracking.run_folder import Interrupted, StartAgain
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +32,7 @@ def run(cfg: DictConfig) -> None:
     """Train as configured; with `resume`, go on from the last checkpoint.
 
     Raises:
-        Interrupted: stopped by Ctrl-C or SIGTERM, everything saved.
+        Interrupted: stopped by Ctrl-C or SIGTERM, everything saved; StartAgain where Slurm's SIGUSR1 did it.
         FloatingPointError: the loss is not finite any more; the last checkpoint is good.
     """
     torch.set_float32_matmul_precision("high")
@@ -49,9 +55,8 @@ def run(cfg: DictConfig) -> None:
         kept = f"the last good checkpoint is {checkpoints.last}" if checkpoints.last.exists() else "no checkpoint yet"
         raise FloatingPointError(f"{error}; {kept}") from error
     if checkpoints.stop_requested:
-        raise Interrupted(
-            f"stopped at step {trainer.global_step}; go on with: impasto train resume={shlex.quote(str(folder))}"
-        )
+        told = f"stopped at step {trainer.global_step}; go on with: impasto train resume={shlex.quote(str(folder))}"
+        raise StartAgain(told) if checkpoints.start_again else Interrupted(told)
     log.info("trained %d steps; samples in %s", trainer.global_step, folder / "samples")
 
 
@@ -66,6 +71,8 @@ def _fit(
     try:
         trainer.fit(system, datamodule=data, ckpt_path=checkpoints.last if resume else None, weights_only=True)
     except RuntimeError as error:
+        if trainer.world_size > 1 and "Connection" in str(error):
+            raise ConnectionError("another process of this training ended; unless killed, it says why") from error
         if "loading state_dict" not in str(error):
             raise
         raise ValueError(
@@ -82,14 +89,37 @@ def _trainer(cfg: DictConfig, folder: Path, checkpoints: Checkpoints) -> Trainer
     if is_first_process() and (wandb := wandb_logger(cfg, run_id=cfg.run_id, name=f"{cfg.name}_{cfg.run_id}")):
         loggers.append(wandb)
     callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback is not None]
-    return instantiate(  # type: ignore[no-any-return]
+    trainer: Trainer = instantiate(
         cfg.trainer,
         precision=_precision(cfg.trainer.precision),
         logger=loggers,
         callbacks=[*callbacks, checkpoints],
-        plugins=[AtomicCheckpoints()],
+        plugins=[AtomicCheckpoints(), *_environment()],
         default_root_dir=str(folder),
     )
+    check_size(trainer.num_devices, trainer.num_nodes)
+    _refuse_in_parallel(trainer)
+    return trainer
+
+
+def _refuse_in_parallel(trainer: Trainer) -> None:
+    """Lightning starts the processes of a group by this process's command line, which one of many jobs has not."""
+    launcher = HydraConfig.get().launcher._target_.rsplit(".", 1)[-1]
+    several = HydraConfig.get().mode == RunMode.MULTIRUN and launcher != "BasicLauncher"
+    if several and trainer.world_size > 1 and find_group().size == 1:
+        raise ValueError(
+            f"jobs of {launcher} cannot start {trainer.world_size} processes each; expected trainer.devices=1, the "
+            "basic launcher, or hydra/launcher=submitit_slurm with as many hydra.launcher.tasks_per_node"
+        )
+
+
+def _environment() -> list[ClusterEnvironment]:
+    """Say who starts the processes where Lightning would guess wrong."""
+    if find_group().starter != "srun":
+        return []
+    # One process of Slurm's starts the others of its machine itself. Lightning's own answer to Slurm's signal would
+    # save within a step, and load that checkpoint again for the last validation; `Checkpoints` answers instead.
+    return [SLURMEnvironment(auto_requeue=False) if find_group().size > 1 else LightningEnvironment()]
 
 
 def _precision(wanted: str) -> str:

@@ -1,4 +1,4 @@
-"""impasto verify: list the broken and the grey photographs of a data set, before a training meets them."""
+"""impasto verify: list the broken and the grey photographs, or damaged shards, before a training meets them."""
 
 import csv
 import logging
@@ -11,9 +11,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.progress import track
 
-from impasto.data import Photographs
+from impasto.data import Photographs, Shards
+from impasto.data.shard_index import compare_checksums
 from impasto.files import whole_file
 from impasto.images import is_grey, read_image
+from impasto.tracking.bar import Bar
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +25,14 @@ def run(cfg: DictConfig) -> None:
 
     Raises:
         FileNotFoundError: the data set is not there.
+        ValueError: shards that differ from their index; `verify.csv` names them.
     """
     everything = {"val_limit": None, "least_chroma": 0.0}
     whole = {key: value for key, value in everything.items() if key in cfg.data}
-    data: Photographs = instantiate(cfg.data, **whole)
+    data: Photographs | Shards = instantiate(cfg.data, **whole)
+    if isinstance(data, Shards):
+        _verify_shards(data, Path(cfg.folder))
+        return
     data.prepare_data()
     data.setup("fit")
     paths = [*data.train_paths, *data.val_paths]
@@ -48,6 +54,22 @@ def run(cfg: DictConfig) -> None:
         grey,
         folder / "skip.txt",
     )
+
+
+def _verify_shards(data: Shards, folder: Path) -> None:
+    shards = [*data.index.train, *data.index.val]
+    with Bar(total=len(shards), done=0, log_every_seconds=30) as bar:
+        findings = compare_checksums(data.source, shards, lambda done: bar.update(done, "shards"))
+    with whole_file(folder / "verify.csv") as temporary, _open(temporary) as file:
+        csv.writer(file).writerows([("file", "finding"), *findings.items()])
+    for name, finding in findings.items():
+        log.info("%s %s", data.source.url(name), finding)
+    if findings:
+        raise ValueError(
+            f"{len(findings)} of {len(shards)} shards differ from their index; see {folder / 'verify.csv'}"
+        )
+    photographs = sum(shard.samples for shard in shards)
+    log.info("%d shards with %d photographs are as they were packed", len(shards), photographs)
 
 
 def _open(path: Path) -> IO[str]:

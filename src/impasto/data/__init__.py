@@ -5,6 +5,7 @@ from impasto.data.layouts import class_folders, places205, places365
 from impasto.data.photographs import Batch, Photographs
 from impasto.data.places import Places
 from impasto.data.sample import sample_paths
+from impasto.data.shards import Shards
 from impasto.data.transforms import CentreCrop, RandomCrop, Squeeze, SqueezeAndCrop
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Photographs",
     "Places",
     "RandomCrop",
+    "Shards",
     "Squeeze",
     "SqueezeAndCrop",
     "class_folders",

@@ -80,7 +80,7 @@ def make_charts(runs: Sequence[Run]) -> Charts:
     groups: dict[str, list[Chart]] = {}
     for name in kept:
         curves = [(i, metrics.curves[name]) for i, (_, _, metrics) in enumerate(lines) if name in metrics.curves]
-        data = [_plain(line, thin(curve, points)) for line, curve in curves]
+        data = [plain_curve(line, thin(curve, points)) for line, curve in curves]
         groups.setdefault(_group(name), []).append(Chart(name[:_LONGEST_NAME], len(curves), as_json(data)))
     colours = {number: place for place, number in enumerate(dict.fromkeys(number for number, _, _ in lines))}
     told = [[n, colours[n], runs[n].name[-_LONGEST_NAME:], name[-_LONGEST_NAME:]] for n, name, _ in lines]
@@ -105,7 +105,8 @@ def _place(name: str) -> tuple[int, str, bool, list[tuple[int, str]]]:
     return known, group, not name.endswith("/loss"), natural(name)
 
 
-def _plain(line: int, curve: Curve) -> list[Any]:
+def plain_curve(line: int, curve: Curve) -> list[Any]:
+    """Return a curve as the script takes it: its line, its steps and its values."""
     return [line, [_short(step) for step in curve.steps], [_short(value) for value in curve.values]]
 
 

@@ -1,26 +1,19 @@
 """The page: one HTML file with everything inside it, which asks no host for anything."""
 
-import base64
-import hashlib
 import logging
 import os
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from impasto import __version__
 from impasto.files import whole_file
 from impasto.report.charts import columns_of, files_to_read, last_values, make_charts, points_to_read
 from impasto.report.record import STATUSES, Run, names_of, read_run
+from impasto.report.rendering import render_page
 from impasto.report.sections import add_pictures, make_sections
 from impasto.report.tables import find_differences
-from impasto.report.texts import Allowance, clean, duration, number, size
+from impasto.report.texts import Allowance, clean, size
 from impasto.run_folders import MARKS, find_runs
 from impasto.tracking.bar import Bar
 
@@ -165,36 +158,11 @@ class _Page:
 
     def html(self) -> bytes:
         """The page as it stands."""
-        style, script = _asset("report.css"), "".join(_asset(name) for name in _SCRIPTS)
-        environment = Environment(
-            loader=PackageLoader("impasto.report"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters |= {"number": number, "duration": duration}
-        text = environment.get_template("report.html.j2").render(
+        return render_page(
+            "report.html.j2",
+            styles=("report.css",),
+            scripts=_SCRIPTS,
             page=self,
             last=[last_values(run) for run in self.runs],
-            style=Markup(style),
-            script=Markup(script),
-            policy=_policy(style, script),
-            made=time.strftime("%Y-%m-%d %H:%M %Z"),
-            version=__version__,
             curves_left_out=sum(run.curves_left_out for run in self.runs),
         )
-        return text.encode("utf-8", "replace")
-
-
-def _asset(name: str) -> str:
-    return resources.files("impasto.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    """The content security policy: nothing but what is in the page, and only the script and the style that we wrote."""
-    hashes = [base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode() for text in (style, script)]
-    return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
-        "base-uri 'none'; form-action 'none'"
-    )

@@ -9,14 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from impasto.report.curves import Metrics, read_metrics
 from impasto.report.texts import clean, flatten, moment, plain
-from impasto.run_folders import read_json, read_text, read_yaml, reason
+from impasto.run_folders import is_alive, read_json, read_text, read_yaml, reason
 
-STATUSES = ("finished", "running", "interrupted", "failed", "died", "unreadable")
-_RECORDED = ("running", "finished", "interrupted", "failed")
+STATUSES = ("finished", "running", "pruned", "interrupted", "failed", "died", "unreadable")
+_RECORDED = ("running", "finished", "pruned", "interrupted", "failed")
 _MOST_CURVES = 100  # metrics.csv of one run that are looked for: one a photograph
 _ITS_OWN = ("folder", "run_id", "resume")  # keys of the configuration that differ between any two runs
 
@@ -109,24 +107,10 @@ def _read_status(run: Run) -> None:
     seconds = record.get("seconds")
     run.seconds = float(seconds) if isinstance(seconds, int | float) and abs(seconds) < 1e12 else None
     if run.status == "running":
-        if not _is_alive(record.get("pid"), run.started):
+        if not is_alive(record.get("pid"), born=run.started.timestamp() if run.started else None):
             run.status = "died"
         elif run.started is not None:
             run.seconds = (datetime.now().astimezone() - run.started).total_seconds()
-
-
-def _is_alive(pid: object, started: datetime | None) -> bool:
-    """Whether the process is still there, and not another one that was given its number later."""
-    if not isinstance(pid, int) or not 0 < pid < 2**31:
-        return False
-    try:
-        process = psutil.Process(pid)
-        late = started is not None and process.create_time() > started.timestamp() + 5
-        return not late and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.AccessDenied:
-        return True
-    except psutil.Error:
-        return False
 
 
 def _read_config(run: Run) -> None:

@@ -2,9 +2,9 @@
 
 import html
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -143,14 +143,19 @@ def _add_summaries(section: Section, allowance: Allowance, most: int) -> None:
             section.summaries.append([allowance.cut(told, 300, where="metrics.csv"), f"{summary.logged:,}", *values])
 
 
-def _mark_first(sections: Sequence[Section]) -> None:
+def mark_first(pictures: Iterable[Shown]) -> None:
     """A picture's bytes stand where it is shown first."""
     seen: set[int] = set()
+    for shown in pictures:
+        shown.first = shown.thumbnail.number not in seen
+        seen.add(shown.thumbnail.number)
+
+
+def _in_order(sections: Sequence[Section]) -> Iterator[Shown]:
     for section in sections:
-        pairs = [[c.before, *c.after] if c.before else c.after for c in section.comparisons]
-        for shown in [*section.plots, *chain.from_iterable(pairs)]:
-            shown.first = shown.thumbnail.number not in seen
-            seen.add(shown.thumbnail.number)
+        yield from section.plots
+        for compared in section.comparisons:
+            yield from [compared.before, *compared.after] if compared.before else compared.after
 
 
 class _Wanted(NamedTuple):
@@ -184,10 +189,11 @@ def add_pictures(sections: Sequence[Section], budget: int, tell: Callable[[int, 
             item.section.left_out += 1
             continue
         tell(index, len(wanted), item.path.name)
+        place = place_of(item.path, item.section.run.folder)
         try:
-            shown = Shown(clean(item.label), _place(item), album.add(item.path, detailed=item.detailed))
+            shown = Shown(clean(item.label), place, album.add(item.path, detailed=item.detailed))
         except (OSError, ValueError) as error:
-            problem = f"{_place(item)}: {clean(reason(error))}"[:300]
+            problem = f"{place}: {clean(reason(error))}"[:300]
             album.spend(_bytes(problem))
             item.section.problems.append(problem)
             continue
@@ -195,7 +201,7 @@ def add_pictures(sections: Sequence[Section], budget: int, tell: Callable[[int, 
         item.show(shown)
     for section in sections:
         section.comparisons = [c for c in section.comparisons if c.after]
-    _mark_first(sections)
+    mark_first(_in_order(sections))
     return album
 
 
@@ -211,10 +217,10 @@ def _bytes(text: str) -> int:
     return len(html.escape(text).encode("utf-8", "replace"))
 
 
-def _place(item: _Wanted) -> str:
-    folder = item.section.run.folder
-    path = str(item.path.relative_to(folder) if item.path.is_relative_to(folder) else item.path)
-    return clean(path if len(path) <= _LONGEST_PATH else f"...{path[-_LONGEST_PATH:]}")
+def place_of(path: Path, folder: Path) -> str:
+    """Say where a picture lies: relative to a folder where it is in there."""
+    told = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+    return clean(told if len(told) <= _LONGEST_PATH else f"...{told[-_LONGEST_PATH:]}")
 
 
 def _wanted(section: Section) -> Iterator[_Wanted]:

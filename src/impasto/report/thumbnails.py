@@ -68,7 +68,7 @@ class Album:
 
         Args:
             path: its file.
-            detailed: it has writing in it and gets more pixels.
+            detailed: it has writing in it and gets more pixels, and is read down a page rather than at once.
 
         Raises:
             ValueError: no image, broken, or too large; without its name.
@@ -81,7 +81,7 @@ class Album:
             if content in self._made:
                 return self._made[content]
             file.seek(0)
-            image, full = _decode(file, self.side * (2 if detailed else 1))
+            image, full = _decode(file, (2 * self.side, 6 * self.side) if detailed else (self.side, self.side))
         share = max(LEAST * 3 // 4, self._left // max(1, self._waiting))
         data, image = _encode(image, min(_MOST * (2 if detailed else 1), share, self._left))
         self._left -= len(data)
@@ -91,8 +91,8 @@ class Album:
         return self._made[content]
 
 
-def _decode(file: BinaryIO, side: int) -> tuple[Image.Image, tuple[int, int]]:
-    """Return the picture in RGB with at most `side` pixels on its longer side, and the size of the file's."""
+def _decode(file: BinaryIO, box: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]]:
+    """Return the picture in RGB, made small enough for the box (width, height), and the size of the file's."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a large picture, which is asked below, and of broken metadata
@@ -100,9 +100,9 @@ def _decode(file: BinaryIO, side: int) -> tuple[Image.Image, tuple[int, int]]:
                 full = image.size
                 if full[0] * full[1] > _MOST_PIXELS:
                     raise ValueError(f"has {full[0]} x {full[1]} pixels; at most {_MOST_PIXELS:,} are decoded")
-                image.draft("RGB", (side, side))
+                image.draft("RGB", box)
                 small: Image.Image = image if image.mode in _SCALED else _eight_bits(image)
-                small.thumbnail((side, side), Image.Resampling.LANCZOS)  # before anything that copies all pixels
+                small.thumbnail(box, Image.Resampling.LANCZOS)  # before anything that copies all pixels
                 small = ImageOps.exif_transpose(small)
                 return _on_white(small), full
     except UnidentifiedImageError as error:

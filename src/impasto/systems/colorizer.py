@@ -79,8 +79,8 @@ class ColorizerSystem(LightningModule):
         seen = self.loss.code.lightness(batch.image).contiguous(memory_format=self.memory_format)
         terms = self.loss(self.network(seen), batch.image, batch.label)
         total = finite_sum(terms, step=self.global_step)
-        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, prog_bar=True)
-        self.log("train/loss", total.detach(), prog_bar=True)
+        named = {f"train/{name}": value.detach() for name, value in {**terms, "loss": total}.items()}
+        self.log_dict(named, prog_bar=True, sync_dist=True)  # of all processes' photographs
         return total
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -69,8 +69,8 @@ class StylizerSystem(LightningModule):
         """Return the loss of one batch; log its terms."""
         terms = self._terms(batch.image, self.network)
         total = finite_sum(terms, step=self.global_step)
-        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, prog_bar=True)
-        self.log("train/loss", total.detach(), prog_bar=True)
+        named = {f"train/{name}": value.detach() for name, value in {**terms, "loss": total}.items()}
+        self.log_dict(named, prog_bar=True, sync_dist=True)  # of all processes' photographs
         return total
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -52,6 +52,11 @@ class Checkpoints(Callback):
         return self._stop.requested
 
     @property
+    def start_again(self) -> bool:
+        """Whether Slurm asked for it, and shall start the job again."""
+        return self._stop.again
+
+    @property
     def last(self) -> Path:
         """The checkpoint from which a run is resumed."""
         return self.folder / "checkpoints" / "last.ckpt"

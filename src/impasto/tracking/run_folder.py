@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from impasto.files import write_text
+from impasto.group import find_group, is_first_process
 from impasto.hardware import describe_machine
+from impasto.run_folders import is_alive
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +28,17 @@ class Interrupted(KeyboardInterrupt):
     """The run was asked to stop, and stopped with everything saved; says how to go on."""
 
 
-def is_first_process() -> bool:
-    """Whether this process writes the run folder; in a group of processes only the first does."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+class StartAgain(Interrupted):
+    """The same, at the wish of Slurm, which shall start the job again once all is recorded."""
+
+
+class Pruned(Exception):  # noqa: N818 (no error, as KeyboardInterrupt is none)
+    """A sweep ended the training early, since other trials had done better by then; says at which step."""
 
 
 @contextmanager
 def recorded(folder: Path, *, config: str) -> Iterator[None]:
-    """Keep `status.json` true while the body runs: running, then finished, interrupted or failed with its traceback.
+    """Keep `status.json` true while the body runs: running, then finished, interrupted, pruned or failed (and why).
 
     W&B's run, where there is one, is ended with the same outcome.
 
@@ -46,7 +51,8 @@ def recorded(folder: Path, *, config: str) -> Iterator[None]:
         return
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.rglob(".*.part*"):  # of an earlier start that was killed while it wrote
-        leftover.unlink()
+        if not _being_written(leftover):
+            leftover.unlink(missing_ok=True)
     if not (folder / "config.yaml").exists():
         write_text(folder / "config.yaml", config)
         write_environment(folder)
@@ -60,13 +66,22 @@ def recorded(folder: Path, *, config: str) -> Iterator[None]:
     except KeyboardInterrupt:
         outcome = {"status": "interrupted"}
         raise
+    except Pruned:
+        outcome = {"status": "pruned"}
+        raise
     except BaseException as error:
         outcome |= {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
         raise
     finally:
         ended = {"ended": _clock(time.time()), "seconds": round(time.time() - begin, 1)}
         _write_if_possible(folder, status | outcome | ended)
-        finish_wandb(0 if outcome["status"] == "finished" else 1)
+        finish_wandb(0 if outcome["status"] in ("finished", "pruned") else 1)
+
+
+def _being_written(temporary: Path) -> bool:
+    """Whether the process whose number is in the name (see `whole_file`) is alive: a trial of the sweep in here."""
+    number = temporary.name.split(".")[2]
+    return number.isdecimal() and int(number) != os.getpid() and is_alive(int(number), born=None)
 
 
 def _write(folder: Path, status: dict[str, Any]) -> None:
@@ -88,6 +103,7 @@ def write_environment(folder: Path) -> None:
     """Write `environment.json`: command, packages, machine."""
     told = {
         "command": sys.argv,
+        "launch": find_group().launch,
         "folder": str(Path.cwd()),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in _PACKAGES},

@@ -1,8 +1,10 @@
 """Sample images while training: the same photographs through the network every n steps."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -39,21 +41,26 @@ class Samples(Callback):
         """Read the photographs and keep copies beside the samples."""
         if not trainer.is_global_zero:
             return
-        held_out: list[Path] = trainer.datamodule.val_paths  # type: ignore[attr-defined]
-        paths = [found.path for found in find_images(self.sources)] if self.sources else held_out
+        for name, photo in islice(self._read(trainer.datamodule), self.count):  # type: ignore[attr-defined]
+            self.photographs[name] = resize_longer_side(photo, self.size)
+        for name, photo in self.photographs.items():
+            write_image(self.folder / "photographs" / f"{name}.png", photo)
+
+    def _read(self, data: Any) -> Iterator[tuple[str, Tensor]]:  # noqa: ANN401 (any DataModule)
+        """Names and photographs, evenly spread, then the others if some are broken."""
+        if not self.sources and hasattr(data, "sample_photographs"):  # photographs that are no files
+            for number, (name, photo) in enumerate(data.sample_photographs(self.count)):
+                yield name if name not in self.photographs else f"{number}_{name}", photo
+            return
+        paths: list[Path] = [found.path for found in find_images(self.sources)] if self.sources else data.val_paths
         step = max(1, len(paths) // self.count)
-        for path in dict.fromkeys([*paths[::step], *paths]):  # evenly spread, then the others if some are broken
-            if len(self.photographs) == self.count:
-                break
+        for path in dict.fromkeys([*paths[::step], *paths]):
             try:
-                photo = resize_longer_side(read_image(path), self.size)
+                photo = read_image(path)
             except (ValueError, OSError) as error:
                 log.warning("left out: %s", error)
                 continue
-            name = path.stem if path.stem not in self.photographs else f"{path.parent.name}_{path.stem}"
-            self.photographs[name] = photo
-        for name, photo in self.photographs.items():
-            write_image(self.folder / "photographs" / f"{name}.png", photo)
+            yield path.stem if path.stem not in self.photographs else f"{path.parent.name}_{path.stem}", photo
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: object) -> None:
         """Write samples where it is time."""

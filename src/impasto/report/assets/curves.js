@@ -208,8 +208,8 @@ function start(figure) {
 const seen = new IntersectionObserver((entries) => {
   for (const entry of entries) if (entry.isIntersecting) { seen.unobserve(entry.target); start(entry.target); }
 }, { rootMargin: "150px" });
-for (const figure of all(".chart")) seen.observe(figure);
-addEventListener("beforeprint", () => all(".chart").forEach(start));
+for (const figure of all(".chart[data-name]")) seen.observe(figure);
+addEventListener("beforeprint", () => all(".chart[data-name]").forEach(start));
 
 let waiting = false;
 function redraw() {

@@ -23,15 +23,20 @@ function compareKeys(a, b) {
   return a.localeCompare(b, "en", { numeric: true });
 }
 
+/* Rows by their keys; those without one stay behind, up or down. */
+function inOrder(rows, key, down) {
+  const blank = (text) => text === "" || text === "nan";
+  const keyed = rows.map((row) => [key(row), row]);
+  keyed.sort(([a], [b]) => blank(a) - blank(b) || (down ? -1 : 1) * compareKeys(a, b));
+  return keyed.map(([, row]) => row);
+}
+
 function sortBy(header) {
   const column = [...header.parentNode.children].indexOf(header);
   const down = header.getAttribute("aria-sort") === "ascending";
   for (const other of header.parentNode.children) other.removeAttribute("aria-sort");
   header.setAttribute("aria-sort", down ? "descending" : "ascending");
-  const blank = (key) => key === "" || key === "nan";
-  const rows = all("tr", body).map((row) => [sortKey(row, column), row]);
-  rows.sort(([a], [b]) => blank(a) - blank(b) || (down ? -1 : 1) * compareKeys(a, b));
-  body.append(...rows.map(([, row]) => row));
+  body.append(...inOrder(all("tr", body), (row) => sortKey(row, column), down));
 }
 
 for (const header of all("#table .sortable")) {

@@ -1,0 +1,230 @@
+"""impasto sweep: search hyperparameters of a training; the same command again goes on with the same sweep."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
+
+from impasto.commands.sweep_definition import Definition, read_definition
+from impasto.commands.sweep_results import Results
+from impasto.commands.sweep_trial import Launcher, Listener, wait_for_leftover
+from impasto.files import write_text
+from impasto.run_folders import read_json
+from impasto.sweep.objectives import reached
+from impasto.sweep.owners import SECONDS_BETWEEN_SIGNS
+from impasto.sweep.storage import StorageLostError, open_storage, storage_name
+from impasto.sweep.trials import Outcome, Trials
+from impasto.tracking.bar import Bar
+from impasto.tracking.run_folder import Interrupted, recorded
+from impasto.tracking.stop import StopSignal
+
+log = logging.getLogger(__name__)
+
+_WORKER = "IMPASTO_WORKER"  # the number of a worker that another one started
+_LOG_EVERY_SECONDS = 30.0
+
+
+def run(cfg: DictConfig) -> None:
+    """Run trials until the sweep has as many as configured; write what they reached.
+
+    Raises:
+        Interrupted: stopped by Ctrl-C or SIGTERM; every trial is saved.
+        ValueError: the search space, the words of the trainings or the objectives are wrong, or the sweep was begun
+            with others.
+        StorageLostError: the storage cannot be reached.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    definition = read_definition(cfg)
+    folder = Path(cfg.output).expanduser().absolute()
+    if cfg.workers < 1:
+        raise ValueError(f"expected workers of at least 1, got {cfg.workers}")
+    name = storage_name(cfg.storage, folder)
+    trials = definition.trials(open_storage(name), storage_name=name, folder=folder)
+    worker = int(os.environ.get(_WORKER, "0"))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // cfg.workers)))
+    sweep = _Sweep(cfg, definition, trials, folder, Launcher(worker=worker, workers=cfg.workers))
+    with ExitStack() as stack:
+        stack.enter_context(_recorded_once(folder, cfg))
+        stop = stack.enter_context(StopSignal())
+        helpers = [_start_helper(folder, n) for n in range(1, cfg.workers)] if _WORKER not in os.environ else []
+        try:
+            sweep.work(stop)
+        except BaseException:
+            _end(helpers)
+            raise
+        if stop.requested:
+            _end(helpers)
+        for helper in helpers:
+            helper.wait()
+        sweep.results.write_all()
+        if stop.requested:
+            raise Interrupted(f"stopped; the same command goes on: {sweep.results.go_on}")
+    sweep.results.tell()
+
+
+class _Sweep:
+    """One worker of a sweep."""
+
+    def __init__(
+        self, cfg: DictConfig, definition: Definition, trials: Trials, folder: Path, launcher: Launcher
+    ) -> None:
+        self.cfg, self.definition, self.trials, self.folder, self.launcher = cfg, definition, trials, folder, launcher
+        self.results = Results(cfg, definition, trials, folder)
+        self._signed = 0.0
+        self._warned = False
+
+    def work(self, stop: StopSignal) -> None:
+        """Take trials until none is left or the sweep is stopped.
+
+        Raises:
+            StorageLostError: the storage cannot be reached any more; what the trials reached lies in their folders.
+        """
+        log.info("sweep folder: %s", self.folder)
+        try:
+            with Bar(total=self.trials.total, done=self._ended(), log_every_seconds=_LOG_EVERY_SECONDS) as bar:
+                while not stop.requested and (trial := self.trials.claim()) is not None:
+                    outcome = self._run(trial, bar, stop)
+                    if outcome is None:
+                        self.trials.give_back(trial)
+                        continue
+                    self.trials.tell(trial, outcome)
+                    log.info("trial %d: %s", trial.number, self.definition.told(outcome))
+                    self.results.write_tables()
+                    bar.update(self._ended(), "")
+        except StorageLostError as error:
+            raise StorageLostError(
+                f"{error}; what the trials reached is kept in {self.folder}, and the same command goes on"
+            ) from error
+
+    def _ended(self) -> int:
+        return sum(trial.state.is_finished() for trial in self.trials.all())
+
+    def _run(self, trial: optuna.Trial, bar: Bar, stop: StopSignal) -> Outcome | None:
+        """Train a trial; None where it was stopped, or its process killed, so that it is to be taken again."""
+        folder = self.folder / str(trial.number)
+        wait_for_leftover(folder, stop)
+        code = 0
+        if not stop.requested and _status(folder) not in ("finished", "pruned", "failed"):
+            words = self.definition.words(trial.params, folder)
+            log.info("trial %d: %s", trial.number, self.definition.parameters(trial.params))
+            code = self.launcher.run(
+                words,
+                folder,
+                run_id=self.definition.run_id(trial.number),
+                listener=self._listener(trial, folder, bar),
+                stop=stop,
+            )
+        status = _status(folder)
+        if status in ("finished", "pruned", "failed"):
+            return self._outcome(folder, status)
+        if stop.requested:
+            return None
+        if code == 1:  # Hydra or an import failed before there was a run folder
+            return Outcome("failed", None, _last_line(folder), 0.0)
+        killed = f"its process was killed by signal {-code}" if code < 0 else f"its process ended with exit code {code}"
+        if self.trials.note_kill(trial):
+            log.warning("trial %d: %s; it is run again from its last checkpoint", trial.number, killed)
+            return None
+        return Outcome("failed", None, f"{killed}, again and again (out of memory?)", 0.0)
+
+    def _outcome(self, folder: Path, status: str) -> Outcome:
+        record = read_json(folder, "status.json")
+        seconds, error = float(record.get("seconds", 0.0)), str(record.get("error") or "")
+        if status != "finished":
+            return Outcome(status, None, error, seconds)
+        try:
+            return Outcome("finished", reached(self.definition.objectives, folder), "", seconds)
+        except ValueError as wrong:
+            return Outcome("failed", None, str(wrong), seconds)
+
+    def _listener(self, trial: optuna.Trial, folder: Path, bar: Bar) -> Listener:
+        done = self._ended()
+        first, several = self.definition.objectives[0], len(self.definition.objectives) > 1
+
+        def validated(step: int, losses: Mapping[str, float]) -> bool:
+            if several or step == 0 or first.metric not in losses:
+                return False
+            try:
+                return self.trials.report(trial, step, first.value(losses[first.metric], folder))
+            except OSError as error:  # ValueErrors are told when the trial ends
+                log.warning("trial %d cannot be judged while it runs: %s", trial.number, error)
+                return False
+            except ValueError:
+                return False
+
+        def progress(step: int, steps: int) -> None:
+            bar.update(done, f"trial {trial.number}: step {step} of {steps}")
+
+        return Listener(validated, progress, lambda: self._give_sign(trial))
+
+    def _give_sign(self, trial: optuna.Trial) -> None:
+        import time
+
+        if time.monotonic() - self._signed > SECONDS_BETWEEN_SIGNS:
+            self._signed = time.monotonic()
+            self.trials.give_sign(trial)
+
+
+def _status(folder: Path) -> str | None:
+    try:
+        return str(read_json(folder, "status.json").get("status"))
+    except (OSError, ValueError):
+        return None
+
+
+def _last_line(folder: Path) -> str:
+    from impasto.commands.sweep_trial import LOG
+
+    try:
+        lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return "it did not start"
+    return next((line.strip().removeprefix("error: ") for line in reversed(lines) if line.strip()), "it did not start")[
+        :500
+    ]
+
+
+@contextmanager
+def _recorded_once(folder: Path, cfg: DictConfig) -> Iterator[None]:
+    """Keep the sweep's own record; of several workers the first one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".record.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield
+        return
+    try:
+        text = OmegaConf.to_yaml(cfg, resolve=True)
+        with recorded(folder, config=text):
+            write_text(folder / "config.yaml", text)  # which may have another number of trials than at first
+            yield
+    finally:
+        lock.release()
+
+
+def _start_helper(folder: Path, number: int) -> subprocess.Popen[bytes]:
+    """Start another worker: the same command."""
+    with (folder / f"worker_{number}.log").open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "impasto.cli", *sys.argv[1:]],
+            env=os.environ | {_WORKER: str(number)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+
+
+def _end(helpers: list[subprocess.Popen[Any]]) -> None:
+    for helper in helpers:
+        helper.terminate()
+    for helper in helpers:
+        helper.wait()

@@ -1,0 +1,102 @@
+"""The processes that train one network together, as torchrun, Slurm's srun or Lightning started them."""
+
+import os
+import platform
+import subprocess
+from typing import NamedTuple
+
+_INTERACTIVE = ("bash", "interactive")  # names of Slurm jobs in which Lightning starts the processes itself
+
+
+class Group(NamedTuple):
+    """The processes that torchrun or srun started.
+
+    Attributes:
+        starter: "torchrun" or "srun"; "" where there is neither.
+        rank: of this process.
+        size: number of processes.
+        restarts: how often the starter has started them again.
+        launch: names this start and all its restarts; "" where nothing restarts.
+    """
+
+    starter: str
+    rank: int
+    size: int
+    restarts: int
+    launch: str
+
+
+def find_group() -> Group:
+    """Return the group that this process was started in; a group of one where it was started alone.
+
+    Raises:
+        ValueError: srun was not told how many processes to start on each machine.
+    """
+    told = os.environ
+    if "TORCHELASTIC_RUN_ID" in told:
+        import psutil
+
+        agent = psutil.Process(os.getppid())
+        launch = f"torchrun {told['TORCHELASTIC_RUN_ID']} {platform.node()} {agent.pid} {agent.create_time():.2f}"
+        restarts = int(told.get("TORCHELASTIC_RESTART_COUNT", 0))
+        return Group("torchrun", int(told["RANK"]), int(told["WORLD_SIZE"]), restarts, launch)
+    if "SLURM_NTASKS" in told and told.get("SLURM_JOB_NAME") not in _INTERACTIVE:
+        rank, size = int(told.get("SLURM_PROCID", 0)), int(told["SLURM_NTASKS"])
+        if size > 1 and "SLURM_NTASKS_PER_NODE" not in told:
+            raise ValueError(f"srun started {size} processes by --ntasks; expected --ntasks-per-node, and --nodes")
+        launch = f"slurm {told.get('SLURM_CLUSTER_NAME', '')} {slurm_job()} {told.get('SLURM_STEP_ID', '')}"
+        return Group("srun", rank, size, int(told.get("SLURM_RESTART_COUNT", 0)), launch)
+    return Group("", 0, 1, 0, "")
+
+
+def slurm_job() -> str:
+    """Return the id of the Slurm job as scontrol takes it, that of an array included."""
+    if "SLURM_ARRAY_JOB_ID" in os.environ:
+        return f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ.get('SLURM_ARRAY_TASK_ID', '')}"
+    return os.environ.get("SLURM_JOB_ID", "")
+
+
+def requeue() -> str:
+    """Ask Slurm to start this job again, once for the group; say whether it will."""
+    if not is_first_process():
+        return ""
+    try:
+        done = subprocess.run(["scontrol", "requeue", slurm_job()], capture_output=True, text=True, check=False)
+    except OSError as error:
+        return f"scontrol cannot be run ({error.strerror}), so Slurm does not start it again"
+    if done.returncode:
+        return f"scontrol does not requeue job {slurm_job()}: {done.stderr.strip()}"
+    return f"Slurm starts job {slurm_job()} again, which goes on with it"
+
+
+def rank() -> int:
+    """Return the number of this process in its group, whoever started it; 0 is the first."""
+    ranks = (os.environ.get(name, "0") for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
+    return next((int(text) for text in ranks if text != "0"), 0)
+
+
+def is_first_process() -> bool:
+    """Whether this process writes the run folder; in a group of processes only the first does."""
+    return rank() == 0
+
+
+def check_size(devices: int, nodes: int) -> None:
+    """Refuse a trainer that does not use exactly the processes that were started: they would wait, or train apart.
+
+    Args:
+        devices: the trainer's, on each machine.
+        nodes: the trainer's number of machines.
+
+    Raises:
+        ValueError: it does not; says what was started.
+    """
+    group = find_group()
+    if group.size == 1 and group.starter != "torchrun":
+        return
+    per_node = os.environ.get("SLURM_NTASKS_PER_NODE") if group.starter == "srun" else None
+    if devices * nodes != group.size or per_node not in (None, str(devices)):
+        told = f", {per_node} on each machine" if per_node else ""
+        raise ValueError(
+            f"{group.starter} started {group.size} processes{told}; expected as many trainer.devices on each machine, "
+            f"and trainer.devices x trainer.num_nodes to be {group.size}, got {devices} x {nodes}"
+        )

@@ -1,0 +1,55 @@
+"""A page of one file: everything inside it, nothing fetched, and no script or style but ours."""
+
+import base64
+import hashlib
+import time
+from collections.abc import Sequence
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from impasto import __version__
+from impasto.report.texts import duration, number
+
+
+def render_page(template: str, *, styles: Sequence[str], scripts: Sequence[str], **values: object) -> bytes:
+    """Return a page in UTF-8.
+
+    Args:
+        template: its name; it is given `style`, `script`, `policy`, `made` and `version`.
+        styles: names of assets, laid behind each other.
+        scripts: names of assets, laid behind each other.
+        values: what else the template is given.
+    """
+    style, script = ("".join(map(_asset, names)) for names in (styles, scripts))
+    environment = Environment(
+        loader=PackageLoader("impasto.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "duration": duration}
+    text = environment.get_template(template).render(
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(style, script),
+        made=time.strftime("%Y-%m-%d %H:%M %Z"),
+        version=__version__,
+        **values,
+    )
+    return text.encode("utf-8", "replace")
+
+
+def _asset(name: str) -> str:
+    return resources.files("impasto.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """The content security policy: nothing but what is in the page, and only the script and the style that we wrote."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode() for text in (style, script)]
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
+        "base-uri 'none'; form-action 'none'"
+    )

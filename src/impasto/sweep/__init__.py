@@ -1,0 +1,1 @@
+"""Searching hyperparameters: a space, trials that are never lost, and what they reached."""

@@ -1,0 +1,111 @@
+"""What a sweep makes small or large: a figure of each training's last validation."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from impasto.run_folders import read_text, read_yaml
+from impasto.suggest import did_you_mean
+
+_DIRECTIONS = ("minimize", "maximize")
+_KEYS = ("metric", "direction", "divided_by")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A figure to make small or large.
+
+    Attributes:
+        name: for tables and plots.
+        metric: a column of metrics.csv, such as "val/style".
+        direction: "minimize" or "maximize".
+        divided_by: a key of the training's configuration whose value the metric is divided by; the terms of the
+            perceptual loss are weighted, so that trials of different weights compare only without the weight. None for
+            no division.
+    """
+
+    name: str
+    metric: str
+    direction: Literal["minimize", "maximize"]
+    divided_by: str | None
+
+    def value(self, metric: float, folder: Path) -> float:
+        """Return the objective's value where the metric has one.
+
+        Raises:
+            ValueError: the training's configuration has no such number to divide by, or it is 0.
+        """
+        return metric if self.divided_by is None else metric / _divisor(folder, self.divided_by)
+
+    def curve(self, folder: Path) -> list[tuple[int, float]]:
+        """Read what a training has reached: step and value of each validation; empty where it has none yet.
+
+        Raises:
+            ValueError: as `value`.
+        """
+        found = [(int(row["step"]), float(row[self.metric])) for row in _rows(folder) if row.get(self.metric)]
+        divisor = 1.0 if self.divided_by is None or not found else _divisor(folder, self.divided_by)
+        return [(step, value / divisor) for step, value in found]
+
+
+def read_objectives(told: Mapping[str, Any] | None) -> list[Objective]:
+    """Read objectives as conf/ writes them: by name, `{metric: val/style, direction: minimize}`.
+
+    Raises:
+        ValueError: none, a misspelt word, or a direction that is none.
+    """
+    if not told:
+        raise ValueError(
+            "expected objectives, got none; for example objectives={loss: {metric: val/loss, direction: minimize}}"
+        )
+    objectives = []
+    for name, words in told.items():
+        if not isinstance(words, Mapping) or not words.get("metric"):
+            raise ValueError(f"objectives: {name}: expected {{metric: val/..., direction: minimize}}, got {words}")
+        if unknown := [word for word in words if word not in _KEYS]:
+            raise ValueError(f"objectives: {name}: unknown word '{unknown[0]}'{did_you_mean(str(unknown[0]), _KEYS)}")
+        direction = words.get("direction")
+        if direction not in _DIRECTIONS:
+            raise ValueError(
+                f"objectives: {name}: unknown direction '{direction}'{did_you_mean(str(direction), _DIRECTIONS)}"
+            )
+        objectives.append(Objective(str(name), str(words["metric"]), direction, words.get("divided_by")))
+    return objectives
+
+
+def reached(objectives: Sequence[Objective], folder: Path) -> list[float]:
+    """Return the objectives' values after a training's last validation.
+
+    Raises:
+        ValueError: a metric that the training does not log, or a value that is not finite.
+    """
+    values = []
+    for objective in objectives:
+        curve = objective.curve(folder)
+        if not curve:
+            known = sorted({name for row in _rows(folder) for name in row if name.startswith("val/")})
+            raise ValueError(f"no {objective.metric} in metrics.csv{did_you_mean(objective.metric, known)}")
+        if not math.isfinite(curve[-1][1]):
+            raise ValueError(f"{objective.name} is {curve[-1][1]} after step {curve[-1][0]}")
+        values.append(curve[-1][1])
+    return values
+
+
+def _rows(folder: Path) -> list[dict[str, str]]:
+    file = folder / "metrics.csv"
+    if not file.is_file():
+        return []
+    with file.open(newline="", encoding="utf-8") as opened:
+        return list(csv.DictReader(opened))
+
+
+def _divisor(folder: Path, key: str) -> float:
+    node: Any = read_yaml(read_text(folder, "config.yaml"))
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    if isinstance(node, bool) or not isinstance(node, int | float) or not node:
+        raise ValueError(f"objectives: divided_by: expected {key} to be a number other than 0, got {node}")
+    return float(node)

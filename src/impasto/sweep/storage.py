@@ -1,0 +1,111 @@
+"""Where the trials are kept: a database or a journal file that several workers share."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+log = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
+
+_WAITS = (1.0, 3.0, 10.0, 30.0)  # seconds between attempts
+
+
+class StorageLostError(OSError):
+    """The storage cannot be reached; says which, without its password."""
+
+
+def storage_name(told: str | None, folder: Path) -> str:
+    """Return the storage's URL or file; the folder's own database where none is told."""
+    return told or f"sqlite:///{folder / 'study.db'}"
+
+
+def shown(name: str) -> str:
+    """Return a storage's name without the password in it."""
+    if "://" not in name:
+        return name
+    try:
+        return make_url(name).render_as_string(hide_password=True)
+    except ArgumentError:
+        return name.split("@")[-1]
+
+
+def open_storage(name: str) -> BaseStorage:
+    """Open the storage, or make it.
+
+    Args:
+        name: a URL of SQLAlchemy such as `sqlite:///study.db` or `postgresql://user:password@host/name`, or the path of
+            a journal file, which also does on a file system that machines share.
+
+    Raises:
+        StorageLostError: it cannot be reached.
+        ValueError: no such kind of database, or its driver is not installed.
+    """
+    if "://" not in name:
+        path = Path(name).expanduser()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab"):
+                pass
+            return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
+        except (OSError, ValueError) as error:  # ValueError: a file that is no journal
+            raise _lost(name, error) from error
+    try:
+        if name.startswith("sqlite:///"):
+            Path(name.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        waits = {"connect_args": {"timeout": 60}} if name.startswith("sqlite:") else {"pool_pre_ping": True}
+        return RDBStorage(name, engine_kwargs=waits)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise ValueError(
+            f"storage={shown(name)} is no database that SQLAlchemy knows; expected sqlite:///<file>, "
+            "postgresql://<user>@<host>/<name>, or the path of a journal file"
+        ) from error
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"storage={shown(name)} needs the Python package {error.name}; install it, then go on"
+        ) from error
+    except ImportError as error:  # Optuna's words for a driver that is missing
+        raise ValueError(f"storage={shown(name)} needs its database driver: {_line(error)}") from error
+    except (SQLAlchemyError, StorageInternalError, OSError) as error:
+        raise _lost(name, error) from error
+
+
+def insist(name: str, act: Callable[[], Value]) -> Value:
+    """Do something with the storage, again where it cannot be reached for a moment.
+
+    Args:
+        name: of the storage.
+        act: what to do; done again, it must do no harm.
+
+    Raises:
+        StorageLostError: it could not be reached for most of a minute.
+    """
+    for wait in (*_WAITS, None):
+        try:
+            return act()
+        except (StorageInternalError, SQLAlchemyError, OSError) as error:
+            if wait is None or isinstance(error, StorageLostError):
+                raise _lost(name, error) from error
+            log.warning(
+                "the storage %s cannot be reached (%s); trying again in %.0f s", shown(name), _line(error), wait
+            )
+            time.sleep(wait)
+    raise AssertionError("unreachable")
+
+
+def _lost(name: str, error: Exception) -> StorageLostError:
+    if isinstance(error, StorageLostError):
+        return error
+    return StorageLostError(f"the storage {shown(name)} cannot be reached: {_line(error.__cause__ or error)}")
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()).split("(Background on this error")[0].strip()[:300]

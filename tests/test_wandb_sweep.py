@@ -1,0 +1,60 @@
+"""conf/wandb_sweep.yaml: the command that W&B's agent makes of it is one of ours."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
+from impasto.cli import COMMANDS, conf_dir, config_name
+from impasto.commands.arguments import prepare_arguments
+from impasto.commands.checking import check_arguments
+
+SWEEP: dict[str, Any] = yaml.safe_load((conf_dir() / "wandb_sweep.yaml").read_text(encoding="utf-8"))
+
+
+def _words(values: dict[str, Any]) -> list[str]:
+    """The command line as wandb_agent.py puts it together."""
+    found = create_sweep_command_args({"args": {name: {"value": value} for name, value in values.items()}})
+    found["env"] = ["/usr/bin/env"]
+    words: list[str] = []
+    for word in create_sweep_command(copy.copy(SWEEP["command"])):
+        words += found[word[2:-1]] if word.startswith("${") else [word]
+    return words
+
+
+def _ends(parameter: dict[str, Any]) -> list[Any]:
+    return list(parameter.get("values") or (parameter["min"], parameter["max"]))
+
+
+@pytest.mark.parametrize("end", [0, -1])
+def test_the_agents_command_is_one_that_train_takes(end: int) -> None:
+    values = {name: _ends(parameter)[end] for name, parameter in SWEEP["parameters"].items()}
+    assert any(isinstance(value, str) for value in values.values())
+    environment, program, command, *arguments = _words(values)
+    assert (environment, program, command) == ("/usr/bin/env", "impasto", "train")
+    arguments = prepare_arguments(conf_dir(), "train", arguments)
+    check_arguments(conf_dir(), "train", arguments)
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg: Any = compose("train", arguments)
+    assert cfg.system.optimizer.lr == values["system.optimizer.lr"] and cfg.system.scheduler is None
+    assert cfg.network.width == {"stylizer": 32, "stylizer_small": 16}[values["network"]]
+    assert cfg.logger.mode == "online"
+
+
+def test_a_parameter_that_does_not_exist_would_be_found() -> None:
+    arguments = _words({"system.optimizer.rate": 0.1})[3:]
+    with pytest.raises(ValueError, match="unknown key"):
+        check_arguments(conf_dir(), "train", prepare_arguments(conf_dir(), "train", arguments))
+
+
+def test_the_metric_is_one_that_training_logs() -> None:
+    logged = Path(conf_dir().parent, "src", "impasto", "systems", "stylizer.py").read_text(encoding="utf-8")
+    assert SWEEP["metric"]["name"] == "val/loss" and 'terms["loss"]' in logged and 'f"val/{name}"' in logged
+
+
+def test_the_file_is_no_command() -> None:
+    assert "wandb_sweep" not in {config_name(command) for command in COMMANDS}
