@@ -1,6 +1,6 @@
-"""Draw README's pictures of pages: `python docs/make_screenshots.py [study] [report] [app] [trackio] [leet]`.
+"""Draw README's pictures of pages: `python docs/make_screenshots.py [study] [report] [app] [trackio] [leet] [sweep]`.
 
-`report`, `trackio` and `leet` show the run folders below `runs=<folder>`. Chromium, Playwright and (for leet) tmux are
+`report`, `trackio` and `leet` show the run folders below `runs=<folder>`, `sweep` the sweep in it. Chromium, Playwright and (for leet) tmux are
 needed; the photographs are scikit-image's (public domain or CC0).
 """
 
@@ -31,6 +31,7 @@ IMPASTO = [sys.executable, "-m", "impasto.cli"]
 def main() -> None:
     """Draw what the command line names, or everything."""
     made = {"study": draw_study, "report": draw_report, "app": draw_app, "trackio": draw_trackio, "leet": draw_leet}
+    made["sweep"] = draw_sweep
     words = dict(word.partition("=")[::2] for word in sys.argv[1:])
     runs = Path(words.pop("runs", "outputs")).resolve()
     for name in words or made:
@@ -83,6 +84,14 @@ def draw_report(folder: Path, runs: Path) -> None:
         visit.page.goto(page.as_uri())
         visit.page.wait_for_timeout(1000)
         _save([_shot(visit, folder / "report.png")], "report", height=1150)
+
+
+def draw_sweep(folder: Path, runs: Path) -> None:
+    """Draw the top of a sweep's page, the contact sheet sorted by the first objective, and its Pareto front."""
+    with browser(offline=True, viewport={"width": 1180, "height": 1150}) as visit:
+        visit.page.goto((runs / "sweep.html").as_uri())
+        visit.page.wait_for_timeout(1000)
+        _save([_shot(visit, folder / "sweep.png")], "sweep", height=1150)
 
 
 def draw_app(folder: Path, _: Path) -> None:

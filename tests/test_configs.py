@@ -12,11 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 from impasto.cli import COMMANDS, conf_dir, config_name
 from impasto.commands.config import check_config
 from impasto.commands.help import choices, experiment_command
+from impasto.sweep.objectives import read_objectives
+from impasto.sweep.space import read_space
 
 GROUPS = {
     "train": ["system", "network", "features", "loss", "style", "data", "trainer", "callbacks", "logger"],
     "optimize": ["features", "loss", "style", "optimizer", "start", "colors", "logger"],
     "study_create": ["question", "logger"],
+    "sweep": ["sweep", "sampler", "pruner", "logger"],
 }
 CHOICES = [
     (command, group, name)
@@ -157,6 +160,9 @@ def test_the_text_of_the_paper_has_content_at_relu2_2() -> None:
         ("optimize", "start"),
         ("optimize", "colors"),
         ("study_create", "question"),
+        ("sweep", "sampler"),
+        ("sweep", "pruner"),
+        ("sweep", "logger"),
     ],
 )
 def test_choices_can_be_built(command: str, group: str) -> None:
@@ -209,3 +215,22 @@ def test_johnsons_baseline_has_johnsons_losses_and_the_textbooks_lbfgs() -> None
     assert cfg.features.architecture == "vgg16"
     assert cfg.loss == _compose("train", "loss=johnson2016").loss
     assert cfg.optimizer.preconditioner.path == "impasto.gatys.identity"
+
+
+SWEEPS = [name for name in choices(conf_dir(), "experiment") if experiment_command(conf_dir(), name) == "sweep"]
+
+
+@pytest.mark.parametrize("words", [*([f"experiment={name}"] for name in SWEEPS), ["sweep=network_size"]])
+def test_every_sweep_searches_keys_that_its_training_has(words: list[str]) -> None:
+    cfg: Any = _compose("sweep", *words)
+    training = _compose("train", *cfg.train)
+    for key in read_space(OmegaConf.to_container(cfg.space)):  # type: ignore[arg-type]
+        assert OmegaConf.select(training, key) is not None, key
+    for objective in read_objectives(OmegaConf.to_container(cfg.objectives)):  # type: ignore[arg-type]
+        assert objective.divided_by is None or OmegaConf.select(training, objective.divided_by)
+
+
+def test_a_sweep_keeps_its_record_itself() -> None:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose("sweep", return_hydra_config=True)
+    assert cfg.folder is None and (cfg.hydra.run.dir, cfg.hydra.output_subdir) == (".", None)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from PIL import Image
 from processes import start, wait_for
 
@@ -252,3 +253,15 @@ def test_training_on_real_photographs_lowers_the_loss_on_unseen_ones(
     with (result.folder / "metrics.csv").open() as file:
         losses = [float(row["val/loss"]) for row in csv.DictReader(file) if row["val/loss"]]
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_sigterm_outside_of_the_steps_is_an_interrupt_and_no_failure(
+    impasto: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def validate(*args: object, **kwargs: object) -> None:
+        raise SIGTERMException  # as Lightning answers the signal while it validates the untrained network
+
+    monkeypatch.setattr("lightning.Trainer.validate", validate)
+    result = impasto(*CSV)
+    assert result.code == 130 and "go on with: impasto train resume=" in result.err
+    assert _status(next(Path("outputs").glob("*/*")))["status"] == "interrupted"

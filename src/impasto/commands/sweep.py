@@ -4,9 +4,11 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import optuna
@@ -15,12 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from impasto.commands.sweep_definition import Definition, read_definition
 from impasto.commands.sweep_results import Results
-from impasto.commands.sweep_trial import Launcher, Listener, wait_for_leftover
+from impasto.commands.sweep_trial import LOG, Launcher, Listener, wait_for_leftover
 from impasto.files import write_text
 from impasto.run_folders import read_json
 from impasto.sweep.objectives import reached
 from impasto.sweep.owners import SECONDS_BETWEEN_SIGNS
-from impasto.sweep.storage import StorageLostError, open_storage, storage_name
+from impasto.sweep.storage import StorageLostError, open_storage, shown, storage_name
 from impasto.sweep.trials import Outcome, Trials
 from impasto.tracking.bar import Bar
 from impasto.tracking.run_folder import Interrupted, recorded
@@ -42,19 +44,19 @@ def run(cfg: DictConfig) -> None:
         StorageLostError: the storage cannot be reached.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if not isinstance(cfg.workers, int) or cfg.workers < 1:
+        raise ValueError(f"expected workers of at least 1, got {cfg.workers}")
     definition = read_definition(cfg)
     folder = Path(cfg.output).expanduser().absolute()
-    if cfg.workers < 1:
-        raise ValueError(f"expected workers of at least 1, got {cfg.workers}")
     name = storage_name(cfg.storage, folder)
     trials = definition.trials(open_storage(name), storage_name=name, folder=folder)
-    worker = int(os.environ.get(_WORKER, "0"))
+    worker, is_helper = int(os.environ.get(_WORKER, "0")), _WORKER in os.environ
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // cfg.workers)))
     sweep = _Sweep(cfg, definition, trials, folder, Launcher(worker=worker, workers=cfg.workers))
     with ExitStack() as stack:
         stack.enter_context(_recorded_once(folder, cfg))
         stop = stack.enter_context(StopSignal())
-        helpers = [_start_helper(folder, n) for n in range(1, cfg.workers)] if _WORKER not in os.environ else []
+        helpers = [] if is_helper else [_start_helper(folder, number) for number in range(1, cfg.workers)]
         try:
             sweep.work(stop)
         except BaseException:
@@ -64,10 +66,13 @@ def run(cfg: DictConfig) -> None:
             _end(helpers)
         for helper in helpers:
             helper.wait()
-        sweep.results.write_all()
+        if not is_helper:
+            sweep.results.write_all()
         if stop.requested:
             raise Interrupted(f"stopped; the same command goes on: {sweep.results.go_on}")
-    sweep.results.tell()
+    sweep.tell_seconds()
+    if not is_helper:
+        sweep.results.tell()
 
 
 class _Sweep:
@@ -79,7 +84,7 @@ class _Sweep:
         self.cfg, self.definition, self.trials, self.folder, self.launcher = cfg, definition, trials, folder, launcher
         self.results = Results(cfg, definition, trials, folder)
         self._signed = 0.0
-        self._warned = False
+        self._beside: list[float] = []  # seconds of each trial that were not its training's
 
     def work(self, stop: StopSignal) -> None:
         """Take trials until none is left or the sweep is stopped.
@@ -90,7 +95,10 @@ class _Sweep:
         log.info("sweep folder: %s", self.folder)
         try:
             with Bar(total=self.trials.total, done=self._ended(), log_every_seconds=_LOG_EVERY_SECONDS) as bar:
-                while not stop.requested and (trial := self.trials.claim()) is not None:
+                while not stop.requested:
+                    begin = time.monotonic()
+                    if (trial := self.trials.claim()) is None:
+                        break
                     outcome = self._run(trial, bar, stop)
                     if outcome is None:
                         self.trials.give_back(trial)
@@ -98,11 +106,21 @@ class _Sweep:
                     self.trials.tell(trial, outcome)
                     log.info("trial %d: %s", trial.number, self.definition.told(outcome))
                     self.results.write_tables()
+                    self._beside.append(time.monotonic() - begin - outcome.seconds)
                     bar.update(self._ended(), "")
         except StorageLostError as error:
             raise StorageLostError(
                 f"{error}; what the trials reached is kept in {self.folder}, and the same command goes on"
             ) from error
+
+    def tell_seconds(self) -> None:
+        """Say what the sweep itself took of the time."""
+        if len(self._beside) > 1:
+            first, *others = self._beside
+            log.info(
+                "seconds a trial beside its training: %.1f (median of %d; %.1f for the first, which imports)",
+                median(others), len(others), first,
+            )  # fmt: skip
 
     def _ended(self) -> int:
         return sum(trial.state.is_finished() for trial in self.trials.all())
@@ -166,8 +184,6 @@ class _Sweep:
         return Listener(validated, progress, lambda: self._give_sign(trial))
 
     def _give_sign(self, trial: optuna.Trial) -> None:
-        import time
-
         if time.monotonic() - self._signed > SECONDS_BETWEEN_SIGNS:
             self._signed = time.monotonic()
             self.trials.give_sign(trial)
@@ -181,8 +197,6 @@ def _status(folder: Path) -> str | None:
 
 
 def _last_line(folder: Path) -> str:
-    from impasto.commands.sweep_trial import LOG
-
     try:
         lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
@@ -203,7 +217,7 @@ def _recorded_once(folder: Path, cfg: DictConfig) -> Iterator[None]:
         yield
         return
     try:
-        text = OmegaConf.to_yaml(cfg, resolve=True)
+        text = OmegaConf.to_yaml(OmegaConf.merge(cfg, {"storage": cfg.storage and shown(cfg.storage)}), resolve=True)
         with recorded(folder, config=text):
             write_text(folder / "config.yaml", text)  # which may have another number of trials than at first
             yield

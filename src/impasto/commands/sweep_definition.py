@@ -116,15 +116,17 @@ def read_definition(cfg: DictConfig) -> Definition:
     """
     space, objectives = read_space(_plain(cfg.space)), read_objectives(_plain(cfg.objectives))
     train = _train_words(cfg)
-    conf = _conf()
-    shared = _shared(cfg)
-    _check(conf, [*shared, *train], space)
     sampling: Sampling = instantiate(cfg.sampler)
     pruner: optuna.pruners.BasePruner = instantiate(cfg.pruner)
+    if cfg.seed is None:
+        raise ValueError("expected seed=<number>, from which every trial's parameters follow; got null")
     if len(objectives) > 1 and not isinstance(pruner, optuna.pruners.NopPruner):
         raise ValueError(f"pruning needs one objective, got {len(objectives)}; expected pruner=none")
     if len(objectives) > 1 and isinstance(sampling(space, 0), optuna.samplers.CmaEsSampler):
         raise ValueError(f"CMA-ES needs one objective, got {len(objectives)}; expected sampler=tpe or another")
+    total = _total(cfg, sampling, space)
+    conf, shared = _conf(), _shared(cfg)
+    _check(conf, [*shared, *train], space)
     identity = {
         "train": train,
         "space": _plain(cfg.space),
@@ -133,9 +135,7 @@ def read_definition(cfg: DictConfig) -> Definition:
         "pruner": _plain(cfg.pruner),
         "seed": cfg.seed,
     }
-    return Definition(
-        str(cfg.name), conf, shared, train, space, objectives, sampling, pruner, _total(cfg, sampling, space), identity
-    )
+    return Definition(str(cfg.name), conf, shared, train, space, objectives, sampling, pruner, total, identity)
 
 
 def _plain(node: Any) -> Any:  # noqa: ANN401 (any node)
@@ -143,14 +143,12 @@ def _plain(node: Any) -> Any:  # noqa: ANN401 (any node)
 
 
 def _total(cfg: DictConfig, sampling: Sampling, space: Space) -> int:
+    if cfg.n_trials is not None and (not isinstance(cfg.n_trials, int) or cfg.n_trials < 1):
+        raise ValueError(f"expected n_trials of at least 1, got {cfg.n_trials}")
     most = sampling.most(space)
     if cfg.n_trials is None and most is None:
         raise ValueError("expected n_trials=<number>; only a grid has an end of its own")
-    total = most if cfg.n_trials is None else min(cfg.n_trials, most or cfg.n_trials)
-    assert total is not None
-    if not isinstance(total, int) or total < 1:
-        raise ValueError(f"expected n_trials of at least 1, got {cfg.n_trials}")
-    return total
+    return min(number for number in (cfg.n_trials, most) if number is not None)
 
 
 def _train_words(cfg: DictConfig) -> list[str]:
@@ -194,11 +192,12 @@ def _check(conf: Sequence[str], words: list[str], space: Space) -> None:
     except ValueError as error:
         raise ValueError(f"train: {error} (in {shlex.join(words)})") from error
     groups = {path.name for folder in conf for path in Path(folder).iterdir() if path.is_dir()}
-    for key, distribution in space.items():
-        if key.split(".")[0].split("/")[0] in _OURS:
-            raise ValueError(f"space: {key} cannot be searched; the sweep sets it")
-        for value in ends(distribution) if key in groups else ends(distribution)[:1]:
-            try:
-                check_arguments(Path(conf[0]), "train", [*flags, *words, word_of(key, value)])
-            except ValueError as error:
-                raise ValueError(f"space: {error}") from error
+    if ours := next((key for key in space if key.split(".")[0].split("/")[0] in _OURS), None):
+        raise ValueError(f"space: {ours} cannot be searched; the sweep sets it")
+    first = [word_of(key, ends(distribution)[0]) for key, distribution in space.items()]
+    others = [[word_of(key, value)] for key in space if key in groups for value in ends(space[key])[1:]]
+    for tried in [first, *others]:
+        try:
+            check_arguments(Path(conf[0]), "train", [*flags, *words, *tried])
+        except ValueError as error:
+            raise ValueError(f"space: {error}") from error

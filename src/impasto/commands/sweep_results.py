@@ -42,7 +42,8 @@ class Results:
     @property
     def go_on(self) -> str:
         """The command line that goes on with the sweep."""
-        return shlex.join(["impasto", "sweep", *HydraConfig.get().overrides.task])
+        flags = ["--config-dir", self.definition.conf[1]] if len(self.definition.conf) > 1 else []
+        return shlex.join(["impasto", "sweep", *flags, *map(shown, HydraConfig.get().overrides.task)])
 
     @property
     def rerun(self) -> str:
@@ -105,14 +106,12 @@ class Results:
         """An experiment with the words of the trial, groups among its defaults, values below."""
         words = [*self.definition.train, *(word_of(key, value) for key, value in best.params.items())]
         groups = {p.name for folder in self.definition.conf for p in Path(folder).iterdir() if p.is_dir()}
-        defaults: dict[str, str] = {}
+        defaults: dict[str, Any] = {"experiment": _first_experiment(self.definition.conf[0])}
         values: dict[str, Any] = {}
         for override in parse([*(w for w in self.definition.shared if w.startswith("seed=")), *words]):
             key = override.key_or_group
-            if key == "experiment":
-                defaults = {"experiment": str(override.value()), **defaults}
-            elif key in groups:
-                defaults[key] = str(override.value())
+            if key in groups:
+                defaults[key] = override.value()
             else:
                 _put(values, key.split("."), override.value())
         base = defaults.pop("experiment", None)
@@ -174,6 +173,12 @@ class Results:
             "storage": shown(self.trials.storage_name),
             "machine": f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}",
         }
+
+
+def _first_experiment(conf: str) -> Any:  # noqa: ANN401 (any YAML)
+    """The experiment of a training whose words name none."""
+    defaults = yaml.safe_load((Path(conf) / "train.yaml").read_text(encoding="utf-8"))["defaults"]
+    return next((choice["experiment"] for choice in defaults if "experiment" in choice), None)
 
 
 def _put(values: dict[str, Any], path: list[str], value: Any) -> None:  # noqa: ANN401 (any YAML)

@@ -14,6 +14,7 @@ from lightning import LightningDataModule, LightningModule, Trainer, seed_everyt
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig
 
 from impasto.commands.tasks import BuildTask
@@ -46,8 +47,8 @@ def run(cfg: DictConfig) -> None:
     log.info("run folder: %s", folder)
     try:
         _fit(trainer, system, data, checkpoints, resume=cfg.resume is not None)
-    except SystemExit as end:  # Lightning's answer to a Ctrl-C that no step could finish
-        if not isinstance(end.__context__, KeyboardInterrupt):
+    except SystemExit as end:  # Lightning's answer to a Ctrl-C that no step could finish, or a SIGTERM outside of steps
+        if not isinstance(end, SIGTERMException) and not isinstance(end.__context__, KeyboardInterrupt):
             raise
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise Interrupted(f"stopped at once; go on with: impasto train resume={shlex.quote(str(folder))}") from end

@@ -64,6 +64,8 @@ class Run:
     @property
     def how_to_go_on(self) -> str:
         """The command that goes on with a run that was stopped; "" where there is none."""
+        if self.command == "sweep" and self.status in ("interrupted", "died", "failed"):  # the same command again
+            return shlex.join(["impasto", "sweep", *self.words])
         if self.status not in ("interrupted", "died") or "resume" not in self.config or not self.command:
             return ""
         return f"impasto {self.command} resume={shlex.quote(clean(str(self.folder.absolute())))}"

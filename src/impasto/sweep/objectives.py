@@ -57,9 +57,10 @@ def read_objectives(told: Mapping[str, Any] | None) -> list[Objective]:
     Raises:
         ValueError: none, a misspelt word, or a direction that is none.
     """
-    if not told:
+    if not isinstance(told, Mapping) or not told:
         raise ValueError(
-            "expected objectives, got none; for example objectives={loss: {metric: val/loss, direction: minimize}}"
+            f"expected objectives, got {told or 'none'}; "
+            "for example objectives={loss: {metric: val/loss, direction: minimize}}"
         )
     objectives = []
     for name, words in told.items():

@@ -42,6 +42,13 @@ class Reseeded:
         return None
 
 
+class _Combinations(GridSampler):
+    """Optuna's own ends its loop with the last combination; a sweep has no such loop."""
+
+    def after_trial(self, *args: object) -> None:
+        """Nothing is to be done."""
+
+
 class Grid:
     """Every combination once, in a shuffled order that the seed determines.
 
@@ -55,7 +62,7 @@ class Grid:
     def __call__(self, space: Space, number: int) -> BaseSampler:
         """Return the sampler of a trial."""
         del number
-        return GridSampler(every_value(space), seed=self.seed)
+        return _Combinations(every_value(space), seed=self.seed)
 
     def most(self, space: Space) -> int:
         """Return the number of combinations.

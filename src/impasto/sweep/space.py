@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from optuna.distributions import (
@@ -24,19 +25,21 @@ def read_space(told: Mapping[str, Any] | None) -> dict[str, BaseDistribution]:
 
     Args:
         told: by key, `{float: [low, high]}`, `{int: [low, high]}` or `{choice: [...]}`; numbers may have `log: true`,
-            which searches their logarithms, or a `step`. Both ends are included.
+            which searches their logarithms, or a `step`. Both ends are included. What is null is not searched.
 
     Returns:
         Optuna's distributions.
 
     Raises:
-        ValueError: an empty space or range, a misspelt kind, or a logarithm of what is not positive; names the key.
+        ValueError: an empty space or range, a misspelt kind, a logarithm of what is not positive, or a step that
+            passes over the higher end; names the key.
     """
-    if not told:
+    if not isinstance(told, Mapping) or all(value is None for value in told.values()):
         raise ValueError(
-            "expected a search space, got none; sweep=... chooses one, space={<key>: {float: [0, 1]}} is one"
+            f"expected a search space, got {told or 'none'}; sweep=... chooses one, "
+            "space={<key>: {float: [0, 1]}} is one"
         )
-    return {str(key): _distribution(str(key), value) for key, value in told.items()}
+    return {str(key): _distribution(str(key), value) for key, value in told.items() if value is not None}
 
 
 def _distribution(key: str, told: Any) -> BaseDistribution:  # noqa: ANN401 (any YAML)
@@ -63,7 +66,7 @@ def _choice(key: str, choices: Any) -> CategoricalDistribution:  # noqa: ANN401
     if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
         raise ValueError(f"space: {key}: expected choice: [one, two, ...], got {choices}")
     for index, choice in enumerate(choices):
-        if not isinstance(choice, str | int | float | bool | None):
+        if not isinstance(choice, str | int | None) and not (isinstance(choice, float) and math.isfinite(choice)):
             raise ValueError(f"space: {key}: expected words and numbers to choose from, got {choice}")
         if choice in choices[:index]:
             raise ValueError(f"space: {key}: {choice} is there twice")
@@ -81,15 +84,22 @@ def _range(key: str, kind: str, told: Mapping[str, Any]) -> FloatDistribution | 
     low, high = ends
     if low > high:
         raise ValueError(f"space: {key}: the range from {low} to {high} is empty; expected the lower end first")
-    if not isinstance(log, bool) or (step is not None and (not isinstance(step, number) or step <= 0)):
+    if not isinstance(log, bool) or (step is not None and not _is_step(step, number)):
         raise ValueError(f"space: {key}: expected log: true or false and a step above 0, got log {log} and step {step}")
     if log and step is not None:
         raise ValueError(f"space: {key}: log and step exclude each other")
     if log and low <= 0:
         raise ValueError(f"space: {key}: a logarithmic range begins above 0, got {low}")
+    if step is not None and (rest := (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step))):
+        nearest = Decimal(str(high)) - rest
+        raise ValueError(f"space: {key}: steps of {step} from {low} pass over {high}; expected [{low}, {nearest}]")
     if kind == "int":
         return IntDistribution(low, high, log=log, step=step or 1)
     return FloatDistribution(float(low), float(high), log=log, step=step)
+
+
+def _is_step(step: Any, number: Any) -> bool:  # noqa: ANN401
+    return isinstance(step, number) and not isinstance(step, bool) and math.isfinite(step) and step > 0
 
 
 def ends(distribution: BaseDistribution) -> list[Any]:
@@ -113,8 +123,8 @@ def every_value(space: Space) -> dict[str, list[Any]]:
         elif isinstance(distribution, IntDistribution) and not distribution.log:
             values[key] = list(range(distribution.low, distribution.high + 1, distribution.step))
         elif isinstance(distribution, FloatDistribution) and distribution.step is not None:
-            count = math.floor((distribution.high - distribution.low) / distribution.step + 1e-9) + 1
-            values[key] = [distribution.low + index * distribution.step for index in range(count)]
+            low, high, step = (Decimal(str(n)) for n in (distribution.low, distribution.high, distribution.step))
+            values[key] = [float(low + index * step) for index in range(int((high - low) / step) + 1)]
         else:
             raise ValueError(f"space: {key}: a grid needs choice: [...] or a range with a step")
     return values

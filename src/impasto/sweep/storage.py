@@ -1,6 +1,7 @@
 """Where the trials are kept: a database or a journal file that several workers share."""
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,12 +31,8 @@ def storage_name(told: str | None, folder: Path) -> str:
 
 def shown(name: str) -> str:
     """Return a storage's name without the password in it."""
-    if "://" not in name:
-        return name
-    try:
-        return make_url(name).render_as_string(hide_password=True)
-    except ArgumentError:
-        return name.split("@")[-1]
+    hidden = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", name)
+    return re.sub(r"(password=)[^&]*", r"\1***", hidden) if "://" in name else name
 
 
 def open_storage(name: str) -> BaseStorage:
@@ -47,7 +44,7 @@ def open_storage(name: str) -> BaseStorage:
 
     Raises:
         StorageLostError: it cannot be reached.
-        ValueError: no such kind of database, or its driver is not installed.
+        ValueError: no such kind of database, a driver that is not installed, or a file that is no journal.
     """
     if "://" not in name:
         path = Path(name).expanduser()
@@ -56,24 +53,23 @@ def open_storage(name: str) -> BaseStorage:
             with path.open("ab"):
                 pass
             return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
-        except (OSError, ValueError) as error:  # ValueError: a file that is no journal
+        except ValueError as error:
+            raise ValueError(f"storage={name} is no journal file of Optuna: {_line(error)}") from error
+        except OSError as error:
             raise _lost(name, error) from error
     try:
         if name.startswith("sqlite:///"):
             Path(name.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         waits = {"connect_args": {"timeout": 60}} if name.startswith("sqlite:") else {"pool_pre_ping": True}
         return RDBStorage(name, engine_kwargs=waits)
-    except (ArgumentError, NoSuchModuleError) as error:
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:  # ValueError: a port that is no number
         raise ValueError(
             f"storage={shown(name)} is no database that SQLAlchemy knows; expected sqlite:///<file>, "
             "postgresql://<user>@<host>/<name>, or the path of a journal file"
         ) from error
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"storage={shown(name)} needs the Python package {error.name}; install it, then go on"
-        ) from error
-    except ImportError as error:  # Optuna's words for a driver that is missing
-        raise ValueError(f"storage={shown(name)} needs its database driver: {_line(error)}") from error
+    except ImportError as error:
+        package = error.name or make_url(name).get_driver_name()  # Optuna's own error has no name
+        raise ValueError(f"storage={shown(name)} needs the Python package {package}; install it, then go on") from error
     except (SQLAlchemyError, StorageInternalError, OSError) as error:
         raise _lost(name, error) from error
 

@@ -1,5 +1,6 @@
 """The trials of a sweep: each is claimed by one worker, told once, and taken over where its worker died."""
 
+import contextlib
 import json
 import logging
 import math
@@ -10,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import optuna
 from filelock import FileLock
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -32,7 +34,7 @@ class Outcome(NamedTuple):
         state: "finished", "pruned" or "failed".
         values: of the objectives, in their order; None where it has none.
         error: one sentence; "" where there is none.
-        seconds: of training, over all its starts.
+        seconds: of its training's last start.
     """
 
     state: str
@@ -109,18 +111,17 @@ class Trials:
             The trial with all its parameters; None where nothing is left to take.
         """
         with self.lock:
-            trials = self.all()
-            lost = next((t for t in trials if t.state == TrialState.RUNNING and not _has_worker(t)), None)
-            waiting = next((t for t in trials if t.state == TrialState.WAITING), None)
-            if lost is None and waiting is None and len(trials) >= self.total:
-                return None
-            number = lost.number if lost else waiting.number if waiting else len(trials)
-            self.study.sampler = self.sampling(self.space, number)
-            trial = insist(self.storage_name, lambda: self._take(lost))
-            insist(self.storage_name, lambda: self._sign(trial))
-            return trial
+            return insist(self.storage_name, self._take)
 
-    def _take(self, lost: FrozenTrial | None) -> optuna.Trial:
+    def _take(self) -> optuna.Trial | None:
+        """Done again after the storage was lost midway, it finds the trial that it had begun: one without a worker."""
+        trials = self.all()
+        lost = next((t for t in trials if t.state == TrialState.RUNNING and not _has_worker(t)), None)
+        waiting = next((t for t in trials if t.state == TrialState.WAITING), None)
+        if lost is None and waiting is None and len(trials) >= self.total:
+            return None
+        number = lost.number if lost else waiting.number if waiting else len(trials)
+        self.study.sampler = self.sampling(self.space, number)
         trial = self.study.ask() if lost is None else optuna.Trial(self.study, lost._trial_id)
         for key, distribution in self.space.items():  # what it has already stays as it is
             if isinstance(distribution, FloatDistribution):
@@ -134,6 +135,7 @@ class Trials:
             else:
                 assert isinstance(distribution, CategoricalDistribution)
                 trial.suggest_categorical(key, distribution.choices)
+        self._sign(trial)
         return trial
 
     def _sign(self, trial: optuna.Trial) -> None:
@@ -180,7 +182,8 @@ class Trials:
             values = list(outcome.values) if outcome.state == "finished" and outcome.values else None
             self.study.tell(trial, values, state=states[outcome.state], skip_if_finished=True)
 
-        insist(self.storage_name, record)
+        with contextlib.suppress(UpdateFinishedTrialError):  # it was told, and the storage lost before it said so
+            insist(self.storage_name, record)
 
 
 def _has_worker(trial: FrozenTrial) -> bool:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import platform
+import re
 import sys
 import time
 import traceback
@@ -102,7 +103,7 @@ def _clock(seconds: float) -> str:
 def write_environment(folder: Path) -> None:
     """Write `environment.json`: command, packages, machine."""
     told = {
-        "command": sys.argv,
+        "command": [re.sub(r"(://[^:/@]*):.*@", r"\1:***@", word) for word in sys.argv],  # without passwords of URLs
         "launch": find_group().launch,
         "folder": str(Path.cwd()),
         "python": platform.python_version(),

@@ -1,0 +1,137 @@
+"""A storage that cannot be had is told in one sentence without its password; one lost for a moment is tried again."""
+
+import time
+from pathlib import Path
+
+import pytest
+from optuna.exceptions import StorageInternalError
+from optuna.study import StudyDirection
+
+from impasto.sweep import storage
+from impasto.sweep.storage import StorageLostError, insist, open_storage, shown, storage_name
+
+
+def test_a_sweep_keeps_its_own_database_unless_told(tmp_path: Path) -> None:
+    assert storage_name(None, tmp_path) == f"sqlite:///{tmp_path}/study.db"
+    assert storage_name("journal.log", tmp_path) == "journal.log"
+
+
+@pytest.mark.parametrize("name", ["sqlite:///{}/new/study.db", "{}/new/journal.log"])
+def test_databases_and_journals_are_made(tmp_path: Path, name: str) -> None:
+    told = name.format(tmp_path)
+    number = open_storage(told).create_new_study([StudyDirection.MINIMIZE], "one")
+    assert open_storage(told).get_study_name_from_id(number) == "one"
+    assert len(list((tmp_path / "new").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "without"),
+    [
+        ("postgresql://u:secret@h:5432/x", "postgresql://u:***@h:5432/x"),
+        ("postgresql+psycopg://u:se@cret/@h/x", "postgresql+psycopg://u:***@h/x"),
+        ("postgresql://h/x?user=u&password=secret&a=b", "postgresql://h/x?user=u&password=***&a=b"),
+        ("://u:secret@h", "://u:***@h"),
+        ("postgresql://u@h/x", "postgresql://u@h/x"),
+        ("sqlite:////tmp/a:b@c/study.db", "sqlite:////tmp/a:b@c/study.db"),
+        ("a:b@c.log", "a:b@c.log"),
+    ],
+)
+def test_a_password_is_never_shown(name: str, without: str) -> None:
+    assert shown(name) == without
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nonsense://u:secret@h/x", "is no database that SQLAlchemy knows; expected sqlite:///<file>, postgresql://"),
+        ("://u:secret@h", "is no database that SQLAlchemy knows"),
+        ("postgresql://u:secret@h:port/x", "is no database that SQLAlchemy knows"),
+        ("postgresql+nodriver://u:secret@h/x", "is no database that SQLAlchemy knows"),
+    ],
+)
+def test_an_unknown_kind_of_database_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        open_storage(name)
+    assert shown(name) in str(error.value)
+    assert "secret" not in str(error.value) and "\n" not in str(error.value)
+
+
+def test_an_unreachable_server_or_a_missing_driver_is_told_without_the_password() -> None:
+    with pytest.raises((ValueError, StorageLostError)) as error:
+        open_storage("postgresql+psycopg2://u:secret@127.0.0.1:1/x")
+    try:
+        import psycopg2  # noqa: F401
+    except ModuleNotFoundError:
+        expected = "storage=postgresql+psycopg2://u:***@127.0.0.1:1/x needs the Python package psycopg2; install it"
+    else:
+        expected = "the storage postgresql+psycopg2://u:***@127.0.0.1:1/x cannot be reached: "
+    assert str(error.value).startswith(expected)
+    assert "secret" not in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["sqlite:///{}/file/study.db", "{}/file/journal.log", "{}", "sqlite:///{}/file"])
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("no database\n" * 100)
+    told = name.format(tmp_path)
+    with pytest.raises(StorageLostError) as error:
+        open_storage(told)
+    assert str(error.value).startswith(f"the storage {told} cannot be reached: ") and "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("my notes\n" * 3)
+    with pytest.raises(ValueError, match=r"notes\.txt is no journal file of Optuna: "):
+        open_storage(str(file))
+    assert file.read_text() == "my notes\n" * 3
+
+
+class _Flaky:
+    """Fails some times, then answers."""
+
+    def __init__(self, *, failures: int, error: Exception) -> None:
+        self.failures, self.error, self.calls = failures, error, 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.calls <= self.failures:
+            raise self.error
+        return "answer"
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    return waits
+
+
+@pytest.mark.parametrize("error", [StorageInternalError("gone"), OSError("gone")])
+def test_a_storage_that_is_gone_for_a_moment_is_tried_again(
+    slept: list[float], caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    act = _Flaky(failures=2, error=error)
+    assert insist("postgresql://u:secret@h/x", act) == "answer"
+    assert act.calls == 3 and slept == list(storage._WAITS[:2])
+    assert "postgresql://u:***@h/x cannot be reached (gone); trying again in 1 s" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_storage_that_stays_away_is_given_up(slept: list[float]) -> None:
+    act = _Flaky(failures=99, error=StorageInternalError("gone"))
+    with pytest.raises(StorageLostError, match=r"^the storage postgresql://u:\*\*\*@h/x cannot be reached: gone$"):
+        insist("postgresql://u:secret@h/x", act)
+    assert act.calls == len(storage._WAITS) + 1 and slept == list(storage._WAITS)
+
+
+def test_what_has_been_given_up_is_not_tried_again(slept: list[float]) -> None:
+    act = _Flaky(failures=99, error=StorageLostError("given up"))
+    with pytest.raises(StorageLostError, match="given up"):
+        insist("x", act)
+    assert act.calls == 1 and not slept
+
+
+def test_other_errors_are_not_the_storages(slept: list[float]) -> None:
+    with pytest.raises(KeyError):
+        insist("x", _Flaky(failures=1, error=KeyError("mine")))
+    assert not slept

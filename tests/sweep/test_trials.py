@@ -1,0 +1,266 @@
+"""Each trial is claimed by one living worker, told once, and taken over where its worker died."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.exceptions import StorageInternalError
+from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
+from optuna.samplers import RandomSampler
+from optuna.trial import Trial, TrialState
+
+from impasto.sweep.owners import sign_of_life
+from impasto.sweep.samplers import Grid, Reseeded, Sampling
+from impasto.sweep.space import Space, read_space
+from impasto.sweep.storage import open_storage
+from impasto.sweep.trials import MOST_KILLS, Outcome, Trials, state_of
+
+SPACE = read_space(
+    {
+        "rate": {"float": [0.001, 1.0], "log": True},
+        "width": {"int": [1, 9], "step": 2},
+        "style": {"choice": ["a", "b", None]},
+    }
+)
+DEFINITION = {"space": {"rate": {"float": [0.001, 1.0]}}, "train": ["experiment=smoke_train"], "seed": 0}
+FINISHED = Outcome("finished", [1.5], "", 2.0)
+NOBODY = {"pid": 2**22 + 7, "born": 0.0, "seen": 0}  # above Linux's largest number
+Opened = Callable[..., Trials]
+
+
+BOTH = pytest.mark.parametrize("opened", ["sqlite:///{}/study.db", "{}/journal.log"], indirect=True)
+
+
+@pytest.fixture
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
+    """Opens the sweep anew, as another process does; in a journal file unless told, since a database takes longer."""
+    name = getattr(request, "param", "{}/journal.log").format(tmp_path)
+
+    def make(
+        *,
+        total: int = 3,
+        definition: dict[str, Any] = DEFINITION,
+        space: Space = SPACE,
+        pruner: BasePruner | None = None,
+        sampling: Sampling | None = None,
+    ) -> Trials:
+        return Trials(
+            open_storage(name),
+            storage_name=name,
+            name="sweep",
+            definition=definition,
+            directions=["minimize"],
+            space=space,
+            sampling=sampling or Reseeded(RandomSampler, seed=1),
+            pruner=pruner or NopPruner(),
+            total=total,
+            folder=tmp_path,
+        )
+
+    return make
+
+
+def _claimed(trials: Trials) -> Trial:
+    trial = trials.claim()
+    assert trial is not None
+    return trial
+
+
+def _set_worker(trials: Trials, trial: Trial, **changes: Any) -> None:
+    trials.storage.set_trial_user_attr(trial._trial_id, "worker", sign_of_life() | changes)
+
+
+@BOTH
+def test_each_number_is_claimed_once_and_the_total_never_exceeded(opened: Opened) -> None:
+    one, two = opened(total=5), opened(total=5)
+    claimed = [trials.claim() for trials in (one, two, two, one, two, one, two)]
+    assert [None if trial is None else trial.number for trial in claimed] == [0, 1, 2, 3, 4, None, None]
+    for trial in claimed[:5]:
+        assert trial is not None
+        one.tell(trial, FINISHED)
+    assert two.claim() is None and len(two.study.trials) == 5
+    assert all(set(trial.params) == set(SPACE) for trial in two.all())
+
+
+@BOTH
+def test_workers_at_the_same_time_share_the_numbers_out(opened: Opened) -> None:
+    numbers: list[int] = []
+
+    def work(trials: Trials) -> None:
+        while (trial := trials.claim()) is not None:
+            numbers.append(trial.number)
+            trials.tell(trial, FINISHED)
+
+    threads = [threading.Thread(target=work, args=(opened(total=8),)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(numbers) == list(range(8))
+
+
+@pytest.mark.parametrize("how", ["dead", "never signed", "given back"])
+def test_a_trial_whose_worker_is_gone_is_taken_again_as_it_was(opened: Opened, how: str) -> None:
+    before, kept = opened(), opened()
+    trial, other = _claimed(before), _claimed(kept)
+    if how == "dead":
+        _set_worker(before, trial, **NOBODY)
+    elif how == "never signed":
+        before.storage.set_trial_user_attr(trial._trial_id, "worker", None)
+    else:
+        before.give_back(trial)
+    assert state_of(kept.all()[0]) == "interrupted" and state_of(kept.all()[1]) == "running"
+    again = _claimed(opened())
+    assert (again.number, again.params) == (0, trial.params)
+    assert state_of(kept.all()[0]) == "running"
+    third = _claimed(opened())
+    assert third.number == 2 and other.number == 1  # a living worker's trial stays its own
+    assert opened().claim() is None
+
+
+def test_a_trial_that_was_only_begun_gets_what_it_would_have_got(opened: Opened, tmp_path: Path) -> None:
+    trials = opened()
+    trials.study.ask()  # and the worker is killed before it drew any parameter
+    again = _claimed(trials)
+    expected = optuna.create_study()
+    expected.sampler = Reseeded(RandomSampler, seed=1)(SPACE, 0)
+    assert (again.number, again.params) == (0, expected.ask(dict(SPACE)).params)
+
+
+def test_a_process_that_got_the_number_later_is_not_the_worker(opened: Opened) -> None:
+    trials = opened()
+    trial = _claimed(trials)
+    _set_worker(trials, trial, born=1.0)
+    assert _claimed(trials).number == trial.number
+
+
+def test_another_machines_trial_is_taken_only_after_its_last_sign_is_old(opened: Opened) -> None:
+    trials = opened(total=1)
+    trial = _claimed(trials)
+    elsewhere = NOBODY | {"host": f"not-{socket.gethostname()}"}
+    _set_worker(trials, trial, **elsewhere | {"seen": round(time.time()) - 60})
+    assert trials.claim() is None
+    _set_worker(trials, trial, **elsewhere | {"seen": round(time.time()) - 600})
+    assert _claimed(trials).number == 0
+
+
+def test_a_sign_keeps_a_trial(opened: Opened) -> None:
+    trials = opened(total=1)
+    trial = _claimed(trials)
+    trials.give_back(trial)
+    trials.give_sign(trial)
+    assert trials.claim() is None
+
+
+def test_more_trials_go_on_with_the_same_sweep(opened: Opened) -> None:
+    few = opened(total=2)
+    first = [_claimed(few), _claimed(few)]
+    for trial in first:
+        few.tell(trial, FINISHED)
+    assert few.claim() is None
+    assert _claimed(opened(total=3)).number == 2
+    assert [trial.number for trial in opened(total=2).all()] == [0, 1]
+
+
+def test_another_definition_is_refused_with_every_difference(opened: Opened) -> None:
+    opened(definition=DEFINITION)
+    opened(definition=DEFINITION)
+    changed = {"space": {"rate": {"float": [0.001, 2.0]}, "new": {"int": [1, 2]}}, "train": ["a=b"]}
+    with pytest.raises(ValueError, match="the sweep 'sweep' was begun with another definition: ") as error:
+        opened(definition=changed)
+    for difference in (
+        "space.rate.float was [0.001, 1.0] and is [0.001, 2.0]",
+        "space.new was not there and is {int: [1, 2]}",
+        "train was [experiment=smoke_train] and is [a=b]",
+        "seed was 0 and is not there",
+    ):
+        assert difference in str(error.value)
+    assert opened().study.user_attrs["definition"] == DEFINITION
+
+
+@BOTH
+def test_how_a_trial_ended_is_kept(opened: Opened) -> None:
+    trials = opened()
+    for outcome in (FINISHED, Outcome("pruned", None, "", 3.0), Outcome("failed", None, "became nan", 4.0)):
+        trials.tell(_claimed(trials), outcome)
+    found = opened().all()
+    assert [state_of(trial) for trial in found] == ["finished", "pruned", "failed"]
+    assert [trial.values for trial in found] == [[1.5], None, None]
+    assert [trial.user_attrs["seconds"] for trial in found] == [2.0, 3.0, 4.0]
+    assert [trial.user_attrs.get("error") for trial in found] == [None, None, "became nan"]
+    assert opened().claim() is None  # a failed trial is not tried again
+
+
+@BOTH
+def test_what_is_told_twice_keeps_its_first_end(opened: Opened) -> None:
+    trials = opened()
+    trial = _claimed(trials)
+    trials.tell(trial, FINISHED)
+    trials.tell(trial, Outcome("failed", None, "late", 9.0))
+    (found,) = opened().all()
+    assert (state_of(found), found.values) == ("finished", [1.5]) and "error" not in found.user_attrs
+
+
+def test_a_grid_ends_with_its_last_combination(opened: Opened) -> None:
+    space = read_space({"a": {"choice": [1, 2]}, "b": {"float": [0, 0.3], "step": 0.1}})
+    grid = Grid(seed=0)
+    trials = opened(space=space, sampling=grid, total=grid.most(space))
+    while (trial := trials.claim()) is not None:
+        trials.tell(trial, FINISHED)
+    assert sorted((t.params["a"], t.params["b"]) for t in trials.all()) == [
+        (a, b) for a in (1, 2) for b in (0.0, 0.1, 0.2, 0.3)
+    ]
+
+
+def test_kills_are_counted_over_restarts_until_it_is_the_trials_fault(opened: Opened) -> None:
+    before = opened()
+    trial = _claimed(before)
+    worth = [before.note_kill(trial)]
+    before.give_back(trial)
+    after = opened()
+    again = _claimed(after)
+    worth += [after.note_kill(again) for _ in range(MOST_KILLS - 1)]
+    assert worth == [True] * (MOST_KILLS - 1) + [False]
+
+
+@BOTH
+def test_a_step_reported_again_keeps_its_first_value(opened: Opened) -> None:
+    trials = opened()
+    trial = _claimed(trials)
+    for step, value in ((2, 5.0), (4, 4.0), (2, 9.0), (6, float("nan"))):
+        assert trials.report(trial, step, value) is False
+    assert opened().all()[0].intermediate_values == {2: 5.0, 4: 4.0}
+
+
+def test_a_pruner_ends_a_trial(opened: Opened) -> None:
+    trials = opened(pruner=ThresholdPruner(upper=1.0))
+    trial = _claimed(trials)
+    assert trials.report(trial, 1, 0.5) is False
+    assert trials.report(trial, 2, 1.5) is True
+    assert trials.report(trial, 2, 0.5) is True  # told again after a restart
+
+
+@BOTH
+def test_a_storage_lost_while_a_trial_is_drawn_begins_no_second_one(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = opened(total=1)
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    storage = trials.study._storage  # a cache around the database
+    set_param, failures = storage.set_trial_param, iter([True])
+
+    def flaky(*arguments: Any) -> None:
+        if next(failures, False):
+            raise StorageInternalError("gone")
+        set_param(*arguments)
+
+    monkeypatch.setattr(storage, "set_trial_param", flaky)
+    assert _claimed(trials).number == 0 and len(waits) == 1
+    (found,) = trials.study.trials
+    assert found.state == TrialState.RUNNING and set(found.params) == set(SPACE)
