@@ -1,7 +1,7 @@
 """Draw README's pictures of pages: `python docs/make_screenshots.py [study] [report] [app] [trackio] [leet] [sweep]`.
 
-`report`, `trackio` and `leet` show the run folders below `runs=<folder>`, `sweep` the sweep in it. Chromium, Playwright and (for leet) tmux are
-needed; the photographs are scikit-image's (public domain or CC0).
+`report`, `trackio` and `leet` show the run folders below `runs=<folder>`, `sweep` the sweep in it.
+Chromium, Playwright and (for leet) tmux are needed; the photographs are scikit-image's (public domain or CC0).
 """
 
 import csv

@@ -50,12 +50,16 @@ def main() -> None:
     one = next(row["images_per_second"] for row in shards if row["workers"] == 0)
     parameters = sum(p.numel() for p in network.parameters())
     machine = describe_machine()
-    print(f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}\n")
-    print(f"measured: {operations / 1e9:.0f} GFLOP a photograph, forward and backward ({SIZE} px)")
-    print(f"measured: {parameters / 1e6:.1f} M parameters, {4 * parameters / 1e6:.0f} MB of gradients a step")
-    print(f"measured: {HERE / median(seconds[1:]):.2f} photographs a second in training on this machine, float32")
-    print(f"measured: {one:.0f} photographs a second that one process reads out of shards\n")
-    print("| Places in a day on 8 GPUs | one pass | the paper's 11 |\n|---|---|---|")
+    sys.stdout.write(f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}\n\n")
+    sys.stdout.write(f"measured: {operations / 1e9:.0f} GFLOP a photograph, forward and backward ({SIZE} px)\n")
+    sys.stdout.write(
+        f"measured: {parameters / 1e6:.1f} M parameters, {4 * parameters / 1e6:.0f} MB of gradients a step\n"
+    )
+    sys.stdout.write(
+        f"measured: {HERE / median(seconds[1:]):.2f} photographs a second in training on this machine, float32\n"
+    )
+    sys.stdout.write(f"measured: {one:.0f} photographs a second that one process reads out of shards\n\n")
+    sys.stdout.write("| Places in a day on 8 GPUs | one pass | the paper's 11 |\n|---|---|---|\n")
     table: dict[str, list[str]] = {}
     for epochs in (1, EPOCHS):
         rate = PHOTOGRAPHS * epochs / DAY / GPUS
@@ -71,7 +75,7 @@ def main() -> None:
         for name, value in told.items():
             table.setdefault(name, []).append(value)
     for name, values in table.items():
-        print(f"| {name} | {' | '.join(values)} |")
+        sys.stdout.write(f"| {name} | {' | '.join(values)} |\n")
 
 
 def _step(network: torch.nn.Module, lightness: torch.Tensor) -> None:

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import socket
 import stat
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,6 +107,18 @@ def is_alive(pid: object, *, born: float | None) -> bool:
         return True
     except psutil.Error:
         return False
+
+
+def running_process(folder: Path) -> int | None:
+    """Return the number of the process that works in a run folder on this machine; None where there is none."""
+    try:
+        status = read_json(folder, "status.json")
+        born = datetime.strptime(str(status.get("started")), "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    except (OSError, ValueError):
+        return None
+    here = status.get("host", socket.gethostname()) == socket.gethostname()
+    pid = status.get("pid")
+    return pid if here and status.get("status") == "running" and is_alive(pid, born=born) else None
 
 
 def open_inside(folder: Path, name: str) -> int:

@@ -9,7 +9,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import psutil
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
@@ -20,6 +19,7 @@ from impasto.allocator import keep_freed_memory
 from impasto.commands.config import check_config
 from impasto.files import write_text
 from impasto.group import is_first_process, requeue
+from impasto.run_folders import running_process
 from impasto.suggest import did_you_mean
 from impasto.tracking.run_folder import Pruned, StartAgain, recorded
 
@@ -166,8 +166,5 @@ def _load(path: Path) -> DictConfig:
 
 def _refuse_running(folder: Path) -> None:
     """Two processes in one run folder would overwrite each other."""
-    status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-    process = status.get("pid", -1)
-    alive = status["status"] == "running" and process != os.getpid() and psutil.pid_exists(process)
-    if alive and "impasto" in " ".join(psutil.Process(process).cmdline()):
+    if (process := running_process(folder)) not in (None, os.getpid()):
         raise ValueError(f"{folder} is still running as process {process}; stop it before resuming")

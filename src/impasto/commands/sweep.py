@@ -2,8 +2,10 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,6 +21,7 @@ from impasto.commands.sweep_definition import Definition, read_definition
 from impasto.commands.sweep_results import Results
 from impasto.commands.sweep_trial import LOG, Launcher, Listener, wait_for_leftover
 from impasto.files import write_text
+from impasto.group import find_group
 from impasto.run_folders import read_json
 from impasto.sweep.objectives import reached
 from impasto.sweep.owners import SECONDS_BETWEEN_SIGNS
@@ -31,6 +34,7 @@ from impasto.tracking.stop import StopSignal
 log = logging.getLogger(__name__)
 
 _WORKER = "IMPASTO_WORKER"  # the number of a worker that another one started
+_FIRST = "IMPASTO_FIRST_WORKER"  # the process that started it
 _LOG_EVERY_SECONDS = 30.0
 
 
@@ -43,6 +47,10 @@ def run(cfg: DictConfig) -> None:
             with others.
         StorageLostError: the storage cannot be reached.
     """
+    if (group := find_group()).size > 1:
+        raise ValueError(
+            f"{group.starter} started {group.size} processes of one sweep; expected one, or an array of jobs"
+        )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if not isinstance(cfg.workers, int) or cfg.workers < 1:
         raise ValueError(f"expected workers of at least 1, got {cfg.workers}")
@@ -51,21 +59,26 @@ def run(cfg: DictConfig) -> None:
     name = storage_name(cfg.storage, folder)
     trials = definition.trials(open_storage(name), storage_name=name, folder=folder)
     worker, is_helper = int(os.environ.get(_WORKER, "0")), _WORKER in os.environ
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // cfg.workers)))
+    if cfg.workers > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // cfg.workers)))
     sweep = _Sweep(cfg, definition, trials, folder, Launcher(worker=worker, workers=cfg.workers))
     with ExitStack() as stack:
         stack.enter_context(_recorded_once(folder, cfg))
         stop = stack.enter_context(StopSignal())
+        if is_helper:
+            threading.Thread(target=_end_with, args=(int(os.environ[_FIRST]),), daemon=True).start()
         helpers = [] if is_helper else [_start_helper(folder, number) for number in range(1, cfg.workers)]
         try:
             sweep.work(stop)
         except BaseException:
             _end(helpers)
             raise
-        if stop.requested:
-            _end(helpers)
-        for helper in helpers:
-            helper.wait()
+        while any(helper.poll() is None for helper in helpers):
+            if stop.requested:
+                _end(helpers)
+            time.sleep(0.2)
+        if helpers:
+            sweep.work(stop)  # what a helper that died has left
         if not is_helper:
             sweep.results.write_all()
         if stop.requested:
@@ -128,7 +141,7 @@ class _Sweep:
     def _run(self, trial: optuna.Trial, bar: Bar, stop: StopSignal) -> Outcome | None:
         """Train a trial; None where it was stopped, or its process killed, so that it is to be taken again."""
         folder = self.folder / str(trial.number)
-        wait_for_leftover(folder, stop)
+        wait_for_leftover(folder, stop, lambda: self._give_sign(trial))
         code = 0
         if not stop.requested and _status(folder) not in ("finished", "pruned", "failed"):
             words = self.definition.words(trial.params, folder)
@@ -136,7 +149,7 @@ class _Sweep:
             code = self.launcher.run(
                 words,
                 folder,
-                run_id=self.definition.run_id(trial.number),
+                run_id=f"{self.definition.name}-{self.trials.id}-{trial.number}",
                 listener=self._listener(trial, folder, bar),
                 stop=stop,
             )
@@ -145,8 +158,9 @@ class _Sweep:
             return self._outcome(folder, status)
         if stop.requested:
             return None
-        if code == 1:  # Hydra or an import failed before there was a run folder
-            return Outcome("failed", None, _last_line(folder), 0.0)
+        if code == 1:  # Hydra or an import failed before there was a run folder: so would all other trials
+            self.trials.give_back(trial)
+            raise ValueError(f"trial {trial.number} could not begin: {_last_line(folder)} (see {folder / LOG})")
         killed = f"its process was killed by signal {-code}" if code < 0 else f"its process ended with exit code {code}"
         if self.trials.note_kill(trial):
             log.warning("trial %d: %s; it is run again from its last checkpoint", trial.number, killed)
@@ -201,9 +215,8 @@ def _last_line(folder: Path) -> str:
         lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         return "it did not start"
-    return next((line.strip().removeprefix("error: ") for line in reversed(lines) if line.strip()), "it did not start")[
-        :500
-    ]
+    told = [line.strip() for line in lines if line.strip() and "HYDRA_FULL_ERROR" not in line]
+    return told[-1].removeprefix("error: ")[:500] if told else "it did not start"
 
 
 @contextmanager
@@ -230,11 +243,18 @@ def _start_helper(folder: Path, number: int) -> subprocess.Popen[bytes]:
     with (folder / f"worker_{number}.log").open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "impasto.cli", *sys.argv[1:]],
-            env=os.environ | {_WORKER: str(number)},
+            env=os.environ | {_WORKER: str(number), _FIRST: str(os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
         )
+
+
+def _end_with(first: int) -> None:
+    """A worker that was killed leaves none of those running that it started: they save, as by Ctrl-C."""
+    while os.getppid() == first:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _end(helpers: list[subprocess.Popen[Any]]) -> None:

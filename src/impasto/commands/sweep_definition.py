@@ -66,10 +66,6 @@ class Definition(NamedTuple):
             folder=folder,
         )
 
-    def run_id(self, number: int) -> str:
-        """Return the id of a trial's W&B run: the same at each start."""
-        return f"{self.name}-{number}"
-
     def words(self, parameters: Mapping[str, Any], folder: Path) -> list[str]:
         """Return what stands behind `impasto train` for a trial: anew, or going on from its last checkpoint."""
         flags = ["--config-dir", self.conf[1]] if len(self.conf) > 1 else []
@@ -185,7 +181,7 @@ def _text(value: Any) -> str:  # noqa: ANN401
 
 
 def _check(conf: Sequence[str], words: list[str], space: Space) -> None:
-    """Refuse what `impasto train` would refuse, at both ends of every range."""
+    """Refuse what `impasto train` would refuse, with all choices of a group, and a value of every other key."""
     flags = ["--config-dir", conf[1]] if len(conf) > 1 else []
     try:
         check_arguments(Path(conf[0]), "train", [*flags, *words])

@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from impasto.tables import digits, markdown, write_csv
 
 log = logging.getLogger(__name__)
 
-_BEST = "experiment/best.yaml"  # where --config-dir finds it as experiment=best
+_RERUN = "rerun"  # the --config-dir in which experiment=best is the best trial
 _SHEET = {"photographs": 4, "cell": 160}
 
 
@@ -48,10 +49,10 @@ class Results:
     @property
     def rerun(self) -> str:
         """The command line that reruns the best trial."""
-        return shlex.join(["impasto", "train", "--config-dir", str(self.folder), "experiment=best"])
+        return shlex.join(["impasto", "train", "--config-dir", str(self.folder / _RERUN), "experiment=best"])
 
     def write_tables(self) -> None:
-        """Write `trials.csv`, `trials.md` and `experiment/best.yaml`."""
+        """Write `trials.csv`, `trials.md` and `best.yaml`."""
         with self.trials.lock:
             trials, front = self.trials.all(), best_trials(self.trials.study)
             rows = [self._row(trial, best=trial.number in {t.number for t in front}) for trial in trials]
@@ -60,7 +61,15 @@ class Results:
             cells = [[_cell(row.get(column)) for column in columns] for row in rows]
             write_text(self.folder / "trials.md", markdown(columns, cells))
             if (best := best_of(front, self.trials.study.directions)) is not None:
-                write_text(self.folder / _BEST, self._experiment(best, len(front)))
+                self._write_best(self._experiment(best, len(front)))
+
+    def _write_best(self, text: str) -> None:
+        """Write the experiment, beside the user's own configuration: Hydra takes one --config-dir."""
+        for own in self.definition.conf[1:]:
+            if not (self.folder / _RERUN).is_relative_to(own):
+                shutil.copytree(own, self.folder / _RERUN, dirs_exist_ok=True)
+        write_text(self.folder / _RERUN / "experiment" / "best.yaml", text)
+        write_text(self.folder / "best.yaml", text)
 
     def write_all(self) -> None:
         """Write the tables, `sweep.html`, `sheet.png` and the plots."""

@@ -14,21 +14,25 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import parent_process
 from pathlib import Path
 from typing import NamedTuple
 
-from impasto.run_folders import is_alive, read_json
+from impasto.run_folders import running_process
+from impasto.sweep.storage import StorageLostError
 from impasto.tracking.stop import StopSignal
 from impasto.tracking.trial import VARIABLE
 
 LOG = "console.log"  # of a trial's folder: everything that its process wrote
 _SECONDS_FOR_LEFTOVER = 600.0  # that a training whose sweep was killed may take to save and stop
 _PRELOADED = [
+    "impasto.commands.job",
     "impasto.commands.sweep_trial",
     "impasto.commands.train",
+    "impasto.features",
+    "impasto.gatys",
+    "impasto.networks",
     "impasto.systems",
     "torch._dynamo",
     "torchmetrics.image",
@@ -96,16 +100,23 @@ class Launcher:
                 if stop.requested and not asked:
                     asked = True
                     _ask_to_stop(process.pid)
-        except BaseException:
-            _signal_group(process.pid, signal.SIGKILL)
-            raise
-        finally:
-            while process.exitcode is None:  # a process that waits for us hears that we are here to the end
+            ours.close()  # whoever still waits for an answer goes on without one
+            while process.exitcode is None:
                 process.join(0.5)
+                listener.often()
                 if stop.requested and not asked:
                     asked = True
                     _ask_to_stop(process.pid)
+        except BaseException as error:
             ours.close()
+            if isinstance(error, StorageLostError):
+                _ask_to_stop(process.pid)  # the training is sound: it saves
+            else:
+                process.kill()
+                _signal_group(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            process.join()
         _signal_group(process.pid, signal.SIGKILL)  # ranks that its end has left behind
         return int(process.exitcode or 0)
 
@@ -166,6 +177,8 @@ def _end_with_the_sweep() -> None:
     sweep = parent_process()
     if sweep is not None:
         sweep.join()
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # nothing is there to save yet; other ranks would wait
+            os.killpg(0, signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -176,34 +189,17 @@ def _take_one_gpu(worker: int) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(worker % count)
 
 
-def wait_for_leftover(folder: Path, stop: StopSignal) -> None:
-    """Wait until the training of a sweep that was killed has saved and ended.
+def wait_for_leftover(folder: Path, stop: StopSignal, often: Callable[[], None]) -> None:
+    """Wait until the training of a sweep that was killed has saved and ended; do something again and again meanwhile.
 
     Raises:
         ValueError: it does not end.
     """
     begin = time.monotonic()
-    while (pid := _running(folder)) is not None and not stop.requested:
+    while (pid := running_process(folder)) is not None and not stop.requested:
         if time.monotonic() - begin > _SECONDS_FOR_LEFTOVER:
             raise ValueError(
                 f"{folder} is still trained by process {pid}, whose sweep is gone; stop that process first"
             )
+        often()
         time.sleep(0.2)
-
-
-def _running(folder: Path) -> int | None:
-    """The process that trains in a folder; None where there is none."""
-    try:
-        status = read_json(folder, "status.json")
-    except (OSError, ValueError):
-        return None
-    pid = status.get("pid")
-    born = _moment(str(status.get("started")))
-    return pid if status.get("status") == "running" and is_alive(pid, born=born) else None
-
-
-def _moment(clock: str) -> float | None:
-    try:
-        return datetime.strptime(clock, "%Y-%m-%dT%H:%M:%S%z").timestamp()
-    except ValueError:
-        return None

@@ -79,8 +79,7 @@ def _fit(
         raise ValueError(
             f"{checkpoints.last} does not fit; give network and loss the values that the run began with"
         ) from error
-    validated = trainer.val_check_interval and trainer.global_step % int(trainer.val_check_interval) == 0
-    if not validated and not checkpoints.stop_requested:
+    if checkpoints.validated_step != trainer.global_step and not checkpoints.stop_requested:
         trainer.validate(system, data, verbose=False, weights_only=True)
         checkpoints.save_network(trainer, system)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -81,6 +82,11 @@ def parse_index(content: bytes, name: str) -> ShardIndex:
         told = json.loads(content)
         train, val = ([Shard(*(shard[key] for key in Shard._fields)) for shard in told[k]] for k in ("train", "val"))
         index = ShardIndex([str(name) for name in told["classes"]], train, val, dict(told["settings"]))
+        for shard in (*train, *val):  # a name may become a part of a path, an address or a command
+            if not re.fullmatch(r"[A-Za-z0-9][\w.-]*\.tar", shard.name) or {type(shard.samples), type(shard.bytes)} != {
+                int
+            }:
+                raise ValueError(f"a shard {tuple(shard)}")
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{name} is no index of 'impasto pack' ({error!r})") from error
     if not train or not val or any(shard.samples < 1 for shard in (*train, *val)):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import math
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -77,7 +78,7 @@ class Trials:
         total: int,
         folder: Path,
     ) -> None:
-        self.storage, self.storage_name = storage, storage_name
+        self.storage, self.storage_name, self.folder = storage, storage_name, folder
         self.space, self.sampling, self.total = space, sampling, total
         self.lock = FileLock(folder / ".lock")
         with self.lock:
@@ -92,6 +93,12 @@ class Trials:
     def _define(self, name: str, definition: Mapping[str, Any]) -> None:
         began = insist(self.storage_name, lambda: self.study.user_attrs.get("definition"))
         if began is None:
+            if any(path.name.isdecimal() for path in self.folder.iterdir()):
+                raise ValueError(
+                    f"{self.folder} holds the trials of another sweep; expected another output= or name=, or the name= "
+                    "and storage= that it was begun with"
+                )
+            insist(self.storage_name, lambda: self.study.set_user_attr("id", secrets.token_hex(3)))
             insist(self.storage_name, lambda: self.study.set_user_attr("definition", definition))
         elif changes := differences(began, definition):
             raise ValueError(
@@ -99,10 +106,15 @@ class Trials:
                 "Give what it was begun with, or name=<another> for a new sweep"
             )
 
+    @property
+    def id(self) -> str:
+        """What tells this sweep from others of its name: six hexadecimal digits."""
+        return str(insist(self.storage_name, lambda: self.study.user_attrs.get("id", "")))
+
     def all(self) -> list[FrozenTrial]:
-        """Return the trials in the order of their numbers, those beyond the total left out."""
+        """Return the trials in the order of their numbers."""
         found = insist(self.storage_name, lambda: self.study.get_trials(deepcopy=False))
-        return sorted(found, key=lambda trial: trial.number)[: self.total]
+        return sorted(found, key=lambda trial: trial.number)
 
     def claim(self) -> optuna.Trial | None:
         """Take a trial: one whose worker died, or else a new one.
@@ -124,6 +136,8 @@ class Trials:
         self.study.sampler = self.sampling(self.space, number)
         trial = self.study.ask() if lost is None else optuna.Trial(self.study, lost._trial_id)
         for key, distribution in self.space.items():  # what it has already stays as it is
+            if lost is not None and key in lost.params and key not in trial.relative_params:
+                self.study.sampler.sample_independent(self.study, lost, key, distribution)  # as it drew then
             if isinstance(distribution, FloatDistribution):
                 trial.suggest_float(
                     key, distribution.low, distribution.high, log=distribution.log, step=distribution.step

@@ -57,6 +57,11 @@ class Checkpoints(Callback):
         return self._stop.again
 
     @property
+    def validated_step(self) -> int:
+        """The step that this process validated last; -1 for none."""
+        return self._validated_step
+
+    @property
     def last(self) -> Path:
         """The checkpoint from which a run is resumed."""
         return self.folder / "checkpoints" / "last.ckpt"

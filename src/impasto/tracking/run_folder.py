@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import re
+import socket
 import sys
 import time
 import traceback
@@ -52,13 +53,14 @@ def recorded(folder: Path, *, config: str) -> Iterator[None]:
         return
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.rglob(".*.part*"):  # of an earlier start that was killed while it wrote
-        if not _being_written(leftover):
+        inner = any((p / "status.json").exists() for p in leftover.parents if p != folder and p.is_relative_to(folder))
+        if not inner and not _being_written(leftover):  # a run in here cleans its own folder
             leftover.unlink(missing_ok=True)
     if not (folder / "config.yaml").exists():
         write_text(folder / "config.yaml", config)
         write_environment(folder)
     begin = time.time()
-    status = {"status": "running", "started": _clock(begin), "pid": os.getpid()}
+    status = {"status": "running", "started": _clock(begin), "pid": os.getpid(), "host": socket.gethostname()}
     _write(folder, status)
     outcome = {"status": "failed"}  # holds for whatever is not named below
     try:
