@@ -218,6 +218,7 @@ def test_johnsons_baseline_has_johnsons_losses_and_the_textbooks_lbfgs() -> None
 
 
 SWEEPS = [name for name in choices(conf_dir(), "experiment") if experiment_command(conf_dir(), name) == "sweep"]
+SWEEPS.remove("sweep_own")  # in which nothing is chosen
 
 
 @pytest.mark.parametrize("words", [*([f"experiment={name}"] for name in SWEEPS), ["sweep=network_size"]])

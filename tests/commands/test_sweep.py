@@ -119,7 +119,7 @@ def test_the_sweep_ends_in_its_page_its_sheet_and_its_tables(swept: Path) -> Non
 
 def test_best_yaml_is_the_best_trial(swept: Path, impasto: Callable[..., Any]) -> None:
     (best,) = [row["trial"] for row in _rows(swept) if row["best"]]
-    result = impasto("train", "--config-dir", str(swept), "experiment=best", "--cfg", "job")
+    result = impasto("train", "--config-dir", str(swept / "rerun"), "experiment=best", "--cfg", "job")
     assert result.code == 0, result.err
     rerun, first = yaml.safe_load(result.out), yaml.safe_load((swept / best / ".hydra/config.yaml").read_text())
     assert first["callbacks"].pop("trial") == {"_target_": "impasto.tracking.trial.TrialLink"}
@@ -137,7 +137,7 @@ def test_best_yaml_composes_to_what_its_trial_was(tmp_path: Path, train: list[st
     best = create_trial(value=1.0, user_attrs={})
     best.params = parameters
     (tmp_path / "experiment").mkdir()
-    (tmp_path / "experiment/best.yaml").write_text(results._experiment(best, 1), encoding="utf-8")
+    (tmp_path / "best.yaml").write_text(results._experiment(best, 1), encoding="utf-8")
     search = f"hydra.searchpath=[file://{tmp_path}]"
     words = [*shared[:1], *train, *(word_of(key, value) for key, value in parameters.items())]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):

@@ -11,7 +11,8 @@ import pytest
 from browser import PHONE, Visit, browser
 from made_runs import HOSTILE, make_samples
 
-from impasto.report import SweepShown, TrialShown, write_sweep_page
+from impasto.report.sweep_page import write_sweep_page
+from impasto.report.sweep_shown import SweepShown, TrialShown
 
 STATES = ("finished", "finished", "pruned", "failed", "finished")
 STYLE = (0.5, 0.25, 0.75, None, math.nan)

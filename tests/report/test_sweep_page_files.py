@@ -8,7 +8,9 @@ import pytest
 from made_runs import HOSTILE, make_image, make_samples
 from PIL import Image
 
-from impasto.report import SweepShown, TrialShown, write_sweep_plots, write_sweep_sheet
+from impasto.report.sweep_plots import write_sweep_plots
+from impasto.report.sweep_sheet import write_sweep_sheet
+from impasto.report.sweep_shown import SweepShown, TrialShown
 
 CELL, STEP = 64, 68
 

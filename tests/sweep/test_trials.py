@@ -164,7 +164,7 @@ def test_more_trials_go_on_with_the_same_sweep(opened: Opened) -> None:
         few.tell(trial, FINISHED)
     assert few.claim() is None
     assert _claimed(opened(total=3)).number == 2
-    assert [trial.number for trial in opened(total=2).all()] == [0, 1]
+    assert opened(total=2).claim() is None
 
 
 def test_another_definition_is_refused_with_every_difference(opened: Opened) -> None:

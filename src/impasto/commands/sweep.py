@@ -2,39 +2,32 @@
 
 import logging
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from impasto.commands.sweep_definition import Definition, read_definition
 from impasto.commands.sweep_results import Results
 from impasto.commands.sweep_trial import LOG, Launcher, Listener, wait_for_leftover
-from impasto.files import write_text
+from impasto.commands.sweep_workers import FIRST, WORKER, end, end_with, recorded_once, start_helper
 from impasto.group import find_group
 from impasto.run_folders import read_json
 from impasto.sweep.objectives import reached
 from impasto.sweep.owners import SECONDS_BETWEEN_SIGNS
-from impasto.sweep.storage import StorageLostError, open_storage, shown, storage_name
+from impasto.sweep.storage import StorageLostError, open_storage, storage_name
 from impasto.sweep.trials import Outcome, Trials
 from impasto.tracking.bar import Bar
-from impasto.tracking.run_folder import Interrupted, recorded
+from impasto.tracking.run_folder import Interrupted
 from impasto.tracking.stop import StopSignal
 
 log = logging.getLogger(__name__)
 
-_WORKER = "IMPASTO_WORKER"  # the number of a worker that another one started
-_FIRST = "IMPASTO_FIRST_WORKER"  # the process that started it
 _LOG_EVERY_SECONDS = 30.0
 
 
@@ -58,24 +51,24 @@ def run(cfg: DictConfig) -> None:
     folder = Path(cfg.output).expanduser().absolute()
     name = storage_name(cfg.storage, folder)
     trials = definition.trials(open_storage(name), storage_name=name, folder=folder)
-    worker, is_helper = int(os.environ.get(_WORKER, "0")), _WORKER in os.environ
+    worker, is_helper = int(os.environ.get(WORKER, "0")), WORKER in os.environ
     if cfg.workers > 1:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // cfg.workers)))
     sweep = _Sweep(cfg, definition, trials, folder, Launcher(worker=worker, workers=cfg.workers))
     with ExitStack() as stack:
-        stack.enter_context(_recorded_once(folder, cfg))
+        stack.enter_context(recorded_once(folder, cfg))
         stop = stack.enter_context(StopSignal())
         if is_helper:
-            threading.Thread(target=_end_with, args=(int(os.environ[_FIRST]),), daemon=True).start()
-        helpers = [] if is_helper else [_start_helper(folder, number) for number in range(1, cfg.workers)]
+            threading.Thread(target=end_with, args=(int(os.environ[FIRST]),), daemon=True).start()
+        helpers = [] if is_helper else [start_helper(folder, number) for number in range(1, cfg.workers)]
         try:
             sweep.work(stop)
         except BaseException:
-            _end(helpers)
+            end(helpers)
             raise
         while any(helper.poll() is None for helper in helpers):
             if stop.requested:
-                _end(helpers)
+                end(helpers)
             time.sleep(0.2)
         if helpers:
             sweep.work(stop)  # what a helper that died has left
@@ -217,48 +210,3 @@ def _last_line(folder: Path) -> str:
         return "it did not start"
     told = [line.strip() for line in lines if line.strip() and "HYDRA_FULL_ERROR" not in line]
     return told[-1].removeprefix("error: ")[:500] if told else "it did not start"
-
-
-@contextmanager
-def _recorded_once(folder: Path, cfg: DictConfig) -> Iterator[None]:
-    """Keep the sweep's own record; of several workers the first one does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".record.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield
-        return
-    try:
-        text = OmegaConf.to_yaml(OmegaConf.merge(cfg, {"storage": cfg.storage and shown(cfg.storage)}), resolve=True)
-        with recorded(folder, config=text):
-            write_text(folder / "config.yaml", text)  # which may have another number of trials than at first
-            yield
-    finally:
-        lock.release()
-
-
-def _start_helper(folder: Path, number: int) -> subprocess.Popen[bytes]:
-    """Start another worker: the same command."""
-    with (folder / f"worker_{number}.log").open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "impasto.cli", *sys.argv[1:]],
-            env=os.environ | {_WORKER: str(number), _FIRST: str(os.getpid())},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-
-
-def _end_with(first: int) -> None:
-    """A worker that was killed leaves none of those running that it started: they save, as by Ctrl-C."""
-    while os.getppid() == first:
-        time.sleep(1)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _end(helpers: list[subprocess.Popen[Any]]) -> None:
-    for helper in helpers:
-        helper.terminate()
-    for helper in helpers:
-        helper.wait()

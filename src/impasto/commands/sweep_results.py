@@ -15,7 +15,10 @@ from impasto.commands.arguments import parse
 from impasto.commands.sweep_definition import Definition, word_of
 from impasto.files import write_text
 from impasto.hardware import describe_machine
-from impasto.report import SweepShown, TrialShown, write_sweep_page, write_sweep_plots, write_sweep_sheet
+from impasto.report.sweep_page import write_sweep_page
+from impasto.report.sweep_plots import write_sweep_plots
+from impasto.report.sweep_sheet import write_sweep_sheet
+from impasto.report.sweep_shown import SweepShown, TrialShown
 from impasto.sweep.best import best_of, best_trials, importances
 from impasto.sweep.storage import shown
 from impasto.sweep.trials import Trials, state_of
