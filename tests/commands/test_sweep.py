@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import create_trial
 
 from impasto.cli import conf_dir, main
-from impasto.commands import sweep, sweep_definition
+from impasto.commands import sweep_definition, sweep_workers
 from impasto.commands.sweep_definition import word_of
 from impasto.commands.sweep_results import Results
 from impasto.sweep.samplers import Grid, Reseeded
@@ -137,7 +138,7 @@ def test_best_yaml_composes_to_what_its_trial_was(tmp_path: Path, train: list[st
     best = create_trial(value=1.0, user_attrs={})
     best.params = parameters
     (tmp_path / "experiment").mkdir()
-    (tmp_path / "best.yaml").write_text(results._experiment(best, 1), encoding="utf-8")
+    (tmp_path / "experiment/best.yaml").write_text(results._experiment(best, 1), encoding="utf-8")
     search = f"hydra.searchpath=[file://{tmp_path}]"
     words = [*shared[:1], *train, *(word_of(key, value) for key, value in parameters.items())]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
@@ -196,7 +197,9 @@ def test_failed_and_pruned_trials_are_told_in_one_wandb_group_and_stop_nothing(
     for style, (state, code) in ends.items():
         folder = tmp_path / "here" / rows[style]["trial"]
         assert _status(folder)["status"] == state
-        assert _wandb(folder) == ("ends", f"ends-{rows[style]['trial']}", code)
+        group, run_id, exit_code = _wandb(folder)
+        assert (group, exit_code) == ("ends", code)
+        assert re.fullmatch(f"ends-[0-9a-f]{{6}}-{rows[style]['trial']}", run_id)
     page = (tmp_path / "here/sweep.html").read_text(encoding="utf-8")
     assert "became inf" in page
 
@@ -278,7 +281,7 @@ def test_a_number_of_trials_that_is_none_is_refused(wanted: object, message: str
 def test_a_password_is_written_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     word = "storage=postgresql://u:secret@h/x"
     monkeypatch.setattr(sys, "argv", ["impasto", word])
-    with sweep._recorded_once(tmp_path, OmegaConf.create({"storage": word.removeprefix("storage=")})):
+    with sweep_workers.recorded_once(tmp_path, OmegaConf.create({"storage": word.removeprefix("storage=")})):
         pass
     assert OmegaConf.to_container(OmegaConf.load(tmp_path / "config.yaml")) == {"storage": "postgresql://u:***@h/x"}
     assert not [path for path in tmp_path.iterdir() if "secret" in path.read_text(encoding="utf-8")]
@@ -294,3 +297,13 @@ def test_a_sweep_runs_once(impasto: Callable[..., Any], tmp_path: Path) -> None:
     assert result.code == 1 and "'impasto sweep' runs once; expected no --multirun" in result.out + result.err
     assert not (tmp_path / "outputs/sweeps").exists()
     assert os.environ.get("IMPASTO_TRIAL") is None
+
+
+def test_the_trials_of_another_sweep_are_never_taken_for_ones_own(
+    swept: Path, impasto: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _written(swept)
+    monkeypatch.chdir(swept.parents[2])
+    result = impasto(*SMOKE, "name=another", f"output={swept}")
+    assert result.code == 1 and "holds the trials of another sweep" in result.err
+    assert _written(swept) == before
