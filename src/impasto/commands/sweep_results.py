@@ -132,7 +132,8 @@ class Results:
         head = "# @package _global_\n"
         what = "the best" if front == 1 else f"the most balanced of {front} on the Pareto front"
         head += f"# train: Trial {best.number} of the sweep {self.definition.name}, {what}.\n"
-        return head + yaml.safe_dump({"defaults": [*listed, "_self_"], **values}, sort_keys=False, allow_unicode=True)
+        body: str = yaml.safe_dump({"defaults": [*listed, "_self_"], **values}, sort_keys=False, allow_unicode=True)
+        return head + body
 
     def _shown(self) -> SweepShown:
         study, objectives = self.trials.study, self.definition.objectives
@@ -207,4 +208,5 @@ def _cell(value: Any) -> str:  # noqa: ANN401 (of a table)
 
 
 def _words_of(told: Any) -> str:  # noqa: ANN401 (any YAML)
-    return yaml.safe_dump(told, default_flow_style=True, width=1000).strip().removesuffix("...").strip()
+    text: str = yaml.safe_dump(told, default_flow_style=True, width=1000)
+    return text.strip().removesuffix("...").strip()
