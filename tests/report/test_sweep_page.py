@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from made_runs import HOSTILE, make_image, make_run, make_samples
 
-from impasto.report import SweepShown, TrialShown, write_report, write_sweep_page
 from impasto.report import sweep_page as sweep_module
+from impasto.report import write_report
 from impasto.report.sweep_axes import make_axis
-from impasto.report.sweep_page import tell_best, tell_state
-from impasto.report.sweep_shown import best_so_far, front_of, ranked, short_names
+from impasto.report.sweep_page import tell_best, tell_state, write_sweep_page
+from impasto.report.sweep_shown import SweepShown, TrialShown, best_so_far, front_of, ranked, short_names
 
 VOID = {"meta", "input", "img"}
 
@@ -258,3 +258,11 @@ def test_the_report_reads_a_pruned_trial_and_the_plots_of_a_sweep(tmp_path: Path
         and "ended this trial early" in page.text
     )
     assert json.loads((folder / "1/status.json").read_text())["status"] == "pruned"
+
+
+def test_a_weight_that_is_named_as_an_objective_is_told_apart() -> None:
+    assert short_names(["loss.weights.style", "system.optimizer.lr", "style"]) == {
+        "loss.weights.style": "weights.style",
+        "system.optimizer.lr": "lr",
+        "style": "style",
+    }

@@ -1,7 +1,7 @@
 """Plots of a sweep as points and lines in the units of a small picture; the template draws them."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import NamedTuple
@@ -84,7 +84,7 @@ class Plots:
 def make_plots(sweep: SweepShown) -> Plots:
     """Make all plots that make sense for a sweep."""
     objectives = list(sweep.objectives)
-    shares = [_importance(name, sweep.importances.get(name, {})) for name in objectives[:_MOST_HISTORIES]]
+    shares = [_importance(name, sweep) for name in objectives[:_MOST_HISTORIES]]
     return Plots(
         history=[panel for name in objectives[:_MOST_HISTORIES] if (panel := _history(sweep, name)) is not None],
         importance=[share for share in shares if share.bars],
@@ -191,10 +191,11 @@ def _pareto(sweep: SweepShown, first: str, second: str) -> Panel | None:
     return panel
 
 
-def _importance(objective: str, shares: Mapping[str, float]) -> Importance:
+def _importance(objective: str, sweep: SweepShown) -> Importance:
+    shares = sweep.importances.get(objective, {})
     drawn = {name: share for name, value in shares.items() if (share := finite(value)) is not None}
     order = sorted(drawn, key=lambda name: (-drawn[name], name))[:_MOST_BARS]
-    short = short_names(order)
+    short = short_names([*order, *sweep.objectives])
     bars = [(_name(short[key]), _name(key), round(100 * min(1.0, max(0.0, drawn[key])), 1)) for key in order]
     return Importance(_name(objective), bars)
 
@@ -202,7 +203,7 @@ def _importance(objective: str, shares: Mapping[str, float]) -> Importance:
 def _slices(sweep: SweepShown) -> dict[str, list[Panel]]:
     """Every objective against every parameter that has more than one value."""
     names = list(dict.fromkeys(name for trial in sweep.trials for name in trial.parameters))
-    short = short_names(names)
+    short = short_names([*names, *sweep.objectives])
     slices: dict[str, list[Panel]] = {}
     room, panels = _MOST_POINTS, _MOST_SLICES
     for objective in sweep.objectives:

@@ -89,7 +89,7 @@ def _importance(axis: Any, sweep: SweepShown, objective: str) -> None:  # noqa: 
         name: share for name, value in sweep.importances[objective].items() if (share := finite(value)) is not None
     }
     names = sorted(shares, key=lambda name: (shares[name], name))[-_MOST_BARS:]
-    short = short_names(list(shares))
+    short = short_names([*shares, *sweep.objectives])
     bars = axis.barh(range(len(names)), [shares[name] for name in names], color=_DONE, alpha=0.9)
     axis.bar_label(bars, fmt="{:.2f}", fontsize=8, padding=3)
     axis.set_yticks(range(len(names)), [_say(short[name]) for name in names], fontsize=8)

@@ -87,7 +87,7 @@ def make_rows(sweep: SweepShown) -> list[Row]:
         trials = [trial for trial in trials if trial.number in kept]
     names = list(dict.fromkeys(name for trial in trials for name in trial.parameters))[:_MOST_COLUMNS]
     objectives = list(sweep.objectives)[:_MOST_OBJECTIVES]
-    short = short_names(names)
+    short = short_names([*names, *objectives])  # a weight named as an objective is told apart
     return [_row(trial, short, objectives, Allowance(_TEXTS // len(trials))) for trial in trials]
 
 
