@@ -307,3 +307,9 @@ def test_the_trials_of_another_sweep_are_never_taken_for_ones_own(
     result = impasto(*SMOKE, "name=another", f"output={swept}")
     assert result.code == 1 and "holds the trials of another sweep" in result.err
     assert _written(swept) == before
+
+
+def test_a_misspelt_metric_ends_the_sweep_after_one_trial(impasto: Callable[..., Any], tmp_path: Path) -> None:
+    result = impasto(*SMOKE, "output=here", "objectives={content:{metric:val/contant}}", "logger=csv")
+    assert result.code == 1 and "did you mean 'val/content'?" in result.err
+    assert _trials(tmp_path / "here") == ["0"]

@@ -18,7 +18,7 @@ from impasto.commands.sweep_trial import LOG, Launcher, Listener, wait_for_lefto
 from impasto.commands.sweep_workers import FIRST, WORKER, end, end_with, recorded_once, start_helper
 from impasto.group import find_group
 from impasto.run_folders import read_json
-from impasto.sweep.objectives import reached
+from impasto.sweep.objectives import NotLoggedError, reached
 from impasto.sweep.owners import SECONDS_BETWEEN_SIGNS
 from impasto.sweep.storage import StorageLostError, open_storage, storage_name
 from impasto.sweep.trials import Outcome, Trials
@@ -167,6 +167,8 @@ class _Sweep:
             return Outcome(status, None, error, seconds)
         try:
             return Outcome("finished", reached(self.definition.objectives, folder), "", seconds)
+        except NotLoggedError as wrong:
+            raise ValueError(f"objectives: {wrong} of {folder}") from wrong
         except ValueError as wrong:
             return Outcome("failed", None, str(wrong), seconds)
 

@@ -14,6 +14,10 @@ _DIRECTIONS = ("minimize", "maximize")
 _KEYS = ("metric", "direction", "divided_by")
 
 
+class NotLoggedError(ValueError):
+    """The trainings do not log the metric of an objective: no other trial would have it either."""
+
+
 @dataclass(frozen=True)
 class Objective:
     """A figure to make small or large.
@@ -81,14 +85,15 @@ def reached(objectives: Sequence[Objective], folder: Path) -> list[float]:
     """Return the objectives' values after a training's last validation.
 
     Raises:
-        ValueError: a metric that the training does not log, or a value that is not finite.
+        NotLoggedError: a metric that the training does not log.
+        ValueError: a value that is not finite, or as `Objective.value`.
     """
     values = []
     for objective in objectives:
         curve = objective.curve(folder)
         if not curve:
             known = sorted({name for row in _rows(folder) for name in row if name.startswith("val/")})
-            raise ValueError(f"no {objective.metric} in metrics.csv{did_you_mean(objective.metric, known)}")
+            raise NotLoggedError(f"no {objective.metric} in metrics.csv{did_you_mean(objective.metric, known)}")
         if not math.isfinite(curve[-1][1]):
             raise ValueError(f"{objective.name} is {curve[-1][1]} after step {curve[-1][0]}")
         values.append(curve[-1][1])
