@@ -10,7 +10,7 @@ import impasto
 ROOT = Path(impasto.__file__).parent
 ROWS = [
     ["suggest", "files", "listing", "run_folders", "allocator", "hardware", "group"],
-    ["images", "color", "tables"],
+    ["images", "color", "tables", "resampling"],
     ["features", "networks", "styles"],
     ["losses", "tracking", "colorization"],
     ["data"],

@@ -5,13 +5,17 @@ from impasto.networks.folding import fold_batch_norm, has_batch_norm
 from impasto.networks.memory import activation_bytes
 from impasto.networks.storage import Trained, load_network, save_network
 from impasto.networks.stylizer import JohnsonStylizer, Stylizer
+from impasto.networks.upscaler import FACTORS, JohnsonUpscaler, Upscaler
 
 __all__ = [
+    "FACTORS",
     "Colorizer",
     "JohnsonStylizer",
+    "JohnsonUpscaler",
     "Prediction",
     "Stylizer",
     "Trained",
+    "Upscaler",
     "activation_bytes",
     "fold_batch_norm",
     "has_batch_norm",

@@ -14,12 +14,15 @@ from impasto.files import whole_file
 from impasto.networks.colorizer import Colorizer
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
 from impasto.networks.stylizer import JohnsonStylizer, Stylizer
+from impasto.networks.upscaler import JohnsonUpscaler, Upscaler
 from impasto.suggest import did_you_mean
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "Colorizer": Colorizer,
     "JohnsonStylizer": JohnsonStylizer,
+    "JohnsonUpscaler": JohnsonUpscaler,
     "Stylizer": Stylizer,
+    "Upscaler": Upscaler,
 }
 
 

@@ -61,8 +61,8 @@ class JohnsonStylizer(nn.Module):
             *_conv(width, 2 * width, 3, stride=2, padding=1),  # (64, 168, 168)
             *_conv(2 * width, 4 * width, 3, stride=2, padding=1),  # (128, 84, 84)
             *[CroppedResidualBlock(4 * width) for _ in range(5)],  # (128, 64, 64)
-            *_transposed(4 * width, 2 * width),  # (64, 128, 128)
-            *_transposed(2 * width, width),  # (32, 256, 256)
+            *transposed_convolution(4 * width, 2 * width),  # (64, 128, 128)
+            *transposed_convolution(2 * width, width),  # (32, 256, 256)
             nn.Conv2d(width, 3, 9, padding=4),  # (3, 256, 256)
         )
 
@@ -83,7 +83,7 @@ def _conv(inputs: int, outputs: int, size: int, *, padding: int, stride: int = 1
     return [conv, nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
-def _transposed(inputs: int, outputs: int) -> list[nn.Module]:
+def transposed_convolution(inputs: int, outputs: int) -> list[nn.Module]:
     """Stride 1/2. PyTorch's own initialisation takes the outputs for the fan in; Torch7 took the inputs."""
     conv = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
     bound = 1 / math.sqrt(inputs * 3 * 3)

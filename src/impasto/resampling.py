@@ -1,0 +1,100 @@
+"""Photographs made smaller and larger as the literature of super-resolution does it: MATLAB's `imresize`, bicubic."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision.transforms.v2 import functional as transforms
+
+_REACH = 2  # pixels that the cubic kernel reaches to each side, at the lower of the two resolutions
+_DEVIATIONS = 3  # of a Gaussian, beyond which its kernel ends
+
+
+def downscale(image: Tensor, factor: int) -> Tensor:
+    """Make an image smaller by a whole factor: antialiased bicubic (a = -0.5), edges mirrored.
+
+    Args:
+        image: (N, C, H, W), sides multiples of the factor.
+        factor: at least 1.
+
+    Returns:
+        (N, C, H / factor, W / factor); values may leave the range of the input a little.
+
+    Raises:
+        ValueError: a side that is no multiple of the factor.
+
+    Source:
+        MATLAB's `imresize(image, 1 / factor)`, by which the test sets of super-resolution are made.
+    """
+    height, width = image.shape[-2:]
+    if height % factor or width % factor:
+        raise ValueError(f"expected sides that are multiples of {factor}, got {width} x {height}")
+    return _resample(image, margin=_REACH * factor, size=(height // factor, width // factor), cut=_REACH)
+
+
+def upscale(image: Tensor, factor: int) -> Tensor:
+    """Make an image larger by a whole factor: bicubic (a = -0.5), edges mirrored.
+
+    Args:
+        image: (N, C, H, W).
+        factor: at least 1.
+
+    Returns:
+        (N, C, factor H, factor W); values may leave the range of the input a little.
+
+    Source:
+        MATLAB's `imresize(image, factor)`.
+    """
+    height, width = image.shape[-2:]
+    return _resample(image, margin=_REACH, size=(height * factor, width * factor), cut=_REACH * factor)
+
+
+def _resample(image: Tensor, *, margin: int, size: tuple[int, int], cut: int) -> Tensor:
+    """Resize with mirrored edges; torch's own kernel is MATLAB's, but it ends at the edges."""
+    (height, width), inner = image.shape[-2:], image.float()
+    rows, columns = (_mirrored(side, margin, image.device) for side in (height, width))
+    padded = inner[..., rows, :][..., columns]
+    larger = (size[0] + 2 * cut, size[1] + 2 * cut)
+    resized = functional.interpolate(padded, size=larger, mode="bicubic", antialias=True, align_corners=False)
+    return resized[..., cut : cut + size[0], cut : cut + size[1]]
+
+
+def _mirrored(side: int, margin: int, device: torch.device) -> Tensor:
+    """Indices -margin .. side + margin - 1 folded back, the edge pixel repeated: 1 0 | 0 1 2 | 2 1."""
+    index = torch.arange(-margin, side + margin, device=device) % (2 * side)
+    return torch.minimum(index, 2 * side - 1 - index)
+
+
+def degrade(image: Tensor, factor: int, *, sigma: float) -> Tensor:
+    """Make the low-resolution image of a photograph: Gaussian blur, antialiased bicubic, eight bits.
+
+    Args:
+        image: RGB in [0, 1], (N, 3, H, W), sides multiples of the factor.
+        factor: at least 1.
+        sigma: of the blur, in pixels of the photograph; 0 is none.
+
+    Returns:
+        RGB in [0, 1], (N, 3, H / factor, W / factor), rounded to 256 levels as a file would hold it.
+
+    Raises:
+        ValueError: a sigma below 0, or a side that is no multiple of the factor.
+
+    Source:
+        Johnson 2016, sec. 4.2: "Gaussian blur of width sigma = 1.0 and downsampling with bicubic interpolation".
+    """
+    if sigma < 0:
+        raise ValueError(f"expected a sigma of at least 0, got {sigma}")
+    if sigma > 0:
+        size = 2 * max(1, round(_DEVIATIONS * sigma)) + 1
+        image = transforms.gaussian_blur(image, [size, size], [sigma, sigma])
+    return as_stored(downscale(image, factor))
+
+
+def as_stored(image: Tensor) -> Tensor:
+    """Clamp to [0, 1] and round to 256 levels, as a file would hold it."""
+    return image.clamp(0, 1).mul(255).round().div(255)
+
+
+def crop_to_multiple(image: Tensor, factor: int) -> Tensor:
+    """Cut rows and columns off the lower and right edges until the sides are multiples: (..., H, W)."""
+    height, width = image.shape[-2:]
+    return image[..., : height - height % factor, : width - width % factor]
