@@ -106,3 +106,19 @@ def _reduced(split: Tensor, space: Space) -> Tensor:
 
 def _inside(image: Tensor) -> Tensor:
     return ((image >= -_ROUNDING) & (image <= 1 + _ROUNDING)).all(dim=1)
+
+
+def studio_luma(image: Tensor) -> Tensor:
+    """Return the luma of BT.601 in studio range, in which the literature of super-resolution measures.
+
+    Args:
+        image: RGB in [0, 1], (N, 3, H, W).
+
+    Returns:
+        Black 16, white 235, (N, 1, H, W).
+
+    Source:
+        ITU-R BT.601; MATLAB's `rgb2ycbcr`.
+    """
+    red, green, blue = image.unbind(dim=1)
+    return (16 + 65.481 * red + 128.553 * green + 24.966 * blue).unsqueeze(1)

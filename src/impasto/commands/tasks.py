@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -12,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from impasto.color import colour_code
 from impasto.commands.config import require
-from impasto.data import Photographs, Places, Shards
-from impasto.losses import ColorizationLoss, PerceptualLoss
+from impasto.data import Patches, Photographs, Places, Shards
+from impasto.losses import ColorizationLoss, PerceptualLoss, PixelLoss
 from impasto.styles import Style
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,9 @@ def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
     sizes = {"classes": len(classes), "channels": channels}
     network = instantiate(cfg.network)(**sizes)
     log.info("%d parameters, %d classes", sum(p.numel() for p in network.parameters()), len(classes))
-    size = int(data.val_transform.at_least)
+    size = data.val_transform.at_least
+    if size is None:
+        raise ValueError("expected a data.val_transform that resizes, as CentreCrop does, got one that cuts patches")
     system = instantiate(cfg.system, network=network, loss=loss, classes=classes, size=size)
     card = _card(cfg)
     card["network"] |= sizes
@@ -89,6 +92,34 @@ def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
     if features is not None:
         described["loss_network"] = f"{cfg.features.architecture}: {features.description}"
     return Task(system, card | described)
+
+
+def superresolution(cfg: DictConfig, data: Photographs | Shards) -> Task:
+    """Build an upscaler's training: by its pixels, or by the features of a loss network.
+
+    Raises:
+        ValueError: the data gives no patches, or a network or loss for other systems is configured.
+    """
+    if not isinstance(data, Patches):
+        raise ValueError("an upscaler is trained on patches, as experiment=upscaler_x4 does; give data=patches")
+    _check_network(cfg, from_data=())
+    if cfg.network.factor != data.factor:
+        raise ValueError(f"expected data.factor to be network.factor={cfg.network.factor}, got {data.factor}")
+    require(cfg, loss=None)
+    network = instantiate(cfg.network)
+    described = {"factor": data.factor, "sigma": list(data.sigma)}
+    with torch.random.fork_rng(devices=[]):
+        loss = instantiate(cfg.loss)
+        if isinstance(loss, partial):  # a perceptual one, which wants a loss network
+            require(cfg, features=None, loss=PerceptualLoss)
+            features = instantiate(cfg.features)(_calibration(data))
+            loss = loss(features, None)
+            described["loss_network"] = f"{cfg.features.architecture}: {features.description}"
+        elif not isinstance(loss, PixelLoss):
+            raise ValueError(f"expected loss=pixel or loss=feature, got a {type(loss).__name__}")
+    log.info("%d parameters", sum(p.numel() for p in network.parameters()))
+    system = instantiate(cfg.system, network=network, loss=loss, factor=data.factor, sigma=data.val_sigma)
+    return Task(system, _card(cfg) | described)
 
 
 def _check_shards(cfg: DictConfig, data: Shards) -> None:
@@ -103,10 +134,11 @@ def _check_shards(cfg: DictConfig, data: Shards) -> None:
 
 
 def _check_network(cfg: DictConfig, *, from_data: Sequence[str]) -> None:
-    """Refuse the network of another system: a colorizer's is given sizes, a stylizer's none."""
-    if bool(cfg.network.get("_partial_", False)) != bool(from_data):
+    """Refuse the network of another system: a colorizer's is given sizes, an upscaler's has a factor."""
+    upscales = ("factor" in cfg.network) == (cfg.system_name == "upscaler")
+    if not upscales or bool(cfg.network.get("_partial_", False)) != bool(from_data):
         name = cfg.network._target_.rsplit(".", 1)[1]
-        raise ValueError(f"expected a network for a {cfg.system_name}, such as network={cfg.system_name}; got a {name}")
+        raise ValueError(f"expected a network for a {cfg.system_name}, such as network={cfg.system_name}; got {name}")
     for key in from_data:
         if key in cfg.network:
             raise ValueError(f"network.{key} cannot be chosen: it comes from the data and the colour space")

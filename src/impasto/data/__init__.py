@@ -2,19 +2,24 @@
 
 from impasto.data.coco import Coco
 from impasto.data.layouts import class_folders, places205, places365
+from impasto.data.patches import PatchBatch, Patches
 from impasto.data.photographs import Batch, Photographs
 from impasto.data.places import Places
 from impasto.data.sample import sample_paths
 from impasto.data.shards import Shards
-from impasto.data.transforms import CentreCrop, RandomCrop, Squeeze, SqueezeAndCrop
+from impasto.data.transforms import CentreCrop, CentrePatch, RandomCrop, RandomPatch, Squeeze, SqueezeAndCrop
 
 __all__ = [
     "Batch",
     "CentreCrop",
+    "CentrePatch",
     "Coco",
+    "PatchBatch",
+    "Patches",
     "Photographs",
     "Places",
     "RandomCrop",
+    "RandomPatch",
     "Shards",
     "Squeeze",
     "SqueezeAndCrop",

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from lightning import LightningDataModule
@@ -22,8 +22,8 @@ class Transform(Protocol):
     """From a photograph of any size to a square of one size."""
 
     @property
-    def at_least(self) -> int:
-        """Shorter side in pixels below which decoding would lose detail."""
+    def at_least(self) -> int | None:
+        """Shorter side in pixels below which decoding would lose detail; None wants every pixel."""
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
@@ -87,13 +87,14 @@ class EndlessBatches:
             for at in range(position, position + self.batch_size):
                 if at // self.photographs != turn:
                     turn = at // self.photographs
-                    order = torch.randperm(self.photographs, generator=_generator(self.seed, turn))
+                    order = torch.randperm(self.photographs, generator=generator_of(self.seed, turn))
                 draws.append(Draw(int(order[at % self.photographs]), self.seed * 1_000_003 + at))
             yield draws
             position += self.batch_size * self.world_size
 
 
-def _generator(seed: int, turn: int = 0) -> torch.Generator:
+def generator_of(seed: int, turn: int = 0) -> torch.Generator:
+    """Return the generator of everything random about one photograph, or about one turn through all of them."""
     return torch.Generator().manual_seed((seed * 6_364_136_223_846_793_005 + turn) % 2**63)
 
 
@@ -128,7 +129,7 @@ class PhotographDataset(Dataset[Batch]):
             except (ValueError, OSError) as error:
                 log.warning("left out: %s", error)
                 continue
-            image = self.transform(image, _generator(seed))
+            image = self.transform(image, generator_of(seed))
             return Batch(image, torch.tensor(self.labels[taken]), torch.tensor(time.perf_counter() - begin))
         raise ValueError(f"none of the {len(self.paths)} photographs can be read; the first is {self.paths[0]}")
 
@@ -209,15 +210,19 @@ class Photographs(LightningDataModule):
         batches = EndlessBatches(
             len(self.train_paths), self.batch_size, seed=self.seed, first=steps, rank=rank, world_size=world_size
         )
-        dataset = PhotographDataset(self.train_paths, self.train_labels, self.train_transform)
-        return self._loader(dataset, batch_sampler=batches)
+        return self._loader(self._train_dataset(), batch_sampler=batches)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The held-out photographs, once and in order."""
-        dataset = PhotographDataset(self.val_paths, self.val_labels, self.val_transform)
-        return self._loader(dataset, batch_size=self.batch_size)
+        return self._loader(self._val_dataset(), batch_size=self.batch_size)
 
-    def _loader(self, dataset: PhotographDataset, **options: object) -> DataLoader[Batch]:
+    def _train_dataset(self) -> Dataset[Any]:
+        return PhotographDataset(self.train_paths, self.train_labels, self.train_transform)
+
+    def _val_dataset(self) -> Dataset[Any]:
+        return PhotographDataset(self.val_paths, self.val_labels, self.val_transform)
+
+    def _loader(self, dataset: Dataset[Any], **options: object) -> DataLoader[Batch]:
         build: Callable[..., DataLoader[Batch]] = DataLoader
         workers = self.num_workers
         return build(

@@ -121,3 +121,66 @@ class SqueezeAndCrop:
     def at_least(self) -> int:
         """Shorter side in pixels below which decoding would lose detail."""
         return self.squeeze
+
+
+class RandomPatch:
+    """A square of a photograph's own pixels at a random place, mirrored and turned: nothing is resized.
+
+    Args:
+        size: pixels of the square.
+        flip: take one of the eight ways in which a square can lie.
+    """
+
+    def __init__(self, *, size: int, flip: bool) -> None:
+        self.size, self.flip = size, flip
+
+    def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        """RGB in [0, 1], (3, H, W) -> (3, size, size).
+
+        Raises:
+            ValueError: a photograph that is smaller.
+        """
+        down, across, *ways = torch.rand(5, generator=generator).tolist()
+        patch = _patch(image, self.size, down=down, across=across)
+        mirrored, upside_down, turned = [self.flip and way < 0.5 for way in ways]
+        patch = patch.flip(-1) if mirrored else patch
+        patch = patch.flip(-2) if upside_down else patch
+        return (patch.mT if turned else patch).contiguous()
+
+    @property
+    def at_least(self) -> None:
+        """Every pixel is wanted."""
+        return
+
+
+class CentrePatch:
+    """A square of a photograph's own pixels from the middle; nothing is resized, nothing random.
+
+    Args:
+        size: pixels of the square.
+    """
+
+    def __init__(self, *, size: int) -> None:
+        self.size = size
+
+    def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        """RGB in [0, 1], (3, H, W) -> (3, size, size).
+
+        Raises:
+            ValueError: a photograph that is smaller.
+        """
+        del generator
+        return _patch(image, self.size, down=0.5, across=0.5).contiguous()
+
+    @property
+    def at_least(self) -> None:
+        """Every pixel is wanted."""
+        return
+
+
+def _patch(image: Tensor, size: int, *, down: float, across: float) -> Tensor:
+    height, width = image.shape[-2:]
+    if min(height, width) < size:
+        raise ValueError(f"a patch of {size} px is larger than a photograph of {width} x {height}")
+    top, left = int(down * (height - size + 1)), int(across * (width - size + 1))
+    return image[..., top : top + size, left : left + size]

@@ -1,4 +1,4 @@
-"""What networks and images are trained by: the perceptual loss, and the loss of colorization."""
+"""What networks and images are trained by: the perceptual loss, the pixel loss beside it, the loss of colorization."""
 
 from impasto.losses.colorization import UNKNOWN, ColorizationLoss, RareColours
 from impasto.losses.perceptual import (
@@ -10,6 +10,7 @@ from impasto.losses.perceptual import (
     squared_frobenius,
     total_variation,
 )
+from impasto.losses.pixel import PixelLoss
 
 __all__ = [
     "TERMS",
@@ -17,6 +18,7 @@ __all__ = [
     "ColorizationLoss",
     "Distance",
     "PerceptualLoss",
+    "PixelLoss",
     "RareColours",
     "gram",
     "mean_square",

@@ -11,12 +11,13 @@ from impasto.resampling import upscale
 FACTORS = (4, 8)  # Johnson 2016, sec. 4.2
 
 
-def _check(factor: int, **counts: int) -> None:
+def _check(factor: int, *, width: int, blocks: int, least_width: int) -> None:
     if factor not in FACTORS:
         raise ValueError(f"expected a factor of {' or '.join(map(str, FACTORS))}, got {factor}")
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"expected {name} of at least 1, got {count}")
+    if width < least_width:
+        raise ValueError(f"expected a width of at least {least_width}, got {width}")
+    if blocks < 1:
+        raise ValueError(f"expected blocks of at least 1, got {blocks}")
 
 
 # ---------------------------------------------------------------- Johnson, Alahi, Fei-Fei 2016, supplement, Table 2
@@ -59,7 +60,7 @@ class JohnsonUpscaler(nn.Module):
 
     def __init__(self, *, factor: int, width: int, blocks: int) -> None:
         super().__init__()
-        _check(factor, width=width, blocks=blocks)
+        _check(factor, width=width, blocks=blocks, least_width=1)
         self.factor = factor
         enlarging = [layer for _ in range(int(math.log2(factor))) for layer in transposed_convolution(width, width)]
         self.layers = nn.Sequential(
@@ -112,7 +113,7 @@ class Upscaler(nn.Module):
 
     def __init__(self, *, factor: int, width: int, blocks: int) -> None:
         super().__init__()
-        _check(factor, width=width // factor, blocks=blocks)
+        _check(factor, width=width, blocks=blocks, least_width=factor)
         self.factor = factor
         self.head = nn.Conv2d(3, width, 3, padding=1)
         self.body = nn.Sequential(*[_Block(width) for _ in range(blocks)])

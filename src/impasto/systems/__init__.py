@@ -2,5 +2,6 @@
 
 from impasto.systems.colorizer import ColorizerSystem
 from impasto.systems.stylizer import StylizerSystem
+from impasto.systems.upscaler import UpscalerSystem
 
-__all__ = ["ColorizerSystem", "StylizerSystem"]
+__all__ = ["ColorizerSystem", "StylizerSystem", "UpscalerSystem"]

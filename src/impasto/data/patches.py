@@ -1,0 +1,179 @@
+"""Any folder of photographs as patches with their low-resolution images, degraded on the fly."""
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from impasto.data.photographs import UNKNOWN, Draw, PhotographDataset, Photographs, Transform, generator_of
+from impasto.resampling import degrade
+
+log = logging.getLogger(__name__)
+
+
+class PatchBatch(NamedTuple):
+    """Patches and what is left of them at the low resolution.
+
+    Attributes:
+        low: RGB float32 in [0, 1], (N, 3, size / factor, size / factor), 256 levels.
+        image: RGB float32 in [0, 1], (N, 3, size, size).
+        seconds: (N,), decoding, cutting and degrading.
+    """
+
+    low: Tensor
+    image: Tensor
+    seconds: Tensor
+
+
+class PatchTransform(Transform, Protocol):
+    """From a photograph to a square of its own pixels."""
+
+    size: int
+
+
+class PatchDataset(Dataset[PatchBatch]):
+    """Patches by draw, each with its low-resolution image.
+
+    Args:
+        photographs: gives the patches.
+        factor: by which they are made smaller.
+        sigma: least and greatest blur before that, in pixels of the patch; drawn evenly between them.
+    """
+
+    def __init__(self, photographs: PhotographDataset, *, factor: int, sigma: tuple[float, float]) -> None:
+        self.photographs, self.factor, self.sigma = photographs, factor, sigma
+
+    def __len__(self) -> int:
+        return len(self.photographs)
+
+    def __getitem__(self, draw: Draw | int) -> PatchBatch:
+        """Read one photograph, cut a patch and degrade it."""
+        seed = draw.seed if isinstance(draw, Draw) else draw
+        found = self.photographs[draw]
+        begin = time.perf_counter()
+        least, greatest = self.sigma
+        share = torch.rand(1, generator=generator_of(seed, turn=1)).item()
+        low = degrade(found.image[None], self.factor, sigma=least + (greatest - least) * share)[0]
+        return PatchBatch(low, found.image, found.seconds + (time.perf_counter() - begin))
+
+
+class Patches(Photographs):
+    """Patches of photographs for super-resolution, at the photographs' own resolution.
+
+    Args:
+        train: folders, files or patterns to train on.
+        val: likewise, held out.
+        factor: by which the patches are made smaller.
+        sigma: of the Gaussian blur before that in training, least and greatest, in pixels of the patch.
+        val_sigma: likewise in validation and for samples.
+        train_transform: to squares of the photograph's own pixels.
+        val_transform: likewise, nothing random.
+        train_limit: train on at most this many photographs, spread evenly over all; None uses all.
+        batch_size: patches in a batch.
+        num_workers: processes that read.
+        seed: of order, places and blurs.
+        val_limit: as `train_limit`.
+        skip: as for `Photographs`.
+
+    Raises:
+        FileNotFoundError: a folder or file that does not exist (raised by `setup`).
+        ValueError: sizes that are no multiples of the factor, a blur below 0, a limit or batch size below 1, or patches
+            that are larger than all photographs (raised by `setup`).
+
+    Source:
+        Johnson 2016, sec. 4.2.
+    """
+
+    train_transform: PatchTransform
+    val_transform: PatchTransform
+
+    def __init__(
+        self,
+        *,
+        train: Sequence[str],
+        val: Sequence[str],
+        factor: int,
+        sigma: Sequence[float],
+        val_sigma: float,
+        train_transform: PatchTransform,
+        val_transform: PatchTransform,
+        train_limit: int | None,
+        batch_size: int,
+        num_workers: int,
+        seed: int,
+        val_limit: int | None,
+        skip: str | None,
+    ) -> None:
+        super().__init__(
+            train=train,
+            val=val,
+            train_transform=train_transform,
+            val_transform=val_transform,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            seed=seed,
+            val_limit=val_limit,
+            skip=skip,
+        )
+        for name, transform in (("train", train_transform), ("val", val_transform)):
+            if not hasattr(transform, "size") or transform.at_least is not None:
+                raise ValueError(f"expected data.{name}_transform to cut patches, as RandomPatch does")
+            if transform.size < factor or transform.size % factor:
+                raise ValueError(
+                    f"expected data.{name}_transform.size to be a multiple of the factor {factor}, got {transform.size}"
+                )
+        if len(sigma) != 2 or not 0 <= sigma[0] <= sigma[1] or val_sigma < 0:
+            raise ValueError(
+                f"expected data.sigma=[least,greatest] and data.val_sigma of at least 0, got {list(sigma)}, {val_sigma}"
+            )
+        if train_limit is not None and train_limit < 1:
+            raise ValueError(f"expected data.train_limit of at least 1, or null for all, got {train_limit}")
+        self.factor, self.sigma, self.val_sigma = factor, (sigma[0], sigma[1]), val_sigma
+        self.train_limit = train_limit
+
+    def setup(self, stage: str) -> None:
+        """Find the files, and leave out photographs that are smaller than a patch; once, however often asked."""
+        if hasattr(self, "train_paths"):
+            return
+        super().setup(stage)
+        count = min(self.train_limit or len(self.train_paths), len(self.train_paths))
+        self.train_paths = [self.train_paths[index * len(self.train_paths) // count] for index in range(count)]
+        self.train_paths = _large_enough(self.train_paths, self.train_transform.size, "train")
+        self.val_paths = _large_enough(self.val_paths, self.val_transform.size, "val")
+        self.train_labels, self.val_labels = [[UNKNOWN] * len(p) for p in (self.train_paths, self.val_paths)]
+
+    def _train_dataset(self) -> PatchDataset:
+        photographs = PhotographDataset(self.train_paths, self.train_labels, self.train_transform)
+        return PatchDataset(photographs, factor=self.factor, sigma=self.sigma)
+
+    def _val_dataset(self) -> PatchDataset:
+        photographs = PhotographDataset(self.val_paths, self.val_labels, self.val_transform)
+        return PatchDataset(photographs, factor=self.factor, sigma=(self.val_sigma, self.val_sigma))
+
+
+def _large_enough(paths: Sequence[Path], size: int, name: str) -> list[Path]:
+    """Leave out photographs with a side below `size`; broken ones stay, and are told of when they are read."""
+    shorter = [_shorter_side(path) for path in paths]
+    kept = [path for path, side in zip(paths, shorter, strict=True) if side is None or side >= size]
+    if not kept:
+        raise ValueError(
+            f"expected photographs of at least {size} px a side, since data.{name}_transform.size={size}; the largest "
+            f"of the {len(paths)} has {max(side for side in shorter if side is not None)} px"
+        )
+    if len(kept) < len(paths):
+        log.warning("left out: %d of %d photographs are smaller than %d px", len(paths) - len(kept), len(paths), size)
+    return kept
+
+
+def _shorter_side(path: Path) -> int | None:
+    try:
+        with Image.open(path) as image:  # reads the head of the file only
+            return min(image.size)
+    except (OSError, ValueError, SyntaxError):
+        return None
