@@ -134,7 +134,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
         (("style=none",), "style=none is for other work than this; give one that 'impasto ... --help' lists"),
         (("features=none",), "features=none is for other work than this"),
         (("loss=iizuka2016", "~loss.style_layers"), "expected loss=... to be a PerceptualLoss, got a ColorizationLoss"),
-        (("~network.width", "~network.blocks", "network=colorizer"), "such as network=stylizer; got a Colorizer"),
+        (("~network.width", "~network.blocks", "network=colorizer"), "such as network=stylizer; got Colorizer"),
         (("logger=wandb", "logger.mode=onlin"), "unknown logger.mode 'onlin'; did you mean 'online'"),
     ],
 )

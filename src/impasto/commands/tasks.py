@@ -19,6 +19,8 @@ from impasto.styles import Style
 
 log = logging.getLogger(__name__)
 
+_SSIM_WINDOW = 11  # pixels, with a border of `factor` left out at each side
+
 
 class Task(NamedTuple):
     """What is trained.
@@ -105,6 +107,9 @@ def superresolution(cfg: DictConfig, data: Photographs | Shards) -> Task:
     _check_network(cfg, from_data=())
     if cfg.network.factor != data.factor:
         raise ValueError(f"expected data.factor to be network.factor={cfg.network.factor}, got {data.factor}")
+    least = 2 * data.factor + _SSIM_WINDOW
+    if data.val_transform.size < least:
+        raise ValueError(f"expected data.val_transform.size of at least {least} (SSIM), got {data.val_transform.size}")
     require(cfg, loss=None)
     network = instantiate(cfg.network)
     described = {"factor": data.factor, "sigma": list(data.sigma)}
