@@ -16,7 +16,8 @@ from impasto.app.choices import Choice, list_choices
 from impasto.app.work import Work, do, mixed, read_photograph, shown, write_png
 from impasto.images import read_image, to_uint8
 from impasto.methods import Applied
-from impasto.networks import JohnsonStylizer, Stylizer, load_network, save_network
+from impasto.networks import JohnsonStylizer, Stylizer, Upscaler, load_network, save_network
+from impasto.resampling import upscale
 from impasto.runs import load_named, shipped
 
 do_small = partial(do, most_megapixels=16)
@@ -109,9 +110,53 @@ def test_ones_own_networks_have_names_of_their_own(tmp_path: Path) -> None:
     named = [str(files[0].parent), str(files[1]), "starry_night"]
     choices = list_choices([(name, load_named(name)) for name in named], device="cpu")
     names = [choice.name for choice in choices]
-    assert names == [*shipped("stylizer"), *shipped("colorizer"), "run", "run-2"]
+    assert names == [*shipped("stylizer"), *shipped("colorizer"), *shipped("upscaler"), "run", "run-2"]
     assert len({choice.label for choice in choices}) == len(choices)
     assert str(tmp_path) not in "".join(choice.label for choice in choices)
+
+
+@pytest.fixture
+def upscalers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Choice]:
+    """The choices where two upscalers are shipped and one is the user's own."""
+    folder = tmp_path / "weights" / "upscaler"
+    for path, factor in ((folder / "x4_feature", 4), (folder / "x8_pixel", 8), (tmp_path / "run" / "network", 4)):
+        card = {"system": "upscaler", "network": {"class": "Upscaler", "factor": factor, "width": 8, "blocks": 1}}
+        network = Upscaler(factor=factor, width=8, blocks=1)
+        torch.nn.init.normal_(network.to_rgb.weight)
+        save_network(path.with_suffix(".safetensors"), network, card)
+    monkeypatch.setattr("impasto.runs.WEIGHTS", folder.parent)
+    own = str(tmp_path / "run")
+    return {choice.name: choice for choice in list_choices([(own, load_named(own))], device="cpu")}
+
+
+def test_an_upscaler_is_called_by_its_factor_and_what_it_was_trained_for(upscalers: dict[str, Choice]) -> None:
+    assert {name: choice.label for name, choice in upscalers.items()} == {
+        "x4_feature": "Enlarge 4 x, sharp (feature loss)",
+        "x8_pixel": "Enlarge 8 x, faithful (pixel loss)",
+        "run": "Enlarge 4 x (run)",
+    }
+
+
+@pytest.mark.parametrize(("name", "factor"), [("x4_feature", 4), ("x8_pixel", 8)])
+def test_an_enlarged_photograph_starts_from_the_bicubic_image(
+    name: str, factor: int, upscalers: dict[str, Choice], tmp_path: Path
+) -> None:
+    photo = _photograph(tmp_path / "a.png")
+    done = do_small(photo, upscalers[name])
+    assert done.name == f"a_{name}.png"
+    assert done.base.shape == done.result.shape == (33 * factor, 47 * factor, 3)
+    image = read_image(photo)
+    assert np.array_equal(mixed(done, 0), to_uint8(upscale(image[None], factor)[0]))
+    assert np.array_equal(mixed(done, 1), to_uint8(upscalers[name].method(image).image))
+    assert not np.array_equal(mixed(done, 0), mixed(done, 1))
+
+
+def test_an_enlarged_result_has_twice_the_limit_at_most(upscalers: dict[str, Choice], tmp_path: Path) -> None:
+    photo = _photograph(tmp_path / "a.png", 20, 50)
+    do_small(photo, upscalers["run"], most_megapixels=0.008)
+    message = r"^a.png \(50 x 20\) would have 0.016 megapixels when enlarged 4 x; this page makes 0.01598 at most: "
+    with pytest.raises(ValueError, match=message + "give a photograph of about 31 x 31$"):
+        do_small(photo, upscalers["run"], most_megapixels=0.00799)
 
 
 def _png(width: int, height: int) -> bytes:

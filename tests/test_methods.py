@@ -1,5 +1,6 @@
 """Laws of methods: a trained network as a function of one photograph, whatever its system."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -7,10 +8,21 @@ import torch
 from torch import Tensor
 
 from impasto import methods
-from impasto.color import colour_code
+from impasto.color import colour_code, yuv
 from impasto.colorization import colorize
-from impasto.methods import Applied, Colouring, Stylizing, bounded, method_of
-from impasto.networks import Colorizer, JohnsonStylizer, Stylizer, Trained
+from impasto.images import is_grey
+from impasto.methods import Applied, Colouring, Stylizing, Upscaling, bounded, method_of
+from impasto.networks import (
+    Colorizer,
+    JohnsonStylizer,
+    JohnsonUpscaler,
+    Stylizer,
+    Trained,
+    Upscaler,
+    activation_bytes,
+    fold_batch_norm,
+)
+from impasto.resampling import upscale
 
 CLASSES = ["sand", "sea", "wood"]
 
@@ -31,6 +43,19 @@ def _colorizer() -> Trained:
     return Trained(network, {"system": "colorizer", "classes": CLASSES, "color_space": "lab", "size": 32})
 
 
+def _upscaler(network: torch.nn.Module | None = None) -> Trained:
+    """An upscaler of vivid details."""
+    torch.manual_seed(0)
+    network = copy.deepcopy(network or Upscaler(factor=4, width=8, blocks=2)).eval()
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+                module.weight.mul_(2)
+        if isinstance(network, Upscaler):
+            torch.nn.init.normal_(network.to_rgb.weight, std=0.5)
+    return Trained(network, {"system": "upscaler"})
+
+
 def _photo(height: int = 33, width: int = 47) -> Tensor:
     return torch.rand(3, height, width, generator=torch.Generator().manual_seed(1))
 
@@ -38,13 +63,13 @@ def _photo(height: int = 33, width: int = 47) -> Tensor:
 def test_each_system_has_its_method() -> None:
     assert isinstance(method_of(_stylizer(), "cpu"), Stylizing)
     assert isinstance(method_of(_colorizer(), "cpu"), Colouring)
+    assert isinstance(method_of(_upscaler(), "cpu"), Upscaling)
 
 
-@pytest.mark.parametrize("card", [{"system": "upscaler"}, {}])
+@pytest.mark.parametrize("card", [{"system": "painter"}, {}])
 def test_a_network_of_another_system_is_refused(card: dict[str, str]) -> None:
-    with pytest.raises(
-        ValueError, match=f"expected a network of stylizer or colorizer, got one of {card.get('system')}"
-    ):
+    message = f"expected a network of stylizer, colorizer, upscaler, got one of {card.get('system')}"
+    with pytest.raises(ValueError, match=message):
         method_of(Trained(torch.nn.Identity(), card), "cpu")
 
 
@@ -101,6 +126,97 @@ def test_a_photograph_that_does_not_fit_into_memory_is_refused(monkeypatch: pyte
     for trained in (_stylizer(), _colorizer()):
         with pytest.raises(ValueError, match="an image of 47 x 33 pixels would take"):
             method_of(trained, "cpu")(_photo())
+    with pytest.raises(ValueError, match="an image of 47 x 33 pixels, 188 x 132 when enlarged, would take"):
+        method_of(_upscaler(), "cpu")(_photo())
+
+
+# ---------------------------------------------------------------- enlarging
+
+
+def _johnson(factor: int) -> torch.nn.Module:
+    network = JohnsonUpscaler(factor=factor, width=4, blocks=2)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.bias, -1, 1)  # or zero padding would hardly differ from what lies there
+    return network.eval()
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 7), (33, 47)])
+@pytest.mark.parametrize("factor", [4, 8])
+def test_an_enlarged_photograph_is_as_many_times_larger(factor: int, height: int, width: int) -> None:
+    networks = [Upscaler(factor=factor, width=8, blocks=1), _johnson(factor), fold_batch_norm(_johnson(factor))]
+    photo = _photo(height, width)
+    before = photo.clone()
+    for network in networks:
+        found = Upscaling(_upscaler(network), "cpu")(photo)
+        assert found.image.shape == (3, factor * height, factor * width) and found.image.dtype == torch.float32
+        assert found.image.min() >= 0 and found.image.max() <= 1
+        assert found.remark == "" and not found.image.requires_grad
+    assert torch.equal(photo, before)
+
+
+def test_enlarging_is_the_network_within_range() -> None:
+    trained, photo = _upscaler(), _photo()
+    with torch.no_grad():
+        expected = trained.network(photo[None])[0]
+    assert expected.min() < -0.01 and expected.max() > 1.01
+    found = Upscaling(trained, "cpu")(photo).image
+    torch.testing.assert_close(found, expected.clamp(0, 1))
+    assert (found - upscale(photo[None], 4)[0].clamp(0, 1)).abs().mean() > 0.01
+
+
+@pytest.mark.parametrize(
+    "network", [Upscaler(factor=4, width=8, blocks=3), Upscaler(factor=8, width=8, blocks=1), _johnson(4), _johnson(8)]
+)
+@pytest.mark.parametrize("photo", [_photo(61, 50), _photo(7, 90)], ids=["both", "one"])
+def test_tiles_leave_no_trace(network: torch.nn.Module, photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = _upscaler(network)
+    whole = Upscaling(trained, "cpu", tile=None)(photo).image
+    torch.testing.assert_close(Upscaling(trained, "cpu", tile=17)(photo).image, whole, atol=1e-5, rtol=0)
+    monkeypatch.setattr(methods, "_reach", lambda _: 1)
+    assert (Upscaling(trained, "cpu", tile=17)(photo).image - whole).abs().max() > 1e-3
+
+
+def test_a_tile_bounds_what_the_network_sees_and_what_is_asked_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained, seen, asked = _upscaler(), [], []
+    trained.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-2:]))
+    monkeypatch.setattr(methods, "check_memory", lambda needed, _: asked.append(needed))
+    method = Upscaling(trained, "cpu", tile=20)
+    method(_photo(100, 30))
+    surroundings = 2 * (1 + 4 + 2 + 1)  # head, two blocks of two, two enlargements, to RGB
+    assert len(seen) == 1 + 5 * 2  # the first is the estimate's
+    assert max(map(max, seen)) <= 20 + surroundings
+    assert asked[0] == pytest.approx(activation_bytes(trained.network, 36, 30) + 64 * 400 * 120)
+
+
+def test_a_grey_photograph_stays_grey_and_one_in_colour_does_not() -> None:
+    trained = _upscaler()
+    grey = _photo().mean(dim=0, keepdim=True).expand(3, -1, -1)
+    with torch.no_grad():
+        plain = trained.network(grey[None]).clamp(0, 1)
+    assert not is_grey(plain[0])
+    found = Upscaling(trained, "cpu")(grey).image
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    torch.testing.assert_close(found[0], yuv().split(plain)[0, 0], atol=1e-3, rtol=0)
+    assert not is_grey(Upscaling(trained, "cpu")(_photo()).image)
+
+
+def test_matched_histograms_are_the_photographs() -> None:
+    photo = _photo(24, 30) * torch.tensor([1.0, 0.6, 0.3])[:, None, None]
+    plain = Upscaling(_upscaler(), "cpu")(photo).image
+    matched = Upscaling(_upscaler(), "cpu", match_histograms=True)(photo).image
+    shares = torch.linspace(0.05, 0.95, 10)
+    wanted = photo.flatten(1).quantile(shares, dim=1)
+    assert (plain.flatten(1).quantile(shares, dim=1) - wanted).abs().max() > 0.05
+    torch.testing.assert_close(matched.flatten(1).quantile(shares, dim=1), wanted, atol=0.01, rtol=0)
+
+
+def test_a_network_that_enlarges_nothing_is_no_upscaler() -> None:
+    with pytest.raises(ValueError, match="expected a network that enlarges, got Stylizer"):
+        Upscaling(_stylizer(), "cpu")
+
+
+# ---------------------------------------------------------------- of any system
 
 
 @pytest.mark.parametrize(

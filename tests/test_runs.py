@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from impasto.networks import Colorizer, Stylizer, save_network
-from impasto.runs import load_named, load_run, load_shipped, shipped
+from impasto.networks import FACTORS, Colorizer, Stylizer, Upscaler, save_network
+from impasto.runs import WEIGHTS, load_named, load_run, load_shipped, shipped
 
 CARD = {"system": "stylizer", "network": {"class": "Stylizer", "width": 4, "blocks": 1}}
 
@@ -36,7 +36,7 @@ def test_a_run_is_found_by_folder_and_by_file(tmp_path: Path) -> None:
 
 def test_another_system_is_refused(tmp_path: Path) -> None:
     save_network(tmp_path / "network.safetensors", Stylizer(width=4, blocks=1), CARD | {"system": "upscaler"})
-    with pytest.raises(ValueError, match="holds a upscaler; expected a stylizer"):
+    with pytest.raises(ValueError, match="holds an upscaler; expected a stylizer"):
         load_run(tmp_path, system="stylizer")
 
 
@@ -64,6 +64,40 @@ def test_a_shipped_colorizer_says_what_it_tells_and_where_it_comes_from(name: st
     assert card["steps"] >= 1000
     assert {"val/loss", "val/top1", "val/psnr", "val/ssim"} <= set(card["final"])
     assert "/work" not in str(card) and "/home" not in str(card)
+
+
+@pytest.mark.parametrize("factor", [4, 8])
+def test_an_upscaler_that_is_not_shipped_says_how_to_train_one(
+    factor: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.runs.WEIGHTS", tmp_path)
+    with pytest.raises(FileNotFoundError) as error:
+        load_shipped(f"x{factor}_pixel", system="upscaler")
+    assert str(error.value) == (
+        f"no network is shipped for upscaler x{factor}_pixel (shipped: none); 'impasto train "
+        f"experiment=upscaler_x{factor} loss=pixel' trains one, then give run=<its run folder>"
+    )
+
+
+@pytest.mark.parametrize("name", shipped("upscaler"))
+def test_a_shipped_upscaler_is_called_by_its_factor_and_loss(name: str) -> None:
+    assert name in [f"x{factor}_{loss}" for factor in FACTORS for loss in ("pixel", "feature")]
+    assert (WEIGHTS / "upscaler" / f"{name}.safetensors").stat().st_size <= 2_000_000
+    trained = load_shipped(name, system="upscaler")
+    assert name.startswith(f"x{trained.network.factor}_")
+    assert trained.card["steps"] >= 1000
+    assert "/work" not in str(trained.card) and "/home" not in str(trained.card)
+
+
+def test_an_upscaler_is_found_by_folder_and_by_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = {"system": "upscaler", "network": {"class": "Upscaler", "factor": 8, "width": 8, "blocks": 1}}
+    for name in ("run/network", "weights/upscaler/x8_pixel"):
+        save_network(tmp_path / f"{name}.safetensors", Upscaler(factor=8, width=8, blocks=1), card)
+    monkeypatch.setattr("impasto.runs.WEIGHTS", tmp_path / "weights")
+    for text in (str(tmp_path / "run"), "x8_pixel"):
+        assert load_named(text).network.factor == 8
+    with pytest.raises(ValueError, match=r"holds an upscaler; expected a colorizer \(method=upscaler applies it\)"):
+        load_run(tmp_path / "run", system="colorizer")
 
 
 def test_a_style_without_a_network_says_how_to_train_one() -> None:

@@ -22,6 +22,7 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     ".tif": {"compression": "tiff_lzw"},
     ".tiff": {"compression": "tiff_lzw"},
 }
+_LONGEST = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}  # pixels a side that libjpeg and libwebp write
 Image.MAX_IMAGE_PIXELS = None  # Pillow's fixed limit; check_memory asks the machine instead, before pixels are decoded
 
 
@@ -179,11 +180,15 @@ def write_image(path: Path, image: Tensor) -> None:
         image: RGB in [0, 1], (3, H, W).
 
     Raises:
-        ValueError: a suffix that is no image format, or another shape.
+        ValueError: a suffix that is no image format, more pixels than that format holds, or another shape.
         OSError: the folder cannot be written, or the disk is full.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"cannot write {path}: expected a name ending in {', '.join(SUFFIXES)}")
+    longest = _LONGEST.get(path.suffix.lower())
+    if longest is not None and max(image.shape[-2:]) > longest:
+        size = f"{image.shape[-1]} x {image.shape[-2]}"
+        raise ValueError(f"cannot write {path}: such a file holds {longest} pixels a side, got {size}; PNG holds more")
     options = _SAVE_OPTIONS.get(path.suffix.lower(), {"quality": 95, "subsampling": 0})
     with whole_file(path) as temporary:
         Image.fromarray(to_uint8(image)).save(temporary, **options)

@@ -6,11 +6,11 @@ from impasto.networks import Trained, load_network
 from impasto.suggest import did_you_mean
 
 WEIGHTS = Path(__file__).parent / "weights"  # a folder a system
-SYSTEMS = ("stylizer", "colorizer")  # of which we ship networks
+SYSTEMS = ("stylizer", "colorizer", "upscaler")  # of which we ship networks
 
 
 def shipped(system: str) -> list[str]:
-    """List the networks of a system ("stylizer", "colorizer") that come with the package."""
+    """List the networks of a system ("stylizer", "colorizer", "upscaler") that come with the package."""
     return sorted(path.stem for path in (WEIGHTS / system).glob("*.safetensors"))
 
 
@@ -21,11 +21,14 @@ def load_shipped(name: str, *, system: str = "stylizer") -> Trained:
         FileNotFoundError: none of that name is shipped; says how to train one.
     """
     if name not in shipped(system):
-        is_style = system == "stylizer"
-        key, words = ("style", f"style={name}") if is_style else ("method.network", "experiment=iizuka2016_scenes")
+        asked, words = {
+            "stylizer": (f"style={name}", f"style={name}"),
+            "colorizer": (f"method.network={name}", "experiment=iizuka2016_scenes"),
+            "upscaler": (f"upscaler {name}", f"experiment=upscaler_{name.replace('_', ' loss=')}"),
+        }[system]
         known = ", ".join(shipped(system)) or "none"
         raise FileNotFoundError(
-            f"no network is shipped for {key}={name}{did_you_mean(name, shipped(system))} (shipped: {known}); "
+            f"no network is shipped for {asked}{did_you_mean(name, shipped(system))} (shipped: {known}); "
             f"'impasto train {words}' trains one, then give run=<its run folder>"
         )
     return load_network(WEIGHTS / system / f"{name}.safetensors")
@@ -78,5 +81,9 @@ def load_run(path: Path, *, system: str | None) -> Trained:
     trained = load_network(file)
     found = trained.card.get("system")
     if system is not None and found != system:
-        raise ValueError(f"{file} holds a {found}; expected a {system} (method={found} applies it)")
+        raise ValueError(f"{file} holds {_a(found)}; expected {_a(system)} (method={found} applies it)")
     return trained
+
+
+def _a(noun: object) -> str:
+    return f"{'an' if str(noun)[:1] in 'aeiou' else 'a'} {noun}"

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from impasto.evaluation.colorizers import tinted
-from impasto.methods import Method, method_of
+from impasto.methods import Method, Upscaling, method_of
 from impasto.networks import Trained
+from impasto.resampling import upscale
 from impasto.runs import SYSTEMS, load_shipped, shipped
+
+_LOSSES = {"feature": "sharp (feature loss)", "pixel": "faithful (pixel loss)"}  # how names of shipped upscalers end
 
 
 class Choice(NamedTuple):
@@ -21,13 +24,15 @@ class Choice(NamedTuple):
         name: in file names, such as "starry_night"; no two choices share one.
         label: on the page.
         method: what it does.
-        base: from the photograph to what strength 0 shows, (3, H, W) both.
+        base: from the photograph to what strength 0 shows, of the result's size.
+        factor: by which the result is larger than the photograph.
     """
 
     name: str
     label: str
     method: Method
     base: Callable[[Tensor], Tensor]
+    factor: int = 1
 
 
 def list_choices(networks: Iterable[tuple[str, Trained]], *, device: str) -> list[Choice]:
@@ -56,6 +61,10 @@ def _choice(name: str, suffix: str, trained: Trained, device: str) -> Choice:
         return Choice(
             name, f"Colour a grey photograph{suffix}", method, partial(tinted, chroma=torch.zeros(1, 2, 1, 1))
         )
+    if isinstance(method, Upscaling):
+        kind = _LOSSES.get(name.rpartition("_")[2], "") if not suffix else ""
+        label = f"Enlarge {method.factor} x{kind and ', '}{kind}{suffix}"
+        return Choice(name, label, method, partial(_enlarged, factor=method.factor), method.factor)
     style = trained.card.get("style")
     title = style.get("title") if isinstance(style, dict) else None
     return Choice(name, f"{title or 'A style of your own'}{suffix}", method, _itself)
@@ -63,6 +72,11 @@ def _choice(name: str, suffix: str, trained: Trained, device: str) -> Choice:
 
 def _itself(photo: Tensor) -> Tensor:
     return photo
+
+
+def _enlarged(photo: Tensor, *, factor: int) -> Tensor:
+    """Bicubic, as one has it without a network."""
+    return upscale(photo[None], factor)[0].clamp(0, 1)
 
 
 def _short_name(path: Path) -> str:

@@ -29,10 +29,10 @@ _HOUR = 3600  # seconds after which uploads and results are deleted
 _SESSIONS = 8  # browser tabs whose last result is kept in memory; beyond, the one unused for longest is forgotten
 _WAITING = 16  # requests at most that wait for the one that is being computed
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
-_TITLE = "<h1>impasto</h1><p>Paint a photograph in the style of a painting, or colour one that is grey.</p>"
+_TITLE = "<h1>impasto</h1><p>Paint a photograph like a painting, colour a grey one, enlarge a small one.</p>"
 _STRENGTH = (
     "How much of the network's result is mixed into the photograph: at 0 % you see the photograph "
-    "(without its colours, where the network colours), at 100 % the result."
+    "(without its colours, where the network colours; plainly enlarged, where it enlarges), at 100 % the result."
 )
 _NO_PHOTOGRAPH = "<p>Choose a photograph; photographs and results are forgotten here after an hour.</p>"
 _SHOW_STRENGTH = "(value) => document.querySelector('.stage').style.setProperty('--strength', value / 100)"

@@ -15,6 +15,8 @@ from impasto.images import read_image, resize_longer_side, to_uint8
 # start Ghostscript.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 
+_MORE_WHEN_ENLARGED = 2  # times the pixels of the largest photograph: a result takes a network about as long to make
+
 
 class Work(NamedTuple):
     """A photograph after a network has seen it.
@@ -32,12 +34,13 @@ class Work(NamedTuple):
     remark: str
 
 
-def read_photograph(path: Path, *, most_megapixels: float) -> Tensor:
+def read_photograph(path: Path, *, most_megapixels: float, factor: int = 1) -> Tensor:
     """Read an uploaded file; its size is asked of its header, before pixels are decoded.
 
     Args:
         path: the upload.
-        most_megapixels: millions of pixels.
+        most_megapixels: millions of pixels; an enlarged result may have twice as many.
+        factor: by which it shall be enlarged.
 
     Returns:
         RGB in [0, 1], (3, H, W).
@@ -60,6 +63,13 @@ def read_photograph(path: Path, *, most_megapixels: float) -> Tensor:
             f"{path.name} has {width * height / 1e6:.1f} megapixels ({width} x {height}); "
             f"this page takes {most_megapixels:g} at most"
         )
+    pixels, most = width * height * factor**2, _MORE_WHEN_ENLARGED * most_megapixels
+    if factor > 1 and pixels > most * 1e6:
+        side = int((most * 1e6) ** 0.5) // factor
+        raise ValueError(
+            f"{path.name} ({width} x {height}) would have {pixels / 1e6:.4g} megapixels when enlarged {factor} x; this "
+            f"page makes {most:g} at most: give a photograph of about {side} x {side}"
+        )
     return read_image(path)
 
 
@@ -69,13 +79,13 @@ def do(path: Path, choice: Choice, *, most_megapixels: float) -> Work:
     Args:
         path: the upload.
         choice: what to do.
-        most_megapixels: millions of pixels.
+        most_megapixels: as for `read_photograph`.
 
     Raises:
         ValueError: no image, too large, or too large for the free memory; names the file without its folder.
     """
     try:
-        photo = read_photograph(path, most_megapixels=most_megapixels)
+        photo = read_photograph(path, most_megapixels=most_megapixels, factor=choice.factor)
         applied = choice.method(photo)
         base = choice.base(photo)
     except ValueError as error:

@@ -1,8 +1,15 @@
 """Lightness and chroma apart and together again, what a colorizer predicts, and colours given to another image."""
 
 from impasto.color.codes import CODES, ChromaCode, ColourCode, RGBCode, colour_code
-from impasto.color.matching import Colours, MatchedColours, PaintingColours, PhotoChroma, match_colours
-from impasto.color.spaces import Space, join_chroma, join_lightness, lab, yuv
+from impasto.color.matching import (
+    Colours,
+    MatchedColours,
+    PaintingColours,
+    PhotoChroma,
+    match_colours,
+    match_histograms,
+)
+from impasto.color.spaces import Space, join_chroma, join_lightness, lab, studio_luma, yuv
 
 __all__ = [
     "CODES",
@@ -19,5 +26,7 @@ __all__ = [
     "join_lightness",
     "lab",
     "match_colours",
+    "match_histograms",
+    "studio_luma",
     "yuv",
 ]

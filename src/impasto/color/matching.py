@@ -31,6 +31,26 @@ def match_colours(image: Tensor, palette: Tensor) -> Tensor:
     return moved.to(image).view_as(image).clamp(0, 1)
 
 
+def match_histograms(image: Tensor, reference: Tensor) -> Tensor:
+    """Change the levels of each channel so that its histogram is that of another image's; their order is kept.
+
+    Args:
+        image: RGB in [0, 1], (3, H, W).
+        reference: RGB in [0, 1], (3, H', W').
+
+    Returns:
+        RGB in [0, 1], (3, H, W).
+
+    Source:
+        Gonzalez, Woods 2018, "Digital Image Processing", sec. 3.3, as scikit-image has it.
+    """
+    from skimage import exposure  # takes a moment to import, so not before it is needed
+
+    arrays = (x.detach().cpu().numpy() for x in (image, reference))
+    matched = torch.from_numpy(exposure.match_histograms(*arrays, channel_axis=0))
+    return matched.to(image).clamp(0, 1)
+
+
 def _covariance(pixels: Tensor) -> Tensor:
     """Of (3, n) colours; a little is added, so that a grey image has one that can be inverted."""
     return pixels.cov(correction=0) + 1e-6 * torch.eye(3, dtype=pixels.dtype, device=pixels.device)

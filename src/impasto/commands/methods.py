@@ -6,9 +6,11 @@ from typing import Any
 from omegaconf import DictConfig
 
 from impasto.images import read_image
-from impasto.methods import Colouring, Method, Stylizing
-from impasto.networks import Trained
+from impasto.methods import Colouring, Method, Stylizing, Upscaling
+from impasto.networks import FACTORS, Trained
 from impasto.runs import load_run, load_shipped
+
+_SMALLEST_TILE = 16  # below, nearly all that the network computes is the tile's surroundings
 
 
 def stylizer(cfg: DictConfig) -> Method:
@@ -18,6 +20,7 @@ def stylizer(cfg: DictConfig) -> Method:
         ValueError: neither a style nor a run is given, or an option of the other methods.
     """
     _refuse(cfg, "global_image", "colorizer")
+    _refuse(cfg, "factor", "upscaler")
     if cfg.run is None and cfg.style is None:
         raise ValueError("which network? give style=<name of a shipped style> or run=<run folder>")
     return Stylizing(_own(cfg, "stylizer") if cfg.run is not None else load_shipped(cfg.style.name), cfg.device)
@@ -36,6 +39,7 @@ def colorizer(cfg: DictConfig, *, network: str, working_size: int | None) -> Met
             global features.
     """
     _refuse(cfg, "style", "stylizer")
+    _refuse(cfg, "factor", "upscaler")
     if working_size is not None and (not isinstance(working_size, int) or working_size < 8):
         raise ValueError(f"expected method.working_size of at least 8, got {working_size}")
     trained = _own(cfg, "colorizer") if cfg.run is not None else load_shipped(network, system="colorizer")
@@ -47,11 +51,41 @@ def colorizer(cfg: DictConfig, *, network: str, working_size: int | None) -> Met
     return Colouring(trained, cfg.device, size=working_size, global_photo=other)
 
 
+def upscaler(cfg: DictConfig, *, loss: str, match_histograms: bool, tile: int | None) -> Method:
+    """Build the enlarging of photographs.
+
+    Args:
+        cfg: of `impasto apply`.
+        loss: by which the shipped network was trained, "feature" or "pixel"; used where no run is given.
+        match_histograms: whether the result is given the photograph's histograms, as the paper does.
+        tile: pixels of the photograph a side that are enlarged at once; None takes all.
+
+    Raises:
+        ValueError: a factor or a tile out of range, a factor other than the run's, or an option of the other methods.
+    """
+    _refuse(cfg, "style", "stylizer")
+    _refuse(cfg, "global_image", "colorizer")
+    if cfg.factor is not None and cfg.factor not in FACTORS:
+        raise ValueError(f"expected factor={' or factor='.join(map(str, FACTORS))}, got {cfg.factor}")
+    if not isinstance(match_histograms, bool):
+        raise ValueError(f"expected method.match_histograms=true or false, got {match_histograms}")
+    if tile is not None and (isinstance(tile, bool) or not isinstance(tile, int) or tile < _SMALLEST_TILE):
+        raise ValueError(f"expected method.tile of at least {_SMALLEST_TILE} pixels, or null, got {tile}")
+    if cfg.run is not None:
+        trained = _own(cfg, "upscaler")
+    else:
+        trained = load_shipped(f"x{cfg.factor or min(FACTORS)}_{loss}", system="upscaler")
+    method = Upscaling(trained, cfg.device, tile=tile, match_histograms=match_histograms)
+    if cfg.factor not in (None, method.factor):
+        raise ValueError(f"run={cfg.run} enlarges {method.factor} x; leave factor={cfg.factor} out or give another run")
+    return method
+
+
 def _own(cfg: DictConfig, system: str) -> Trained:
     return load_run(Path(str(cfg.run)).expanduser(), system=system)  # run=0, of a multirun, is a number to Hydra
 
 
 def _refuse(cfg: DictConfig, key: str, owner: str) -> None:
-    value: Any = cfg[key]
+    value: Any = cfg.get(key)
     if value is not None:
         raise ValueError(f"{key}= is an option of method={owner}")
