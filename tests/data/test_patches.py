@@ -38,6 +38,7 @@ def _patches(folder: Path, **changes: Any) -> Patches:
         "seed": 0,
         "val_limit": None,
         "skip": None,
+        "leave_out": [],
     }
     return Patches(**told | changes)
 
@@ -144,6 +145,14 @@ def test_fewer_photographs_are_spread_evenly(folder: Path) -> None:
 def test_wrong_settings_are_refused(folder: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         _patches(folder, **changes)
+
+
+def test_photographs_can_be_left_out_by_name(folder: Path) -> None:
+    data = _ready(folder, leave_out=["0.png"])
+    assert [path.name for path in data.train_paths] == ["1.png"]
+    assert "0.png" in [path.name for path in data.val_paths]
+    with pytest.raises(ValueError, match="leaves no photographs to train on"):
+        _ready(folder, leave_out=["0.png", "1.png", "2.png"])
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:

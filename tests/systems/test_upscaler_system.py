@@ -97,6 +97,7 @@ def _data(photographs: Path) -> Patches:
         seed=3,
         val_limit=3,
         skip=None,
+        leave_out=[],
     )
 
 

@@ -80,6 +80,7 @@ class Patches(Photographs):
         seed: of order, places and blurs.
         val_limit: as `train_limit`.
         skip: as for `Photographs`.
+        leave_out: names of files that are not trained on, such as those that a test set has, too.
 
     Raises:
         FileNotFoundError: a folder or file that does not exist (raised by `setup`).
@@ -109,6 +110,7 @@ class Patches(Photographs):
         seed: int,
         val_limit: int | None,
         skip: str | None,
+        leave_out: Sequence[str],
     ) -> None:
         super().__init__(
             train=train,
@@ -135,13 +137,16 @@ class Patches(Photographs):
         if train_limit is not None and train_limit < 1:
             raise ValueError(f"expected data.train_limit of at least 1, or null for all, got {train_limit}")
         self.factor, self.sigma, self.val_sigma = factor, (sigma[0], sigma[1]), val_sigma
-        self.train_limit = train_limit
+        self.train_limit, self.leave_out = train_limit, set(leave_out)
 
     def setup(self, stage: str) -> None:
         """Find the files, and leave out photographs that are smaller than a patch; once, however often asked."""
         if hasattr(self, "train_paths"):
             return
         super().setup(stage)
+        self.train_paths = [path for path in self.train_paths if path.name not in self.leave_out]
+        if not self.train_paths:
+            raise ValueError(f"data.leave_out={sorted(self.leave_out)} leaves no photographs to train on")
         count = min(self.train_limit or len(self.train_paths), len(self.train_paths))
         self.train_paths = [self.train_paths[index * len(self.train_paths) // count] for index in range(count)]
         self.train_paths = _large_enough(self.train_paths, self.train_transform.size, "train")
