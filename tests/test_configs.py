@@ -131,6 +131,27 @@ def test_iizukas_numbers_are_those_of_the_paper() -> None:
     assert cfg.loss.rare_colours is None and cfg.features is None and cfg.style is None
 
 
+@pytest.mark.parametrize(("experiment", "factor"), [("johnson2016_sr_x4", 4), ("johnson2016_sr_x8", 8)])
+def test_the_numbers_of_super_resolution_are_those_of_the_paper(experiment: str, factor: int) -> None:
+    cfg: Any = _compose("train", f"experiment={experiment}", "data.train=[a]", "data.val=[b]")
+    assert cfg.network == {
+        "_target_": "impasto.networks.JohnsonUpscaler",
+        "factor": factor,
+        "width": 64,
+        "blocks": 4,
+    }
+    assert (cfg.trainer.max_steps, cfg.data.batch_size, cfg.data.train_limit) == (200_000, 4, 10_000)
+    assert (cfg.data.train_transform.size, list(cfg.data.sigma), cfg.data.factor) == (288, [1.0, 1.0], factor)
+    assert cfg.system.optimizer._target_ == "torch.optim.Adam" and cfg.system.optimizer.lr == 1e-3
+    assert cfg.system.scheduler is None and cfg.features.architecture == "vgg16"
+    assert dict(cfg.loss.content_layers) == {"relu2_2": 1.0} and not cfg.loss.style_layers
+    assert cfg.loss.weights == {"content": 1.0, "style": 0.0, "tv": 0.0}
+    pixel = _compose("train", f"experiment={experiment}", "loss=pixel", "data.train=[a]", "data.val=[b]")
+    plain, changed = (OmegaConf.to_container(c, resolve=False) for c in (cfg, pixel))
+    assert isinstance(plain, dict) and isinstance(changed, dict)
+    assert {key for key in plain if plain[key] != changed[key]} == {"loss"}
+
+
 @pytest.mark.parametrize("name", ["iizuka2016_perceptual", "iizuka2016_rare"])
 def test_losses_of_our_own_add_to_the_papers(name: str) -> None:
     paper, ours = (
