@@ -1,14 +1,18 @@
 """Draw README's pictures from the shipped networks and scikit-image's sample photographs (public domain or CC0)."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from impasto.data.sample import sample_path
 from impasto.evaluation.colorizers import colorizer_of, tinted
+from impasto.evaluation.super_resolution import Protocol, compare, enlarge, low_and_truth, luma
+from impasto.evaluation.super_resolution_sheet import Row, write_sheet
 from impasto.images import read_image, resize_longer_side, sheet, write_image
 from impasto.listing import find_images
+from impasto.resampling import upscale
 from impasto.runs import load_run, load_shipped, shipped
 
 HERE = Path(__file__).parent
@@ -30,6 +34,7 @@ def main() -> None:
         "gatys": draw_gatys,
         "colour": draw_colour,
         "historic": draw_historic,
+        "upscaled": draw_upscaled,
     }
     for word in sys.argv[1:] or ["styles="]:
         name, _, folder = word.partition("=")
@@ -85,6 +90,35 @@ def draw_historic(folder: Path) -> None:
     method = colorizer_of(load_shipped("scenes", system="colorizer"))
     photos = [resize_longer_side(read_image(found.path), 768) for found in find_images([folder])]
     write_image(HERE / "historic.jpg", sheet([[photo, method(photo).image] for photo in photos], cell=512))
+
+
+CROPS = {"astronaut.png": (176, 56), "chelsea.png": (120, 72), "coffee.png": (232, 64), "rocket.jpg": (280, 152)}
+
+
+def draw_upscaled(_: Path) -> None:
+    """Draw crops of photographs at a quarter of their size, and what bicubic and the shipped networks make of them."""
+    size, factor = 96, 4
+    rule = Protocol(border=None, sigma=0.0, ssim_sigma=1.5, match_histograms=False)
+    networks = {loss: load_shipped(f"x{factor}_{loss}", system="upscaler").network for loss in ("pixel", "feature")}
+    methods = {"bicubic": partial(upscale, factor=factor), "pixel loss": networks["pixel"]}
+    methods |= {"feature loss": networks["feature"]}
+    rows = []
+    for name, (left, top) in CROPS.items():
+        low, truth = low_and_truth(read_image(Path(sample_path(name))), factor, rule)
+        wanted = luma(truth, grey=False)
+        square = (slice(top, top + size), slice(left, left + size))
+        pictures = [low[0][:, top // factor : (top + size) // factor, left // factor : (left + size) // factor]]
+        captions = ["a quarter of the size"]
+        for method in methods.values():
+            output = enlarge(method, low, matched=False)
+            found = compare(luma(output, grey=False), wanted, border=factor, ssim_sigma=rule.ssim_sigma)
+            pictures.append(output[0][:, *square])
+            captions.append(f"{found.psnr:.2f} dB, sharpness {found.sharpness:.2f}")
+        rows.append(Row(Path(name).stem, [*pictures, truth[0][:, *square]], [*captions, ""]))
+    note = "PSNR of the whole picture's luma; sharpness: energy of its gradient, as a share of the truth's"
+    write_sheet(HERE / "upscaled.png", ["low", *methods, "truth"], rows, cell=2 * size, note=note)
+    write_image(HERE / "upscaled.jpg", read_image(HERE / "upscaled.png"))
+    (HERE / "upscaled.png").unlink()
 
 
 if __name__ == "__main__":
