@@ -19,7 +19,9 @@ def _thumbnails(paths: list[Path]) -> torch.Tensor:
     """Grey, mean 0 and length 1, (n, 144): the products of two are their correlations."""
     found = []
     for path in paths:
-        small = functional.interpolate(read_image(path, at_least=64).mean(dim=0)[None, None], (_SIDE, _SIDE), mode="area")
+        small = functional.interpolate(
+            read_image(path, at_least=64).mean(dim=0)[None, None], (_SIDE, _SIDE), mode="area"
+        )
         found.append((small - small.mean()).flatten())
     return functional.normalize(torch.stack(found))
 

@@ -112,7 +112,7 @@ def superresolution(cfg: DictConfig, data: Photographs | Shards) -> Task:
         raise ValueError(f"expected data.val_transform.size of at least {least} (SSIM), got {data.val_transform.size}")
     require(cfg, loss=None)
     network = instantiate(cfg.network)
-    described = {"factor": data.factor, "sigma": list(data.sigma)}
+    described = {"factor": data.factor, "sigma": list(data.sigma), "left_out": sorted(data.leave_out)}
     with torch.random.fork_rng(devices=[]):
         loss = instantiate(cfg.loss)
         if isinstance(loss, partial):  # a perceptual one, which wants a loss network

@@ -79,7 +79,9 @@ class UpscalerSystem(LightningModule):
         large = functional.interpolate(low, scale_factor=self.factor, mode="nearest")
         return [large[0], upscale(low, self.factor)[0].clamp(0, 1), output, crop_to_multiple(photo, self.factor)]
 
-    def _terms(self, low: Tensor, image: Tensor, network: Callable[[Tensor], Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+    def _terms(
+        self, low: Tensor, image: Tensor, network: Callable[[Tensor], Tensor]
+    ) -> tuple[dict[str, Tensor], Tensor]:
         low, image = (x.contiguous(memory_format=self.memory_format) for x in (low, image))
         output = network(low)
         found: dict[str, Tensor] = self.loss(output, self.loss.targets(image))
