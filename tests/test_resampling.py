@@ -1,5 +1,7 @@
 """Tests of the bicubic of super-resolution: MATLAB's, retyped, and what a low-resolution image is."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -62,7 +64,7 @@ def test_upscaling_is_matlabs(factor: int, sides: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("resize", [downscale, upscale, lambda x, f: degrade(x, f, sigma=1.0)])
-def test_a_flat_image_stays_flat(resize) -> None:  # type: ignore[no-untyped-def]
+def test_a_flat_image_stays_flat(resize: Callable[[Tensor, int], Tensor]) -> None:
     flat = torch.full((1, 3, 16, 24), 51 / 255)
     torch.testing.assert_close(resize(flat, 4), torch.full_like(resize(flat, 4), 51 / 255))
 

@@ -1,4 +1,4 @@
-"""Super-resolution networks: the paper's, layer by layer, and a form without batch norm that adds to the bicubic image."""
+"""Super-resolution networks: the paper's, layer by layer, and a form that adds details to the bicubic image."""
 
 import math
 
