@@ -50,12 +50,16 @@ def upscale(image: Tensor, factor: int) -> Tensor:
 
 def _resample(image: Tensor, *, margin: int, size: tuple[int, int], cut: int) -> Tensor:
     """Resize with mirrored edges; torch's own kernel is MATLAB's, but it ends at the edges."""
-    (height, width), inner = image.shape[-2:], image.float()
-    rows, columns = (_mirrored(side, margin, image.device) for side in (height, width))
-    padded = inner[..., rows, :][..., columns]
     larger = (size[0] + 2 * cut, size[1] + 2 * cut)
-    resized = functional.interpolate(padded, size=larger, mode="bicubic", antialias=True, align_corners=False)
+    resized = functional.interpolate(
+        _padded(image.float(), margin), size=larger, mode="bicubic", antialias=True, align_corners=False
+    )
     return resized[..., cut : cut + size[0], cut : cut + size[1]]
+
+
+def _padded(image: Tensor, margin: int) -> Tensor:
+    rows, columns = (_mirrored(side, margin, image.device) for side in image.shape[-2:])
+    return image[..., rows, :][..., columns]
 
 
 def _mirrored(side: int, margin: int, device: torch.device) -> Tensor:
@@ -84,9 +88,18 @@ def degrade(image: Tensor, factor: int, *, sigma: float) -> Tensor:
     if sigma < 0:
         raise ValueError(f"expected a sigma of at least 0, got {sigma}")
     if sigma > 0:
-        size = 2 * max(1, round(_DEVIATIONS * sigma)) + 1
-        image = transforms.gaussian_blur(image, [size, size], [sigma, sigma])
+        image = _blur(image, sigma)
     return as_stored(downscale(image, factor))
+
+
+def _blur(image: Tensor, sigma: float) -> Tensor:
+    """Blur with mirrored edges, however far beyond them the kernel reaches."""
+    reach = max(1, round(_DEVIATIONS * sigma))
+    height, width = image.shape[-2:]
+    padded = _padded(image, reach)  # torchvision mirrors, too, but not more than there is
+    size = 2 * reach + 1
+    blurred: Tensor = transforms.gaussian_blur(padded, [size, size], [sigma, sigma])
+    return blurred[..., reach : reach + height, reach : reach + width]
 
 
 def as_stored(image: Tensor) -> Tensor:

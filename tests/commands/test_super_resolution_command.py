@@ -199,6 +199,11 @@ def test_a_flat_image_has_no_figure_that_json_could_not_hold(world: Path) -> Non
         ({"crops": [{"set": "Set5", "image": "bird", "left": 16, "top": 0, "size": 40}]}, "inside their image"),
         ({"crops": [{"set": "Set5", "image": "bird", "left": 4, "top": 0, "size": 40}]}, "in multiples of 8 pixels"),
         ({"crops": [{"set": "Set5", "left": 4}]}, "of set, image, left, top and size"),
+        ({"crops": [5]}, "of set, image, left, top and size, got 5"),
+        ({"factors": [4.0]}, "expected factors of 4 and 8, got [4.0]"),
+        ({"networks": {"x5": {}}}, "expected evaluation.networks of x4 and x8, got x5"),
+        ({"protocol": {"match_histograms": "maybe"}}, "protocol.match_histograms=true or false, got maybe"),
+        ({"protocol": {"border": True}}, "expected protocol.border to be null or a whole number"),
     ],
 )
 def test_bad_input_is_one_sentence(world: Path, changed: dict[str, Any], message: str) -> None:
@@ -216,6 +221,14 @@ def test_an_unreadable_file_is_named_before_anything_is_measured(world: Path) ->
     with pytest.raises(ValueError, match=r"grey/broken\.png is damaged"):
         _evaluate(_config(world))
     assert not (world / "out/super_resolution.json").exists()
+
+
+@pytest.mark.parametrize("part", ["networks", "protocol", "folders", "paper"])
+def test_a_part_that_is_no_mapping_is_named(world: Path, part: str) -> None:
+    cfg = _config(world)
+    cfg.evaluation[part] = None
+    with pytest.raises(ValueError, match=f"expected evaluation.{part} to have keys and values, got None"):
+        _evaluate(cfg)
 
 
 @pytest.mark.parametrize("word", ["sets=[Set5]", "factors=[4]"])

@@ -17,7 +17,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from impasto.commands.super_resolution_inputs import check_images, chosen_factors, chosen_sets, images_of, load_networks
+from impasto.commands.super_resolution_inputs import (
+    check_images,
+    check_mappings,
+    chosen_factors,
+    chosen_sets,
+    images_of,
+    load_networks,
+)
 from impasto.commands.super_resolution_report import Report, plain
 from impasto.commands.super_resolution_sheet import draw, pick_crops
 from impasto.commands.wandb_logger import wandb_logger
@@ -76,6 +83,7 @@ def evaluate_super_resolution(
         Interrupted: stopped by Ctrl-C; says how to go on.
     """
     check_device(cfg.device)
+    check_mappings(folders=folders, networks=networks, protocol=protocol, paper=paper)
     rule = _protocol(protocol)
     chosen = chosen_factors(factors)
     images = {name: images_of(name, folders) for name in chosen_sets(sets, folders)}

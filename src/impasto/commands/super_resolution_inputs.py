@@ -12,6 +12,17 @@ from impasto.suggest import did_you_mean
 _RESERVED = ("bicubic", "low", "truth")  # columns that no network makes
 
 
+def check_mappings(**groups: object) -> None:
+    """Refuse a part of the configuration that is no mapping, such as `evaluation.networks=null`.
+
+    Raises:
+        ValueError: says which.
+    """
+    for name, value in groups.items():
+        if not isinstance(value, Mapping):
+            raise ValueError(f"expected evaluation.{name} to have keys and values, got {value}")
+
+
 def chosen_factors(factors: Sequence[int] | int | None) -> list[int]:
     """Return the factors that are wanted.
 
@@ -20,7 +31,7 @@ def chosen_factors(factors: Sequence[int] | int | None) -> list[int]:
     """
     listed = list(FACTORS) if factors is None else factors
     listed = [listed] if isinstance(listed, int | float | str) else list(listed)
-    if not listed or any(factor not in FACTORS for factor in listed):
+    if not listed or any(factor not in FACTORS or not isinstance(factor, int) for factor in listed):
         raise ValueError(f"expected factors of {' and '.join(map(str, FACTORS))}, got {factors}")
     return list(dict.fromkeys(listed))
 
@@ -65,8 +76,13 @@ def load_networks(
         ValueError: a network of another factor or system, or a name that is taken.
         FileNotFoundError: nothing is there.
     """
+    for key in networks:
+        if key not in [f"x{known}" for known in FACTORS]:
+            raise ValueError(f"expected evaluation.networks of x4 and x8, got {key}")
     loaded = {}
-    for name, text in (networks.get(f"x{factor}") or {}).items():
+    told = networks.get(f"x{factor}") or {}
+    check_mappings(**{f"networks.x{factor}": told})
+    for name, text in told.items():
         if name in _RESERVED:
             raise ValueError(f"'{name}' cannot name a network; {', '.join(_RESERVED)} are columns already")
         if text is None:

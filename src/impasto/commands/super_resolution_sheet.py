@@ -52,8 +52,8 @@ def pick_crops(
     """
     picked = []
     for crop in crops:
-        if set(crop) != {"set", "image", "left", "top", "size"}:
-            raise ValueError(f"expected evaluation.crops of set, image, left, top and size, got {dict(crop)}")
+        if not isinstance(crop, Mapping) or set(crop) != {"set", "image", "left", "top", "size"}:
+            raise ValueError(f"expected evaluation.crops of set, image, left, top and size, got {crop}")
         paths = images.get(str(crop["set"]))
         if paths is None:
             continue

@@ -143,7 +143,8 @@ def _check_network(cfg: DictConfig, *, from_data: Sequence[str]) -> None:
     upscales = ("factor" in cfg.network) == (cfg.system_name == "upscaler")
     if not upscales or bool(cfg.network.get("_partial_", False)) != bool(from_data):
         name = cfg.network._target_.rsplit(".", 1)[1]
-        raise ValueError(f"expected a network for a {cfg.system_name}, such as network={cfg.system_name}; got {name}")
+        kind = f"{'an' if cfg.system_name[0] in 'aeiou' else 'a'} {cfg.system_name}"
+        raise ValueError(f"expected a network for {kind}, such as network={cfg.system_name}; got {name}")
     for key in from_data:
         if key in cfg.network:
             raise ValueError(f"network.{key} cannot be chosen: it comes from the data and the colour space")

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from impasto.data.photographs import UNKNOWN, Draw, PhotographDataset, Photographs, Transform, generator_of
+from impasto.data.photographs import UNKNOWN, Draw, PhotographDataset, Photographs, Transform, as_list, generator_of
 from impasto.resampling import degrade
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Patches(Photographs):
         train: folders, files or patterns to train on.
         val: likewise, held out.
         factor: by which the patches are made smaller.
-        sigma: of the Gaussian blur before that in training, least and greatest, in pixels of the patch.
+        sigma: of the Gaussian blur before that in training, least and greatest, in pixels of the patch; or one number.
         val_sigma: likewise in validation and for samples.
         train_transform: to squares of the photograph's own pixels.
         val_transform: likewise, nothing random.
@@ -100,7 +100,7 @@ class Patches(Photographs):
         train: Sequence[str],
         val: Sequence[str],
         factor: int,
-        sigma: Sequence[float],
+        sigma: Sequence[float] | float,
         val_sigma: float,
         train_transform: PatchTransform,
         val_transform: PatchTransform,
@@ -123,21 +123,12 @@ class Patches(Photographs):
             val_limit=val_limit,
             skip=skip,
         )
-        for name, transform in (("train", train_transform), ("val", val_transform)):
-            if not hasattr(transform, "size") or transform.at_least is not None:
-                raise ValueError(f"expected data.{name}_transform to cut patches, as RandomPatch does")
-            if transform.size < factor or transform.size % factor:
-                raise ValueError(
-                    f"expected data.{name}_transform.size to be a multiple of the factor {factor}, got {transform.size}"
-                )
-        if len(sigma) != 2 or not 0 <= sigma[0] <= sigma[1] or val_sigma < 0:
-            raise ValueError(
-                f"expected data.sigma=[least,greatest] and data.val_sigma of at least 0, got {list(sigma)}, {val_sigma}"
-            )
-        if train_limit is not None and train_limit < 1:
+        _check_transform("train", train_transform, factor)
+        _check_transform("val", val_transform, factor)
+        if not _is_count(train_limit if train_limit is not None else 1):
             raise ValueError(f"expected data.train_limit of at least 1, or null for all, got {train_limit}")
-        self.factor, self.sigma, self.val_sigma = factor, (sigma[0], sigma[1]), val_sigma
-        self.train_limit, self.leave_out = train_limit, set(leave_out)
+        self.factor, self.sigma, self.val_sigma = factor, _checked_sigma(sigma, val_sigma), val_sigma
+        self.train_limit, self.leave_out = train_limit, set(as_list(leave_out))
 
     def setup(self, stage: str) -> None:
         """Find the files, and leave out photographs that are smaller than a patch; once, however often asked."""
@@ -160,6 +151,31 @@ class Patches(Photographs):
     def _val_dataset(self) -> PatchDataset:
         photographs = PhotographDataset(self.val_paths, self.val_labels, self.val_transform)
         return PatchDataset(photographs, factor=self.factor, sigma=(self.val_sigma, self.val_sigma))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _check_transform(name: str, transform: PatchTransform, factor: int) -> None:
+    if not _is_count(factor):
+        raise ValueError(f"expected data.factor to be a whole number, got {factor}")
+    if not hasattr(transform, "size") or transform.at_least is not None:
+        raise ValueError(f"expected data.{name}_transform to cut patches, as RandomPatch does")
+    if not _is_count(transform.size) or transform.size % factor:
+        raise ValueError(
+            f"expected data.{name}_transform.size to be a multiple of the factor {factor}, got {transform.size}"
+        )
+
+
+def _checked_sigma(sigma: Sequence[float] | float, val_sigma: float) -> tuple[float, float]:
+    pair = list(sigma) if isinstance(sigma, Sequence) and not isinstance(sigma, str) else [sigma, sigma]
+    numbers = all(isinstance(value, int | float) for value in [*pair, val_sigma])
+    if not numbers or len(pair) != 2 or not 0 <= pair[0] <= pair[1] or val_sigma < 0:
+        raise ValueError(
+            f"expected data.sigma=[least,greatest] and data.val_sigma of at least 0, got {pair} and {val_sigma}"
+        )
+    return pair[0], pair[1]
 
 
 def _large_enough(paths: Sequence[Path], size: int, name: str) -> list[Path]:

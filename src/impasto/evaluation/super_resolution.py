@@ -44,7 +44,9 @@ class Protocol:
     match_histograms: bool
 
     def __post_init__(self) -> None:
-        if self.border is not None and (not isinstance(self.border, int) or self.border < 0):
+        if not isinstance(self.match_histograms, bool):
+            raise ValueError(f"expected protocol.match_histograms=true or false, got {self.match_histograms}")
+        if self.border is not None and (type(self.border) is not int or self.border < 0):
             raise ValueError(f"expected protocol.border to be null or a whole number of at least 0, got {self.border}")
         if not isinstance(self.sigma, int | float) or not 0 <= self.sigma < float("inf"):
             raise ValueError(f"expected protocol.sigma of at least 0, got {self.sigma}")

@@ -12,7 +12,7 @@ FACTORS = (4, 8)  # Johnson 2016, sec. 4.2
 
 
 def _check(factor: int, *, width: int, blocks: int, least_width: int) -> None:
-    if factor not in FACTORS:
+    if factor not in FACTORS or not isinstance(factor, int):
         raise ValueError(f"expected a factor of {' or '.join(map(str, FACTORS))}, got {factor}")
     if width < least_width:
         raise ValueError(f"expected a width of at least {least_width}, got {width}")
