@@ -48,6 +48,22 @@ def upscale(image: Tensor, factor: int) -> Tensor:
     return _resample(image, margin=_REACH, size=(height * factor, width * factor), cut=_REACH * factor)
 
 
+def bicubic_filters(factor: int) -> Tensor:
+    """The weights by which `upscale` makes new pixels out of a pixel and the two to each side of it.
+
+    Args:
+        factor: at least 1.
+
+    Returns:
+        (factor, 5), float64; a row a place of the new pixel within the old one. Rows add up to 1.
+    """
+    places = (torch.arange(factor, dtype=torch.float64) + 0.5) / factor - 0.5  # in old pixels, from its centre
+    x = (torch.arange(-_REACH, _REACH + 1, dtype=torch.float64) - places[:, None]).abs()
+    near = 1.5 * x**3 - 2.5 * x**2 + 1  # Keys 1981 with a = -0.5
+    far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
+
+
 def _resample(image: Tensor, *, margin: int, size: tuple[int, int], cut: int) -> Tensor:
     """Resize with mirrored edges; torch's own kernel is MATLAB's, but it ends at the edges."""
     larger = (size[0] + 2 * cut, size[1] + 2 * cut)

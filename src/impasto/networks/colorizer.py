@@ -117,17 +117,30 @@ class Colorizer(nn.Module):
             raise ValueError(f"expected lightness (N, 1, H, W) with multiples of 8, got {tuple(lightness.shape)}")
         if global_lightness is not None and global_lightness.shape[:2] != (n, 1):
             raise ValueError(f"expected global lightness ({n}, 1, H, W), got {tuple(global_lightness.shape)}")
+        if self.globals is None:
+            return self.predict(lightness, None)
+        return self.predict(lightness, self.square(lightness if global_lightness is None else global_lightness))
+
+    def square(self, lightness: Tensor) -> Tensor:
+        """Resize to what the global features are computed from: (N, 1, any, any) -> (N, 1, global_size, global_size)."""
+        square = (self.global_size, self.global_size)
+        if lightness.shape[-2:] == square:
+            return lightness
+        return functional.interpolate(lightness, size=square, mode="bilinear", antialias=True).clamp(0, 1)
+
+    def predict(self, lightness: Tensor, square: Tensor | None) -> Prediction:
+        """Predict from the image and from what its global features are computed from.
+
+        Args:
+            lightness: in [0, 1], (N, 1, H, W), multiples of 8.
+            square: in [0, 1], (N, 1, global_size, global_size); the same tensor is not computed twice. None without
+                global features.
+        """
         low = self.low(lightness - self.mean)
         mid = self.mid(low)
-        if self.globals is None or self.fusion is None or self.classes is None:
+        if self.globals is None or self.fusion is None or self.classes is None or square is None:
             return Prediction(self.colour(mid), None)
-        second = lightness if global_lightness is None else global_lightness
-        square = (self.global_size, self.global_size)
-        if second is not lightness or (h, w) != square:
-            if second.shape[-2:] != square:
-                second = functional.interpolate(second, size=square, mode="bilinear", antialias=True).clamp(0, 1)
-            low = self.low(second - self.mean)
-        before_last, vector = self.globals(low)
+        before_last, vector = self.globals(low if square is lightness else self.low(square - self.mean))
         return Prediction(self.colour(self.fusion(vector, mid)), self.classes(before_last))
 
 

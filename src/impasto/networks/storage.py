@@ -32,10 +32,12 @@ class Trained(NamedTuple):
     Attributes:
         network: in evaluation mode, float32.
         card: "system", "network" (its class and arguments), and what the training recorded.
+        exported: the file of `impasto export` that holds the weights, which the network then lacks; None for ours.
     """
 
     network: nn.Module
     card: dict[str, Any]
+    exported: Path | None = None
 
 
 def save_network(path: Path, network: nn.Module, card: Mapping[str, Any]) -> None:
@@ -98,7 +100,7 @@ def load_network(path: Path) -> Trained:
         raise ValueError(f"{path} has no impasto model card; expected a network.safetensors that impasto wrote")
     try:
         card = json.loads(metadata["impasto"])
-        network = _build(card["network"], path)
+        network = build_network(card["network"], path)
         if card.get("folded"):
             network = fold_batch_norm(network)
         network.load_state_dict({name: value.float() for name, value in tensors.items()})
@@ -108,7 +110,16 @@ def load_network(path: Path) -> Trained:
     return Trained(network.eval(), card)
 
 
-def _build(description: Mapping[str, Any], path: Path) -> nn.Module:
+def build_network(description: Mapping[str, Any], path: Path) -> nn.Module:
+    """Build the untrained network that a model card describes.
+
+    Args:
+        description: "class" and the arguments of its constructor.
+        path: of the card, for messages.
+
+    Raises:
+        ValueError: no network of ours.
+    """
     try:
         arguments = dict(description)
         name = arguments.pop("class")

@@ -81,6 +81,18 @@ class JohnsonUpscaler(nn.Module):
 # ---------------------------------------------------------------- the modern form
 
 
+class _Bicubic(nn.Module):
+    """The bicubic enlargement, to which details are added."""
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, 3, factor H, factor W)."""
+        return upscale(image, self.factor)
+
+
 class _Block(nn.Module):
     """Two padded 3 x 3 convolutions without norm, which would take the photograph's contrast away (Lim 2017)."""
 
@@ -115,6 +127,7 @@ class Upscaler(nn.Module):
         super().__init__()
         _check(factor, width=width, blocks=blocks, least_width=factor)
         self.factor = factor
+        self.identity: nn.Module = _Bicubic(factor)
         self.head = nn.Conv2d(3, width, 3, padding=1)
         self.body = nn.Sequential(*[_Block(width) for _ in range(blocks)])
         enlarging: list[nn.Module] = []
@@ -130,7 +143,7 @@ class Upscaler(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) -> RGB, (N, 3, factor H, factor W); values may leave [0, 1] a little."""
-        x = self.head(image)
+        x = self.head(image.to(self.head.weight.dtype))  # where the weights are bfloat16 the identity is not
         details = self.to_rgb(self.enlarging(x + self.body(x)))
-        result: Tensor = upscale(image, self.factor) + details.float()
+        result: Tensor = self.identity(image) + details.float()
         return result

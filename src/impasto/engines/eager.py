@@ -1,0 +1,100 @@
+"""PyTorch as it is, and compiled by it."""
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from impasto.engines.form import Compute, Run, as_called, form_of
+from impasto.networks import Trained, Upscaler
+from impasto.networks.rewriting import BicubicEnlargement, rewritten, with_group_norm
+
+
+def eager(trained: Trained, *, precision: torch.dtype, device: str) -> Run:
+    """Compute a network with PyTorch, rewritten (`networks.rewriting`).
+
+    Args:
+        trained: the network.
+        precision: torch.float32, or torch.bfloat16 for weights and activations.
+        device: where it shall run.
+
+    Returns:
+        A function with the network's own arguments and results, float32.
+
+    Raises:
+        ValueError: an exported file, which only other engines read.
+    """
+    return _computed(trained, precision, device, lambda module: module)
+
+
+def compiled(trained: Trained, *, precision: torch.dtype, device: str) -> Run:
+    """Compute a network with `torch.compile`: a wait at the first image, and at the first of another size.
+
+    Args:
+        trained: the network.
+        precision: as for `eager`.
+        device: where it shall run.
+
+    Returns:
+        A function with the network's own arguments and results, float32.
+
+    Raises:
+        ValueError: an exported file, or, when it is called, a machine on which nothing can be compiled.
+    """
+    return _computed(trained, precision, device, _compiled)
+
+
+def _computed(
+    trained: Trained, precision: torch.dtype, device: str, prepare: Callable[[nn.Module], Callable[..., tuple[Tensor]]]
+) -> Run:
+    if trained.exported is not None:
+        raise ValueError(f"{trained.exported} is an exported network; expected engine=onnxruntime or engine=openvino")
+    faster = _lowered(rewritten(trained.network), precision).to(device)
+    compute = prepare(form_of(faster).module)
+    seen = torch.float32 if isinstance(faster, Upscaler) else precision  # which keeps its identity in float32
+
+    @torch.inference_mode()
+    def run(*inputs: Tensor) -> tuple[Tensor, ...]:
+        given = [x.to(device, seen, memory_format=_memory_format(precision)) for x in inputs]
+        return tuple(x.float() for x in compute(*given))
+
+    return as_called(trained.network, run)
+
+
+def _lowered(network: nn.Module, precision: torch.dtype) -> nn.Module:
+    """Weights in the precision, in the memory format and with the norm that are fastest in it."""
+    if precision == torch.float32:
+        return network
+    network = with_group_norm(network)
+    kept = [m for m in network.modules() if isinstance(m, BicubicEnlargement)]
+    filters = [m.filters for m in kept]
+    network = network.to(precision).to(memory_format=torch.channels_last)
+    for module, values in zip(kept, filters, strict=True):
+        module.filters = values
+    return network
+
+
+def _memory_format(precision: torch.dtype) -> torch.memory_format:
+    return torch.contiguous_format if precision == torch.float32 else torch.channels_last
+
+
+def _compiled(module: nn.Module) -> Compute:
+    optimised = torch.compile(module)
+
+    def compute(*inputs: Tensor) -> tuple[Tensor, ...]:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # advice of the compiler, meant for programmers
+                result: tuple[Tensor, ...] = optimised(*inputs)
+        except Exception as error:
+            if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                told = " ".join(str(error).split())[:200]
+                raise ValueError(
+                    f"engine=compiled could not compile the network ({told}); expected a C++ compiler such as g++; "
+                    "engine=eager needs none"
+                ) from error
+            raise
+        return result
+
+    return compute
