@@ -83,7 +83,7 @@ def test_the_download_is_the_methods_result_in_full_size(name: str, tmp_path: Pa
     assert file.name == f"holiday (1)_{name}.png"
     with Image.open(file) as image:
         assert (image.format, image.mode, image.size) == ("PNG", "RGB", (101, 75))
-        assert np.array_equal(np.asarray(image), to_uint8(choice.method(read_image(photo)).image))
+        assert np.array_equal(np.asarray(image), to_uint8(choice.method(read_image(photo)[None])[0].image))
 
 
 def test_a_style_starts_from_the_photograph_and_a_colorizer_from_grey(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_an_enlarged_photograph_starts_from_the_bicubic_image(
     assert done.base.shape == done.result.shape == (33 * factor, 47 * factor, 3)
     image = read_image(photo)
     assert np.array_equal(mixed(done, 0), to_uint8(upscale(image[None], factor)[0]))
-    assert np.array_equal(mixed(done, 1), to_uint8(upscalers[name].method(image).image))
+    assert np.array_equal(mixed(done, 1), to_uint8(upscalers[name].method(image[None])[0].image))
     assert not np.array_equal(mixed(done, 0), mixed(done, 1))
 
 

@@ -85,7 +85,7 @@ def _check(visit: Visit, address: str) -> None:
 
 def test_a_photograph_is_painted_mixed_and_downloaded_in_full_size(address: str, folder: Path, tmp_path: Path) -> None:
     photo, network = read_image(folder / "first.png"), load_run(folder / "my_run", system="stylizer")
-    base, result = to_uint8(photo).astype(int), to_uint8(method_of(network, "cpu")(photo).image).astype(int)
+    base, result = to_uint8(photo).astype(int), to_uint8(method_of(network)(photo[None])[0].image).astype(int)
     with browser() as visit:
         page = _open(visit, address)
         assert page.title() == "impasto"
@@ -135,7 +135,7 @@ def test_an_example_is_coloured_and_its_scenes_are_told(address: str, tmp_path: 
         _result(page, "camera_scenes.png, 512 x 512 pixels")
         coloured = _pixels(_download(page, tmp_path))
         assert page.locator("#note").get_by_text("The network sees:").is_visible()
-        expected = method_of(load_shipped("scenes", system="colorizer"), "cpu")(
+        expected = method_of(load_shipped("scenes", system="colorizer"))(
             read_image(Path(sample_paths(["camera.png"])[0]))
         )
         assert np.abs(coloured - to_uint8(expected.image)).mean() < 0.1

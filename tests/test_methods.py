@@ -61,16 +61,16 @@ def _photo(height: int = 33, width: int = 47) -> Tensor:
 
 
 def test_each_system_has_its_method() -> None:
-    assert isinstance(method_of(_stylizer(), "cpu"), Stylizing)
-    assert isinstance(method_of(_colorizer(), "cpu"), Colouring)
-    assert isinstance(method_of(_upscaler(), "cpu"), Upscaling)
+    assert isinstance(method_of(_stylizer()), Stylizing)
+    assert isinstance(method_of(_colorizer()), Colouring)
+    assert isinstance(method_of(_upscaler()), Upscaling)
 
 
 @pytest.mark.parametrize("card", [{"system": "painter"}, {}])
 def test_a_network_of_another_system_is_refused(card: dict[str, str]) -> None:
     message = f"expected a network of stylizer, colorizer, upscaler, got one of {card.get('system')}"
     with pytest.raises(ValueError, match=message):
-        method_of(Trained(torch.nn.Identity(), card), "cpu")
+        method_of(Trained(torch.nn.Identity(), card))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_network_of_another_system_is_refused(card: dict[str, str]) -> None:
 def test_a_result_has_the_photographs_size_and_range(trained: Trained, height: int, width: int) -> None:
     photo = _photo(height, width)
     before = photo.clone()
-    found = method_of(trained, "cpu")(photo)
+    found = method_of(trained)(photo[None])[0]
     assert isinstance(found, Applied)
     assert found.image.shape == photo.shape and found.image.dtype == torch.float32
     assert found.image.min() >= 0 and found.image.max() <= 1
@@ -93,7 +93,7 @@ def test_a_result_has_the_photographs_size_and_range(trained: Trained, height: i
 
 def test_stylizing_is_the_network_and_says_nothing() -> None:
     trained, photo = _stylizer(), _photo(32, 48)
-    found = method_of(trained, "cpu")(photo)
+    found = method_of(trained)(photo[None])[0]
     with torch.no_grad():
         torch.testing.assert_close(found.image, trained.network(photo[None])[0])
     assert found.remark == ""
@@ -101,17 +101,17 @@ def test_stylizing_is_the_network_and_says_nothing() -> None:
 
 def test_colouring_is_the_colorizer_at_the_size_of_its_training() -> None:
     trained, photo = _colorizer(), _photo(64, 80)
-    found = method_of(trained, "cpu")(photo)
+    found = method_of(trained)(photo[None])[0]
     with torch.no_grad():
         expected = colorize(trained.network, photo[None], code=colour_code("lab"), size=32).image[0]
         other = colorize(trained.network, photo[None], code=colour_code("lab"), size=64).image[0]
     torch.testing.assert_close(found.image, expected)
-    torch.testing.assert_close(Colouring(trained, "cpu", size=64)(photo).image, other)
+    torch.testing.assert_close(Colouring(trained, size=64)(photo[None])[0].image, other)
     assert (expected - other).abs().max() > 1e-4
 
 
 def test_colouring_tells_the_scenes_and_whether_colours_were_passed_over() -> None:
-    method = method_of(_colorizer(), "cpu")
+    method = method_of(_colorizer())
     grey = method(_photo().mean(dim=0, keepdim=True).expand(3, -1, -1)).remark
     colour = method(_photo()).remark
     assert sorted(word for word in grey.split() if word in CLASSES) == CLASSES
@@ -125,9 +125,9 @@ def test_a_photograph_that_does_not_fit_into_memory_is_refused(monkeypatch: pyte
     monkeypatch.setattr(methods, "check_memory", refuse)
     for trained in (_stylizer(), _colorizer()):
         with pytest.raises(ValueError, match="an image of 47 x 33 pixels would take"):
-            method_of(trained, "cpu")(_photo())
+            method_of(trained)(_photo()[None])[0]
     with pytest.raises(ValueError, match="an image of 47 x 33 pixels, 188 x 132 when enlarged, would take"):
-        method_of(_upscaler(), "cpu")(_photo())
+        method_of(_upscaler())(_photo()[None])[0]
 
 
 # ---------------------------------------------------------------- enlarging
@@ -148,7 +148,7 @@ def test_an_enlarged_photograph_is_as_many_times_larger(factor: int, height: int
     photo = _photo(height, width)
     before = photo.clone()
     for network in networks:
-        found = Upscaling(_upscaler(network), "cpu")(photo)
+        found = Upscaling(_upscaler(network))(photo[None])[0]
         assert found.image.shape == (3, factor * height, factor * width) and found.image.dtype == torch.float32
         assert found.image.min() >= 0 and found.image.max() <= 1
         assert found.remark == "" and not found.image.requires_grad
@@ -160,7 +160,7 @@ def test_enlarging_is_the_network_within_range() -> None:
     with torch.no_grad():
         expected = trained.network(photo[None])[0]
     assert expected.min() < -0.01 and expected.max() > 1.01
-    found = Upscaling(trained, "cpu")(photo).image
+    found = Upscaling(trained)(photo[None])[0].image
     torch.testing.assert_close(found, expected.clamp(0, 1))
     assert (found - upscale(photo[None], 4)[0].clamp(0, 1)).abs().mean() > 0.01
 
@@ -171,17 +171,17 @@ def test_enlarging_is_the_network_within_range() -> None:
 @pytest.mark.parametrize("photo", [_photo(61, 50), _photo(7, 90)], ids=["both", "one"])
 def test_tiles_leave_no_trace(network: torch.nn.Module, photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = _upscaler(network)
-    whole = Upscaling(trained, "cpu", tile=None)(photo).image
-    torch.testing.assert_close(Upscaling(trained, "cpu", tile=17)(photo).image, whole, atol=1e-5, rtol=0)
+    whole = Upscaling(trained, tile=None)(photo[None])[0].image
+    torch.testing.assert_close(Upscaling(trained, tile=17)(photo[None])[0].image, whole, atol=1e-5, rtol=0)
     monkeypatch.setattr(methods, "_reach", lambda _: 1)
-    assert (Upscaling(trained, "cpu", tile=17)(photo).image - whole).abs().max() > 1e-3
+    assert (Upscaling(trained, tile=17)(photo[None])[0].image - whole).abs().max() > 1e-3
 
 
 def test_a_tile_bounds_what_the_network_sees_and_what_is_asked_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     trained, seen, asked = _upscaler(), [], []
     trained.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-2:]))
     monkeypatch.setattr(methods, "check_memory", lambda needed, _: asked.append(needed))
-    method = Upscaling(trained, "cpu", tile=20)
+    method = Upscaling(trained, tile=20)
     method(_photo(100, 30))
     surroundings = 2 * (1 + 4 + 2 + 1)  # head, two blocks of two, two enlargements, to RGB
     assert len(seen) == 1 + 5 * 2  # the first is the estimate's
@@ -195,16 +195,16 @@ def test_a_grey_photograph_stays_grey_and_one_in_colour_does_not() -> None:
     with torch.no_grad():
         plain = trained.network(grey[None]).clamp(0, 1)
     assert not is_grey(plain[0])
-    found = Upscaling(trained, "cpu")(grey).image
+    found = Upscaling(trained)(grey[None])[0].image
     assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
     torch.testing.assert_close(found[0], yuv().split(plain)[0, 0], atol=1e-3, rtol=0)
-    assert not is_grey(Upscaling(trained, "cpu")(_photo()).image)
+    assert not is_grey(Upscaling(trained)(_photo()[None])[0].image)
 
 
 def test_matched_histograms_are_the_photographs() -> None:
     photo = _photo(24, 30) * torch.tensor([1.0, 0.6, 0.3])[:, None, None]
-    plain = Upscaling(_upscaler(), "cpu")(photo).image
-    matched = Upscaling(_upscaler(), "cpu", match_histograms=True)(photo).image
+    plain = Upscaling(_upscaler())(photo[None])[0].image
+    matched = Upscaling(_upscaler(), match_histograms=True)(photo[None])[0].image
     shares = torch.linspace(0.05, 0.95, 10)
     wanted = photo.flatten(1).quantile(shares, dim=1)
     assert (plain.flatten(1).quantile(shares, dim=1) - wanted).abs().max() > 0.05
@@ -213,7 +213,7 @@ def test_matched_histograms_are_the_photographs() -> None:
 
 def test_a_network_that_enlarges_nothing_is_no_upscaler() -> None:
     with pytest.raises(ValueError, match="expected a network that enlarges, got Stylizer"):
-        Upscaling(_stylizer(), "cpu")
+        Upscaling(_stylizer())
 
 
 # ---------------------------------------------------------------- of any system

@@ -40,6 +40,11 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
         raise
 
 
+def cache_folder(name: str) -> Path:
+    """Return the folder in which something is kept that can be made again: below $XDG_CACHE_HOME or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "impasto" / name
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole (UTF-8)."""
     with whole_file(path) as temporary:

@@ -22,6 +22,11 @@ def computes_bf16(device: str = "cpu") -> bool:
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
+def fastest_precision(device: str) -> torch.dtype:
+    """Return bfloat16 where the hardware computes in it, else float32."""
+    return torch.bfloat16 if computes_bf16(device) else torch.float32
+
+
 def choose_precision(name: str, device: str) -> torch.dtype:
     """Turn "fp32", "bf16" or "auto" (bf16 where the hardware computes in it) into a dtype.
 
@@ -31,7 +36,7 @@ def choose_precision(name: str, device: str) -> torch.dtype:
     known = {
         "fp32": torch.float32,
         "bf16": torch.bfloat16,
-        "auto": torch.bfloat16 if computes_bf16(device) else torch.float32,
+        "auto": fastest_precision(device),
     }
     if name not in known:
         raise ValueError(f"unknown precision '{name}'; expected {', '.join(known)}")
@@ -53,7 +58,7 @@ def describe_machine() -> dict[str, Any]:
     cuda = torch.cuda.is_available()
     return {
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": psutil.cpu_count(logical=False),
         "threads": torch.get_num_threads(),
         "bf16": computes_bf16(),
@@ -63,8 +68,8 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
-    """The processor's name; Linux has it in a file, elsewhere Python knows it."""
+def processor() -> str:
+    """Return the processor's name; Linux has it in a file, elsewhere Python knows it."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

@@ -1,7 +1,8 @@
 """Images in and out: any file becomes RGB float32 in [0, 1], (3, H, W), the right way up."""
 
 import io
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,22 +95,41 @@ def _decode(image: Image.Image, name: str, at_least: int | None) -> Tensor:
     return torch.from_numpy(_to_rgb(upright)).permute(2, 0, 1).contiguous()
 
 
-def check_memory(needed: float, what: str) -> None:
+def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | None = None) -> None:
     """Refuse work that would not fit into the free memory, before it is begun.
 
     Args:
         needed: bytes.
         what: names the work in the message.
+        fits: from free bytes to the longer side in pixels that they are enough for; None where that is not known.
 
     Raises:
-        ValueError: it would not fit; says both numbers.
+        ValueError: it would not fit; says both numbers, and the side that would.
     """
     free = psutil.virtual_memory().available
-    if needed > free:
-        raise ValueError(
-            f"{what} would take about {gibibytes(needed)} of memory and {gibibytes(free)} is free; "
-            "give a smaller image, or size=<longer side in pixels> where the command has it"
-        )
+    if needed <= free:
+        return
+    side = None if fits is None else fits(free)
+    advice = f"size={side} would fit" if side else "give a smaller image"
+    raise ValueError(
+        f"{what} would take about {gibibytes(needed)} of memory and {gibibytes(free)} is free; "
+        f"{advice}, or size=<longer side in pixels> where the command has it"
+    )
+
+
+def largest_side(needed: Callable[[int], float], side: int, free: float) -> int:
+    """Find the largest image that fits into memory.
+
+    Args:
+        needed: from the longer side in pixels to bytes, growing.
+        side: pixels that do not fit.
+        free: bytes.
+
+    Returns:
+        The longer side, in steps of a 64th of `side`; 0 where none fits.
+    """
+    steps = bisect_right(range(1, 64), free, key=lambda step: needed(max(1, side * step // 64)))
+    return side * steps // 64
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Methods: a trained network as a function of one photograph, with what it says of it."""
+"""Methods: a trained network as a function of photographs, with what it says of each."""
 
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from impasto.color import colour_code, match_histograms, studio_luma
 from impasto.colorization import colorize, working_size
-from impasto.images import check_memory, is_grey, resize_longer_side
+from impasto.engines import Run, eager
+from impasto.images import check_memory, is_grey, largest_side
 from impasto.networks import JohnsonUpscaler, Trained, Upscaler, activation_bytes
 
 _BYTES_TO_JOIN = 300  # a pixel: colours enlarged, joined in float32, those outside RGB reduced; measured 120 to 210
@@ -32,20 +33,22 @@ class Applied(NamedTuple):
     remark: str
 
 
-Method = Callable[[Tensor], Applied]  # from RGB in [0, 1], (3, H, W)
+Method = Callable[[Tensor], list[Applied]]  # from photographs of one size, RGB in [0, 1], (N, 3, H, W)
+Engine = Callable[[Trained], Run]  # with its precision and device, as of `engines`
+PLAIN: Engine = partial(eager, precision=torch.float32, device="cpu")
 
 
-def method_of(trained: Trained, device: str) -> Method:
-    """Return what a trained network does to a photograph: paints, colours or enlarges it.
+def method_of(trained: Trained, engine: Engine = PLAIN) -> Method:
+    """Return what a trained network does to photographs: paints, colours or enlarges them.
 
     Args:
         trained: of the system "stylizer", "colorizer" or "upscaler".
-        device: where it shall run.
+        engine: what computes the network (`engines`).
 
     Raises:
         ValueError: a network of another system.
     """
-    kinds: dict[str, Callable[[Trained, str], Method]] = {
+    kinds: dict[str, Callable[[Trained, Engine], Method]] = {
         "stylizer": Stylizing,
         "colorizer": Colouring,
         "upscaler": Upscaling,
@@ -53,7 +56,7 @@ def method_of(trained: Trained, device: str) -> Method:
     system = str(trained.card.get("system"))
     if system not in kinds:
         raise ValueError(f"expected a network of {', '.join(kinds)}, got one of {system}")
-    return kinds[system](trained, device)
+    return kinds[system](trained, engine)
 
 
 class Stylizing:
@@ -61,24 +64,24 @@ class Stylizing:
 
     Args:
         trained: a stylizer.
-        device: where it shall run.
+        engine: what computes it.
     """
 
-    def __init__(self, trained: Trained, device: str) -> None:
-        self.network, self.device = trained.network.to(device), device
-        self._needed = cache(partial(activation_bytes, self.network))  # a folder's photographs mostly share a size
+    def __init__(self, trained: Trained, engine: Engine = PLAIN) -> None:
+        self.run = engine(trained)
+        self._needed = cache(partial(activation_bytes, trained.network))  # a folder's photographs mostly share a size
 
     @torch.inference_mode()
-    def __call__(self, photo: Tensor) -> Applied:
-        """Paint one photograph.
+    def __call__(self, photos: Tensor) -> list[Applied]:
+        """Paint photographs.
 
         Raises:
-            ValueError: it would not fit into memory.
+            ValueError: they would not fit into memory.
         """
-        height, width = photo.shape[-2:]
-        check_memory(self._needed(height, width), f"an image of {width} x {height} pixels")
-        output: Tensor = self.network(photo[None].to(self.device))
-        return Applied(output[0, :, :height, :width], "")  # the paper's network rounds the size up to a multiple of 4
+        refuse_large(photos, self._needed)
+        height, width = photos.shape[-2:]
+        output: Tensor = self.run(photos)[..., :height, :width]  # the paper's network rounds up to multiples of 4
+        return [Applied(image, "") for image in output]
 
 
 class Colouring:
@@ -86,39 +89,44 @@ class Colouring:
 
     Args:
         trained: a colorizer.
-        device: where it shall run.
+        engine: what computes it.
         size: shorter side in pixels at which colours are predicted; None takes that of the training.
         global_photo: (1, 3, H, W), whose global features take the place of the photograph's.
     """
 
     def __init__(
-        self, trained: Trained, device: str, *, size: int | None = None, global_photo: Tensor | None = None
+        self, trained: Trained, engine: Engine = PLAIN, *, size: int | None = None, global_photo: Tensor | None = None
     ) -> None:
-        self.network = trained.network.to(device)
+        self.run = engine(trained)
         self.classes: list[str] = trained.card["classes"]
         self.code = colour_code(trained.card["color_space"])
-        self.device, self.size = device, size or int(trained.card["size"])
-        self.global_photo = None if global_photo is None else global_photo.to(device)
-        self._needed = cache(partial(activation_bytes, self.network, channels=1))
+        self.size = size or int(trained.card["size"])
+        self.global_photo = global_photo
+        self._inside = cache(partial(activation_bytes, trained.network, channels=1))
 
     @torch.inference_mode()
-    def __call__(self, photo: Tensor) -> Applied:
-        """Colour one photograph; the remark tells the most probable scenes.
+    def __call__(self, photos: Tensor) -> list[Applied]:
+        """Colour photographs; the remarks tell the most probable scenes.
 
         Raises:
-            ValueError: it would not fit into memory.
+            ValueError: they would not fit into memory.
         """
-        height, width = photo.shape[-2:]
-        needed = self._needed(*working_size(height, width, self.size)) + _BYTES_TO_JOIN * height * width
-        check_memory(needed, f"an image of {width} x {height} pixels")
-        found = colorize(
-            self.network, photo[None].to(self.device), code=self.code, size=self.size, global_photo=self.global_photo
-        )
+        refuse_large(photos, self._needed)
+        other = None if self.global_photo is None else self.global_photo.expand(len(photos), -1, -1, -1)
+        found = colorize(self.run, photos, code=self.code, size=self.size, global_photo=other)
+        logits = found.prediction.logits
+        remarks = [self._remark(photo, None if logits is None else logits[i]) for i, photo in enumerate(photos)]
+        return [Applied(image, remark) for image, remark in zip(found.image, remarks, strict=True)]
+
+    def _needed(self, height: int, width: int) -> int:
+        return self._inside(*working_size(height, width, self.size)) + _BYTES_TO_JOIN * height * width
+
+    def _remark(self, photo: Tensor, logits: Tensor | None) -> str:
         remarks = [] if is_grey(photo) else ["is in colour: only its lightness was used"]
-        if found.prediction.logits is not None:
-            scene = describe_scene(found.prediction.logits[0], self.classes)
+        if logits is not None:
+            scene = describe_scene(logits, self.classes)
             remarks.append(scene if self.global_photo is None else f"with the global features of {scene}")
-        return Applied(found.image[0], "; ".join(remarks))
+        return "; ".join(remarks)
 
 
 class Upscaling:
@@ -129,7 +137,7 @@ class Upscaling:
 
     Args:
         trained: an upscaler.
-        device: where it shall run.
+        engine: what computes it.
         tile: pixels of the photograph a side that are enlarged at once; None takes all.
         match_histograms: whether each channel of the result is given the histogram of the photograph's.
 
@@ -145,55 +153,60 @@ class Upscaling:
     """
 
     def __init__(
-        self, trained: Trained, device: str, *, tile: int | None = _TILE, match_histograms: bool = False
+        self,
+        trained: Trained,
+        engine: Engine = PLAIN,
+        *,
+        tile: int | None = _TILE,
+        match_histograms: bool = False,
     ) -> None:
         network = trained.network
         if not isinstance(network, Upscaler | JohnsonUpscaler):
             raise ValueError(f"expected a network that enlarges, got {type(network).__name__}")
         self.factor = network.factor
-        self.network = network.to(device).to(memory_format=torch.channels_last)
-        self.device, self.tile, self.match_histograms = device, tile, match_histograms
+        self.run = engine(trained)
+        self.tile, self.match_histograms = tile, match_histograms
         self._reach = _reach(network)
-        self._needed = cache(partial(activation_bytes, network))
+        self._inside = cache(partial(activation_bytes, network))
 
     @torch.inference_mode()
-    def __call__(self, photo: Tensor) -> Applied:
-        """Enlarge one photograph: (3, H, W) -> (3, factor H, factor W).
+    def __call__(self, photos: Tensor) -> list[Applied]:
+        """Enlarge photographs: (N, 3, H, W) -> N of (3, factor H, factor W).
 
         Raises:
-            ValueError: it would not fit into memory.
+            ValueError: they would not fit into memory.
         """
-        height, width = photo.shape[-2:]
-        self._check_memory(height, width)
-        large = torch.empty(3, self.factor * height, self.factor * width)
+        refuse_large(photos, self._needed, factor=self.factor)
+        height, width = photos.shape[-2:]
+        large = torch.empty(len(photos), 3, self.factor * height, self.factor * width)
         for (top, bottom), (left, right) in product(_parts(height, self.tile), _parts(width, self.tile)):
-            tile = self._enlarge(photo, slice(top, bottom), slice(left, right))
+            tile = self._enlarge(photos, slice(top, bottom), slice(left, right))
             rows, columns = (slice(self.factor * a, self.factor * b) for a, b in ((top, bottom), (left, right)))
-            large[:, rows, columns] = tile.clamp(0, 1)
+            large[..., rows, columns] = tile.clamp(0, 1)
+        return [Applied(self._finish(image, photo), "") for image, photo in zip(large, photos, strict=True)]
+
+    def _finish(self, large: Tensor, photo: Tensor) -> Tensor:
         if self.match_histograms:
             large = match_histograms(large, photo)
         if is_grey(photo):
             luma = (studio_luma(large[None]) - 16) / 219  # of 0 to 1
             large = luma[0].clamp(0, 1).expand(3, -1, -1)
-        return Applied(large, "")
+        return large
 
-    def _enlarge(self, photo: Tensor, rows: slice, columns: slice) -> Tensor:
-        """Enlarge a part of a photograph, which the network sees with its neighbourhood."""
+    def _enlarge(self, photos: Tensor, rows: slice, columns: slice) -> Tensor:
+        """Enlarge a part of the photographs, which the network sees with its neighbourhood."""
         top, left = max(0, rows.start - self._reach), max(0, columns.start - self._reach)
-        seen = photo[None, :, top : rows.stop + self._reach, left : columns.stop + self._reach].to(self.device)
-        result: Tensor = self.network(seen.contiguous(memory_format=torch.channels_last))[0]
-        inner = (
+        result: Tensor = self.run(photos[..., top : rows.stop + self._reach, left : columns.stop + self._reach])
+        inner_rows, inner_columns = (
             slice(self.factor * (part.start - at), self.factor * (part.stop - at))
             for part, at in ((rows, top), (columns, left))
         )
-        return result[(slice(None), *inner)]
+        return result[..., inner_rows, inner_columns]
 
-    def _check_memory(self, height: int, width: int) -> None:
+    def _needed(self, height: int, width: int) -> int:
         seen = (side if self.tile is None else min(side, self.tile + 2 * self._reach) for side in (height, width))
         pixel = _BYTES_TO_MATCH if self.match_histograms else _BYTES_TO_ENLARGE
-        needed = self._needed(*seen) + pixel * height * width * self.factor**2
-        large = f"{self.factor * width} x {self.factor * height}"
-        check_memory(needed, f"an image of {width} x {height} pixels, {large} when enlarged,")
+        return self._inside(*seen) + pixel * height * width * self.factor**2
 
 
 def _reach(network: nn.Module) -> int:
@@ -218,8 +231,25 @@ def describe_scene(logits: Tensor, classes: list[str]) -> str:
     return ", ".join(f"{classes[index]} {100 * share:.0f} %" for index, share in pairs)
 
 
-def bounded(method: Method, size: int | None) -> Method:
-    """Resize photographs whose longer side exceeds `size` before the method sees them."""
-    if size is None:
-        return method
-    return lambda photo: method(resize_longer_side(photo, size) if size < max(photo.shape[-2:]) else photo)
+def refuse_large(photos: Tensor, needed: Callable[[int, int], int], *, factor: int = 1) -> None:
+    """Refuse photographs that would not fit into the free memory, before it is taken.
+
+    Args:
+        photos: (N, 3, H, W).
+        needed: from height and width to the bytes of one.
+        factor: by which they are enlarged.
+
+    Raises:
+        ValueError: they would not fit; names the longer side that would.
+    """
+    count, _, height, width = photos.shape
+    what = f"an image of {width} x {height} pixels" if count == 1 else f"{count} images of {width} x {height} pixels"
+    if factor > 1:
+        what += f", {factor * width} x {factor * height} when enlarged,"
+    bytes_of = partial(_scaled, needed, height, width)
+    check_memory(count * needed(height, width), what, fits=partial(largest_side, bytes_of, max(height, width)))
+
+
+def _scaled(needed: Callable[[int, int], int], height: int, width: int, side: int) -> int:
+    """Bytes of an image of these proportions whose longer side has `side` pixels."""
+    return needed(*(max(1, round(length * side / max(height, width))) for length in (height, width)))

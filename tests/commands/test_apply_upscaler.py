@@ -51,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _expected(network: Path, photo: Path, **options: Any) -> np.ndarray:
-    return to_uint8(Upscaling(load_run(network, system="upscaler"), "cpu", **options)(read_image(photo)).image)
+    return to_uint8(Upscaling(load_run(network, system="upscaler"), **options)(read_image(photo)[None])[0].image)
 
 
 def _pixels(path: Path) -> np.ndarray:

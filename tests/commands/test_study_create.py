@@ -91,7 +91,7 @@ def test_a_study_of_every_kind_of_method(impasto: Callable[..., Any], tmp_path: 
     assert lost_pictures(study, folder) == []
     assert sorted(tokens_of(folder).values()) == list(range(1, 11))
     shown = _shown(folder)
-    method = method_of(load_named(str(run)), "cpu")
+    method = method_of(load_named(str(run)))
     for name in NAMES:
         photo = read_image(tmp_path / "photos" / name)
         expected: dict[str, Tensor] = {"truth": photo, "run": method(photo).image, "other": 1 - photo}
@@ -141,7 +141,7 @@ def test_a_shipped_network_is_a_method(impasto: Callable[..., Any], tmp_path: Pa
     photo = read_image(tmp_path / "photos" / "a.jpg")
     shown = _shown(result.folder)
     for key, name in (("sky", "starry_night"), ("colour", "scenes")):
-        np.testing.assert_array_equal(shown["a.jpg", key], to_uint8(method_of(load_named(name), "cpu")(photo).image))
+        np.testing.assert_array_equal(shown["a.jpg", key], to_uint8(method_of(load_named(name))(photo[None])[0].image))
 
 
 def test_pairs_repeats_and_catch_trials_are_laid_out(impasto: Callable[..., Any], tmp_path: Path) -> None:

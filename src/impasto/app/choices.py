@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from impasto.engines import eager
 from impasto.evaluation.colorizers import tinted
 from impasto.methods import Method, Upscaling, method_of
 from impasto.networks import Trained
@@ -56,7 +57,7 @@ def list_choices(networks: Iterable[tuple[str, Trained]], *, device: str) -> lis
 
 
 def _choice(name: str, suffix: str, trained: Trained, device: str) -> Choice:
-    method = method_of(trained, device)
+    method = method_of(trained, partial(eager, precision=torch.float32, device=device))
     if trained.card["system"] == "colorizer":
         return Choice(
             name, f"Colour a grey photograph{suffix}", method, partial(tinted, chroma=torch.zeros(1, 2, 1, 1))

@@ -86,7 +86,7 @@ def do(path: Path, choice: Choice, *, most_megapixels: float) -> Work:
     """
     try:
         photo = read_photograph(path, most_megapixels=most_megapixels, factor=choice.factor)
-        applied = choice.method(photo)
+        applied = choice.method(photo[None])[0]
         base = choice.base(photo)
     except ValueError as error:
         told = str(error).replace(str(path), path.name)

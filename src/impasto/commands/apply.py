@@ -11,10 +11,11 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from impasto.commands.engines import engine_of
 from impasto.hardware import check_device
-from impasto.images import read_image, write_image
+from impasto.images import read_image, resize_longer_side, write_image
 from impasto.listing import Found, find_images, refuse_clashes, refuse_original, result_name
-from impasto.methods import Method, bounded
+from impasto.methods import Method
 from impasto.tracking.run_folder import Interrupted
 
 log = logging.getLogger(__name__)
@@ -34,12 +35,12 @@ def run(cfg: DictConfig) -> None:
     if cfg.size is not None and (not isinstance(cfg.size, int) or cfg.size < 1):
         raise ValueError(f"expected size=<longer side in pixels>, at least 1, got {cfg.size}")
     check_device(cfg.device)
-    method = bounded(instantiate(cfg.method)(cfg), cfg.size)
+    method = instantiate(cfg.method)(cfg, engine_of(cfg, photographs=len(found)))
     output = Path(str(cfg.output))  # a folder 0 is a number to Hydra
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=output):  # a folder that cannot be written is found before the work, not after
         pass
-    written, kept, failed = _apply(method, found, output, overwrite=cfg.overwrite)
+    written, kept, failed = _apply(method, found, output, size=cfg.size, overwrite=cfg.overwrite)
     log.info("%d written to %s", written, output)
     if kept:
         log.info("%d were already there and kept as they are; overwrite=true replaces them", kept)
@@ -47,7 +48,9 @@ def run(cfg: DictConfig) -> None:
         raise ValueError(f"{len(failed)} of {len(found)} failed:\n  " + "\n  ".join(failed))
 
 
-def _apply(method: Method, found: list[Found], output: Path, *, overwrite: bool) -> tuple[int, int, list[str]]:
+def _apply(
+    method: Method, found: list[Found], output: Path, *, size: int | None, overwrite: bool
+) -> tuple[int, int, list[str]]:
     """Return how many were written, how many were there already, and what failed."""
     written, kept, failed = 0, 0, []
     remarks: list[str] = []
@@ -63,7 +66,10 @@ def _apply(method: Method, found: list[Found], output: Path, *, overwrite: bool)
             else:
                 try:
                     refuse_original(source, target)
-                    applied = method(read_image(source))
+                    photo = read_image(source)
+                    if size is not None and size < max(photo.shape[-2:]):
+                        photo = resize_longer_side(photo, size)
+                    applied = method(photo[None])[0]
                     write_image(target, applied.image)
                     written += 1
                     if applied.remark:

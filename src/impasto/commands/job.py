@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 _EXTRAS = {  # packages that not everyone installs, with the extra that brings them
     "cmaes": "sweep",
     "fastapi": "study",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "openvino": "openvino",
     "optuna": "sweep",
     "scipy": "study",
     "statsmodels": "study",

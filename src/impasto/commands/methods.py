@@ -6,15 +6,19 @@ from typing import Any
 from omegaconf import DictConfig
 
 from impasto.images import read_image
-from impasto.methods import Colouring, Method, Stylizing, Upscaling
+from impasto.methods import Colouring, Engine, Method, Stylizing, Upscaling
 from impasto.networks import FACTORS, Trained
 from impasto.runs import load_run, load_shipped
 
 _SMALLEST_TILE = 16  # below, nearly all that the network computes is the tile's surroundings
 
 
-def stylizer(cfg: DictConfig) -> Method:
+def stylizer(cfg: DictConfig, engine: Engine) -> Method:
     """Build the painting of photographs by a style network.
+
+    Args:
+        cfg: of `impasto apply`.
+        engine: what computes the network.
 
     Raises:
         ValueError: neither a style nor a run is given, or an option of the other methods.
@@ -23,14 +27,15 @@ def stylizer(cfg: DictConfig) -> Method:
     _refuse(cfg, "factor", "upscaler")
     if cfg.run is None and cfg.style is None:
         raise ValueError("which network? give style=<name of a shipped style> or run=<run folder>")
-    return Stylizing(_own(cfg, "stylizer") if cfg.run is not None else load_shipped(cfg.style.name), cfg.device)
+    return Stylizing(_own(cfg, "stylizer") if cfg.run is not None else load_shipped(cfg.style.name), engine)
 
 
-def colorizer(cfg: DictConfig, *, network: str, working_size: int | None) -> Method:
+def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: int | None) -> Method:
     """Build the colouring of photographs.
 
     Args:
         cfg: of `impasto apply`.
+        engine: what computes the network.
         network: a shipped colorizer, used where no run is given.
         working_size: shorter side in pixels at which colours are predicted; None takes that of the training.
 
@@ -48,14 +53,15 @@ def colorizer(cfg: DictConfig, *, network: str, working_size: int | None) -> Met
         if not trained.card["network"]["global_features"]:
             raise ValueError("global_image= needs a network with global features; this one was trained without")
         other = read_image(Path(str(cfg.global_image)).expanduser())[None]
-    return Colouring(trained, cfg.device, size=working_size, global_photo=other)
+    return Colouring(trained, engine, size=working_size, global_photo=other)
 
 
-def upscaler(cfg: DictConfig, *, loss: str, match_histograms: bool, tile: int | None) -> Method:
+def upscaler(cfg: DictConfig, engine: Engine, *, loss: str, match_histograms: bool, tile: int | None) -> Method:
     """Build the enlarging of photographs.
 
     Args:
         cfg: of `impasto apply`.
+        engine: what computes the network.
         loss: by which the shipped network was trained, "feature" or "pixel"; used where no run is given.
         match_histograms: whether the result is given the photograph's histograms, as the paper does.
         tile: pixels of the photograph a side that are enlarged at once; None takes all.
@@ -75,7 +81,7 @@ def upscaler(cfg: DictConfig, *, loss: str, match_histograms: bool, tile: int | 
         trained = _own(cfg, "upscaler")
     else:
         trained = load_shipped(f"x{cfg.factor or min(FACTORS)}_{loss}", system="upscaler")
-    method = Upscaling(trained, cfg.device, tile=tile, match_histograms=match_histograms)
+    method = Upscaling(trained, engine, tile=tile, match_histograms=match_histograms)
     if cfg.factor not in (None, method.factor):
         raise ValueError(f"run={cfg.run} enlarges {method.factor} x; leave factor={cfg.factor} out or give another run")
     return method

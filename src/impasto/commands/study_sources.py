@@ -1,12 +1,14 @@
 """Where the pictures of a study come from: the photograph itself, a network, or a folder of results."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from impasto.engines import eager
 from impasto.evaluation.colorizers import tinted
 from impasto.images import read_image
 from impasto.listing import Found, find_images
@@ -39,10 +41,10 @@ def source_of(text: str, name: str, device: str) -> Source:
     if folder.is_dir() and not (folder / "network.safetensors").is_file():
         return _results(folder, name)
     try:
-        method = method_of(load_named(text), device)
+        method = method_of(load_named(text), partial(eager, precision=torch.float32, device=device))
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f"methods.{name}: {error}") from error
-    return lambda _, photo: method(photo).image.cpu()
+    return lambda _, photo: method(photo[None])[0].image
 
 
 def _results(folder: Path, name: str) -> Source:

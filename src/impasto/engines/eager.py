@@ -7,16 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from impasto.engines.form import Compute, Run, as_called, form_of
+from impasto.hardware import fastest_precision
 from impasto.networks import Trained, Upscaler
 from impasto.networks.rewriting import BicubicEnlargement, rewritten, with_group_norm
 
 
-def eager(trained: Trained, *, precision: torch.dtype, device: str) -> Run:
+def eager(trained: Trained, *, precision: torch.dtype | None, device: str) -> Run:
     """Compute a network with PyTorch, rewritten (`networks.rewriting`).
 
     Args:
         trained: the network.
-        precision: torch.float32, or torch.bfloat16 for weights and activations.
+        precision: torch.float32, or torch.bfloat16 for weights and activations; None takes bfloat16 where the hardware
+            computes in it.
         device: where it shall run.
 
     Returns:
@@ -28,7 +30,7 @@ def eager(trained: Trained, *, precision: torch.dtype, device: str) -> Run:
     return _computed(trained, precision, device, lambda module: module)
 
 
-def compiled(trained: Trained, *, precision: torch.dtype, device: str) -> Run:
+def compiled(trained: Trained, *, precision: torch.dtype | None, device: str) -> Run:
     """Compute a network with `torch.compile`: a wait at the first image, and at the first of another size.
 
     Args:
@@ -46,10 +48,11 @@ def compiled(trained: Trained, *, precision: torch.dtype, device: str) -> Run:
 
 
 def _computed(
-    trained: Trained, precision: torch.dtype, device: str, prepare: Callable[[nn.Module], Callable[..., tuple[Tensor]]]
+    trained: Trained, precision: torch.dtype | None, device: str, prepare: Callable[[nn.Module], Compute]
 ) -> Run:
     if trained.exported is not None:
         raise ValueError(f"{trained.exported} is an exported network; expected engine=onnxruntime or engine=openvino")
+    precision = precision or fastest_precision(device)
     faster = _lowered(rewritten(trained.network), precision).to(device)
     compute = prepare(form_of(faster).module)
     seen = torch.float32 if isinstance(faster, Upscaler) else precision  # which keeps its identity in float32
@@ -57,7 +60,7 @@ def _computed(
     @torch.inference_mode()
     def run(*inputs: Tensor) -> tuple[Tensor, ...]:
         given = [x.to(device, seen, memory_format=_memory_format(precision)) for x in inputs]
-        return tuple(x.float() for x in compute(*given))
+        return tuple(x.float().to(inputs[0].device) for x in compute(*given))
 
     return as_called(trained.network, run)
 

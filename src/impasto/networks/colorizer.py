@@ -122,7 +122,7 @@ class Colorizer(nn.Module):
         return self.predict(lightness, self.square(lightness if global_lightness is None else global_lightness))
 
     def square(self, lightness: Tensor) -> Tensor:
-        """Resize to what the global features are computed from: (N, 1, any, any) -> (N, 1, global_size, global_size)."""
+        """Resize to what the global features see: (N, 1, any, any) -> (N, 1, global_size, global_size)."""
         square = (self.global_size, self.global_size)
         if lightness.shape[-2:] == square:
             return lightness

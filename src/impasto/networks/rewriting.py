@@ -71,7 +71,8 @@ class BlockConv(nn.Module):
             for x in (0, 1):
                 larger[:, y, x, :, y : y + high, x : x + wide] = weight
         assert conv.bias is not None and not isinstance(conv.padding, str)
-        self.conv = nn.Conv2d(inputs, 4 * outputs, (high + 1, wide + 1), stride=2, padding=conv.padding)
+        rows, columns = conv.padding
+        self.conv = nn.Conv2d(inputs, 4 * outputs, (high + 1, wide + 1), stride=2, padding=(rows, columns))
         self.conv.weight = nn.Parameter(larger.flatten(0, 2))
         self.conv.bias = nn.Parameter(conv.bias.detach().repeat_interleave(4))
 
@@ -101,6 +102,7 @@ class BicubicEnlargement(nn.Module):
         rows, columns = (self._places(side, image.device) for side in image.shape[-2:])
         padded = image[..., rows, :][..., columns]
         return functional.pixel_shuffle(functional.conv2d(padded, self.filters, groups=3), self.factor)
+
     def _places(self, side: int, device: torch.device) -> Tensor:
         """As `resampling.mirrored` continues an image, without a remainder, which ONNX's exporter cannot divide by."""
         reach = self.filters.shape[-1] // 2
@@ -121,11 +123,11 @@ def rewritten(network: nn.Module) -> nn.Module:
     faster = fold_batch_norm(network)
     for parent in [m for m in faster.modules() if isinstance(m, nn.Sequential)]:
         _join_upsampling(parent)
-    for parent, name, conv in list(_convolutions(faster)):
+    for owner, name, conv in list(_convolutions(faster)):
         if conv.out_channels <= _FEW and conv.stride == (1, 1) and conv.groups == 1 and conv.bias is not None:
-            setattr(parent, name, BlockConv(conv))
+            setattr(owner, name, BlockConv(conv))
     if isinstance(faster, Upscaler):
-        faster.identity = BicubicEnlargement(faster.factor)
+        faster.add_module("identity", BicubicEnlargement(faster.factor))
     return faster.requires_grad_(False)
 
 
@@ -140,7 +142,7 @@ def with_group_norm(network: nn.Module) -> nn.Module:
         if isinstance(module, ConvNorm) and isinstance(module.norm, nn.InstanceNorm2d):
             norm = nn.GroupNorm(module.norm.num_features, module.norm.num_features, eps=module.norm.eps)
             norm.load_state_dict(module.norm.state_dict())
-            module.norm = norm
+            module.add_module("norm", norm)
     return faster.requires_grad_(False)
 
 
@@ -157,7 +159,8 @@ def _join_upsampling(parent: nn.Sequential) -> None:
         if not isinstance(layer, nn.Upsample) or layer.scale_factor != 2 or layer.mode != "nearest":
             continue
         if isinstance(behind, ConvNorm):
-            behind.pad, behind.conv = nn.Identity(), UpsampledConv(behind.conv, reflected=True)
+            behind.add_module("pad", nn.Identity())
+            behind.add_module("conv", UpsampledConv(behind.conv, reflected=True))
         elif isinstance(behind, nn.Conv2d):
             parent[index + 1] = UpsampledConv(behind, reflected=False)
         elif isinstance(behind, nn.Sequential) and isinstance(behind[0], nn.Conv2d):

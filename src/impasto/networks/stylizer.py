@@ -175,4 +175,4 @@ class Stylizer(nn.Module):
         return result[..., :h, :w]
 
     def _missing(self, size: int) -> int:
-        return max(self._SMALLEST, math.ceil(size / self._MULTIPLE) * self._MULTIPLE) - size
+        return max(self._SMALLEST, -(-size // self._MULTIPLE) * self._MULTIPLE) - size  # whole numbers export
