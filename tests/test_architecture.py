@@ -9,7 +9,7 @@ import impasto
 
 ROOT = Path(impasto.__file__).parent
 ROWS = [
-    ["suggest", "files", "listing", "run_folders", "allocator", "hardware", "group"],
+    ["suggest", "files", "listing", "run_folders", "allocator", "hardware", "group", "memory"],
     ["images", "color", "tables", "resampling"],
     ["features", "networks", "styles"],
     ["losses", "tracking", "colorization"],
@@ -18,7 +18,7 @@ ROWS = [
     ["evaluation", "study", "report", "sweep"],
     ["runs"],
     ["methods"],
-    ["app"],
+    ["app", "pipeline"],
     ["commands"],
     ["cli"],
 ]

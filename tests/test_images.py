@@ -14,7 +14,15 @@ import pytest
 import torch
 from PIL import Image, ImageCms, ImageFile
 
-from impasto.images import check_memory, is_grey, read_image, resize_longer_side, sheet, to_uint8, write_image
+from impasto.images import (
+    is_grey,
+    limit_longer_side,
+    read_image,
+    resize_longer_side,
+    sheet,
+    to_uint8,
+    write_image,
+)
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 BLOCKS = np.kron(np.random.default_rng(1).integers(0, 256, (2, 3, 3)), np.ones((8, 8, 1))).astype(np.uint8)
@@ -43,7 +51,7 @@ def _over_white(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def _free(monkeypatch: pytest.MonkeyPatch, count: float) -> None:
-    monkeypatch.setattr("impasto.images.psutil.virtual_memory", lambda: SimpleNamespace(available=count))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=count))
 
 
 def _png_header(width: int, height: int, *, length: int = 13) -> bytes:
@@ -230,11 +238,11 @@ def test_reduced_decoding_asks_for_the_reduced_memory(tmp_path: Path, monkeypatc
     assert read_image(path, at_least=64).shape == (3, 64, 64)
 
 
-def test_work_that_fits_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    _free(monkeypatch, 1000)
-    check_memory(1000, "the work")
-    with pytest.raises(ValueError, match="the work would take"):
-        check_memory(1001, "the work")
+@pytest.mark.parametrize(("size", "expected"), [(None, (33, 47)), (47, (33, 47)), (100, (33, 47)), (46, (32, 46))])
+def test_only_what_is_larger_is_reduced(size: int | None, expected: tuple[int, int]) -> None:
+    photo = torch.rand(3, 33, 47)
+    limited = limit_longer_side(photo, size)
+    assert limited.shape[-2:] == expected and (expected != (33, 47) or torch.equal(limited, photo))
 
 
 # ---------------------------------------------------------------- grey or not

@@ -11,7 +11,7 @@ from impasto import methods
 from impasto.color import colour_code, yuv
 from impasto.colorization import colorize
 from impasto.images import is_grey
-from impasto.methods import Applied, Colouring, Stylizing, Upscaling, bounded, method_of
+from impasto.methods import Applied, Colouring, Stylizing, Upscaling, method_of
 from impasto.networks import (
     Colorizer,
     JohnsonStylizer,
@@ -105,21 +105,21 @@ def test_colouring_is_the_colorizer_at_the_size_of_its_training() -> None:
     with torch.no_grad():
         expected = colorize(trained.network, photo[None], code=colour_code("lab"), size=32).image[0]
         other = colorize(trained.network, photo[None], code=colour_code("lab"), size=64).image[0]
-    torch.testing.assert_close(found.image, expected)
-    torch.testing.assert_close(Colouring(trained, size=64)(photo[None])[0].image, other)
-    assert (expected - other).abs().max() > 1e-4
+    torch.testing.assert_close(found.image, expected, atol=5e-4, rtol=0)
+    torch.testing.assert_close(Colouring(trained, size=64)(photo[None])[0].image, other, atol=5e-4, rtol=0)
+    assert (expected - other).abs().max() > 1e-3
 
 
 def test_colouring_tells_the_scenes_and_whether_colours_were_passed_over() -> None:
     method = method_of(_colorizer())
-    grey = method(_photo().mean(dim=0, keepdim=True).expand(3, -1, -1)).remark
-    colour = method(_photo()).remark
+    grey = method(_photo().mean(dim=0, keepdim=True).expand(1, 3, -1, -1))[0].remark
+    colour = method(_photo()[None])[0].remark
     assert sorted(word for word in grey.split() if word in CLASSES) == CLASSES
     assert colour.startswith("is in colour: only its lightness was used; ") and "in colour" not in grey
 
 
 def test_a_photograph_that_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(needed: float, what: str) -> None:
+    def refuse(needed: float, what: str, **_: object) -> None:
         raise ValueError(f"{what} would take {needed}")
 
     monkeypatch.setattr(methods, "check_memory", refuse)
@@ -180,9 +180,9 @@ def test_tiles_leave_no_trace(network: torch.nn.Module, photo: Tensor, monkeypat
 def test_a_tile_bounds_what_the_network_sees_and_what_is_asked_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     trained, seen, asked = _upscaler(), [], []
     trained.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-2:]))
-    monkeypatch.setattr(methods, "check_memory", lambda needed, _: asked.append(needed))
+    monkeypatch.setattr(methods, "check_memory", lambda needed, _, **__: asked.append(needed))
     method = Upscaling(trained, tile=20)
-    method(_photo(100, 30))
+    method(_photo(100, 30)[None])
     surroundings = 2 * (1 + 4 + 2 + 1)  # head, two blocks of two, two enlargements, to RGB
     assert len(seen) == 1 + 5 * 2  # the first is the estimate's
     assert max(map(max, seen)) <= 20 + surroundings
@@ -217,19 +217,3 @@ def test_a_network_that_enlarges_nothing_is_no_upscaler() -> None:
 
 
 # ---------------------------------------------------------------- of any system
-
-
-@pytest.mark.parametrize(
-    ("size", "expected"), [(None, (33, 47)), (47, (33, 47)), (100, (33, 47)), (46, (32, 46)), (20, (14, 20))]
-)
-def test_only_what_is_larger_is_reduced(size: int | None, expected: tuple[int, int]) -> None:
-    seen: list[Tensor] = []
-
-    def method(photo: Tensor) -> Applied:
-        seen.append(photo)
-        return Applied(photo, "")
-
-    bounded(method, size)(_photo())
-    assert seen[0].shape[-2:] == expected
-    if expected == (33, 47):
-        assert torch.equal(seen[0], _photo())

@@ -1,13 +1,11 @@
 """Images in and out: any file becomes RGB float32 in [0, 1], (3, H, W), the right way up."""
 
 import io
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
@@ -15,6 +13,7 @@ from torch.nn import functional
 
 from impasto.files import whole_file
 from impasto.listing import SUFFIXES
+from impasto.memory import check_memory
 
 _BYTES_TO_DECODE = 24  # per pixel: uint8, a converted copy of it, and float32
 _GREY_LEVELS = 4.5 / 255  # JPEG's chroma coding leaves 4 levels of colour in a grey photograph; a half for rounding
@@ -25,11 +24,6 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 }
 _LONGEST = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}  # pixels a side that libjpeg and libwebp write
 Image.MAX_IMAGE_PIXELS = None  # Pillow's fixed limit; check_memory asks the machine instead, before pixels are decoded
-
-
-def gibibytes(count: float) -> str:
-    """Say a number of bytes as a person would: `"1.5 GiB"`."""
-    return f"{count / 2**30:.1f} GiB"
 
 
 def read_image(path: Path, *, at_least: int | None = None) -> Tensor:
@@ -93,43 +87,6 @@ def _decode(image: Image.Image, name: str, at_least: int | None) -> Tensor:
     check_memory(image.width * image.height * _BYTES_TO_DECODE, f"{name} ({image.width} x {image.height} pixels)")
     upright = ImageOps.exif_transpose(image)
     return torch.from_numpy(_to_rgb(upright)).permute(2, 0, 1).contiguous()
-
-
-def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | None = None) -> None:
-    """Refuse work that would not fit into the free memory, before it is begun.
-
-    Args:
-        needed: bytes.
-        what: names the work in the message.
-        fits: from free bytes to the longer side in pixels that they are enough for; None where that is not known.
-
-    Raises:
-        ValueError: it would not fit; says both numbers, and the side that would.
-    """
-    free = psutil.virtual_memory().available
-    if needed <= free:
-        return
-    side = None if fits is None else fits(free)
-    advice = f"size={side} would fit" if side else "give a smaller image"
-    raise ValueError(
-        f"{what} would take about {gibibytes(needed)} of memory and {gibibytes(free)} is free; "
-        f"{advice}, or size=<longer side in pixels> where the command has it"
-    )
-
-
-def largest_side(needed: Callable[[int], float], side: int, free: float) -> int:
-    """Find the largest image that fits into memory.
-
-    Args:
-        needed: from the longer side in pixels to bytes, growing.
-        side: pixels that do not fit.
-        free: bytes.
-
-    Returns:
-        The longer side, in steps of a 64th of `side`; 0 where none fits.
-    """
-    steps = bisect_right(range(1, 64), free, key=lambda step: needed(max(1, side * step // 64)))
-    return side * steps // 64
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
@@ -231,6 +188,16 @@ def resize_longer_side(image: Tensor, size: int) -> Tensor:
         return image
     resized = functional.interpolate(image[None], size=target, mode="bicubic", antialias=True, align_corners=False)
     return resized[0].clamp(0, 1)
+
+
+def limit_longer_side(image: Tensor, size: int | None) -> Tensor:
+    """Reduce an image whose longer side has more than `size` pixels; None and what is smaller change nothing.
+
+    Args:
+        image: RGB in [0, 1], (3, H, W).
+        size: pixels, at least 1.
+    """
+    return image if size is None or max(image.shape[-2:]) <= size else resize_longer_side(image, size)
 
 
 def sheet(rows: Sequence[Sequence[Tensor]], *, cell: int = 256, gap: int = 4) -> Tensor:

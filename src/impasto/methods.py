@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from impasto.color import colour_code, match_histograms, studio_luma
 from impasto.colorization import colorize, working_size
 from impasto.engines import Run, eager
-from impasto.images import check_memory, is_grey, largest_side
+from impasto.images import is_grey
+from impasto.memory import check_memory, largest_side
 from impasto.networks import JohnsonUpscaler, Trained, Upscaler, activation_bytes
 
 _BYTES_TO_JOIN = 300  # a pixel: colours enlarged, joined in float32, those outside RGB reduced; measured 120 to 210

@@ -79,6 +79,7 @@ def _config(images: list[Path], output: Path, run: Path, **changed: Any) -> Dict
     method = {"_target_": "impasto.commands.methods.colorizer", "_partial_": True, "network": "scenes"}
     method |= {"working_size": changed.pop("working_size", None)}
     plain = {"style": None, "global_image": None, "overwrite": False, "size": None, "device": "cpu"}
+    plain |= {"engine": {"_target_": "impasto.engines.eager", "_partial_": True}, "precision": "fp32", "batch": 1}
     told = {"images": [str(path) for path in images], "output": str(output), "run": str(run), "method": method}
     return OmegaConf.create(told | plain | changed)
 

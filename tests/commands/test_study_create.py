@@ -94,7 +94,7 @@ def test_a_study_of_every_kind_of_method(impasto: Callable[..., Any], tmp_path: 
     method = method_of(load_named(str(run)))
     for name in NAMES:
         photo = read_image(tmp_path / "photos" / name)
-        expected: dict[str, Tensor] = {"truth": photo, "run": method(photo).image, "other": 1 - photo}
+        expected: dict[str, Tensor] = {"truth": photo, "run": method(photo[None])[0].image, "other": 1 - photo}
         for key, image in {**expected, "file": expected["run"]}.items():
             np.testing.assert_array_equal(shown[name, key], to_uint8(image))
         grey = shown[name, "grey"].astype(int)

@@ -1,5 +1,6 @@
 """One photograph and one choice: read within limits, done once, mixed at any strength."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,7 +91,7 @@ def do(path: Path, choice: Choice, *, most_megapixels: float) -> Work:
         base = choice.base(photo)
     except ValueError as error:
         told = str(error).replace(str(path), path.name)
-        raise ValueError(told.split(", or size=")[0]) from error  # an option of the command line
+        raise ValueError(re.split(r", or size=| \(size=", told)[0]) from error  # an option of the command line
     return Work(f"{path.stem}_{choice.name}.png", to_uint8(base), to_uint8(applied.image), applied.remark)
 
 

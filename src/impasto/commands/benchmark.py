@@ -15,8 +15,9 @@ from impasto.evaluation.plots import plot_bars
 from impasto.evaluation.speed import Row, measure_speed
 from impasto.files import write_text
 from impasto.hardware import check_device, choose_precision, describe_machine
-from impasto.images import gibibytes, read_image
+from impasto.images import read_image
 from impasto.losses import PerceptualLoss
+from impasto.memory import gibibytes
 from impasto.tables import digits, markdown, write_csv, write_json
 from impasto.tracking.tables import log_table
 

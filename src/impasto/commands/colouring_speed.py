@@ -15,7 +15,8 @@ from impasto.data import CentreCrop, sample_paths
 from impasto.evaluation.colouring_speed import Row, measure_colouring
 from impasto.files import write_text
 from impasto.hardware import check_device, describe_machine
-from impasto.images import gibibytes, read_image
+from impasto.images import read_image
+from impasto.memory import gibibytes
 from impasto.networks import fold_batch_norm
 from impasto.runs import load_named
 from impasto.runs import shipped as names_of_shipped

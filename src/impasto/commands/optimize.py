@@ -22,9 +22,10 @@ from impasto.commands.photo_run import PhotoRun
 from impasto.features import VGG
 from impasto.gatys import Level, Optimization, pyramid_sizes, resized, split_steps
 from impasto.hardware import check_device, choose_precision
-from impasto.images import check_memory, read_image, resize_longer_side
+from impasto.images import read_image, resize_longer_side
 from impasto.listing import Found, find_images, refuse_clashes, refuse_original, result_name
 from impasto.losses import PerceptualLoss
+from impasto.memory import check_memory
 from impasto.styles import Style
 from impasto.suggest import did_you_mean
 from impasto.tracking.run_folder import Interrupted

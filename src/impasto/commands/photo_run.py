@@ -13,7 +13,8 @@ from impasto.commands.wandb_logger import wandb_logger
 from impasto.files import whole_file
 from impasto.gatys import Optimization
 from impasto.hardware import peak_memory
-from impasto.images import gibibytes, to_uint8, write_image
+from impasto.images import to_uint8, write_image
+from impasto.memory import gibibytes
 from impasto.tracking.bar import Bar
 from impasto.tracking.metrics import MetricsFile
 from impasto.tracking.run_folder import Interrupted, finish_wandb

@@ -1,0 +1,143 @@
+"""Photographs through a method as a pipeline: while the network computes, others are decoded and encoded."""
+
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from impasto.images import limit_longer_side, read_image, write_image
+from impasto.listing import refuse_original
+from impasto.methods import Applied, Method
+
+_THREADS = 2  # that decode, and as many that encode; Pillow lets go of Python's lock
+_HELD = 32_000_000  # pixels that wait, decoded, for the network: 400 MB
+_BATCH = 4_000_000  # pixels that the network sees at once
+_WRITING = 4  # results that wait to be encoded
+
+
+class Job(NamedTuple):
+    """A photograph, and the file that its result shall be."""
+
+    source: Path
+    target: Path
+
+
+class Done(NamedTuple):
+    """How a job ended.
+
+    Attributes:
+        job: the job.
+        remark: what the method said of the photograph; may be empty.
+        error: why nothing was written; None where the result is there.
+    """
+
+    job: Job
+    remark: str
+    error: Exception | None
+
+
+class _Photo(NamedTuple):
+    job: Job
+    image: Tensor
+
+
+class Pipeline:
+    """Reads, computes and writes at the same time, and lets the network see photographs of one size together.
+
+    Memory stays bounded however many jobs there are: no more is decoded while enough waits. A photograph that fails
+    costs that photograph only.
+
+    Args:
+        method: what is done to them.
+        size: longer side in pixels at most, before the method sees a photograph; None keeps its size.
+        batch: photographs of one size that the method sees at once, at most.
+
+    Attributes:
+        written: targets that are there, also of jobs not yet told as done.
+    """
+
+    def __init__(self, method: Method, *, size: int | None, batch: int) -> None:
+        self.method, self.size, self.batch = method, size, batch
+        self.written: list[Path] = []
+
+    def __call__(self, jobs: Sequence[Job]) -> Generator[Done, None, None]:
+        """Yield each job when it is done, in about their order; closing it early finishes what is being written.
+
+        Args:
+            jobs: with targets that differ.
+        """
+        readers, writers = ThreadPoolExecutor(_THREADS), ThreadPoolExecutor(_THREADS)
+        writing: deque[Future[Done]] = deque()
+        try:
+            for group in self._groups(jobs, readers):
+                if isinstance(group, Done):
+                    yield group
+                    continue
+                for photo, result in zip(group, self._apply(group), strict=True):
+                    if isinstance(result, Exception):
+                        yield Done(photo.job, "", result)
+                    else:
+                        writing.append(writers.submit(self._write, photo.job, result))
+                while len(writing) > _WRITING or (writing and writing[0].done()):
+                    yield writing.popleft().result()
+            while writing:
+                yield writing.popleft().result()
+        finally:
+            readers.shutdown(cancel_futures=True)
+            writers.shutdown()
+
+    def _groups(self, jobs: Sequence[Job], readers: ThreadPoolExecutor) -> Iterator[list[_Photo] | Done]:
+        """Decode ahead; yield photographs of one size together, or a job whose photograph cannot be read."""
+        coming, ahead = iter(jobs), deque[Future[_Photo | Done]]()
+        waiting: dict[tuple[int, int], list[_Photo]] = {}
+        while True:
+            while self._may_read(ahead, waiting) and (job := next(coming, None)) is not None:
+                ahead.append(readers.submit(self._read, job))
+            if not ahead:
+                break
+            read = ahead.popleft().result()
+            if isinstance(read, Done):
+                yield read
+                continue
+            height, width = read.image.shape[-2:]
+            waiting.setdefault((height, width), []).append(read)
+            most = max(1, min(self.batch, _BATCH // (height * width)))
+            if len(waiting[height, width]) >= most:
+                yield waiting.pop((height, width))
+            elif not self._may_read((), waiting):  # enough waits: the size that came first goes first
+                yield waiting.pop(next(iter(waiting)))
+        yield from waiting.values()
+
+    def _may_read(self, ahead: Sequence[Future[_Photo | Done]], waiting: dict[tuple[int, int], list[_Photo]]) -> bool:
+        read = [future.result() for future in ahead if future.done()]
+        images = [photo.image for photo in read if isinstance(photo, _Photo)]
+        images += [photo.image for group in waiting.values() for photo in group]
+        pixels = sum(image.shape[-2] * image.shape[-1] for image in images)
+        return pixels < _HELD and len(ahead) < _THREADS + self.batch and len(images) < 8 * self.batch
+
+    def _read(self, job: Job) -> _Photo | Done:
+        try:
+            refuse_original(job.source, job.target)
+            return _Photo(job, limit_longer_side(read_image(job.source), self.size))
+        except (ValueError, OSError, RuntimeError) as error:
+            return Done(job, "", error)
+
+    def _apply(self, group: Sequence[_Photo]) -> Sequence[Applied | Exception]:
+        try:
+            return self.method(torch.stack([photo.image for photo in group]))
+        except (ValueError, RuntimeError) as error:
+            if len(group) == 1:
+                return [error]
+            return [self._apply([photo])[0] for photo in group]
+
+    def _write(self, job: Job, applied: Applied) -> Done:
+        try:
+            write_image(job.target, applied.image)
+        except (ValueError, OSError, RuntimeError) as error:
+            return Done(job, "", error)
+        self.written.append(job.target)
+        return Done(job, applied.remark, None)
