@@ -11,7 +11,8 @@ ROOT = Path(impasto.__file__).parent
 ROWS = [
     ["suggest", "files", "listing", "run_folders", "allocator", "hardware", "group", "memory"],
     ["images", "color", "tables", "resampling"],
-    ["features", "networks", "styles"],
+    ["networks", "styles"],
+    ["features"],
     ["losses", "tracking", "colorization"],
     ["data"],
     ["systems", "gatys", "engines"],

@@ -18,7 +18,7 @@ from impasto.commands.objective_report import Report
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import CentreCrop
 from impasto.evaluation.objective import objective
-from impasto.features import VGG
+from impasto.features import LossNetwork
 from impasto.hardware import check_device, choose_precision, describe_machine
 from impasto.images import read_image, resize_longer_side
 from impasto.listing import find_images
@@ -107,7 +107,7 @@ class _Measurer:
 
     cfg: DictConfig
     curves: DictConfig
-    features: VGG
+    features: LossNetwork
     network: nn.Module | None
     precision: torch.dtype
     path: Path
@@ -152,7 +152,7 @@ def _measurer(cfg: DictConfig, curves: DictConfig, network: str | None, path: Pa
     require(cfg, style=None, features=None, loss=PerceptualLoss)
     check_device(cfg.device)
     style = instantiate(cfg.style).image(cfg.style_size or 512)
-    features: VGG = instantiate(cfg.features)(style).to(cfg.device)
+    features: LossNetwork = instantiate(cfg.features)(style).to(cfg.device)
     trained = None if network is None else load_named(network, system="stylizer")
     precision = choose_precision(cfg.precision, cfg.device)
     results: dict[str, Any] = {

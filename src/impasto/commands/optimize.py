@@ -19,7 +19,7 @@ from impasto.color import Colours
 from impasto.commands.arguments import quote
 from impasto.commands.config import require
 from impasto.commands.photo_run import PhotoRun
-from impasto.features import VGG
+from impasto.features import LossNetwork
 from impasto.gatys import Level, Optimization, pyramid_sizes, resized, split_steps
 from impasto.hardware import check_device, choose_precision
 from impasto.images import read_image, resize_longer_side
@@ -82,7 +82,7 @@ class Painter:
     """All that every photograph of the command shares."""
 
     cfg: DictConfig
-    features: VGG
+    features: LossNetwork
     styles: list[tuple[float, Style]]
     colours: Colours
     precision: torch.dtype
@@ -134,7 +134,7 @@ def _prepare(cfg: DictConfig) -> Painter:
     style: Style = instantiate(cfg.style)
     styles = [(_BLEND_ITSELF, style), *_blended(cfg)]
     image = style.image(cfg.style_size or cfg.size or 512)  # random filters are calibrated on it
-    features: VGG = instantiate(cfg.features)(image)
+    features: LossNetwork = instantiate(cfg.features)(image)
     instantiate(cfg.loss)(features, torch.zeros(1, 3, 64, 64))  # a wrong layer or weight is found before the work
     return Painter(
         cfg=cfg,

@@ -52,7 +52,7 @@ def stylization(cfg: DictConfig, data: Photographs | Shards) -> Task:
         features = instantiate(cfg.features)(style_image)
         loss: PerceptualLoss = instantiate(cfg.loss)(features, style_image)
     system = instantiate(cfg.system, network=instantiate(cfg.network), loss=loss)
-    card = _card(cfg) | {
+    card = common_card(cfg) | {
         "style": style.describe() | {"size": cfg.style_size},
         "loss_network": f"{cfg.features.architecture}: {features.description}",
     }
@@ -88,7 +88,7 @@ def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
     if size is None:
         raise ValueError("expected a data.val_transform that resizes, as CentreCrop does, got one that cuts patches")
     system = instantiate(cfg.system, network=network, loss=loss, classes=classes, size=size)
-    card = _card(cfg)
+    card = common_card(cfg)
     card["network"] |= sizes
     described = {"classes": classes, "color_space": cfg.loss.color_space, "size": size}
     if features is not None:
@@ -124,7 +124,7 @@ def superresolution(cfg: DictConfig, data: Photographs | Shards) -> Task:
             raise ValueError(f"expected loss=pixel or loss=feature, got a {type(loss).__name__}")
     log.info("%d parameters", sum(p.numel() for p in network.parameters()))
     system = instantiate(cfg.system, network=network, loss=loss, factor=data.factor, sigma=data.val_sigma)
-    return Task(system, _card(cfg) | described)
+    return Task(system, common_card(cfg) | described)
 
 
 def _check_shards(cfg: DictConfig, data: Shards) -> None:
@@ -168,10 +168,11 @@ def _calibration(data: Photographs | Shards) -> torch.Tensor:
     return image
 
 
-def _card(cfg: DictConfig) -> dict[str, Any]:
+def common_card(cfg: DictConfig) -> dict[str, Any]:
+    """Say of a network what every training says: its system, arguments, loss, data, experiment, seed and precision."""
     network: Any = OmegaConf.to_container(cfg.network, resolve=True)
     network.pop("_partial_", None)
-    data, loss = _unresolved(cfg.data), _unresolved(cfg.loss)
+    data, loss = _unresolved(cfg.data), None if cfg.loss is None else _unresolved(cfg.loss)
     further = {"unlabelled": data["unlabelled"]} if data.get("unlabelled") else {}
     return {
         "system": cfg.system_name,

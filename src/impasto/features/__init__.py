@@ -1,9 +1,21 @@
-"""Loss networks: VGG-16 and VGG-19 that return their activations by layer name."""
+"""Loss networks, which return their activations by layer name: VGG-16, VGG-19, and our pocket one."""
 
+from impasto.features.loss_network import LossNetwork
 from impasto.features.normalised import normalised_vgg
+from impasto.features.pocket import PocketFeatures, pocket
 from impasto.features.pooling import ScaledAveragePool
 from impasto.features.random import random_vgg
 from impasto.features.vgg import VGG, layer_names
 from impasto.features.weights import pretrained_vgg
 
-__all__ = ["VGG", "ScaledAveragePool", "layer_names", "normalised_vgg", "pretrained_vgg", "random_vgg"]
+__all__ = [
+    "VGG",
+    "LossNetwork",
+    "PocketFeatures",
+    "ScaledAveragePool",
+    "layer_names",
+    "normalised_vgg",
+    "pocket",
+    "pretrained_vgg",
+    "random_vgg",
+]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import vgg16, vgg19
 
+from impasto.features.loss_network import LossNetwork
 from impasto.suggest import did_you_mean
 
 ARCHITECTURES = {"vgg16": vgg16, "vgg19": vgg19}
@@ -46,7 +47,7 @@ def layer_names(architecture: str) -> list[str]:
     return list(build_layers(architecture, pooling=nn.Identity()))
 
 
-class VGG(nn.Module):
+class VGG(LossNetwork):
     """A frozen VGG that returns activations by name (Simonyan and Zisserman 2014).
 
     The weights are buffers, not parameters, and not persistent: nothing trains them, and no checkpoint or state dict

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from impasto.color import colour_code
-from impasto.features import VGG
+from impasto.features import LossNetwork
 from impasto.images import read_image, resize_longer_side
 from impasto.listing import find_images
 from impasto.losses.perceptual import PerceptualLoss
@@ -109,12 +109,12 @@ class ColorizationLoss(nn.Module):
 
     def __init__(
         self,
-        features: VGG | None,
+        features: LossNetwork | None,
         *,
         color_space: str,
         weights: Mapping[str, float],
         rare_colours: PixelWeights | None,
-        perceptual: Callable[[VGG], PerceptualLoss] | None,
+        perceptual: Callable[[LossNetwork], PerceptualLoss] | None,
     ) -> None:
         super().__init__()
         for term in weights:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from impasto.features import VGG
+from impasto.features import LossNetwork
 from impasto.suggest import did_you_mean
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -135,7 +135,7 @@ class PerceptualLoss(nn.Module):
 
     def __init__(
         self,
-        features: VGG,
+        features: LossNetwork,
         style: Tensor | Sequence[tuple[float, Tensor]] | None,
         *,
         content_layers: Mapping[str, float],
@@ -210,7 +210,7 @@ def _used(layers: Mapping[str, float]) -> dict[str, float]:
 
 @torch.no_grad()
 def _blended_grams(
-    features: VGG, style: Tensor | Sequence[tuple[float, Tensor]] | None, layers: Mapping[str, float]
+    features: LossNetwork, style: Tensor | Sequence[tuple[float, Tensor]] | None, layers: Mapping[str, float]
 ) -> dict[str, Tensor]:
     if style is None and layers:
         raise ValueError("the loss has style layers and no style image; give one, or the style term the weight 0")

@@ -3,15 +3,18 @@
 from impasto.networks.colorizer import Colorizer, Prediction
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
 from impasto.networks.memory import activation_bytes
+from impasto.networks.pocket import LAYERS, Pocket
 from impasto.networks.storage import Trained, load_network, save_network
 from impasto.networks.stylizer import JohnsonStylizer, Stylizer
 from impasto.networks.upscaler import FACTORS, JohnsonUpscaler, Upscaler
 
 __all__ = [
     "FACTORS",
+    "LAYERS",
     "Colorizer",
     "JohnsonStylizer",
     "JohnsonUpscaler",
+    "Pocket",
     "Prediction",
     "Stylizer",
     "Trained",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from impasto.files import whole_file
 from impasto.networks.colorizer import Colorizer
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
+from impasto.networks.pocket import Pocket
 from impasto.networks.stylizer import JohnsonStylizer, Stylizer
 from impasto.networks.upscaler import JohnsonUpscaler, Upscaler
 from impasto.suggest import did_you_mean
@@ -21,6 +22,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "Colorizer": Colorizer,
     "JohnsonStylizer": JohnsonStylizer,
     "JohnsonUpscaler": JohnsonUpscaler,
+    "Pocket": Pocket,
     "Stylizer": Stylizer,
     "Upscaler": Upscaler,
 }

@@ -1,7 +1,8 @@
 """LightningModules: a network, a loss and an optimiser, and what happens at each step."""
 
 from impasto.systems.colorizer import ColorizerSystem
+from impasto.systems.distillation import DistillationSystem
 from impasto.systems.stylizer import StylizerSystem
 from impasto.systems.upscaler import UpscalerSystem
 
-__all__ = ["ColorizerSystem", "StylizerSystem", "UpscalerSystem"]
+__all__ = ["ColorizerSystem", "DistillationSystem", "StylizerSystem", "UpscalerSystem"]

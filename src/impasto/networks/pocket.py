@@ -1,0 +1,80 @@
+"""A small loss network: what VGG sees, in a quarter of its width or less."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+LAYERS = {"relu1_2": 64, "relu2_2": 128, "relu3_3": 256, "relu4_3": 512}  # with the channels that VGG has there
+
+
+class Pocket(nn.Module):
+    """Predicts the leading coefficients of VGG's activations, from which losses of the same scale are computed.
+
+    At each layer, VGG's C activations at a position are projected onto a fixed orthonormal basis of K directions, those
+    in which they are largest over photographs. Distances between activations, and between Gram matrices, are nearly
+    kept by that. The coefficients are multiplied by sqrt(K / C), so that a mean over K channels, or a Gram matrix
+    divided by K H W, has the value that it has with C: weights of a loss stay as they are, except where a Gram matrix's
+    elements are averaged (then they are 1 / (K / C)^2 too large).
+
+    Strided convolutions take the place of pooling, and the first layer's coefficients are a convolution's own output:
+    at full size, it is memory and not arithmetic that takes the time.
+
+    Args:
+        widths: channels of the four blocks, at 1, 1/2, 1/4 and 1/8 of the image's size.
+        depths: convolutions of the four blocks.
+        coefficients: K of each layer.
+
+    Raises:
+        ValueError: not four numbers each, or a block without a convolution (the first needs two).
+    """
+
+    def __init__(self, *, widths: Sequence[int], depths: Sequence[int], coefficients: Sequence[int]) -> None:
+        super().__init__()
+        if not len(widths) == len(depths) == len(coefficients) == len(LAYERS):
+            raise ValueError(f"expected four widths, depths and coefficients, got {widths}, {depths}, {coefficients}")
+        if min(depths) < 1 or depths[0] < 2:
+            raise ValueError(f"expected depths of at least [2, 1, 1, 1], got {list(depths)}")
+        self.coefficients = dict(zip(LAYERS, coefficients, strict=True))
+        first = [*_convolutions(3, widths[0], depths[0] - 1, stride=1)]
+        self.blocks = nn.ModuleList([nn.Sequential(*first)])
+        self.heads = nn.ModuleList([nn.Conv2d(widths[0], coefficients[0], 3, padding=1)])
+        inputs = coefficients[0]
+        for width, depth, count in zip(widths[1:], depths[1:], coefficients[1:], strict=True):
+            self.blocks.append(nn.Sequential(*_convolutions(inputs, width, depth, stride=2)))
+            self.heads.append(nn.Conv2d(width, count, 1))
+            inputs = width
+        for number, count in enumerate(coefficients, start=1):
+            self.register_buffer(f"scale{number}", torch.ones(count))
+
+    def forward(self, image: Tensor, layers: Iterable[str] = LAYERS) -> dict[str, Tensor]:
+        """Predict the coefficients at the named layers, and compute nothing behind the deepest of them.
+
+        Args:
+            image: RGB in [0, 1], (N, 3, H, W).
+            layers: of relu1_2, relu2_2, relu3_3, relu4_3.
+
+        Returns:
+            By name, (N, K, ceil(H / s), ceil(W / s)) at strides s of 1, 2, 4, 8.
+        """
+        wanted = set(layers)
+        depth = max((list(LAYERS).index(layer) + 1 for layer in wanted), default=0)
+        found: dict[str, Tensor] = {}
+        x = image
+        for number, layer in enumerate(list(LAYERS)[:depth], start=1):
+            x = self.blocks[number - 1](x)
+            if number == 1:
+                x = head = self.heads[0](x)
+                x = functional.leaky_relu(x, 0.2)  # coefficients have both signs
+            elif layer in wanted:
+                head = self.heads[number - 1](x)
+            if layer in wanted:
+                found[layer] = head * self.get_buffer(f"scale{number}").to(head.dtype).view(1, -1, 1, 1)
+        return found
+
+
+def _convolutions(inputs: int, width: int, count: int, *, stride: int) -> Iterable[nn.Module]:
+    for number in range(count):
+        yield nn.Conv2d(width if number else inputs, width, 3, stride=1 if number else stride, padding=1)
+        yield nn.ReLU()

@@ -1,0 +1,163 @@
+"""Training a small loss network to see what VGG sees."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchvision.transforms.v2.functional import gaussian_blur
+
+from impasto.data import Batch
+from impasto.features import LossNetwork
+from impasto.losses import gram
+from impasto.networks import LAYERS, Pocket
+from impasto.systems.pruning import fit_to_teacher
+from impasto.systems.steps import finite_sum, scheduled
+
+
+class DistillationSystem(LightningModule):
+    """One small loss network, one teacher.
+
+    What a loss needs is right in three respects: activations, their Gram matrices, and how activations change when the
+    image does, which is what gradients are made of. So each photograph comes with a changed one (noise, blur, another
+    contrast, a painter's work, finished or not), and the error counts of both, and of their difference. All errors are
+    relative: squared norms over those of the teacher.
+
+    Args:
+        network: to be trained; it begins as the teacher, pruned (`fit_to_teacher`).
+        teacher: VGG, frozen.
+        photographs: (N, 3, H, W), RGB in [0, 1], over which the teacher's leading directions are found.
+        painters: networks whose works the small network shall know, (N, 3, H, W) -> (N, 3, H, W).
+        weights: of the three errors, "features", "gram" and "difference".
+        optimizer: from parameters to an optimiser.
+        scheduler: from the optimiser to a schedule that is stepped every step; None keeps the rate.
+        channels_last: keep weights and activations in that memory format; faster with bf16.
+        compiled: compile the network (`torch.compile`) before the first step.
+
+    Raises:
+        FloatingPointError: an error is not finite; names it and the step.
+
+    Source:
+        Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network"; of activations, as Romero 2015
+        ("FitNets"); of differences, in place of the Jacobian of Czarnecki 2017 ("Sobolev Training").
+    """
+
+    def __init__(
+        self,
+        network: Pocket,
+        teacher: LossNetwork,
+        photographs: Tensor,
+        painters: Sequence[nn.Module],
+        *,
+        weights: dict[str, float],
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler] | None,
+        channels_last: bool,
+        compiled: bool,
+    ) -> None:
+        super().__init__()
+        self.network, self.teacher = network, teacher
+        self.painters = [painter.requires_grad_(False).eval() for painter in painters]  # in no state dict
+        self.weights = dict(weights)
+        self.build_optimizer, self.build_scheduler = optimizer, scheduler
+        for number, (layer, (basis, scale)) in enumerate(_directions(network, teacher, photographs).items(), start=1):
+            self.register_buffer(f"basis_{layer}", basis)
+            network.get_buffer(f"scale{number}").copy_(scale)
+        fit_to_teacher(network, teacher, [self.targets(photo[None]) for photo in photographs], photographs)
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=self.memory_format)
+        if compiled:
+            self.network.compile()
+
+    @torch.no_grad()
+    def targets(self, image: Tensor) -> dict[str, Tensor]:
+        """Project the teacher's activations: (N, K, h, w) by layer, at the scale of the network's."""
+        return {
+            layer: functional.conv2d(activation, self.get_buffer(f"basis_{layer}").to(activation.dtype))
+            for layer, activation in self.teacher(image, LAYERS).items()
+        }
+
+    def errors(self, image: Tensor, changed: Tensor, network: Callable[[Tensor], Any]) -> dict[str, Tensor]:
+        """Relative errors, each a mean over layers: "features", "gram" and "difference"."""
+        both = torch.cat([image, changed]).contiguous(memory_format=self.memory_format)
+        found, wanted = network(both), self.targets(both)
+        errors: dict[str, list[Tensor]] = {"features": [], "gram": [], "difference": []}
+        for layer, theirs in wanted.items():
+            ours, theirs = found[layer].float(), theirs.float()
+            errors["features"].append(_relative(ours, theirs))
+            errors["gram"].append(_relative(gram(ours), gram(theirs)))
+            a, b = ours.chunk(2)
+            c, d = theirs.chunk(2)
+            errors["difference"].append(_relative(a - b, c - d))
+        return {name: torch.stack(values).mean() for name, values in errors.items()}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the weighted error of one batch; log its parts."""
+        errors = self.errors(batch.image, self._changed(batch.image), self.network)
+        total = finite_sum({name: self.weights[name] * value for name, value in errors.items()}, step=self.global_step)
+        named = {f"train/{name}": value.detach() for name, value in {**errors, "loss": total}.items()}
+        self.log_dict(named, prog_bar=True, sync_dist=True)
+        return total
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the errors of held-out photographs, the changed ones of a fixed noise."""
+        generator = torch.Generator(batch.image.device).manual_seed(batch_idx)
+        noise = torch.randn(batch.image.shape, generator=generator, device=batch.image.device)
+        changed = (batch.image + 0.05 * noise).clamp(0, 1)
+        errors = self.errors(batch.image, changed, self.network.forward)
+        errors["loss"] = torch.stack([self.weights[name] * value for name, value in errors.items()]).sum()
+        self.log_dict({f"val/{n}": v for n, v in errors.items()}, batch_size=len(batch.image), sync_dist=True)
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 (one of seven shapes, says Lightning)
+        """Build the optimiser over the network's parameters only."""
+        return scheduled(self.build_optimizer(self.network.parameters()), self.build_scheduler)
+
+    @torch.no_grad()
+    def _changed(self, image: Tensor) -> Tensor:
+        kind, amount = torch.rand(2).tolist()
+        if kind < 0.2:
+            return (image + 0.2 * amount * torch.randn_like(image)).clamp(0, 1)
+        if kind < 0.35:
+            blurred: Tensor = gaussian_blur(image, [9, 9], [0.5 + 2.5 * amount] * 2)
+            return blurred
+        if kind < 0.5:  # another contrast and another colour, as of the first steps of a training
+            return image.lerp(torch.rand(len(image), 3, 1, 1, device=image.device), amount)
+        if not self.painters or kind < 0.6:
+            return image.lerp(image.roll(1, dims=0), amount)
+        painter = self.painters[int(torch.randint(len(self.painters), ()))].to(image.device)
+        work: Tensor = painter(image)
+        return image.lerp(work.to(image.dtype).clamp(0, 1), 0.3 + 0.7 * amount)
+
+
+def _relative(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Squared norm of the difference over that of the teacher's, a mean over the batch."""
+    gap, size = ((x.flatten(1).square().sum(dim=1)) for x in (ours - theirs, theirs))
+    return (gap / (size + 1e-6 * size.mean() + 1e-12)).mean()
+
+
+@torch.no_grad()
+def _directions(network: Pocket, teacher: LossNetwork, photographs: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """Find the leading eigenvectors of the uncentred second moments of the teacher's activations.
+
+    Returns:
+        By layer: the basis as the weight of a convolution, (K, C, 1, 1), times sqrt(K / C); and the root mean squares
+        of the coefficients so scaled, (K,).
+    """
+    moments: dict[str, Tensor] = {}
+    for photo in photographs:
+        for layer, activation in teacher(photo[None], LAYERS).items():
+            flat = activation[0].flatten(1).double()
+            moments[layer] = moments.get(layer, 0) + flat @ flat.T / (flat.shape[1] * len(photographs))
+    found = {}
+    for layer, moment in moments.items():
+        count, channels = network.coefficients[layer], len(moment)
+        values, vectors = torch.linalg.eigh(moment)  # ascending
+        factor = (count / channels) ** 0.5
+        basis = factor * vectors[:, -count:].flip(1).T
+        scale = factor * values[-count:].flip(0).clamp(min=1e-12).sqrt()
+        found[layer] = (basis.float()[..., None, None], scale.float())
+    return found
