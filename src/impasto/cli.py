@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 COMMANDS = {
     "train": "train a network on photographs, or go on with a run that stopped",
     "apply": "stylize, colour or enlarge photographs with a shipped network or one of your own",
+    "export": "a trained network as a file that other programs run (ONNX, torch.export), with its card",
     "optimize": "paint photographs by optimising each image (Gatys): slow, any style, no training",
     "benchmark": "seconds of the optimisation beside one forward pass, on this machine",
     "evaluate": "the papers' comparisons: what methods reach, as tables and plots",

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from impasto.networks import Trained, load_network
+from impasto.engines import read_card
+from impasto.networks import Trained, build_network, load_network
 from impasto.suggest import did_you_mean
 
 WEIGHTS = Path(__file__).parent / "weights"  # a folder a system
@@ -72,16 +73,37 @@ def load_run(path: Path, *, system: str | None) -> Trained:
     """
     if not path.exists():
         raise FileNotFoundError(f"no run folder {path}")
+    if path.suffix in (".onnx", ".pt2") and path.is_file():
+        return _of_system(load_exported(path), path, system)
     file = path / "network.safetensors" if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(
             f"{path} holds no network.safetensors; expected the folder of an 'impasto train' run that has reached its "
             "first checkpoint"
         )
-    trained = load_network(file)
+    return _of_system(load_network(file), file, system)
+
+
+def load_exported(path: Path) -> Trained:
+    """Load what `impasto export format=onnx` wrote, for the engines that read it.
+
+    Returns:
+        An untrained network of the same kind, the card, and the file in which the weights are.
+
+    Raises:
+        FileNotFoundError: no file, or no card beside it.
+        ValueError: a file that was changed, or one of torch.export, which executes what it holds.
+    """
+    if path.suffix == ".pt2":
+        raise ValueError(f"{path} is for PyTorch's own torch.export.load; expected a run folder, or format=onnx's file")
+    card = read_card(path)
+    return Trained(build_network(card["network"], path).eval(), card, path)
+
+
+def _of_system(trained: Trained, path: Path, system: str | None) -> Trained:
     found = trained.card.get("system")
     if system is not None and found != system:
-        raise ValueError(f"{file} holds {_a(found)}; expected {_a(system)} (method={found} applies it)")
+        raise ValueError(f"{path} holds {_a(found)}; expected {_a(system)} (method={found} applies it)")
     return trained
 
 

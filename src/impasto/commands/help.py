@@ -10,6 +10,8 @@ examples:
   impasto apply run=outputs/<date>/<run> photos/         one of your own
   impasto apply method=colorizer old.jpg                 a grey photograph in colour, and its scene
   impasto apply method=upscaler factor=4 small.png       four times larger
+  impasto apply style=starry_night photos/ engine=compiled      hundreds of photographs: the fastest that is installed
+  impasto export run=starry_night format=onnx            a file for other programs, checked
   impasto train experiment=johnson2016_style style=great_wave data=coco data.root=/data/coco
   impasto train experiment=iizuka2016_scenes data.root=<folder with train/<class>/ and val/<class>/>
   impasto optimize style=starry_night photo.jpg          Gatys' optimisation: any style, minutes a picture

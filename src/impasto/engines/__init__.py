@@ -2,25 +2,26 @@
 
 from impasto.engines.choice import Auto, Candidate, Engine
 from impasto.engines.eager import compiled, eager
-from impasto.engines.export import export_network, fingerprint, read_card, write_onnx, write_torch_export
+from impasto.engines.export import export_network, read_card
 from impasto.engines.form import Form, Run, form_of
+from impasto.engines.formats import FORMATS, Format, format_of
 from impasto.engines.onnx_runtime import onnxruntime
 from impasto.engines.open_vino import openvino
 
 __all__ = [
+    "FORMATS",
     "Auto",
     "Candidate",
     "Engine",
     "Form",
+    "Format",
     "Run",
     "compiled",
     "eager",
     "export_network",
-    "fingerprint",
     "form_of",
+    "format_of",
     "onnxruntime",
     "openvino",
     "read_card",
-    "write_onnx",
-    "write_torch_export",
 ]

@@ -1,96 +1,51 @@
-"""Networks as files that others can run: ONNX and torch.export, for any height and width, with a card beside."""
+"""Trained networks as files that others can run, for any height and width, with a card beside each."""
 
 import hashlib
 import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from impasto.engines.form import Form, form_of
+from impasto.engines.formats import Format, format_of
 from impasto.files import cache_folder, sha256, whole_file, write_text
 from impasto.networks import Trained
 from impasto.networks.rewriting import rewritten
 
-_EXAMPLE = (48, 72)  # height and width at which the network is traced; multiples of 8, not square
 _CARD = ".json"
-
-Write = Callable[[Form, Path], None]
-
-
-def write_onnx(form: Form, path: Path) -> None:
-    """Write a form as ONNX.
-
-    Raises:
-        ValueError: an operation that ONNX's exporter does not know; names it.
-        ImportError: onnxscript is not installed.
-    """
-    import onnxscript  # noqa: F401 (torch would say much about its absence)
-
-    with _quiet(), torch.no_grad(), _named_operation("onnx"):
-        program = torch.onnx.export(
-            form.module.eval(),
-            form.examples(*_EXAMPLE),
-            dynamo=True,
-            dynamic_shapes=_dynamic(form),
-            input_names=list(form.inputs),
-            output_names=list(form.outputs),
-            verbose=False,
-        )
-    assert program is not None
-    program.save(path)
+_CHECKED = ((65, 91), (131, 77), (53, 175))  # height and width
+_AGREES = 0.5  # grey levels: no pixel is rounded further away than to the next one
 
 
-def write_torch_export(form: Form, path: Path) -> None:
-    """Write a form as `torch.export` does (.pt2).
-
-    Raises:
-        ValueError: an operation or a branch that cannot be exported; names it.
-    """
-    with _quiet(), torch.no_grad(), _named_operation("torch_export"):
-        program = torch.export.export(form.module.eval(), form.examples(*_EXAMPLE), dynamic_shapes=_dynamic(form))
-    torch.export.save(program, path)
-
-
-def export_network(trained: Trained, path: Path, write: Write, *, checked: Mapping[str, Any] | None = None) -> Path:
+def export_network(trained: Trained, path: Path, kind: Format, *, check: bool = True) -> dict[str, Any]:
     """Write a trained network and, beside it, its card, both whole or not at all.
 
     Args:
         trained: the network; normalisation is part of what is written.
         path: of the file.
-        write: `write_onnx` or `write_torch_export`.
-        checked: what a comparison with eager said, for the card.
+        kind: of file.
+        check: whether the file is read again and compared with eager float32 at three odd sizes.
 
     Returns:
-        The card's path.
+        The card; "exported" says what goes in and comes out, the checksum, and how far it deviates from eager.
 
     Raises:
-        ValueError: an exported network, or one that cannot be exported.
+        ValueError: an exported network, one that cannot be exported, or one whose export computes something else.
+        ImportError: a package for this kind of file is not installed.
     """
     if trained.exported is not None:
         raise ValueError(f"{trained.exported} is exported already; expected a run folder or a network.safetensors")
     form = form_of(rewritten(trained.network))
+    card = {**trained.card, "exported": {"file": path.name, **_describe(form)}}
     with whole_file(path) as temporary:
-        write(form, temporary)
-    card = {**trained.card, "exported": {"file": path.name, **describe(form), "sha256": sha256(path)}}
-    if checked is not None:
-        card["exported"]["checked"] = dict(checked)
+        kind.write(form, temporary)
+        card["exported"]["sha256"] = sha256(temporary)
+        if check:
+            card["exported"]["checked"] = _compare(form_of(trained.network), temporary, kind)
     write_text(path.with_suffix(_CARD), json.dumps(card, indent=1) + "\n")
-    return path.with_suffix(_CARD)
-
-
-def describe(form: Form) -> dict[str, Any]:
-    """Say what goes in and comes out: names, shapes, ranges."""
-    shape = ["N = 1", form.channels, "H", "W"]
-    inputs: dict[str, Any] = {form.inputs[0]: {"shape": shape, "range": [0, 1], "multiple_of": form.multiple}}
-    if form.square is not None:
-        inputs[form.inputs[1]] = {"shape": ["N = 1", 1, form.square, form.square], "range": [0, 1]}
-    return {"inputs": inputs, "outputs": list(form.outputs), "torch": torch.__version__}
+    return card
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -122,57 +77,49 @@ def onnx_file(trained: Trained) -> Path:
     """Return the ONNX file of a network: the exported one, or one that is made once and kept below ~/.cache/impasto."""
     if trained.exported is not None:
         return trained.exported
-    path = cache_folder("onnx") / f"{fingerprint(trained.network)}.onnx"
+    path = cache_folder("onnx") / f"{fingerprint(trained)}.onnx"
     try:
         read_card(path)
     except (OSError, ValueError):  # not made yet, or not whole any more
-        export_network(trained, path, write_onnx)
+        export_network(trained, path, format_of("onnx"), check=False)
     return path
 
 
-def fingerprint(network: nn.Module, *words: str) -> str:
-    """Name a network by its layers and weights, the version of PyTorch and further words: 24 hexadecimal digits."""
-    digest = hashlib.sha256(" ".join([torch.__version__, str(network), *words]).encode())
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+def fingerprint(trained: Trained) -> str:
+    """Name a network by its layers and weights, or its exported file, and by PyTorch: 24 hexadecimal digits."""
+    digest = hashlib.sha256(f"{torch.__version__} {trained.network}".encode())
+    if trained.exported is not None:
+        digest.update(str(trained.card["exported"]["sha256"]).encode())
+    else:
+        for name, value in sorted(trained.network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:24]
 
 
-def _dynamic(form: Form) -> tuple[dict[int, Any] | None, ...]:
-    size: Any = torch.export.Dim.DYNAMIC
-    if form.multiple > 1:
-        size = {2: form.multiple * torch.export.Dim("h"), 3: form.multiple * torch.export.Dim("w")}
-    else:
-        size = {2: size, 3: size}
-    return (size, *[None] * (len(form.inputs) - 1))
+def _describe(form: Form) -> dict[str, Any]:
+    """Say what goes in and comes out: names, shapes, ranges."""
+    inputs: dict[str, Any] = {
+        form.inputs[0]: {"shape": ["N", form.channels, "H", "W"], "range": [0, 1], "multiple_of": form.multiple}
+    }
+    if form.square is not None:
+        inputs[form.inputs[1]] = {"shape": ["N", 1, form.square, form.square], "range": [0, 1]}
+    return {"inputs": inputs, "outputs": list(form.outputs), "torch": torch.__version__}
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporters speak to programmers."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
-def _named_operation(kind: str) -> Iterator[None]:
-    """Say in one sentence which operation stood in the way."""
-    try:
-        yield
-    except Exception as error:
-        causes, cause = [], error
-        while cause is not None and cause not in causes:
-            causes.append(cause)
-            cause = cause.__cause__  # type: ignore[assignment]
-        told = next((str(c) for c in causes if "translating node" in str(c)), str(causes[-1]))
-        raise ValueError(f"the network cannot be exported as {kind}: {' '.join(told.split())[:300]}") from error
+@torch.inference_mode()
+def _compare(form: Form, path: Path, kind: Format) -> dict[str, Any]:
+    """Compare a file with the network as it was trained, in eager float32."""
+    compute = kind.read(path)
+    sizes = [[max(1, side // form.multiple) * form.multiple for side in size] for size in _CHECKED]
+    gaps: list[Tensor] = []
+    for height, width in sizes:
+        inputs = form.examples(1, height, width)
+        expected, found = form.module.eval()(*inputs)[0], compute(*inputs)[0]
+        if expected.shape != found.shape:
+            raise ValueError(f"the exported network gives {tuple(found.shape)}, not {tuple(expected.shape)}")
+        gaps.append((255 * (expected - found).abs()).flatten())
+    largest, mean = (float(x) for x in (torch.cat(gaps).max(), torch.cat(gaps).mean()))
+    if not largest < _AGREES:
+        raise ValueError(f"the exported network deviates from eager by {largest:.2f} grey levels, expected < {_AGREES}")
+    return {"sizes": sizes, "largest_deviation_grey_levels": largest, "mean_deviation_grey_levels": mean}

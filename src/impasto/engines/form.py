@@ -31,11 +31,11 @@ class Form(NamedTuple):
     multiple: int
     square: int | None
 
-    def examples(self, height: int, width: int) -> tuple[Tensor, ...]:
+    def examples(self, count: int, height: int, width: int) -> tuple[Tensor, ...]:
         """Inputs of a size, random from a fixed seed."""
         generator = torch.Generator().manual_seed(0)
         sizes = [(self.channels, height, width)] + ([(1, self.square, self.square)] if self.square else [])
-        return tuple(torch.rand(1, *size, generator=generator) for size in sizes)
+        return tuple(torch.rand(count, *size, generator=generator) for size in sizes)
 
 
 def form_of(network: nn.Module) -> Form:

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from impasto.engines.export import onnx_file
 from impasto.engines.form import Run, as_called
-from impasto.engines.onnx_runtime import one_line, refuse_gpu, refused
+from impasto.engines.formats import one_line, refused
+from impasto.engines.onnx_runtime import refuse_gpu
 from impasto.hardware import fastest_precision
 from impasto.networks import Trained
 

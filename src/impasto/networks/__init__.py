@@ -4,7 +4,7 @@ from impasto.networks.colorizer import Colorizer, Prediction
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
 from impasto.networks.memory import activation_bytes
 from impasto.networks.pocket import LAYERS, Pocket
-from impasto.networks.storage import Trained, load_network, save_network
+from impasto.networks.storage import Trained, build_network, load_network, save_network
 from impasto.networks.stylizer import JohnsonStylizer, Stylizer
 from impasto.networks.upscaler import FACTORS, JohnsonUpscaler, Upscaler
 
@@ -20,6 +20,7 @@ __all__ = [
     "Trained",
     "Upscaler",
     "activation_bytes",
+    "build_network",
     "fold_batch_norm",
     "has_batch_norm",
     "load_network",

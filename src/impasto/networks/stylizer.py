@@ -175,4 +175,5 @@ class Stylizer(nn.Module):
         return result[..., :h, :w]
 
     def _missing(self, size: int) -> int:
-        return max(self._SMALLEST, -(-size // self._MULTIPLE) * self._MULTIPLE) - size  # whole numbers export
+        multiples = (size + self._MULTIPLE - 1) // self._MULTIPLE  # ONNX rounds quotients to zero: none below it
+        return max(self._SMALLEST, multiples * self._MULTIPLE) - size

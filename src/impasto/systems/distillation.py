@@ -118,7 +118,7 @@ class DistillationSystem(LightningModule):
 
     @torch.no_grad()
     def _changed(self, image: Tensor) -> Tensor:
-        kind, amount = torch.rand(2).tolist()
+        kind, amount = (float(x) for x in torch.rand(2))
         if kind < 0.2:
             return (image + 0.2 * amount * torch.randn_like(image)).clamp(0, 1)
         if kind < 0.35:

@@ -28,7 +28,7 @@ def fit_to_teacher(network: Pocket, teacher: LossNetwork, targets: Sequence[dict
     Source:
         He, Zhang, Sun 2017, "Channel Pruning for Accelerating Very Deep Neural Networks": least squares layer by layer.
     """
-    xs = list(photos.split(1))
+    xs = [photo[None] for photo in photos]
     for number, (layer, block, head) in enumerate(zip(LAYERS, network.blocks, network.heads, strict=True), start=1):
         convolutions = [m for m in block.modules() if isinstance(m, nn.Conv2d)]
         for index, conv in enumerate(convolutions, start=1):

@@ -1,0 +1,37 @@
+"""impasto export: a trained network as a file that other programs run."""
+
+import logging
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from impasto.engines import export_network, format_of
+from impasto.runs import load_named
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> None:
+    """Write the network and its card; read the file again and compare it with eager float32 at three odd sizes.
+
+    Raises:
+        FileNotFoundError: no such network.
+        ValueError: an unknown format, a file that is there already, or a network that cannot be exported.
+        ImportError: a package for this format is not installed.
+    """
+    kind = format_of(str(cfg.format))
+    named = Path(str(cfg.run))
+    path = Path(str(cfg.output or Path(cfg.folder) / f"{named.name.removesuffix('.safetensors')}{kind.suffix}"))
+    if path.suffix != kind.suffix:
+        raise ValueError(f"expected output=<file ending in {kind.suffix}> for format={cfg.format}, got {path}")
+    if path.exists() and not cfg.overwrite:
+        raise ValueError(f"{path} is there already; overwrite=true replaces it")
+    card = export_network(load_named(str(cfg.run)), path, kind)
+    told = card["exported"]["checked"]
+    log.info(
+        "%s and %s: largest deviation from eager fp32 %.4f grey levels at %s",
+        path,
+        path.with_suffix(".json").name,
+        told["largest_deviation_grey_levels"],
+        ", ".join(f"{width} x {height}" for height, width in told["sizes"]),
+    )

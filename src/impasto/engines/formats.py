@@ -1,0 +1,181 @@
+"""Forms of networks as files: ONNX and torch.export, each written and read."""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from impasto.engines.form import Compute, Form
+from impasto.suggest import did_you_mean
+
+_TRACED = (2, 45, 70)  # N, height and width of what a network is traced with: nothing is 1, no side needs no padding
+
+
+class Format(NamedTuple):
+    """A kind of file.
+
+    Attributes:
+        suffix: of its name.
+        write: a form to a path.
+        read: a path as a function of the form's tensors, on the CPU in float32.
+    """
+
+    suffix: str
+    write: Callable[[Form, Path], None]
+    read: Callable[[Path], Compute]
+
+
+def format_of(name: str) -> Format:
+    """Return a format by its name.
+
+    Raises:
+        ValueError: an unknown one.
+    """
+    if name not in FORMATS:
+        raise ValueError(f"expected format={' or format='.join(FORMATS)}, got {name}{did_you_mean(name, FORMATS)}")
+    return FORMATS[name]
+
+
+def write_onnx(form: Form, path: Path) -> None:
+    """Write a form as ONNX.
+
+    Raises:
+        ValueError: an operation that ONNX's exporter does not know; names it.
+        ImportError: onnxscript is not installed.
+    """
+    import onnxscript  # noqa: F401 (torch would say much about its absence)
+
+    with _quiet(), torch.no_grad(), _named_operation("onnx"):
+        program = torch.onnx.export(
+            form.module.eval(),
+            _example(form),
+            dynamo=True,
+            dynamic_shapes=_dynamic(form),
+            input_names=list(form.inputs),
+            output_names=list(form.outputs),
+            verbose=False,
+        )
+    assert program is not None
+    program.save(path)
+
+
+def read_onnx(path: Path) -> Compute:
+    """Read an ONNX file with ONNX Runtime.
+
+    Raises:
+        ValueError: a file that it cannot read.
+        ImportError: it is not installed.
+    """
+    import onnxruntime as runtime
+
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3  # errors; warnings are for programmers
+    try:
+        session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions have no base of their own
+        raise ValueError(f"{path} cannot be read by ONNX Runtime: {one_line(error)}") from error
+    names = [entry.name for entry in session.get_inputs()]
+
+    def compute(*inputs: Tensor) -> tuple[Tensor, ...]:
+        given: dict[str, Any] = {
+            name: value.float().contiguous().numpy() for name, value in zip(names, inputs, strict=True)
+        }
+        try:
+            results: Any = session.run(None, given)
+        except Exception as error:
+            raise ValueError(refused("onnxruntime", inputs[0], error)) from error
+        return tuple(torch.from_numpy(result) for result in results)
+
+    return compute
+
+
+def write_torch_export(form: Form, path: Path) -> None:
+    """Write a form as `torch.export` does (.pt2).
+
+    Raises:
+        ValueError: an operation or a branch that cannot be exported; names it.
+    """
+    with _quiet(), torch.no_grad(), _named_operation("torch_export"):
+        program = torch.export.export(form.module.eval(), _example(form), dynamic_shapes=_dynamic(form))
+        torch.export.save(program, path)
+
+
+def read_torch_export(path: Path) -> Compute:
+    """Read a file that `write_torch_export` wrote."""
+    with _quiet():
+        module = torch.export.load(path).module()
+
+    def compute(*inputs: Tensor) -> tuple[Tensor, ...]:
+        with torch.inference_mode():
+            results: tuple[Tensor, ...] = module(*inputs)
+        return results
+
+    return compute
+
+
+def refused(engine: str, image: Tensor, error: Exception) -> str:
+    """Say that an engine refused an image."""
+    size = f"{image.shape[-1]} x {image.shape[-2]} pixels"
+    return f"engine={engine} refuses an image of {size}: {one_line(error)}; engine=eager may take it"
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error as one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200]
+
+
+FORMATS = {
+    "onnx": Format(".onnx", write_onnx, read_onnx),
+    "torch_export": Format(".pt2", write_torch_export, read_torch_export),
+}
+
+
+def _dynamic(form: Form) -> tuple[dict[int, Any], ...]:
+    """Any number of images, of any height and width that are multiples of what the network halves."""
+    any_size: Any = torch.export.Dim.DYNAMIC
+    height, width = any_size, any_size
+    if form.multiple > 1:
+        height, width = (form.multiple * torch.export.Dim(name) for name in ("h", "w"))
+    return ({0: any_size, 2: height, 3: width}, *[{0: any_size}] * (len(form.inputs) - 1))
+
+
+def _example(form: Form) -> tuple[Tensor, ...]:
+    count, *sides = _TRACED
+    height, width = (-(-side // form.multiple) * form.multiple for side in sides)
+    return form.examples(count, height, width)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporters speak to programmers."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _named_operation(kind: str) -> Iterator[None]:
+    """Say in one sentence which operation stood in the way."""
+    try:
+        yield
+    except Exception as error:
+        causes, cause = [], error
+        while cause is not None and cause not in causes:
+            causes.append(cause)
+            cause = cause.__cause__  # type: ignore[assignment]
+        told = next((str(c) for c in causes if "translating node" in str(c)), str(causes[-1]))
+        raise ValueError(f"the network cannot be exported as {kind}: {' '.join(told.split())[:300]}") from error
