@@ -17,6 +17,7 @@ from impasto.sweep.space import read_space
 
 GROUPS = {
     "train": ["system", "network", "features", "loss", "style", "data", "trainer", "callbacks", "logger"],
+    "apply": ["method", "engine"],
     "optimize": ["features", "loss", "style", "optimizer", "start", "colors", "logger"],
     "study_create": ["question", "logger"],
     "sweep": ["sweep", "sampler", "pruner", "logger"],
@@ -69,6 +70,15 @@ def test_every_evaluation_is_that_of_an_experiment() -> None:
     ]
     chosen = {_compose("evaluate", f"experiment={name}").evaluation._target_ for name in experiments}
     files = (conf_dir() / "evaluation").glob("*.yaml")
+    assert {OmegaConf.load(file)._target_ for file in files} == chosen  # type: ignore[union-attr]
+
+
+def test_every_benchmark_is_that_of_an_experiment() -> None:
+    experiments = [
+        name for name in choices(conf_dir(), "experiment") if experiment_command(conf_dir(), name) == "benchmark"
+    ]
+    chosen = {_compose("benchmark", f"experiment={name}").benchmark._target_ for name in experiments}
+    files = (conf_dir() / "benchmark").glob("*.yaml")
     assert {OmegaConf.load(file)._target_ for file in files} == chosen  # type: ignore[union-attr]
 
 

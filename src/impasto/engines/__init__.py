@@ -8,7 +8,10 @@ from impasto.engines.formats import FORMATS, Format, format_of
 from impasto.engines.onnx_runtime import onnxruntime
 from impasto.engines.open_vino import openvino
 
+ENGINES: dict[str, Engine] = {"eager": eager, "compiled": compiled, "onnxruntime": onnxruntime, "openvino": openvino}
+
 __all__ = [
+    "ENGINES",
     "FORMATS",
     "Auto",
     "Candidate",
