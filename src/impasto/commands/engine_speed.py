@@ -140,8 +140,8 @@ def _markdown(about: dict[str, Any], rows: list[Row]) -> str:
     machine, rates = about["machine"], about["rates"]
     where = machine["gpu"] if about["device"] != "cpu" else f"{machine['processor']}, {machine['threads']} threads"
     notes = [
-        f"{where}; torch {torch.__version__}; network {about['network']}. Medians, quartiles in brackets; deviations in "
-        "grey levels from the first row's side.",
+        f"{where}; torch {torch.__version__}; network {about['network']}. Medians, quartiles in brackets; "
+        "deviations in grey levels from the first row's side.",
         "Measured rates, Gop/s: "
         + ", ".join(f"{name.replace('_', ' ')} {rate / 1e9:.0f}" for name, rate in rates.items())
         + "; operations are the trained network's, also where a rewritten one needs fewer.",

@@ -16,6 +16,7 @@ from impasto.networks.rewriting import rewritten
 
 _CARD = ".json"
 _CHECKED = ((65, 91), (131, 77), (53, 175))  # height and width
+_VERSION = "1"  # of what is written, by which kept files are named
 _AGREES = 0.5  # grey levels: no pixel is rounded further away than to the next one
 
 
@@ -87,7 +88,7 @@ def onnx_file(trained: Trained) -> Path:
 
 def fingerprint(trained: Trained) -> str:
     """Name a network by its layers and weights, or its exported file, and by PyTorch: 24 hexadecimal digits."""
-    digest = hashlib.sha256(f"{torch.__version__} {trained.network}".encode())
+    digest = hashlib.sha256(f"{_VERSION} {torch.__version__} {trained.network}".encode())
     if trained.exported is not None:
         digest.update(str(trained.card["exported"]["sha256"]).encode())
     else:
