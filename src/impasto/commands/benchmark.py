@@ -3,7 +3,7 @@
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-_OF_GATYS = ("iterations", "whole", "style_size")
+_OF_GATYS = ("iterations", "whole")
 
 
 def run(cfg: DictConfig) -> None:

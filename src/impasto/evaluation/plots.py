@@ -78,3 +78,26 @@ def plot_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[f
     axis.set(yscale="log", ylabel=label)
     figure.legend(loc="outside upper center", ncols=2, fontsize=8)
     _save(figure, path)
+
+
+def plot_stacked(path: Path, groups: Sequence[str], parts: Mapping[str, Sequence[float]], *, label: str) -> None:
+    """Draw stacked bars, one a group.
+
+    Args:
+        path: of the PNG.
+        groups: names of the bars.
+        parts: by name, a value a group.
+        label: of the axis.
+    """
+    figure = _figure(1)
+    axis = figure.subplots()
+    bottoms = [0.0] * len(groups)
+    for colour, (name, values) in zip(cycle(_COLOURS), parts.items(), strict=False):
+        axis.barh(groups, values, left=bottoms, label=name, color=colour)
+        bottoms = [bottom + value for bottom, value in zip(bottoms, values, strict=True)]
+    axis.set(xlabel=label, xlim=(0, 1.15 * max(bottoms)))
+    axis.invert_yaxis()
+    for index, total in enumerate(bottoms):
+        axis.annotate(f" {total:.3g}", (total, index), va="center", fontsize=8)
+    figure.legend(loc="outside upper center", ncols=len(parts), fontsize=8)
+    _save(figure, path)

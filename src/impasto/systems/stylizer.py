@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from impasto.data import Batch
 from impasto.losses import PerceptualLoss
+from impasto.networks.training import quicken
 from impasto.systems.steps import finite_sum, scheduled
 
 
@@ -48,6 +49,8 @@ class StylizerSystem(LightningModule):
         self.build_optimizer, self.build_scheduler = optimizer, scheduler
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
+        if channels_last and not compiled:
+            quicken(self.network)
         if compiled:
             self.network.compile()  # in place: the keys of the state dict stay as they are
 
