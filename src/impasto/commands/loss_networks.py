@@ -130,22 +130,19 @@ def _cpu(machine: Mapping[str, Any]) -> str:
 
 
 def _told_speed(speed: list[Row], where: str, timed: str) -> list[str]:
-    columns = [
-        "loss network",
-        "precision",
-        "seconds of loss and gradient",
-        f"times as fast as {speed[0]['loss_network']}",
-    ]
+    first = speed[0]["loss_network"]
+    columns = ["loss network", "precision", "seconds of loss and gradient", "quartiles", f"times as fast as {first}"]
     lines = [
         [
             row["loss_network"],
             row["precision"],
-            f"{digits(row['seconds'])} ({digits(row['low'])}-{digits(row['high'])})",
+            digits(row["seconds"]),
+            f"{digits(row['low'])}-{digits(row['high'])}",
+            digits(row["ratio"]),
         ]
-        + [digits(row["ratio"])]
         for row in speed
     ]
-    return [markdown(columns, lines), f"{where}; {timed}, channels_last; medians, quartiles in brackets."]
+    return [markdown(columns, lines), f"{where}; {timed}, channels_last; medians."]
 
 
 def _told_judged(judged: list[Row], by: str) -> list[str]:
