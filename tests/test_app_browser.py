@@ -135,9 +135,8 @@ def test_an_example_is_coloured_and_its_scenes_are_told(address: str, tmp_path: 
         _result(page, "camera_scenes.png, 512 x 512 pixels")
         coloured = _pixels(_download(page, tmp_path))
         assert page.locator("#note").get_by_text("The network sees:").is_visible()
-        expected = method_of(load_shipped("scenes", system="colorizer"))(
-            read_image(Path(sample_paths(["camera.png"])[0]))
-        )
+        photo = read_image(Path(sample_paths(["camera.png"])[0]))
+        expected = method_of(load_shipped("scenes", system="colorizer"))(photo[None])[0]
         assert np.abs(coloured - to_uint8(expected.image)).mean() < 0.1
         assert np.ptp(coloured, axis=2).max() > 10
         _strength(page, 0)

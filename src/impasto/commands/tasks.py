@@ -171,7 +171,8 @@ def _calibration(data: Photographs | Shards) -> torch.Tensor:
 def common_card(cfg: DictConfig) -> dict[str, Any]:
     """Say of a network what every training says: its system, arguments, loss, data, experiment, seed and precision."""
     network: Any = OmegaConf.to_container(cfg.network, resolve=True)
-    network.pop("_partial_", None)
+    for key in ("_partial_", "_convert_"):
+        network.pop(key, None)
     data, loss = _unresolved(cfg.data), None if cfg.loss is None else _unresolved(cfg.loss)
     further = {"unlabelled": data["unlabelled"]} if data.get("unlabelled") else {}
     return {
