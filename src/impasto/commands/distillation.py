@@ -1,21 +1,35 @@
 """What trains a small loss network: a teacher, photographs for its leading directions, and painters."""
 
+import copy
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from torch import nn
 
 from impasto.commands.config import require
 from impasto.commands.tasks import Task, common_card
 from impasto.data import CentreCrop, Photographs, Shards
-from impasto.images import read_image
+from impasto.images import limit_longer_side, read_image
+from impasto.listing import find_images
 from impasto.networks import Pocket
-from impasto.runs import load_named, shipped
+from impasto.runs import load_named, load_run, shipped
+from impasto.systems.rival import Rival
+
+_PAINTING = 320  # longer side in pixels of what a rival imitates
 
 
 def distillation(
-    cfg: DictConfig, data: Photographs | Shards, *, photographs: int, size: int, painters: Sequence[str] | None
+    cfg: DictConfig,
+    data: Photographs | Shards,
+    *,
+    photographs: int,
+    size: int,
+    painters: Sequence[str] | None,
+    rival: DictConfig | None,
+    start: str | None,
 ) -> Task:
     """Build a small loss network's training.
 
@@ -25,6 +39,9 @@ def distillation(
         photographs: over which the teacher's leading directions are found.
         size: their sides in pixels.
         painters: shipped styles, or run folders, whose works the network shall know; None takes all that are shipped.
+        rival: of a painter that learns meanwhile: "styles" (files, folders or patterns of paintings), "steps" after
+            which it starts again, "rate" of Adam; None does without.
+        start: a run folder or file of such a training to go on from; None begins with the teacher, pruned.
 
     Raises:
         ValueError: no teacher, another network than a Pocket, or data that are no files.
@@ -41,7 +58,23 @@ def distillation(
     teacher = instantiate(cfg.features)(squares[:1])
     names = shipped("stylizer") if painters is None else list(painters)
     loaded = [load_named(name, system="stylizer").network for name in names]
-    network = instantiate(cfg.network)
-    system = instantiate(cfg.system, network=network, teacher=teacher, photographs=squares, painters=loaded)
-    told = {"teacher": f"{cfg.features.architecture}: {teacher.description}", "painters": names}
+    network = instantiate(cfg.network) if start is None else load_run(Path(start), system="pocket").network
+    system = instantiate(
+        cfg.system,
+        network=network.requires_grad_().train(),
+        teacher=teacher,
+        photographs=squares,
+        pruned=start is None,
+        painters=loaded,
+        rival=None if rival is None else _rival(rival, loaded),
+    )
+    told = {"teacher": f"{cfg.features.architecture}: {teacher.description}", "painters": names, "start": start}
     return Task(system, common_card(cfg) | told)
+
+
+def _rival(node: DictConfig, painters: Sequence[nn.Module]) -> Rival:
+    if not painters:
+        raise ValueError("expected painters for task.rival, which starts as one of them; got none")
+    found = find_images([str(pattern) for pattern in node.styles])
+    paintings = [limit_longer_side(read_image(path), _PAINTING)[None] for path, _ in found]
+    return Rival(copy.deepcopy(painters), paintings, steps=node.steps, rate=node.rate)

@@ -158,7 +158,7 @@ class Auto:
             first = _tensors(run(*inputs))
             start = time.perf_counter() - begin
             seconds = min(_seconds(run, inputs, device) for _ in range(2))
-        except (ImportError, ValueError) as error:
+        except (ImportError, OSError, RuntimeError, ValueError) as error:
             log.debug("%s: %s", name, error)
             return None
         pixels = inputs[0].shape[-1] * inputs[0].shape[-2]

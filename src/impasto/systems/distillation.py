@@ -16,6 +16,7 @@ from impasto.features import LossNetwork
 from impasto.losses import gram
 from impasto.networks import LAYERS, Pocket
 from impasto.systems.pruning import fit_to_teacher
+from impasto.systems.rival import Rival
 from impasto.systems.steps import finite_sum, scheduled
 
 
@@ -28,10 +29,12 @@ class DistillationSystem(LightningModule):
     relative: squared norms over those of the teacher.
 
     Args:
-        network: to be trained; it begins as the teacher, pruned (`fit_to_teacher`).
+        network: to be trained.
         teacher: VGG, frozen.
         photographs: (N, 3, H, W), RGB in [0, 1], over which the teacher's leading directions are found.
+        pruned: whether the network begins as the teacher, pruned (`fit_to_teacher`); else it goes on as it is.
         painters: networks whose works the small network shall know, (N, 3, H, W) -> (N, 3, H, W).
+        rival: a painter that learns from the small network meanwhile and changes half of the batches; None does without.
         weights: of the three errors, "features", "gram" and "difference".
         optimizer: from parameters to an optimiser.
         scheduler: from the optimiser to a schedule that is stepped every step; None keeps the rate.
@@ -52,7 +55,9 @@ class DistillationSystem(LightningModule):
         teacher: LossNetwork,
         photographs: Tensor,
         painters: Sequence[nn.Module],
+        rival: Rival | None,
         *,
+        pruned: bool,
         weights: dict[str, float],
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler] | None,
@@ -62,12 +67,15 @@ class DistillationSystem(LightningModule):
         super().__init__()
         self.network, self.teacher = network, teacher
         self.painters = [painter.requires_grad_(False).eval() for painter in painters]  # in no state dict
+        self.rival = rival
         self.weights = dict(weights)
         self.build_optimizer, self.build_scheduler = optimizer, scheduler
         for number, (layer, (basis, scale)) in enumerate(_directions(network, teacher, photographs).items(), start=1):
             self.register_buffer(f"basis_{layer}", basis)
-            network.get_buffer(f"scale{number}").copy_(scale)
-        fit_to_teacher(network, teacher, [self.targets(photo[None]) for photo in photographs], photographs)
+            if pruned:
+                network.get_buffer(f"scale{number}").copy_(scale)
+        if pruned:
+            fit_to_teacher(network, teacher, [self.targets(photo[None]) for photo in photographs], photographs)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
         if compiled:
@@ -97,7 +105,9 @@ class DistillationSystem(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted error of one batch; log its parts."""
-        errors = self.errors(batch.image, self._changed(batch.image), self.network)
+        image = batch.image.contiguous(memory_format=self.memory_format)
+        painted = None if self.rival is None or self.global_step % 2 else self.rival.work(image, self.network)
+        errors = self.errors(image, self._changed(image) if painted is None else painted, self.network)
         total = finite_sum({name: self.weights[name] * value for name, value in errors.items()}, step=self.global_step)
         named = {f"train/{name}": value.detach() for name, value in {**errors, "loss": total}.items()}
         self.log_dict(named, prog_bar=True, sync_dist=True)
