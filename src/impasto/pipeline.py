@@ -98,7 +98,10 @@ class Pipeline:
             while self._may_read(ahead, waiting) and (job := next(coming, None)) is not None:
                 ahead.append(readers.submit(self._read, job))
             if not ahead:
-                break
+                if not waiting:
+                    return  # nothing waits, so there was room for another, and there is none
+                yield waiting.pop(next(iter(waiting)))
+                continue
             read = ahead.popleft().result()
             if isinstance(read, Done):
                 yield read
@@ -110,7 +113,6 @@ class Pipeline:
                 yield waiting.pop((height, width))
             elif not self._may_read((), waiting):  # enough waits: the size that came first goes first
                 yield waiting.pop(next(iter(waiting)))
-        yield from waiting.values()
 
     def _may_read(self, ahead: Sequence[Future[_Photo | Done]], waiting: dict[tuple[int, int], list[_Photo]]) -> bool:
         read = [future.result() for future in ahead if future.done()]

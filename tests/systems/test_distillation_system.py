@@ -99,7 +99,7 @@ def test_it_begins_nearer_than_at_random_and_comes_nearer(teacher: VGG) -> None:
     system = _system(teacher)
     random = _errors(_system(teacher, pruned=False))
     before = _errors(system)
-    assert all(before[name] < random[name] for name in before)
+    assert before["features"] < 0.5 * random["features"] and before["gram"] < 0.5 * random["gram"]
     optimizer = system.configure_optimizers()
     for step in range(30):
         optimizer.zero_grad()
@@ -165,7 +165,7 @@ def test_half_of_the_batches_are_changed_by_the_rival(teacher: VGG, monkeypatch:
     monkeypatch.setattr(DistillationSystem, "global_step", property(lambda self: next(steps) // 2))  # read twice a step
     monkeypatch.setattr(system, "log_dict", lambda *args, **kwargs: None)
     for index in range(2):
-        total = system.training_step(Batch(_photographs(2)), index)
+        total = system.training_step(Batch(_photographs(2), torch.zeros(2), torch.zeros(2)), index)
     assert torch.isfinite(total) and system.rival is not None and system.rival.done == 1
 
 

@@ -59,6 +59,7 @@ def as_called(network: nn.Module, compute: Compute) -> Run:
         return lambda image: compute(image)[0]
 
     def predict(lightness: Tensor, global_lightness: Tensor | None = None) -> Prediction:
+        network.check(lightness, global_lightness)
         if network.globals is None:
             return Prediction(compute(lightness)[0], None)
         square = network.square(lightness if global_lightness is None else global_lightness)

@@ -112,14 +112,22 @@ class Colorizer(nn.Module):
         Raises:
             ValueError: another number of channels, a size that is no multiple of 8, or not one global image an image.
         """
+        self.check(lightness, global_lightness)
+        if self.globals is None:
+            return self.predict(lightness, None)
+        return self.predict(lightness, self.square(lightness if global_lightness is None else global_lightness))
+
+    def check(self, lightness: Tensor, global_lightness: Tensor | None) -> None:
+        """Refuse what `forward` does not take.
+
+        Raises:
+            ValueError: another shape, or sides that are no multiples of 8.
+        """
         n, c, h, w = lightness.shape
         if c != 1 or h % self.MULTIPLE or w % self.MULTIPLE or not lightness.numel():
             raise ValueError(f"expected lightness (N, 1, H, W) with multiples of 8, got {tuple(lightness.shape)}")
         if global_lightness is not None and global_lightness.shape[:2] != (n, 1):
             raise ValueError(f"expected global lightness ({n}, 1, H, W), got {tuple(global_lightness.shape)}")
-        if self.globals is None:
-            return self.predict(lightness, None)
-        return self.predict(lightness, self.square(lightness if global_lightness is None else global_lightness))
 
     def square(self, lightness: Tensor) -> Tensor:
         """Resize to what the global features see: (N, 1, any, any) -> (N, 1, global_size, global_size)."""

@@ -172,6 +172,9 @@ class Stylizer(nn.Module):
         h, w = image.shape[-2:]
         x = functional.pad(image, (0, self._missing(w), 0, self._missing(h)), mode="replicate")
         result: Tensor = self.to_rgb(self.decoder(self.encoder(x)))
+        if torch.compiler.is_exporting():  # a view's strides are compared, and the answer would bind other sizes, too
+            rows, columns = (torch.arange(side, device=image.device) for side in (h, w))
+            return result.index_select(2, rows).index_select(3, columns)
         return result[..., :h, :w]
 
     def _missing(self, size: int) -> int:

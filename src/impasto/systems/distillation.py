@@ -34,7 +34,7 @@ class DistillationSystem(LightningModule):
         photographs: (N, 3, H, W), RGB in [0, 1], over which the teacher's leading directions are found.
         pruned: whether the network begins as the teacher, pruned (`fit_to_teacher`); else it goes on as it is.
         painters: networks whose works the small network shall know, (N, 3, H, W) -> (N, 3, H, W).
-        rival: a painter that learns from the small network meanwhile and changes half of the batches; None does without.
+        rival: a painter that learns from the small network meanwhile and paints half of the batches; None does without.
         weights: of the three errors, "features", "gram" and "difference".
         optimizer: from parameters to an optimiser.
         scheduler: from the optimiser to a schedule that is stepped every step; None keeps the rate.
