@@ -59,7 +59,7 @@ def test_shipped_networks_run_on_every_engine(engine: str, system: str, name: st
 
 
 def test_a_compiled_network_agrees() -> None:
-    """A single layer: compiling a network takes a minute. The benchmark compiles whole ones and tells how they agree."""
+    """A single layer: compiling a network takes a minute. The benchmark compiles whole ones, and compares."""
     trained = Trained(torch.nn.Conv2d(3, 3, 3, padding=1).eval(), {})
     run = ENGINES["compiled"](trained, precision=torch.float32, device="cpu")
     image = torch.rand(1, 3, 24, 32)
@@ -118,10 +118,9 @@ def test_sides_that_are_no_multiples_are_refused(engine: str) -> None:
         run(torch.rand(1, 1, 45, 51))
 
 
-@pytest.mark.parametrize("engine", LIBRARIES)
-def test_an_image_that_an_engine_refuses_is_named(engine: str) -> None:
-    run = ENGINES[engine](small("stylizer"), precision=torch.float32, device="cpu")
-    with pytest.raises(ValueError, match=f"engine={engine} refuses an image of 51 x 45 pixels: .*engine=eager may"):
+def test_an_image_that_an_engine_refuses_is_named() -> None:
+    run = onnxruntime(small("stylizer"), precision=torch.float32, device="cpu")
+    with pytest.raises(ValueError, match="engine=onnxruntime refuses an image of 51 x 45 pixels: .*engine=eager may"):
         run(torch.rand(1, 5, 45, 51))
 
 
