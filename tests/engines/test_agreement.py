@@ -120,7 +120,7 @@ def test_sides_that_are_no_multiples_are_refused(engine: str) -> None:
 
 def test_an_image_that_an_engine_refuses_is_named() -> None:
     run = onnxruntime(small("stylizer"), precision=torch.float32, device="cpu")
-    with pytest.raises(ValueError, match="engine=onnxruntime refuses an image of 51 x 45 pixels: .*engine=eager may"):
+    with pytest.raises(ValueError, match=r"engine=onnxruntime refuses an image of 51 x 45 pixels: .*engine=eager may"):
         run(torch.rand(1, 5, 45, 51))
 
 
