@@ -64,7 +64,8 @@ class Rival:
         for parameter, gradient in zip(parameters, torch.autograd.grad(total, parameters), strict=True):
             parameter.grad = gradient
         self.optimizer.step()
-        return painted.detach().float().clamp(0, 1)
+        works: Tensor = painted.detach().float().clamp(0, 1)
+        return works
 
     def _start(self, device: torch.device) -> None:
         """Take another network, another painting and other weights."""
