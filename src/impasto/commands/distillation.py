@@ -7,14 +7,13 @@ from pathlib import Path
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from torch import nn
 
 from impasto.commands.config import require
 from impasto.commands.tasks import Task, common_card
 from impasto.data import CentreCrop, Photographs, Shards
 from impasto.images import limit_longer_side, read_image
 from impasto.listing import find_images
-from impasto.networks import Pocket
+from impasto.networks import Pocket, Trained, build_network
 from impasto.runs import load_named, load_run, shipped
 from impasto.systems.rival import Rival
 
@@ -57,7 +56,7 @@ def distillation(
     squares = torch.stack([cut.cut(read_image(path, at_least=cut.at_least)) for path in paths])
     teacher = instantiate(cfg.features)(squares[:1])
     names = shipped("stylizer") if painters is None else list(painters)
-    loaded = [load_named(name, system="stylizer").network for name in names]
+    trained = [load_named(name, system="stylizer") for name in names]
     network = instantiate(cfg.network) if start is None else load_run(Path(start), system="pocket").network
     system = instantiate(
         cfg.system,
@@ -65,16 +64,19 @@ def distillation(
         teacher=teacher,
         photographs=squares,
         pruned=start is None,
-        painters=loaded,
-        rival=None if rival is None else _rival(rival, loaded),
+        painters=[painter.network for painter in trained],
+        rival=None if rival is None else _rival(rival, trained),
     )
     told = {"teacher": f"{cfg.features.architecture}: {teacher.description}", "painters": names, "start": start}
     return Task(system, common_card(cfg) | told)
 
 
-def _rival(node: DictConfig, painters: Sequence[nn.Module]) -> Rival:
+def _rival(node: DictConfig, painters: Sequence[Trained]) -> Rival:
+    """Build a rival, which starts untrained as often as it starts as a painter."""
     if not painters:
         raise ValueError("expected painters for task.rival, which starts as one of them; got none")
     found = find_images([str(pattern) for pattern in node.styles])
     paintings = [limit_longer_side(read_image(path), _PAINTING)[None] for path, _ in found]
-    return Rival(copy.deepcopy(painters), paintings, steps=node.steps, rate=node.rate)
+    networks = [copy.deepcopy(painter.network) for painter in painters]
+    networks += [build_network(painter.card["network"], Path("rival")) for painter in painters]
+    return Rival(networks, paintings, steps=node.steps, rate=node.rate)

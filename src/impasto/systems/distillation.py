@@ -19,14 +19,17 @@ from impasto.systems.pruning import fit_to_teacher
 from impasto.systems.rival import Rival
 from impasto.systems.steps import finite_sum, scheduled
 
+_NEAR = 0.01  # of a painting's squared Gram matrix: differences from it that are as good as none
+
 
 class DistillationSystem(LightningModule):
     """One small loss network, one teacher.
 
     What a loss needs is right in three respects: activations, their Gram matrices, and how activations change when the
     image does, which is what gradients are made of. So each photograph comes with a changed one (noise, blur, another
-    contrast, a painter's work, finished or not), and the error counts of both, and of their difference. All errors are
-    relative: squared norms over those of the teacher.
+    contrast, a painter's work, finished or not), and the error counts of both, and of their difference. Of a rival's
+    work, the difference between its Gram matrices and the painting's counts, too, which is what it learned from. All
+    errors are relative: squared norms over those of the teacher.
 
     Args:
         network: to be trained.
@@ -34,8 +37,8 @@ class DistillationSystem(LightningModule):
         photographs: (N, 3, H, W), RGB in [0, 1], over which the teacher's leading directions are found.
         pruned: whether the network begins as the teacher, pruned (`fit_to_teacher`); else it goes on as it is.
         painters: networks whose works the small network shall know, (N, 3, H, W) -> (N, 3, H, W).
-        rival: a painter that learns from the small network meanwhile and paints half of the batches; None does without.
-        weights: of the three errors, "features", "gram" and "difference".
+        rival: a painter that learns from the small network meanwhile; paints three of four batches. None does without.
+        weights: of the four errors, "features", "gram", "difference" and "style".
         optimizer: from parameters to an optimiser.
         scheduler: from the optimiser to a schedule that is stepped every step; None keeps the rate.
         channels_last: keep weights and activations in that memory format; faster with bf16.
@@ -89,10 +92,13 @@ class DistillationSystem(LightningModule):
             for layer, activation in self.teacher(image, LAYERS).items()
         }
 
-    def errors(self, image: Tensor, changed: Tensor, network: Callable[[Tensor], Any]) -> dict[str, Tensor]:
-        """Relative errors, each a mean over layers: "features", "gram" and "difference"."""
+    def errors(
+        self, image: Tensor, changed: Tensor, network: Callable[[Tensor], Any], *, painting: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Relative errors, each a mean over layers: "features", "gram", "difference" and, with a painting, "style"."""
         both = torch.cat([image, changed]).contiguous(memory_format=self.memory_format)
         found, wanted = network(both), self.targets(both)
+        styles = None if painting is None else (network(painting), self.targets(painting))
         errors: dict[str, list[Tensor]] = {"features": [], "gram": [], "difference": []}
         for layer, theirs in wanted.items():
             ours, theirs = found[layer].float(), theirs.float()
@@ -101,13 +107,21 @@ class DistillationSystem(LightningModule):
             a, b = ours.chunk(2)
             c, d = theirs.chunk(2)
             errors["difference"].append(_relative(a - b, c - d))
+            if styles is not None:
+                mine, its = (gram(x[layer].float()) for x in styles)
+                gap, size = gram(b) - mine - (gram(d) - its), (gram(d) - its).flatten(1).square().sum(dim=1)
+                near = _NEAR * its.square().sum()
+                errors.setdefault("style", []).append((gap.flatten(1).square().sum(dim=1) / (size + near)).mean())
         return {name: torch.stack(values).mean() for name, values in errors.items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted error of one batch; log its parts."""
         image = batch.image.contiguous(memory_format=self.memory_format)
-        painted = None if self.rival is None or self.global_step % 2 else self.rival.work(image, self.network)
-        errors = self.errors(image, self._changed(image) if painted is None else painted, self.network)
+        if self.rival is None or self.global_step % 4 == 0:
+            errors = self.errors(image, self._changed(image), self.network)
+        else:
+            work = self.rival.work(image, self.network)
+            errors = self.errors(image, work, self.network, painting=self.rival.style)
         total = finite_sum({name: self.weights[name] * value for name, value in errors.items()}, step=self.global_step)
         named = {f"train/{name}": value.detach() for name, value in {**errors, "loss": total}.items()}
         self.log_dict(named, prog_bar=True, sync_dist=True)
