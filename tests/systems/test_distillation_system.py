@@ -116,7 +116,8 @@ def test_errors_are_nothing_where_the_network_says_what_the_teacher_does(teacher
     photos = _photographs(2)
     assert all(float(x) < 1e-10 for x in system.errors(photos, photos.flip(0), system.targets).values())
     errors = system.errors(photos, photos.flip(0), lambda x: {k: 2 * v for k, v in system.targets(x).items()})
-    assert float(errors["features"]) == pytest.approx(1, rel=1e-3)  # relative
+    assert float(errors["difference"]) == pytest.approx(1, rel=1e-3)  # relative
+    assert float(errors["features"]) > 1  # about the mean
     assert float(errors["gram"]) == pytest.approx(9, rel=1e-3)
 
 

@@ -19,7 +19,8 @@ class Pocket(nn.Module):
     elements are averaged (then they are 1 / (K / C)^2 too large).
 
     Strided convolutions take the place of pooling, and the first layer's coefficients are a convolution's own output:
-    at full size, it is memory and not arithmetic that takes the time.
+    at full size, it is memory and not arithmetic that takes the time. Those few coefficients tell little of fine
+    patterns, which would then pass unseen; the second block looks at the image, too.
 
     Args:
         widths: channels of the four blocks, at 1, 1/2, 1/4 and 1/8 of the image's size.
@@ -45,6 +46,8 @@ class Pocket(nn.Module):
             self.blocks.append(nn.Sequential(*_convolutions(inputs, width, depth, stride=2)))
             self.heads.append(nn.Conv2d(width, count, 1))
             inputs = width
+        self.glimpse = nn.Conv2d(3, widths[1], 5, stride=2, padding=2, bias=False)
+        nn.init.zeros_(self.glimpse.weight)
         for number, count in enumerate(coefficients, start=1):
             self.register_buffer(f"scale{number}", torch.ones(count))
 
@@ -63,7 +66,10 @@ class Pocket(nn.Module):
         found: dict[str, Tensor] = {}
         x = image
         for number, layer in enumerate(list(LAYERS)[:depth], start=1):
-            x = self.blocks[number - 1](x)
+            first, *behind = self.blocks[number - 1]
+            x = first(x) + self.glimpse(image) if number == 2 else first(x)
+            for module in behind:
+                x = module(x)
             if number == 1:
                 x = head = self.heads[0](x)
                 x = functional.leaky_relu(x, 0.2)  # coefficients have both signs

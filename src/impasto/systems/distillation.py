@@ -29,7 +29,7 @@ class DistillationSystem(LightningModule):
     image does, which is what gradients are made of. So each photograph comes with a changed one (noise, blur, another
     contrast, a painter's work, finished or not), and the error counts of both, and of their difference. Of a rival's
     work, the difference between its Gram matrices and the painting's counts, too, which is what it learned from. All
-    errors are relative: squared norms over those of the teacher.
+    errors are relative: squared norms over those of the teacher, those of activations about their mean.
 
     Args:
         network: to be trained.
@@ -102,7 +102,7 @@ class DistillationSystem(LightningModule):
         errors: dict[str, list[Tensor]] = {"features": [], "gram": [], "difference": []}
         for layer, theirs in wanted.items():
             ours, theirs = found[layer].float(), theirs.float()
-            errors["features"].append(_relative(ours, theirs))
+            errors["features"].append(_relative(ours, theirs, about=theirs.mean(dim=(0, 2, 3), keepdim=True)))
             errors["gram"].append(_relative(gram(ours), gram(theirs)))
             a, b = ours.chunk(2)
             c, d = theirs.chunk(2)
@@ -157,9 +157,9 @@ class DistillationSystem(LightningModule):
         return image.lerp(work.to(image.dtype).clamp(0, 1), 0.3 + 0.7 * amount)
 
 
-def _relative(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Squared norm of the difference over that of the teacher's, a mean over the batch."""
-    gap, size = ((x.flatten(1).square().sum(dim=1)) for x in (ours - theirs, theirs))
+def _relative(ours: Tensor, theirs: Tensor, *, about: Tensor | float = 0.0) -> Tensor:
+    """Squared norm of the difference over that of the teacher's, taken about a mean; a mean over the batch."""
+    gap, size = ((x.flatten(1).square().sum(dim=1)) for x in (ours - theirs, theirs - about))
     return (gap / (size + 1e-6 * size.mean() + 1e-12)).mean()
 
 

@@ -17,7 +17,7 @@ def fit_to_teacher(network: Pocket, teacher: LossNetwork, targets: Sequence[dict
     """Set the weights of a small loss network, convolution by convolution, so that it predicts what its teacher does.
 
     Each convolution learns, from what the network has computed so far, those of the teacher's channels at the same
-    place that vary most; the heads learn the coefficients. What ReLU leaves has a mean square of one.
+    place that vary most (one more than the teacher has, those of its last); the heads learn the coefficients. What ReLU leaves has a mean square of one.
 
     Args:
         network: whose weights are set.
@@ -32,7 +32,8 @@ def fit_to_teacher(network: Pocket, teacher: LossNetwork, targets: Sequence[dict
     for number, (layer, block, head) in enumerate(zip(LAYERS, network.blocks, network.heads, strict=True), start=1):
         convolutions = [m for m in block.modules() if isinstance(m, nn.Conv2d)]
         for index, conv in enumerate(convolutions, start=1):
-            wanted = _most_varying(teacher, f"conv{number}_{index}", photos, conv.out_channels)
+            name = f"conv{number}_{min(index, int(layer[-1]))}"
+            wanted = _most_varying(teacher, name, photos, conv.out_channels)
             _fit(conv, xs, wanted)
             xs = [functional.relu(conv(x)) for x in xs]
         scale = network.get_buffer(f"scale{number}").view(1, -1, 1, 1)
