@@ -26,11 +26,12 @@ def main() -> None:
     """Write docs/styles.jpg and docs/sizes.jpg; with `quickstart=<run folder>`, `gatys=<folder>` or others, those.
 
     The folder for docs/gatys.jpg holds what docs/optimize_pictures.sh makes, that for docs/historic.jpg grey
-    photographs.
+    photographs; docs/pocket.jpg takes two run folders, with a comma between them.
     """
     made = {
         "styles": draw_styles,
         "quickstart": draw_quickstart,
+        "pocket": draw_pocket,
         "gatys": draw_gatys,
         "colour": draw_colour,
         "historic": draw_historic,
@@ -64,6 +65,15 @@ def draw_quickstart(run: Path) -> None:
     photos = [resize_longer_side(read_image(Path(sample_path(name))), 512) for name in PHOTOGRAPHS[:2]]
     row = [item for photo in photos for item in (photo, network(photo[None])[0])]
     write_image(HERE / "quickstart.jpg", sheet([row], cell=300))
+
+
+@torch.inference_mode()
+def draw_pocket(runs: Path) -> None:
+    """Draw photographs, and below them what two networks make of them."""
+    networks = [load_run(Path(run), system="stylizer").network for run in str(runs).split(",")]
+    photos = [resize_longer_side(read_image(Path(sample_path(name))), 384) for name in PHOTOGRAPHS]
+    rows = [photos, *([network(photo[None])[0] for photo in photos] for network in networks)]
+    write_image(HERE / "pocket.jpg", sheet(rows, cell=384))
 
 
 @torch.inference_mode()

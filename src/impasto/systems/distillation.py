@@ -120,8 +120,8 @@ class DistillationSystem(LightningModule):
         if self.rival is None or self.global_step % 4 == 0:
             errors = self.errors(image, self._changed(image), self.network)
         else:
-            work = self.rival.work(image, self.network)
-            errors = self.errors(image, work, self.network, painting=self.rival.style)
+            photo, work = self.rival.work(image, self.network)
+            errors = self.errors(photo, work, self.network, painting=self.rival.style)
         total = finite_sum({name: self.weights[name] * value for name, value in errors.items()}, step=self.global_step)
         named = {f"train/{name}": value.detach() for name, value in {**errors, "loss": total}.items()}
         self.log_dict(named, prog_bar=True, sync_dist=True)

@@ -9,9 +9,11 @@ from torch.nn import functional
 from impasto.losses import gram
 from impasto.losses.perceptual import total_variation
 from impasto.networks.training import quicken
+from impasto.systems.steps import jittered
 
 Activations = Callable[[Tensor], Mapping[str, Tensor]]
 _CONTENT = "relu3_3"
+_JITTER = 8  # as experiment=quickstart; what is left must be a multiple of 8
 _STYLE, _TV = 0.5, 0.65  # of loss=pocket for experiment=starry_night; a start takes them times a random factor
 
 
@@ -39,20 +41,20 @@ class Rival:
         self.styles, self.steps, self.rate = list(styles), steps, rate
         self.done = 0
 
-    def work(self, photo: Tensor, activations: Activations) -> Tensor:
-        """Learn from one batch, and return what was painted before.
+    def work(self, photo: Tensor, activations: Activations) -> tuple[Tensor, Tensor]:
+        """Learn from one batch, and return the part that was looked at, as it was before.
 
         Args:
             photo: RGB in [0, 1], (N, 3, H, W).
             activations: from an image to the small network's activations by layer.
 
         Returns:
-            RGB in [0, 1], (N, 3, H, W), without gradients.
+            Photographs and works, RGB in [0, 1], (N, 3, H - jitter, W - jitter), without gradients.
         """
         if self.done % self.steps == 0:
             self._start(photo.device)
         self.done += 1
-        painted = self.network(photo)
+        photo, painted = jittered(photo, self.network(photo), by=_JITTER)
         with torch.no_grad():
             wanted, style = activations(photo)[_CONTENT], activations(self.style)
         found = activations(painted)
@@ -64,8 +66,7 @@ class Rival:
         for parameter, gradient in zip(parameters, torch.autograd.grad(total, parameters), strict=True):
             parameter.grad = gradient
         self.optimizer.step()
-        works: Tensor = painted.detach().float().clamp(0, 1)
-        return works
+        return photo, painted.detach().float().clamp(0, 1)
 
     def _start(self, device: torch.device) -> None:
         """Take another network, another painting and other weights."""
