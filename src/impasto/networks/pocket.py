@@ -67,17 +67,29 @@ class Pocket(nn.Module):
         x = image
         for number, layer in enumerate(list(LAYERS)[:depth], start=1):
             first, *behind = self.blocks[number - 1]
-            x = first(x) + self.glimpse(image) if number == 2 else first(x)
+            x = self._second(x, image) if number == 2 else first(x)
             for module in behind:
                 x = module(x)
+            if number == 1 or layer in wanted:
+                head = self._head(number, x)
+                if layer in wanted:
+                    found[layer] = head
             if number == 1:
-                x = head = self.heads[0](x)
-                x = functional.leaky_relu(x, 0.2)  # coefficients have both signs
-            elif layer in wanted:
-                head = self.heads[number - 1](x)
-            if layer in wanted:
-                found[layer] = head * self.get_buffer(f"scale{number}").to(head.dtype).view(1, -1, 1, 1)
+                x = functional.leaky_relu(head, 0.2)  # coefficients have both signs
         return found
+
+    def _head(self, number: int, x: Tensor) -> Tensor:
+        """The coefficients, at their scale; it is the weights that are multiplied, and not the many positions."""
+        head, scale = self.heads[number - 1], self.get_buffer(f"scale{number}")
+        weight, bias = head.weight * scale.view(-1, 1, 1, 1), head.bias * scale
+        return functional.conv2d(x, weight, bias, padding=head.padding)
+
+    def _second(self, x: Tensor, image: Tensor) -> Tensor:
+        """The second block's first convolution, of coefficients whose scale it takes back, and of the image."""
+        first = self.blocks[1][0]
+        weight = first.weight / self.get_buffer("scale1").view(1, -1, 1, 1)
+        behind: Tensor = functional.conv2d(x, weight, first.bias, stride=2, padding=1) + self.glimpse(image)
+        return behind
 
 
 def _convolutions(inputs: int, width: int, count: int, *, stride: int) -> Iterable[nn.Module]:
