@@ -32,6 +32,20 @@ def test_nothing_behind_the_deepest_layer_is_computed() -> None:
     assert list(network(torch.rand(1, 3, 16, 16), ["relu2_2"])) == ["relu2_2"]
 
 
+def test_scales_are_those_of_the_coefficients_and_change_nothing_behind() -> None:
+    network, image = Pocket(**SMALL), torch.rand(1, 3, 16, 16)
+    nn.init.normal_(network.glimpse.weight)
+    with torch.no_grad():
+        before = network(image)
+        network.scale1.copy_(torch.tensor([2.0, 3.0, 500.0]))
+        network.scale3.mul_(7)
+        after = network(image)
+    torch.testing.assert_close(after["relu1_2"], before["relu1_2"] * network.scale1.view(1, 3, 1, 1))
+    torch.testing.assert_close(after["relu3_3"], before["relu3_3"] * 7)
+    for layer in ("relu2_2", "relu4_3"):
+        torch.testing.assert_close(after[layer], before[layer])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -55,7 +55,7 @@ def _system(teacher: VGG, **changes: Any) -> DistillationSystem:
         "painters": [],
         "rival": None,
         "pruned": True,
-        "weights": {"features": 1.0, "gram": 1.0, "difference": 1.0},
+        "weights": {"features": 1.0, "gram": 1.0, "difference": 1.0, "style": 1.0},
         "optimizer": lambda p: torch.optim.Adam(p, lr=2e-3),
         "scheduler": None,
         "channels_last": False,
@@ -146,7 +146,7 @@ def test_a_rival_learns_from_the_small_network_and_not_the_other_way_round() -> 
     for _ in range(30):
         works = rival.work(photos, network)
     assert style_error() < 0.7 * early
-    assert works.shape == photos.shape and not works.requires_grad and not torch.equal(works, first)
+    assert works.shape == (2, 3, 24, 24) and not works.requires_grad and not torch.equal(works, first)
     assert all(p.grad is None for p in network.parameters())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
@@ -160,14 +160,14 @@ def test_a_rival_starts_again() -> None:
     assert [seen.count(optimizer) for optimizer in dict.fromkeys(seen)] == [3, 3, 1]
 
 
-def test_half_of_the_batches_are_changed_by_the_rival(teacher: VGG, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_of_four_batches_are_a_rivals_works(teacher: VGG, monkeypatch: pytest.MonkeyPatch) -> None:
     system = _system(teacher, rival=_rival())
-    steps = iter(range(4))
+    steps = iter(range(8))
     monkeypatch.setattr(DistillationSystem, "global_step", property(lambda self: next(steps) // 2))  # read twice a step
     monkeypatch.setattr(system, "log_dict", lambda *args, **kwargs: None)
-    for index in range(2):
+    for index in range(4):
         total = system.training_step(Batch(_photographs(2), torch.zeros(2), torch.zeros(2)), index)
-    assert torch.isfinite(total) and system.rival is not None and system.rival.done == 1
+    assert torch.isfinite(total) and system.rival is not None and system.rival.done == 3
 
 
 def test_the_command_trains_one_and_goes_on_from_it(impasto: Callable[..., Any], tmp_path: Path) -> None:
@@ -213,6 +213,8 @@ def test_the_command_trains_one_and_goes_on_from_it(impasto: Callable[..., Any],
     assert again.code == 0, again.err
     assert json.loads((again.folder / "status.json").read_text())["status"] == "finished"
     assert load_network(again.folder / "network.safetensors").card["start"] == str(result.folder)
+    refused = impasto(*common, "data.batch_size=3")
+    assert refused.code == 1 and "expected an even data.batch_size, for a rival's works are compared" in refused.err
     refused = impasto(*common, "task.painters=[]")
     assert (
         refused.code == 1 and "expected painters for task.rival, which starts as one of them; got none" in refused.err

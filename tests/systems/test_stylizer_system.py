@@ -18,6 +18,7 @@ from impasto.data import CentreCrop, Photographs, RandomCrop
 from impasto.losses import PerceptualLoss, mean_square, squared_frobenius
 from impasto.networks import JohnsonStylizer, Stylizer
 from impasto.systems import StylizerSystem
+from impasto.systems.steps import jittered
 
 pytestmark = [
     # Lightning 2.6 builds a deprecated class of PyTorch's: https://github.com/Lightning-AI/pytorch-lightning/issues/21326
@@ -53,6 +54,7 @@ def _system(
     weights: Mapping[str, float] = WEIGHTS,
     scheduler: Callable[..., LRScheduler] | None = None,
     channels_last: bool = False,
+    jitter: int = 0,
 ) -> StylizerSystem:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -63,6 +65,7 @@ def _system(
             scheduler=scheduler,
             channels_last=channels_last,
             compiled=False,
+            jitter=jitter,
         )
 
 
@@ -287,3 +290,30 @@ def test_network_with_a_larger_output_is_refused_with_both_shapes(tmp_path: Path
     system = _system(network=lambda: JohnsonStylizer(width=2))  # 42 px become 44, the next multiple of four
     with pytest.raises(ValueError, match=r"relu2_2 .*\(2, 128, 22, 22\).*\(2, 128, 21, 21\)"):
         _trainer(tmp_path).fit(system, datamodule=_data(photographs, size=42))
+
+
+def test_jitter_cuts_photograph_and_output_alike_and_only_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = _system(network=nn.Identity, jitter=8)
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def spy(output: Tensor, targets: Any) -> dict[str, Tensor]:
+        seen.append((output, targets))
+        return {"content": output.mean()}
+
+    monkeypatch.setattr(system.loss, "forward", spy)
+    monkeypatch.setattr(system.loss, "targets", lambda photo: photo)
+    photo = torch.rand(1, 3, 24, 24)
+    for _ in range(20):
+        system._terms(photo, lambda x: x.clone())
+    assert all(output.shape == (1, 3, 16, 16) and torch.equal(output, target) for output, target in seen)
+    corners = {tuple(output[0, :, 0, 0].tolist()) for output, _ in seen}
+    assert len(corners) > 10 and corners <= {tuple(photo[0, :, y, x].tolist()) for y in range(9) for x in range(9)}
+    system.eval()
+    system._terms(photo, lambda x: x.clone())
+    assert torch.equal(seen[-1][0], photo)
+
+
+@pytest.mark.parametrize("by", [-1, 24])
+def test_a_jitter_that_leaves_nothing_is_refused(by: int) -> None:
+    with pytest.raises(ValueError, match=f"expected a jitter from 0 to below the shorter side of 24, got {by}"):
+        jittered(torch.rand(1, 3, 24, 30), by=by)

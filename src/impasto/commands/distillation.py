@@ -43,13 +43,17 @@ def distillation(
         start: a run folder or file of such a training to go on from; None begins with the teacher, pruned.
 
     Raises:
-        ValueError: no teacher, another network than a Pocket, or data that are no files.
+        ValueError: no teacher, another network than a Pocket, data that are no files, or batches that have no halves.
     """
     require(cfg, features=None, network=Pocket)
     if isinstance(data, Shards):
         raise ValueError("a pocket network is distilled on files of photographs; give data=photographs")
     if cfg.loss is not None or cfg.style is not None:
         raise ValueError("a pocket network has no other loss than its teacher; expected loss=none and style=none")
+    if rival is not None and cfg.data.batch_size % 2:
+        raise ValueError(
+            f"expected an even data.batch_size, for a rival's works are compared in pairs; got {cfg.data.batch_size}"
+        )
     data.setup("fit")
     paths = data.train_paths[:: max(1, len(data.train_paths) // photographs)]
     cut = CentreCrop(size=size)

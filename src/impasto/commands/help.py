@@ -5,7 +5,7 @@ from pathlib import Path
 
 _EXAMPLES = """
 examples:
-  impasto train                                          quickstart: a style in three minutes, no download
+  impasto train                                          quickstart: a style in two minutes, no download
   impasto apply style=starry_night photo.jpg             a network that comes with the package
   impasto apply run=outputs/<date>/<run> photos/         one of your own
   impasto apply method=colorizer old.jpg                 a grey photograph in colour, and its scene

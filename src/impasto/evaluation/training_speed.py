@@ -164,9 +164,8 @@ def _prepared(training: Training, side: Side) -> tuple[nn.Module, Loss, Context,
             nullcontext,
             torch.contiguous_format,
         )
-    system = StylizerSystem(
-        training.network, training.loss, optimizer=torch.optim.Adam, scheduler=None, channels_last=True, compiled=False
-    ).to(training.device)
+    options: dict[str, Any] = {"optimizer": torch.optim.Adam, "scheduler": None, "compiled": False, "jitter": 0}
+    system = StylizerSystem(training.network, training.loss, channels_last=True, **options).to(training.device)
     loss = system.loss
 
     def total(output: Tensor, photo: Tensor) -> Tensor:

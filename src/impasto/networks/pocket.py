@@ -1,6 +1,7 @@
 """A small loss network: what VGG sees, in a quarter of its width or less."""
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -81,12 +82,14 @@ class Pocket(nn.Module):
     def _head(self, number: int, x: Tensor) -> Tensor:
         """The coefficients, at their scale; it is the weights that are multiplied, and not the many positions."""
         head, scale = self.heads[number - 1], self.get_buffer(f"scale{number}")
+        assert isinstance(head, nn.Conv2d) and head.bias is not None
         weight, bias = head.weight * scale.view(-1, 1, 1, 1), head.bias * scale
         return functional.conv2d(x, weight, bias, padding=head.padding)
 
     def _second(self, x: Tensor, image: Tensor) -> Tensor:
         """The second block's first convolution, of coefficients whose scale it takes back, and of the image."""
-        first = self.blocks[1][0]
+        first = cast(nn.Sequential, self.blocks[1])[0]
+        assert isinstance(first, nn.Conv2d)
         weight = first.weight / self.get_buffer("scale1").view(1, -1, 1, 1)
         behind: Tensor = functional.conv2d(x, weight, first.bias, stride=2, padding=1) + self.glimpse(image)
         return behind

@@ -27,9 +27,10 @@ class DistillationSystem(LightningModule):
 
     What a loss needs is right in three respects: activations, their Gram matrices, and how activations change when the
     image does, which is what gradients are made of. So each photograph comes with a changed one (noise, blur, another
-    contrast, a painter's work, finished or not), and the error counts of both, and of their difference. Of a rival's
-    work, the difference between its Gram matrices and the painting's counts, too, which is what it learned from. All
-    errors are relative: squared norms over those of the teacher, those of activations about their mean.
+    contrast, a painter's work, finished or not), and the error counts of both, and of their difference. In three of
+    four batches a rival's works take the place of both; of them, the difference between their Gram matrices and the
+    painting's counts, too, which is what it learned from. All errors are relative: squared norms over those of the
+    teacher, those of activations about their mean.
 
     Args:
         network: to be trained.
@@ -72,6 +73,7 @@ class DistillationSystem(LightningModule):
         self.painters = [painter.requires_grad_(False).eval() for painter in painters]  # in no state dict
         self.rival = rival
         self.weights = dict(weights)
+        self._painting: tuple[Tensor, dict[str, Tensor]] | None = None
         self.build_optimizer, self.build_scheduler = optimizer, scheduler
         for number, (layer, (basis, scale)) in enumerate(_directions(network, teacher, photographs).items(), start=1):
             self.register_buffer(f"basis_{layer}", basis)
@@ -98,7 +100,7 @@ class DistillationSystem(LightningModule):
         """Relative errors, each a mean over layers: "features", "gram", "difference" and, with a painting, "style"."""
         both = torch.cat([image, changed]).contiguous(memory_format=self.memory_format)
         found, wanted = network(both), self.targets(both)
-        styles = None if painting is None else (network(painting), self.targets(painting))
+        styles = None if painting is None else (network(painting), self._of_painting(painting))
         errors: dict[str, list[Tensor]] = {"features": [], "gram": [], "difference": []}
         for layer, theirs in wanted.items():
             ours, theirs = found[layer].float(), theirs.float()
@@ -109,10 +111,16 @@ class DistillationSystem(LightningModule):
             errors["difference"].append(_relative(a - b, c - d))
             if styles is not None:
                 mine, its = (gram(x[layer].float()) for x in styles)
-                gap, size = gram(b) - mine - (gram(d) - its), (gram(d) - its).flatten(1).square().sum(dim=1)
+                gap, size = gram(ours) - mine - (gram(theirs) - its), (gram(theirs) - its).flatten(1).square().sum(dim=1)
                 near = _NEAR * its.square().sum()
                 errors.setdefault("style", []).append((gap.flatten(1).square().sum(dim=1) / (size + near)).mean())
         return {name: torch.stack(values).mean() for name, values in errors.items()}
+
+    def _of_painting(self, painting: Tensor) -> dict[str, Tensor]:
+        """The teacher's coefficients, computed once for as long as the painting is the same."""
+        if self._painting is None or self._painting[0] is not painting:
+            self._painting = painting, self.targets(painting)
+        return self._painting[1]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted error of one batch; log its parts."""
@@ -120,8 +128,8 @@ class DistillationSystem(LightningModule):
         if self.rival is None or self.global_step % 4 == 0:
             errors = self.errors(image, self._changed(image), self.network)
         else:
-            photo, work = self.rival.work(image, self.network)
-            errors = self.errors(photo, work, self.network, painting=self.rival.style)
+            works = self.rival.work(image, self.network)
+            errors = self.errors(works[::2], works[1::2], self.network, painting=self.rival.style)
         total = finite_sum({name: self.weights[name] * value for name, value in errors.items()}, step=self.global_step)
         named = {f"train/{name}": value.detach() for name, value in {**errors, "loss": total}.items()}
         self.log_dict(named, prog_bar=True, sync_dist=True)

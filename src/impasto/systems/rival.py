@@ -41,7 +41,7 @@ class Rival:
         self.styles, self.steps, self.rate = list(styles), steps, rate
         self.done = 0
 
-    def work(self, photo: Tensor, activations: Activations) -> tuple[Tensor, Tensor]:
+    def work(self, photo: Tensor, activations: Activations) -> Tensor:
         """Learn from one batch, and return the part that was looked at, as it was before.
 
         Args:
@@ -49,7 +49,7 @@ class Rival:
             activations: from an image to the small network's activations by layer.
 
         Returns:
-            Photographs and works, RGB in [0, 1], (N, 3, H - jitter, W - jitter), without gradients.
+            RGB in [0, 1], (N, 3, H - jitter, W - jitter), without gradients.
         """
         if self.done % self.steps == 0:
             self._start(photo.device)
@@ -66,7 +66,8 @@ class Rival:
         for parameter, gradient in zip(parameters, torch.autograd.grad(total, parameters), strict=True):
             parameter.grad = gradient
         self.optimizer.step()
-        return photo, painted.detach().float().clamp(0, 1)
+        works: Tensor = painted.detach().float().clamp(0, 1)
+        return works
 
     def _start(self, device: torch.device) -> None:
         """Take another network, another painting and other weights."""
