@@ -12,7 +12,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 110
-_COLOURS = ["#0b5394", "#b45f06", "#38761d", "#741b47", "#666666"]
+_COLOURS = [
+    "#0b5394",
+    "#b45f06",
+    "#38761d",
+    "#741b47",
+    "#666666",
+    "#6fa8dc",
+    "#f6b26b",
+    "#93c47d",
+    "#c27ba0",
+    "#bbbbbb",
+]
 
 
 def _figure(columns: int) -> "Figure":
@@ -65,7 +76,7 @@ def plot_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[f
     Raises:
         ValueError: not a value for every group.
     """
-    figure = _figure(1)
+    figure = _figure(1 + len(series) * len(groups) // 16)
     axis = figure.subplots()
     width = 0.8 / len(series)
     for index, (colour, (name, values)) in enumerate(zip(cycle(_COLOURS), series.items(), strict=False)):
@@ -76,7 +87,7 @@ def plot_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[f
         axis.bar_label(bars, fmt="{:,.3g}", fontsize=7)
     axis.set_xticks([group + 0.4 - width / 2 for group in range(len(groups))], groups)
     axis.set(yscale="log", ylabel=label)
-    figure.legend(loc="outside upper center", ncols=2, fontsize=8)
+    figure.legend(loc="outside upper center", ncols=2 + len(series) // 6, fontsize=8)
     _save(figure, path)
 
 

@@ -111,9 +111,9 @@ class DistillationSystem(LightningModule):
             errors["difference"].append(_relative(a - b, c - d))
             if styles is not None:
                 mine, its = (gram(x[layer].float()) for x in styles)
-                gap, size = gram(ours) - mine - (gram(theirs) - its), (gram(theirs) - its).flatten(1).square().sum(dim=1)
-                near = _NEAR * its.square().sum()
-                errors.setdefault("style", []).append((gap.flatten(1).square().sum(dim=1) / (size + near)).mean())
+                left = gram(theirs) - its
+                gap, size = ((x.flatten(1).square().sum(dim=1)) for x in (gram(ours) - mine - left, left))
+                errors.setdefault("style", []).append((gap / (size + _NEAR * its.square().sum())).mean())
         return {name: torch.stack(values).mean() for name, values in errors.items()}
 
     def _of_painting(self, painting: Tensor) -> dict[str, Tensor]:

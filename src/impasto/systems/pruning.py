@@ -17,7 +17,8 @@ def fit_to_teacher(network: Pocket, teacher: LossNetwork, targets: Sequence[dict
     """Set the weights of a small loss network, convolution by convolution, so that it predicts what its teacher does.
 
     Each convolution learns, from what the network has computed so far, those of the teacher's channels at the same
-    place that vary most (one more than the teacher has, those of its last); the heads learn the coefficients. What ReLU leaves has a mean square of one.
+    place that vary most (one more than the teacher has, those of its last); the heads learn the coefficients. What ReLU
+    leaves has a mean square of one.
 
     Args:
         network: whose weights are set.
