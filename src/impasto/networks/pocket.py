@@ -67,7 +67,7 @@ class Pocket(nn.Module):
         found: dict[str, Tensor] = {}
         x = image
         for number, layer in enumerate(list(LAYERS)[:depth], start=1):
-            first, *behind = self.blocks[number - 1]
+            first, *behind = cast(nn.Sequential, self.blocks[number - 1])
             x = self._second(x, image) if number == 2 else first(x)
             for module in behind:
                 x = module(x)
