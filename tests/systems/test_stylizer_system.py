@@ -54,7 +54,6 @@ def _system(
     weights: Mapping[str, float] = WEIGHTS,
     scheduler: Callable[..., LRScheduler] | None = None,
     channels_last: bool = False,
-    jitter: int = 0,
 ) -> StylizerSystem:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -65,7 +64,6 @@ def _system(
             scheduler=scheduler,
             channels_last=channels_last,
             compiled=False,
-            jitter=jitter,
         )
 
 
@@ -293,7 +291,8 @@ def test_network_with_a_larger_output_is_refused_with_both_shapes(tmp_path: Path
 
 
 def test_jitter_cuts_photograph_and_output_alike_and_only_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    system = _system(network=nn.Identity, jitter=8)
+    system = _system(network=nn.Identity)
+    system.loss.jitter = 8
     seen: list[tuple[Tensor, Tensor]] = []
 
     def spy(output: Tensor, targets: Any) -> dict[str, Tensor]:

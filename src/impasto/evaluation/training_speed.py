@@ -164,7 +164,7 @@ def _prepared(training: Training, side: Side) -> tuple[nn.Module, Loss, Context,
             nullcontext,
             torch.contiguous_format,
         )
-    options: dict[str, Any] = {"optimizer": torch.optim.Adam, "scheduler": None, "compiled": False, "jitter": 0}
+    options: dict[str, Any] = {"optimizer": torch.optim.Adam, "scheduler": None, "compiled": False}
     system = StylizerSystem(training.network, training.loss, channels_last=True, **options).to(training.device)
     loss = system.loss
 

@@ -125,6 +125,8 @@ class PerceptualLoss(nn.Module):
         weights: of the three terms, keys "content", "style" and "tv". They belong to the scale of the features.
         content_distance: between activations, (N, C, H, W) -> (N,).
         style_distance: between Gram matrices, (N, C, C) -> (N,).
+        jitter: in the training of a network, photograph and output come without so many rows and columns, cut from
+            other sides at each step, so that no pattern can hold to the loss network's grid; 0 shows all.
 
     Raises:
         ValueError: an unknown layer or term, a style term without a style, or blend weights that are not positive.
@@ -143,6 +145,7 @@ class PerceptualLoss(nn.Module):
         weights: Mapping[str, float],
         content_distance: Distance,
         style_distance: Distance,
+        jitter: int = 0,
     ) -> None:
         super().__init__()
         for term in weights:
@@ -152,7 +155,7 @@ class PerceptualLoss(nn.Module):
         if missing:
             raise ValueError(f"the loss needs a weight for each of {', '.join(TERMS)}; missing: {', '.join(missing)}")
         features.depth_of([*content_layers, *style_layers])
-        self.features = features
+        self.features, self.jitter = features, jitter
         self.weights = {term: float(weight) for term, weight in weights.items()}
         self.content_layers = _used(content_layers) if self.weights["content"] else {}
         self.style_layers = _used(style_layers) if self.weights["style"] else {}

@@ -13,7 +13,7 @@ from impasto.systems.steps import jittered
 
 Activations = Callable[[Tensor], Mapping[str, Tensor]]
 _CONTENT = "relu3_3"
-_JITTER = 8  # as experiment=quickstart; what is left must be a multiple of 8
+_JITTER = 8  # as loss=pocket; what is left must be a multiple of 8
 _STYLE, _TV = 0.5, 0.65  # of loss=pocket for experiment=starry_night; a start takes them times a random factor
 
 

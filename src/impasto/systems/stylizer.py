@@ -28,8 +28,6 @@ class StylizerSystem(LightningModule):
         scheduler: from the optimiser to a schedule that is stepped every step; None keeps the rate.
         channels_last: keep weights and activations in that memory format; faster with bf16.
         compiled: compile the network (`torch.compile`) before the first step.
-        jitter: in training, the loss sees photograph and output without so many rows and columns, cut from other sides
-            at each step, so that no pattern can hold to the loss network's grid; 0 shows all.
 
     Raises:
         FloatingPointError: a term of the loss is not finite; names the term and the step.
@@ -44,10 +42,9 @@ class StylizerSystem(LightningModule):
         scheduler: Callable[[Optimizer], LRScheduler] | None,
         channels_last: bool,
         compiled: bool,
-        jitter: int,
     ) -> None:
         super().__init__()
-        self.network, self.loss, self.jitter = network, loss, jitter
+        self.network, self.loss = network, loss
         self.build_optimizer, self.build_scheduler = optimizer, scheduler
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
@@ -68,8 +65,8 @@ class StylizerSystem(LightningModule):
     def _terms(self, photo: Tensor, network: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         photo = photo.contiguous(memory_format=self.memory_format)
         output = network(photo)
-        if self.training and self.jitter:
-            photo, output = jittered(photo, output, by=self.jitter)
+        if self.training and self.loss.jitter:
+            photo, output = jittered(photo, output, by=self.loss.jitter)
         found: dict[str, Tensor] = self.loss(output, self.loss.targets(photo))
         return found
 
