@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from impasto.commands.config import require
 from impasto.commands.tasks import Task, common_card
@@ -43,17 +43,15 @@ def distillation(
         start: a run folder or file of such a training to go on from; None begins with the teacher, pruned.
 
     Raises:
-        ValueError: no teacher, another network than a Pocket, data that are no files, or batches that have no halves.
+        ValueError: no teacher, another network than a Pocket, data that are no files, or crops or batches that do not
+            divide.
     """
     require(cfg, features=None, network=Pocket)
     if isinstance(data, Shards):
         raise ValueError("a pocket network is distilled on files of photographs; give data=photographs")
     if cfg.loss is not None or cfg.style is not None:
         raise ValueError("a pocket network has no other loss than its teacher; expected loss=none and style=none")
-    if rival is not None and cfg.data.batch_size % 2:
-        raise ValueError(
-            f"expected an even data.batch_size, for a rival's works are compared in pairs; got {cfg.data.batch_size}"
-        )
+    _check_batches(cfg, rival)
     data.setup("fit")
     paths = data.train_paths[:: max(1, len(data.train_paths) // photographs)]
     cut = CentreCrop(size=size)
@@ -73,6 +71,17 @@ def distillation(
     )
     told = {"teacher": f"{cfg.features.architecture}: {teacher.description}", "painters": names, "start": start}
     return Task(system, common_card(cfg) | told)
+
+
+def _check_batches(cfg: DictConfig, rival: DictConfig | None) -> None:
+    """Refuse what would have other shapes in the small network than in its teacher, and batches without halves."""
+    size = OmegaConf.select(cfg, "data.train_transform.size")
+    if size is not None and size % 8:
+        raise ValueError(f"expected data.train_transform.size to be a multiple of 8, got {size}")
+    if rival is not None and cfg.data.batch_size % 2:
+        raise ValueError(
+            f"expected an even data.batch_size, for a rival's works are compared in pairs; got {cfg.data.batch_size}"
+        )
 
 
 def _rival(node: DictConfig, painters: Sequence[Trained]) -> Rival:

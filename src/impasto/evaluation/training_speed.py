@@ -164,8 +164,9 @@ def _prepared(training: Training, side: Side) -> tuple[nn.Module, Loss, Context,
             nullcontext,
             torch.contiguous_format,
         )
-    options: dict[str, Any] = {"optimizer": torch.optim.Adam, "scheduler": None, "compiled": False}
-    system = StylizerSystem(training.network, training.loss, channels_last=True, **options).to(training.device)
+    system = StylizerSystem(
+        training.network, training.loss, optimizer=torch.optim.Adam, scheduler=None, channels_last=True, compiled=False
+    ).to(training.device)
     loss = system.loss
 
     def total(output: Tensor, photo: Tensor) -> Tensor:
