@@ -15,10 +15,9 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from impasto.data import CentreCrop, Photographs, RandomCrop
-from impasto.losses import PerceptualLoss, mean_square, squared_frobenius
+from impasto.losses import PerceptualLoss, mean_square, squared_frobenius, turned
 from impasto.networks import JohnsonStylizer, Stylizer
 from impasto.systems import StylizerSystem
-from impasto.systems.steps import jittered
 
 pytestmark = [
     # Lightning 2.6 builds a deprecated class of PyTorch's: https://github.com/Lightning-AI/pytorch-lightning/issues/21326
@@ -290,29 +289,41 @@ def test_network_with_a_larger_output_is_refused_with_both_shapes(tmp_path: Path
         _trainer(tmp_path).fit(system, datamodule=_data(photographs, size=42))
 
 
-def test_jitter_cuts_photograph_and_output_alike_and_only_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def _shown(
+    monkeypatch: pytest.MonkeyPatch, photo: Tensor, *, jitter: int, views: int
+) -> list[tuple[Tensor, Tensor, int]]:
+    """What twenty steps of training and, last, validation show the loss: output, photograph and the view's number."""
     system = _system(network=nn.Identity)
-    system.loss.jitter = 8
-    seen: list[tuple[Tensor, Tensor]] = []
+    system.loss.jitter, system.loss.views = jitter, views
+    seen: list[tuple[Tensor, Tensor, int]] = []
 
-    def spy(output: Tensor, targets: Any) -> dict[str, Tensor]:
-        seen.append((output, targets))
+    def spy(output: Tensor, targets: Any, *, view: int) -> dict[str, Tensor]:
+        seen.append((output, targets, view))
         return {"content": output.mean()}
 
     monkeypatch.setattr(system.loss, "forward", spy)
     monkeypatch.setattr(system.loss, "targets", lambda photo: photo)
-    photo = torch.rand(1, 3, 24, 24)
     for _ in range(20):
         system._terms(photo, lambda x: x.clone())
-    assert all(output.shape == (1, 3, 16, 16) and torch.equal(output, target) for output, target in seen)
-    corners = {tuple(output[0, :, 0, 0].tolist()) for output, _ in seen}
-    assert len(corners) > 10 and corners <= {tuple(photo[0, :, y, x].tolist()) for y in range(9) for x in range(9)}
     system.eval()
     system._terms(photo, lambda x: x.clone())
-    assert torch.equal(seen[-1][0], photo)
+    return seen
 
 
-@pytest.mark.parametrize("by", [-1, 24])
-def test_a_jitter_that_leaves_nothing_is_refused(by: int) -> None:
-    with pytest.raises(ValueError, match=f"expected a jitter from 0 to below the shorter side of 24, got {by}"):
-        jittered(torch.rand(1, 3, 24, 30), by=by)
+def test_jitter_cuts_photograph_and_output_alike_and_only_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = torch.rand(1, 3, 24, 24)
+    *seen, last = _shown(monkeypatch, photo, jitter=8, views=1)
+    assert all(output.shape == (1, 3, 16, 16) and torch.equal(output, target) for output, target, _ in seen)
+    corners = {tuple(output[0, :, 0, 0].tolist()) for output, _, _ in seen}
+    assert len(corners) > 10 and corners <= {tuple(photo[0, :, y, x].tolist()) for y in range(9) for x in range(9)}
+    assert torch.equal(last[0], photo)
+
+
+def test_views_turn_photograph_and_output_alike_and_only_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = torch.rand(1, 3, 24, 16)
+    *seen, last = _shown(monkeypatch, photo, jitter=0, views=8)
+    assert all(
+        torch.equal(output, target) and torch.equal(output, turned(photo, view)) for output, target, view in seen
+    )
+    assert len({view for _, _, view in seen}) > 4
+    assert torch.equal(last[0], photo) and last[2] == 0

@@ -40,6 +40,6 @@ class UsualLoss(nn.Module):
             n, c, h, w = found[layer].shape
             flat = found[layer].view(n, c, h * w)
             gram = torch.bmm(flat, flat.transpose(1, 2)) / (c * h * w)
-            distance = loss.style_distance(gram, loss.get_buffer(f"gram_{layer}")).mean()
+            distance = loss.style_distance(gram, loss.get_buffer(f"gram_{layer}")[:1]).mean()
             total = total + loss.weights["style"] * weight * distance
         return total + loss.weights["tv"] * total_variation(output).mean()

@@ -1,22 +1,17 @@
 """The perceptual loss, its terms, and the distances in which the papers differ."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from impasto.features import LossNetwork
+from impasto.losses.grams import full, gram
+from impasto.losses.views import VIEWS, jittered, turned
 from impasto.suggest import did_you_mean
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 TERMS = ("content", "style", "tv")
-
-
-def _full(x: Tensor) -> Tensor:
-    """At least float32: half precisions are lifted, float64 stays."""
-    return x if x.dtype == torch.float64 else x.float()
 
 
 def mean_square(a: Tensor, b: Tensor) -> Tensor:
@@ -32,7 +27,7 @@ def mean_square(a: Tensor, b: Tensor) -> Tensor:
     Returns:
         (N,).
     """
-    return (_full(a) - _full(b)).square().flatten(1).mean(dim=1)
+    return (full(a) - full(b)).square().flatten(1).mean(dim=1)
 
 
 def squared_frobenius(a: Tensor, b: Tensor) -> Tensor:
@@ -47,49 +42,7 @@ def squared_frobenius(a: Tensor, b: Tensor) -> Tensor:
     Returns:
         (N,).
     """
-    return (_full(a) - _full(b)).square().flatten(1).sum(dim=1)
-
-
-class _Gram(torch.autograd.Function):
-    """The Gram matrix, with a gradient of one matrix product in the features' own precision.
-
-    The matrix is symmetric, so that the two products of automatic differentiation are one: (G' + G'^T) F.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor) -> Tensor:  # noqa: ANN401 (autograd's context has no public type)
-        _, c, h, w = features.shape
-        ctx.save_for_backward(features)
-        with torch.autocast(features.device.type, enabled=False):
-            flat = _full(features).flatten(2)  # (N, C, H W)
-            return flat @ flat.transpose(1, 2) / (c * h * w)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
-        (features,) = ctx.saved_tensors
-        _, c, h, w = features.shape
-        symmetric = (gradient + gradient.transpose(1, 2)) / (c * h * w)
-        with torch.autocast(features.device.type, enabled=False):
-            flat = features.permute(0, 2, 3, 1).flatten(1, 2)  # (N, H W, C): no copy of channels_last features
-            found = flat @ symmetric.to(flat.dtype)
-        back: Tensor = found.view(-1, h, w, c).permute(0, 3, 1, 2)
-        return back
-
-
-def gram(features: Tensor) -> Tensor:
-    """Gram matrix of the channels, divided by C H W (Johnson 2016 eq. 3).
-
-    Always computed in float32: sums over 10^5 positions overflow float16 and lose their digits in bfloat16.
-
-    Args:
-        features: (N, C, H, W).
-
-    Returns:
-        Symmetric, positive semi-definite, (N, C, C), float32 (float64 for float64 features).
-    """
-    found: Tensor = _Gram.apply(features)
-    return found
+    return (full(a) - full(b)).square().flatten(1).sum(dim=1)
 
 
 def total_variation(image: Tensor) -> Tensor:
@@ -104,7 +57,7 @@ def total_variation(image: Tensor) -> Tensor:
     Returns:
         (N,).
     """
-    image = _full(image)
+    image = full(image)
     down = image[..., 1:, :] - image[..., :-1, :]
     across = image[..., :, 1:] - image[..., :, :-1]
     return down.square().flatten(1).sum(dim=1) + across.square().flatten(1).sum(dim=1)
@@ -127,9 +80,13 @@ class PerceptualLoss(nn.Module):
         style_distance: between Gram matrices, (N, C, C) -> (N,).
         jitter: in the training of a network, photograph and output come without so many rows and columns, cut from
             other sides at each step, so that no pattern can hold to the loss network's grid; 0 shows all.
+        views: in the training of a network, photograph, output and style are mirrored and turned alike, at each step
+            in one of so many ways (1 to 8, `turned`), so that no pattern can hold to what the loss network happens to
+            see only upright; 1 shows all as it is.
 
     Raises:
-        ValueError: an unknown layer or term, a style term without a style, or blend weights that are not positive.
+        ValueError: an unknown layer or term, a style term without a style, blend weights that are not positive, or
+            views out of range.
 
     Source:
         Johnson, Alahi, Fei-Fei 2016, eq. 5; Gatys, Ecker, Bethge 2015, eq. 7.
@@ -146,6 +103,7 @@ class PerceptualLoss(nn.Module):
         content_distance: Distance,
         style_distance: Distance,
         jitter: int = 0,
+        views: int = 1,
     ) -> None:
         super().__init__()
         for term in weights:
@@ -155,13 +113,15 @@ class PerceptualLoss(nn.Module):
         if missing:
             raise ValueError(f"the loss needs a weight for each of {', '.join(TERMS)}; missing: {', '.join(missing)}")
         features.depth_of([*content_layers, *style_layers])
-        self.features, self.jitter = features, jitter
+        if not 1 <= views <= VIEWS:
+            raise ValueError(f"expected views from 1 to {VIEWS}, got {views}")
+        self.features, self.jitter, self.views = features, jitter, views
         self.weights = {term: float(weight) for term, weight in weights.items()}
         self.content_layers = _used(content_layers) if self.weights["content"] else {}
         self.style_layers = _used(style_layers) if self.weights["style"] else {}
         self.content_distance = content_distance
         self.style_distance = style_distance
-        for layer, target in _blended_grams(features, style, self.style_layers).items():
+        for layer, target in _blended_grams(features, style, self.style_layers, views).items():
             self.register_buffer(f"gram_{layer}", target, persistent=False)
 
     @torch.no_grad()
@@ -177,12 +137,22 @@ class PerceptualLoss(nn.Module):
         found: dict[str, Tensor] = self.features(photo, self.content_layers)
         return found
 
-    def forward(self, output: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def varied(self, photo: Tensor, output: Tensor) -> tuple[Tensor, Tensor, int]:
+        """Show photograph and output as chance has it: cut by the jitter, and in one of the views (its number).
+
+        Both are (N, 3, H, W); what comes back has H - jitter and W - jitter, or these exchanged.
+        """
+        view = int(torch.randint(self.views, ())) if self.views > 1 else 0
+        photo, output = jittered(photo, output, by=self.jitter) if self.jitter else (photo, output)
+        return turned(photo, view), turned(output, view), view
+
+    def forward(self, output: Tensor, targets: Mapping[str, Tensor], *, view: int = 0) -> dict[str, Tensor]:
         """Compute the weighted terms; their sum is the loss.
 
         Args:
             output: RGB in [0, 1], (N, 3, H, W).
             targets: of photographs of the same height and width.
+            view: in which `varied` shows both.
 
         Returns:
             "content", "style" and "tv", each a float32 scalar averaged over the batch.
@@ -196,10 +166,10 @@ class PerceptualLoss(nn.Module):
             for layer, weight in self.content_layers.items()
         ]
         style = [
-            weight * self.style_distance(gram(found[layer]), self.get_buffer(f"gram_{layer}")).mean()
+            weight * self.style_distance(gram(found[layer]), self.get_buffer(f"gram_{layer}")[view, None]).mean()
             for layer, weight in self.style_layers.items()
         ]
-        zero = _full(output.new_zeros(()))
+        zero = full(output.new_zeros(()))
         return {
             "content": self.weights["content"] * sum(content, zero),
             "style": self.weights["style"] * sum(style, zero),
@@ -213,8 +183,12 @@ def _used(layers: Mapping[str, float]) -> dict[str, float]:
 
 @torch.no_grad()
 def _blended_grams(
-    features: LossNetwork, style: Tensor | Sequence[tuple[float, Tensor]] | None, layers: Mapping[str, float]
+    features: LossNetwork,
+    style: Tensor | Sequence[tuple[float, Tensor]] | None,
+    layers: Mapping[str, float],
+    views: int,
 ) -> dict[str, Tensor]:
+    """Gram matrices by layer, one for each view, (views, C, C)."""
     if style is None and layers:
         raise ValueError("the loss has style layers and no style image; give one, or the style term the weight 0")
     if style is None:
@@ -223,12 +197,15 @@ def _blended_grams(
     if not styles or min(weight for weight, _ in styles) <= 0:
         raise ValueError(f"expected styles with weights above 0, got weights {[weight for weight, _ in styles]}")
     total = sum(weight for weight, _ in styles)
-    blended: dict[str, Tensor] = {}
-    for weight, image in styles:
-        for layer, activation in features(image, layers).items():
-            part = gram(activation) * (weight / total)
-            blended[layer] = blended[layer] + part if layer in blended else part
-    return blended
+    blended: dict[str, list[Tensor]] = {}
+    for view in range(views):
+        parts: dict[str, list[Tensor]] = {}
+        for weight, image in styles:
+            for layer, activation in features(turned(image, view), layers).items():
+                parts.setdefault(layer, []).append(gram(activation) * (weight / total))
+        for layer, part in parts.items():
+            blended.setdefault(layer, []).append(torch.stack(part).sum(dim=0))
+    return {layer: torch.cat(found) for layer, found in blended.items()}
 
 
 def _same_shape(output: Tensor, target: Tensor, layer: str) -> Tensor:

@@ -13,7 +13,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from impasto.data import Batch
 from impasto.features import LossNetwork
-from impasto.losses import gram
+from impasto.losses import VIEWS, gram, turned
 from impasto.networks import LAYERS, Pocket
 from impasto.systems.pruning import fit_to_teacher
 from impasto.systems.rival import Rival
@@ -73,7 +73,7 @@ class DistillationSystem(LightningModule):
         self.painters = [painter.requires_grad_(False).eval() for painter in painters]  # in no state dict
         self.rival = rival
         self.weights = dict(weights)
-        self._painting: tuple[Tensor, dict[str, Tensor]] | None = None
+        self._paintings: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
         self.build_optimizer, self.build_scheduler = optimizer, scheduler
         for number, (layer, (basis, scale)) in enumerate(_directions(network, teacher, photographs).items(), start=1):
             self.register_buffer(f"basis_{layer}", basis)
@@ -117,19 +117,21 @@ class DistillationSystem(LightningModule):
         return {name: torch.stack(values).mean() for name, values in errors.items()}
 
     def _of_painting(self, painting: Tensor) -> dict[str, Tensor]:
-        """The teacher's coefficients, computed once for as long as the painting is the same."""
-        if self._painting is None or self._painting[0] is not painting:
-            self._painting = painting, self.targets(painting)
-        return self._painting[1]
+        """The teacher's coefficients, computed once for as long as the rival shows the same painting's views."""
+        if id(painting) not in self._paintings:
+            if len(self._paintings) == VIEWS:
+                self._paintings.clear()
+            self._paintings[id(painting)] = painting, self.targets(painting)  # held, so that no other has its id
+        return self._paintings[id(painting)][1]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted error of one batch; log its parts."""
-        image = batch.image.contiguous(memory_format=self.memory_format)
+        image = turned(batch.image.contiguous(memory_format=self.memory_format), int(torch.randint(VIEWS, ())))
         if self.rival is None or self.global_step % 4 == 0:
             errors = self.errors(image, self._changed(image), self.network)
         else:
-            works = self.rival.work(image, self.network)
-            errors = self.errors(works[::2], works[1::2], self.network, painting=self.rival.style)
+            works, painting = self.rival.work(image, self.network)
+            errors = self.errors(works[::2], works[1::2], self.network, painting=painting)
         total = finite_sum({name: self.weights[name] * value for name, value in errors.items()}, step=self.global_step)
         named = {f"train/{name}": value.detach() for name, value in {**errors, "loss": total}.items()}
         self.log_dict(named, prog_bar=True, sync_dist=True)

@@ -6,10 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from impasto.losses import gram
-from impasto.losses.perceptual import total_variation
+from impasto.losses import VIEWS, gram, jittered, total_variation, turned
 from impasto.networks.training import quicken
-from impasto.systems.steps import jittered
 
 Activations = Callable[[Tensor], Mapping[str, Tensor]]
 _CONTENT = "relu3_3"
@@ -41,22 +39,24 @@ class Rival:
         self.styles, self.steps, self.rate = list(styles), steps, rate
         self.done = 0
 
-    def work(self, photo: Tensor, activations: Activations) -> Tensor:
-        """Learn from one batch, and return the part that was looked at, as it was before.
+    def work(self, photo: Tensor, activations: Activations) -> tuple[Tensor, Tensor]:
+        """Learn from one batch, and return what was looked at, as it was before.
 
         Args:
             photo: RGB in [0, 1], (N, 3, H, W).
             activations: from an image to the small network's activations by layer.
 
         Returns:
-            RGB in [0, 1], (N, 3, H - jitter, W - jitter), without gradients.
+            The works, RGB in [0, 1], (N, 3, h, w) with sides that are less by the jitter; and the painting that they
+            imitate, (1, 3, H', W'), turned as they are (`turned`). Without gradients.
         """
         if self.done % self.steps == 0:
             self._start(photo.device)
         self.done += 1
-        photo, painted = jittered(photo, self.network(photo), by=_JITTER)
+        view = int(torch.randint(VIEWS, ()))
+        photo, painted = (turned(x, view) for x in jittered(photo, self.network(photo), by=_JITTER))
         with torch.no_grad():
-            wanted, style = activations(photo)[_CONTENT], activations(self.style)
+            wanted, style = activations(photo)[_CONTENT], activations(self.paintings[view])
         found = activations(painted)
         content = functional.mse_loss(found[_CONTENT].float(), wanted.float())
         gaps = [(gram(found[layer].float()) - gram(x.float())).square().mean() for layer, x in style.items()]
@@ -67,13 +67,14 @@ class Rival:
             parameter.grad = gradient
         self.optimizer.step()
         works: Tensor = painted.detach().float().clamp(0, 1)
-        return works
+        return works, self.paintings[view]
 
     def _start(self, device: torch.device) -> None:
         """Take another network, another painting and other weights."""
         self.network.load_state_dict(self.states[int(torch.randint(len(self.states), ()))])
         self.network.to(device)
-        self.style = self.styles[int(torch.randint(len(self.styles), ()))].to(device, memory_format=torch.channels_last)
+        style = self.styles[int(torch.randint(len(self.styles), ()))].to(device, memory_format=torch.channels_last)
+        self.paintings = [turned(style, view) for view in range(VIEWS)]
         some, other = (float(x) for x in torch.rand(2))
         self.weight, self.smooth = _STYLE * 4 ** (2 * some - 1), _TV * other
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self.rate)

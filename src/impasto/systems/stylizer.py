@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from impasto.data import Batch
 from impasto.losses import PerceptualLoss
 from impasto.networks.training import quicken
-from impasto.systems.steps import finite_sum, jittered, scheduled
+from impasto.systems.steps import finite_sum, scheduled
 
 
 class StylizerSystem(LightningModule):
@@ -65,9 +65,8 @@ class StylizerSystem(LightningModule):
     def _terms(self, photo: Tensor, network: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         photo = photo.contiguous(memory_format=self.memory_format)
         output = network(photo)
-        if self.training and self.loss.jitter:
-            photo, output = jittered(photo, output, by=self.loss.jitter)
-        found: dict[str, Tensor] = self.loss(output, self.loss.targets(photo))
+        photo, output, view = self.loss.varied(photo, output) if self.training else (photo, output, 0)
+        found: dict[str, Tensor] = self.loss(output, self.loss.targets(photo), view=view)
         return found
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
