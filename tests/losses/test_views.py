@@ -14,6 +14,11 @@ def test_a_jitter_that_leaves_nothing_is_refused(by: int) -> None:
         jittered(torch.rand(1, 3, 24, 30), by=by)
 
 
+def test_images_of_several_sizes_are_not_cut_to_one() -> None:
+    with pytest.raises(ValueError, match=r"expected an output of the photograph's size, got \(24, 30\) and \(24, 32\)"):
+        jittered(torch.rand(1, 3, 24, 30), torch.rand(1, 3, 24, 32), by=8)
+
+
 def test_the_eight_views_of_a_square_are_all_others_and_one_of_its_four_turns_or_their_mirror_images() -> None:
     image = torch.rand(1, 3, 5, 5)
     expected = [side.rot90(k, (-2, -1)) for side in (image, image.flip(-1)) for k in range(4)]

@@ -31,7 +31,7 @@ WEIGHTS = {"content": 1.0, "style": 10.0, "tv": 0.1}
 one_cycle = partial(OneCycleLR, max_lr=2e-3, total_steps=4)
 
 
-def _loss(weights: Mapping[str, float] = WEIGHTS) -> PerceptualLoss:
+def _loss(weights: Mapping[str, float] = WEIGHTS, **varied: int) -> PerceptualLoss:
     return PerceptualLoss(
         tiny_vgg(),
         torch.rand(1, 3, 24, 20, generator=torch.Generator().manual_seed(2)),
@@ -40,6 +40,7 @@ def _loss(weights: Mapping[str, float] = WEIGHTS) -> PerceptualLoss:
         weights=weights,
         content_distance=mean_square,
         style_distance=squared_frobenius,
+        **varied,
     )
 
 
@@ -254,6 +255,28 @@ def test_resumed_training_equals_the_uninterrupted(
         assert torch.equal(value, expected[name]), name
 
 
+def test_resumed_training_shows_the_loss_the_same_views(tmp_path: Path, photographs: Path) -> None:
+    def system() -> StylizerSystem:
+        made = _system()
+        made.loss = _loss(jitter=8, views=8)
+        return made
+
+    torch.manual_seed(3)  # as seed_everything has it at the start of a run, and of one that is resumed
+    whole, upright, resumed = system(), _system(), system()
+    _trainer(tmp_path, steps=4).fit(whole, datamodule=_data(photographs))
+    _trainer(tmp_path, steps=4).fit(upright, datamodule=_data(photographs))
+    torch.manual_seed(3)
+    trainer = _trainer(tmp_path, steps=2)
+    trainer.fit(system(), datamodule=_data(photographs))
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    torch.manual_seed(3)
+    trainer = _trainer(tmp_path, steps=4)
+    trainer.fit(resumed, datamodule=_data(photographs), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    for name, value in resumed.state_dict().items():
+        assert torch.equal(value, whole.state_dict()[name]), name
+    assert not torch.equal(*(x.state_dict()["network.to_rgb.1.weight"] for x in (whole, upright)))
+
+
 def test_resumed_batch_norm_training_equals_the_uninterrupted(tmp_path: Path, photographs: Path) -> None:
     options: dict[str, Any] = {"network": lambda: JohnsonStylizer(width=2)}
     whole, resumed = _system(**options), _system(**options)
@@ -303,6 +326,8 @@ def _shown(
 
     monkeypatch.setattr(system.loss, "forward", spy)
     monkeypatch.setattr(system.loss, "targets", lambda photo: photo)
+    steps = iter(range(20))
+    monkeypatch.setattr(StylizerSystem, "global_step", property(lambda self: next(steps)))
     for _ in range(20):
         system._terms(photo, lambda x: x.clone())
     system.eval()

@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from impasto.data.photographs import UNKNOWN, Draw, PhotographDataset, Photographs, Transform, as_list, generator_of
+from impasto.chance import generator_of
+from impasto.data.photographs import UNKNOWN, Draw, PhotographDataset, Photographs, Transform, as_list
 from impasto.resampling import degrade
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class PatchDataset(Dataset[PatchBatch]):
         found = self.photographs[draw]
         begin = time.perf_counter()
         least, greatest = self.sigma
-        share = torch.rand(1, generator=generator_of(seed, turn=1)).item()
+        share = torch.rand(1, generator=generator_of(seed, number=1)).item()
         low = degrade(found.image[None], self.factor, sigma=least + (greatest - least) * share)[0]
         return PatchBatch(low, found.image, found.seconds + (time.perf_counter() - begin))
 

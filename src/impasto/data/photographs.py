@@ -12,6 +12,7 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from impasto.chance import generator_of
 from impasto.images import read_image
 from impasto.listing import find_images
 
@@ -91,11 +92,6 @@ class EndlessBatches:
                 draws.append(Draw(int(order[at % self.photographs]), self.seed * 1_000_003 + at))
             yield draws
             position += self.batch_size * self.world_size
-
-
-def generator_of(seed: int, turn: int = 0) -> torch.Generator:
-    """Return the generator of everything random about one photograph, or about one turn through all of them."""
-    return torch.Generator().manual_seed((seed * 6_364_136_223_846_793_005 + turn) % 2**63)
 
 
 class PhotographDataset(Dataset[Batch]):

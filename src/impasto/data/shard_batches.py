@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
+from impasto.chance import generator_of
 from impasto.data.photographs import Batch, Transform
 from impasto.data.shard_index import Shard
 from impasto.data.shard_order import buffered, dealt
@@ -97,7 +98,7 @@ class EndlessShards(IterableDataset[Batch]):
         broken: set[tuple[str, str]] = set()
         for number in itertools.count(begin):
             start = time.perf_counter()
-            generator = _generator(self.seed, number * self.slots + slot)
+            generator = generator_of(self.seed, number * self.slots + slot)
             yield self._next_sound(line, samples, broken, generator=generator, start=start)
             line.popleft()
 
@@ -156,7 +157,7 @@ class HeldOut(IterableDataset[Batch]):
     def _read(self, found: tuple[int, Sample]) -> Batch | None:
         try:
             start = time.perf_counter()
-            return photograph(found[1], self.transform, generator=_generator(0, found[0]), start=start)
+            return photograph(found[1], self.transform, generator=generator_of(0, found[0]), start=start)
         except ValueError as error:
             log.warning("left out: %s", error)
             return None
@@ -187,7 +188,3 @@ def photograph(sample: Sample, transform: Transform, *, generator: torch.Generat
 def collate(photographs: Iterator[Batch] | Sequence[Batch]) -> Batch:
     """Put photographs into one batch."""
     return Batch(*(torch.stack(parts) for parts in zip(*photographs, strict=True)))
-
-
-def _generator(seed: int, number: int) -> torch.Generator:
-    return torch.Generator().manual_seed((seed * 6_364_136_223_846_793_005 + number) % 2**63)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from impasto.chance import generator_of
 from impasto.features import LossNetwork
 from impasto.losses.grams import full, gram
 from impasto.losses.views import VIEWS, jittered, turned
@@ -137,13 +138,16 @@ class PerceptualLoss(nn.Module):
         found: dict[str, Tensor] = self.features(photo, self.content_layers)
         return found
 
-    def varied(self, photo: Tensor, output: Tensor) -> tuple[Tensor, Tensor, int]:
+    def varied(self, photo: Tensor, output: Tensor, *, step: int) -> tuple[Tensor, Tensor, int]:
         """Show photograph and output as chance has it: cut by the jitter, and in one of the views (its number).
 
-        Both are (N, 3, H, W); what comes back has H - jitter and W - jitter, or these exchanged.
+        Both are (N, 3, H, W); what comes back has H - jitter and W - jitter, or these exchanged. PyTorch's seed and the
+        step determine it, so that a training which resumes goes on as it would have.
         """
-        view = int(torch.randint(self.views, ())) if self.views > 1 else 0
-        photo, output = jittered(photo, output, by=self.jitter) if self.jitter else (photo, output)
+        generator = generator_of(torch.initial_seed(), step)
+        view = int(torch.randint(self.views, (), generator=generator))
+        if self.jitter:
+            photo, output = jittered(photo, output, by=self.jitter, generator=generator)
         return turned(photo, view), turned(output, view), view
 
     def forward(self, output: Tensor, targets: Mapping[str, Tensor], *, view: int = 0) -> dict[str, Tensor]:

@@ -6,26 +6,30 @@ from torch import Tensor
 VIEWS = 8  # of a square: itself, mirrored, turned
 
 
-def jittered(*images: Tensor, by: int) -> list[Tensor]:
+def jittered(*images: Tensor, by: int, generator: torch.Generator | None = None) -> list[Tensor]:
     """Cut the same `by` rows and columns from images of one size, as chance has it from the one side or the other.
 
     Args:
         images: (N, C, H, W) each.
         by: 0 cuts nothing.
+        generator: of chance; None is the global one.
 
     Returns:
         (N, C, H - by, W - by) each.
 
     Raises:
-        ValueError: nothing would be left, or `by` is below 0.
+        ValueError: nothing would be left, `by` is below 0, or images of several sizes.
 
     Source:
         Olah, Mordvintsev, Schubert 2017, "Feature Visualization": transformation robustness.
     """
+    sizes = [tuple(image.shape[-2:]) for image in images]
+    if len(set(sizes)) > 1:
+        raise ValueError(f"expected an output of the photograph's size, got {' and '.join(map(str, sizes))}")
     height, width = images[0].shape[-2] - by, images[0].shape[-1] - by
     if by < 0 or min(height, width) < 1:
         raise ValueError(f"expected a jitter from 0 to below the shorter side of {min(height, width) + by}, got {by}")
-    top, left = torch.randint(by + 1, (2,)).tolist()
+    top, left = torch.randint(by + 1, (2,), generator=generator).tolist()
     return [image[..., top : top + height, left : left + width] for image in images]
 
 

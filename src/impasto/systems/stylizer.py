@@ -65,7 +65,9 @@ class StylizerSystem(LightningModule):
     def _terms(self, photo: Tensor, network: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         photo = photo.contiguous(memory_format=self.memory_format)
         output = network(photo)
-        photo, output, view = self.loss.varied(photo, output) if self.training else (photo, output, 0)
+        view = 0
+        if self.training:
+            photo, output, view = self.loss.varied(photo, output, step=self.global_step)
         found: dict[str, Tensor] = self.loss(output, self.loss.targets(photo), view=view)
         return found
 
