@@ -62,7 +62,7 @@ def test_the_loss_compares_with_the_style_in_the_view_that_it_sees(view: int) ->
     style = torch.rand(1, 3, 16, 20)
     loss = _loss(style, views=8)
     shown = turned(style, view)
-    found = [float(loss(shown, loss.targets(shown), view=other)["style"]) for other in range(VIEWS)]
+    found = [float(loss(shown, loss.targets(shown), views=[other])["style"]) for other in range(VIEWS)]
     assert found[view] < 1e-9 and min(value for other, value in enumerate(found) if other != view) > 1e-6
     assert found[0] == pytest.approx(float(_loss(style, views=1)(shown, loss.targets(shown))["style"]), abs=1e-9)
 
@@ -71,3 +71,33 @@ def test_the_loss_compares_with_the_style_in_the_view_that_it_sees(view: int) ->
 def test_more_views_than_there_are_or_none_is_refused(views: int) -> None:
     with pytest.raises(ValueError, match=f"expected views from 1 to 8, got {views}"):
         _loss(torch.rand(1, 3, 16, 16), views=views)
+
+
+def test_each_photograph_of_a_batch_is_compared_in_its_own_view() -> None:
+    style, photo = torch.rand(1, 3, 16, 16), torch.rand(12, 3, 16, 16)
+    loss = _loss(style, views=8)
+    shown, output, views = loss.varied(photo, photo.clone(), step=0)
+    assert len(set(views)) > 3 and torch.equal(shown, output)
+    assert all(torch.equal(shown[i, None], turned(photo[i, None], view)) for i, view in enumerate(views))
+    whole = loss(1 - shown, loss.targets(shown), views=views)
+    single = [loss(1 - shown[i, None], loss.targets(shown[i, None]), views=[view]) for i, view in enumerate(views)]
+    assert whole["style"] == pytest.approx(float(torch.stack([terms["style"] for terms in single]).mean()), rel=1e-5)
+
+
+def test_one_seed_and_step_show_the_same_and_others_do_not() -> None:
+    loss, photo = _loss(torch.rand(1, 3, 16, 16), views=8), torch.rand(12, 3, 16, 16)
+    found = {}
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        for step in (0, 1):
+            found[seed, step] = loss.varied(photo, photo, step=step)[2]
+            torch.rand(1)
+            assert loss.varied(photo, photo, step=step)[2] == found[seed, step]
+    assert len({tuple(views) for views in found.values()}) == 4
+
+
+def test_more_than_four_views_of_what_is_no_square_are_refused() -> None:
+    photo = torch.rand(2, 3, 16, 20)
+    with pytest.raises(ValueError, match=r"expected square photographs for 8 views, got \(16, 20\)"):
+        _loss(torch.rand(1, 3, 16, 16), views=8).varied(photo, photo, step=0)
+    assert _loss(torch.rand(1, 3, 16, 16), views=4).varied(photo, photo, step=0)[0].shape == photo.shape

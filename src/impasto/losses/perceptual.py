@@ -81,9 +81,9 @@ class PerceptualLoss(nn.Module):
         style_distance: between Gram matrices, (N, C, C) -> (N,).
         jitter: in the training of a network, photograph and output come without so many rows and columns, cut from
             other sides at each step, so that no pattern can hold to the loss network's grid; 0 shows all.
-        views: in the training of a network, photograph, output and style are mirrored and turned alike, at each step
-            in one of so many ways (1 to 8, `turned`), so that no pattern can hold to what the loss network happens to
-            see only upright; 1 shows all as it is.
+        views: in the training of a network, photograph, output and style are mirrored and turned alike, each one at
+            each step in one of so many ways (1 to 8, `turned`), so that no pattern can hold to what the loss network
+            happens to see only upright; 1 shows all as it is.
 
     Raises:
         ValueError: an unknown layer or term, a style term without a style, blend weights that are not positive, or
@@ -138,25 +138,46 @@ class PerceptualLoss(nn.Module):
         found: dict[str, Tensor] = self.features(photo, self.content_layers)
         return found
 
-    def varied(self, photo: Tensor, output: Tensor, *, step: int) -> tuple[Tensor, Tensor, int]:
-        """Show photograph and output as chance has it: cut by the jitter, and in one of the views (its number).
+    def varied(self, photo: Tensor, output: Tensor, *, step: int) -> tuple[Tensor, Tensor, list[int]]:
+        """Show each photograph and its output as chance has it: cut by the jitter, and in one of the views.
 
-        Both are (N, 3, H, W); what comes back has H - jitter and W - jitter, or these exchanged. PyTorch's seed and the
-        step determine it, so that a training which resumes goes on as it would have.
+        PyTorch's seed and the step determine it, so that a training which resumes goes on as it would have.
+
+        Args:
+            photo: RGB in [0, 1], (N, 3, H, W); H = W where there are more than 4 views, which exchange them.
+            output: the same.
+            step: of the training.
+
+        Returns:
+            Both, (N, 3, H - jitter, W - jitter), and the number of each one's view.
+
+        Raises:
+            ValueError: an output of another size, or more than 4 views of what is no square.
         """
+        if self.jitter == 0 and self.views == 1:
+            return photo, output, [0] * len(photo)
+        if self.views > 4 and photo.shape[-2] != photo.shape[-1]:
+            raise ValueError(f"expected square photographs for {self.views} views, got {tuple(photo.shape[-2:])}")
         generator = generator_of(torch.initial_seed(), step)
-        view = int(torch.randint(self.views, (), generator=generator))
-        if self.jitter:
-            photo, output = jittered(photo, output, by=self.jitter, generator=generator)
-        return turned(photo, view), turned(output, view), view
+        views = torch.randint(self.views, (len(photo),), generator=generator).tolist()
+        pairs = [
+            [turned(x, view) for x in jittered(*pair, by=self.jitter, generator=generator)]
+            for view, *pair in zip(views, photo.split(1), output.split(1), strict=True)
+        ]
+        last = photo.is_contiguous(memory_format=torch.channels_last)
+        memory_format = torch.channels_last if last else torch.contiguous_format
+        shown = [torch.cat(parts).contiguous(memory_format=memory_format) for parts in zip(*pairs, strict=True)]
+        return shown[0], shown[1], views
 
-    def forward(self, output: Tensor, targets: Mapping[str, Tensor], *, view: int = 0) -> dict[str, Tensor]:
+    def forward(
+        self, output: Tensor, targets: Mapping[str, Tensor], *, views: Sequence[int] = (0,)
+    ) -> dict[str, Tensor]:
         """Compute the weighted terms; their sum is the loss.
 
         Args:
             output: RGB in [0, 1], (N, 3, H, W).
             targets: of photographs of the same height and width.
-            view: in which `varied` shows both.
+            views: in which `varied` shows each of them; one number may stand for all.
 
         Returns:
             "content", "style" and "tv", each a float32 scalar averaged over the batch.
@@ -170,7 +191,7 @@ class PerceptualLoss(nn.Module):
             for layer, weight in self.content_layers.items()
         ]
         style = [
-            weight * self.style_distance(gram(found[layer]), self.get_buffer(f"gram_{layer}")[view, None]).mean()
+            weight * self.style_distance(gram(found[layer]), self.get_buffer(f"gram_{layer}")[list(views)]).mean()
             for layer, weight in self.style_layers.items()
         ]
         zero = full(output.new_zeros(()))

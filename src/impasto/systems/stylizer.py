@@ -65,10 +65,10 @@ class StylizerSystem(LightningModule):
     def _terms(self, photo: Tensor, network: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         photo = photo.contiguous(memory_format=self.memory_format)
         output = network(photo)
-        view = 0
+        views = [0]
         if self.training:
-            photo, output, view = self.loss.varied(photo, output, step=self.global_step)
-        found: dict[str, Tensor] = self.loss(output, self.loss.targets(photo), view=view)
+            photo, output, views = self.loss.varied(photo, output, step=self.global_step)
+        found: dict[str, Tensor] = self.loss(output, self.loss.targets(photo), views=views)
         return found
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
