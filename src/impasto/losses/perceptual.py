@@ -162,7 +162,7 @@ class PerceptualLoss(nn.Module):
         views = torch.randint(self.views, (len(photo),), generator=generator).tolist()
         pairs = [
             [turned(x, view) for x in jittered(*pair, by=self.jitter, generator=generator)]
-            for view, *pair in zip(views, photo.split(1), output.split(1), strict=True)
+            for view, *pair in zip(views, photo[:, None], output[:, None], strict=True)
         ]
         last = photo.is_contiguous(memory_format=torch.channels_last)
         memory_format = torch.channels_last if last else torch.contiguous_format
