@@ -84,10 +84,12 @@ class PerceptualLoss(nn.Module):
         views: in the training of a network, photograph, output and style are mirrored and turned alike, each one at
             each step in one of so many ways (1 to 8, `turned`), so that no pattern can hold to what the loss network
             happens to see only upright; 1 shows all as it is.
+        looks: how often a step shows each photograph, with a cut and a view of its own each time; of use where the
+            loss network costs little beside the network that is trained.
 
     Raises:
         ValueError: an unknown layer or term, a style term without a style, blend weights that are not positive, or
-            views out of range.
+            views or looks out of range.
 
     Source:
         Johnson, Alahi, Fei-Fei 2016, eq. 5; Gatys, Ecker, Bethge 2015, eq. 7.
@@ -105,6 +107,7 @@ class PerceptualLoss(nn.Module):
         style_distance: Distance,
         jitter: int = 0,
         views: int = 1,
+        looks: int = 1,
     ) -> None:
         super().__init__()
         for term in weights:
@@ -116,7 +119,9 @@ class PerceptualLoss(nn.Module):
         features.depth_of([*content_layers, *style_layers])
         if not 1 <= views <= VIEWS:
             raise ValueError(f"expected views from 1 to {VIEWS}, got {views}")
-        self.features, self.jitter, self.views = features, jitter, views
+        if looks < 1:
+            raise ValueError(f"expected at least one look, got {looks}")
+        self.features, self.jitter, self.views, self.looks = features, jitter, views, looks
         self.weights = {term: float(weight) for term, weight in weights.items()}
         self.content_layers = _used(content_layers) if self.weights["content"] else {}
         self.style_layers = _used(style_layers) if self.weights["style"] else {}
@@ -149,7 +154,7 @@ class PerceptualLoss(nn.Module):
             step: of the training.
 
         Returns:
-            Both, (N, 3, H - jitter, W - jitter), and the number of each one's view.
+            Both, (looks N, 3, H - jitter, W - jitter), and the number of each one's view.
 
         Raises:
             ValueError: an output of another size, or more than 4 views of what is no square.
@@ -158,14 +163,15 @@ class PerceptualLoss(nn.Module):
             return photo, output, [0] * len(photo)
         if self.views > 4 and photo.shape[-2] != photo.shape[-1]:
             raise ValueError(f"expected square photographs for {self.views} views, got {tuple(photo.shape[-2:])}")
+        last = photo.is_contiguous(memory_format=torch.channels_last)
+        memory_format = torch.channels_last if last else torch.contiguous_format
+        photo, output = (x.repeat(self.looks, 1, 1, 1) for x in (photo, output))
         generator = generator_of(torch.initial_seed(), step)
         views = torch.randint(self.views, (len(photo),), generator=generator).tolist()
         pairs = [
             [turned(x, view) for x in jittered(*pair, by=self.jitter, generator=generator)]
             for view, *pair in zip(views, photo[:, None], output[:, None], strict=True)
         ]
-        last = photo.is_contiguous(memory_format=torch.channels_last)
-        memory_format = torch.channels_last if last else torch.contiguous_format
         shown = [torch.cat(parts).contiguous(memory_format=memory_format) for parts in zip(*pairs, strict=True)]
         return shown[0], shown[1], views
 
