@@ -44,7 +44,7 @@ def test_another_view_is_refused(view: int) -> None:
         turned(torch.rand(1, 3, 4, 4), view)
 
 
-def _loss(style: Tensor, views: int) -> PerceptualLoss:
+def _loss(style: Tensor, views: int, **more: int) -> PerceptualLoss:
     return PerceptualLoss(
         tiny_vgg(),
         style,
@@ -54,6 +54,7 @@ def _loss(style: Tensor, views: int) -> PerceptualLoss:
         content_distance=mean_square,
         style_distance=squared_frobenius,
         views=views,
+        **more,
     )
 
 
@@ -101,3 +102,18 @@ def test_more_than_four_views_of_what_is_no_square_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected square photographs for 8 views, got \(16, 20\)"):
         _loss(torch.rand(1, 3, 16, 16), views=8).varied(photo, photo, step=0)
     assert _loss(torch.rand(1, 3, 16, 16), views=4).varied(photo, photo, step=0)[0].shape == photo.shape
+
+
+def test_each_look_has_a_cut_and_a_view_of_its_own() -> None:
+    photo = torch.rand(6, 3, 24, 24)
+    loss = _loss(torch.rand(1, 3, 16, 16), views=8, jitter=8, looks=2)
+    shown, output, views = loss.varied(photo, photo.clone(), step=0)
+    assert shown.shape == (12, 3, 16, 16) and torch.equal(shown, output) and len(views) == 12
+    assert views[:6] != views[6:]
+    upright = [turned(shown[i, None], {5: 6, 6: 5}.get(view, view)) for i, view in enumerate(views)]  # 5 undoes 6
+    assert all(float(x.flatten()[0]) in photo[i % 6] for i, x in enumerate(upright))  # of the photograph it belongs to
+
+
+def test_no_look_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected at least one look, got 0"):
+        _loss(torch.rand(1, 3, 16, 16), views=8, looks=0)
