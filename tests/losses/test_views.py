@@ -114,6 +114,8 @@ def test_each_look_has_a_cut_and_a_view_of_its_own() -> None:
     assert all(float(x.flatten()[0]) in photo[i % 6] for i, x in enumerate(upright))  # of the photograph it belongs to
 
 
-def test_no_look_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected at least one look, got 0"):
+def test_no_look_and_looks_that_would_all_show_the_same_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected one look, .* got 0"):
         _loss(torch.rand(1, 3, 16, 16), views=8, looks=0)
+    with pytest.raises(ValueError, match=r"expected one look, or more with a jitter or views .* got 2"):
+        _loss(torch.rand(1, 3, 16, 16), views=1, looks=2)

@@ -119,8 +119,8 @@ class PerceptualLoss(nn.Module):
         features.depth_of([*content_layers, *style_layers])
         if not 1 <= views <= VIEWS:
             raise ValueError(f"expected views from 1 to {VIEWS}, got {views}")
-        if looks < 1:
-            raise ValueError(f"expected at least one look, got {looks}")
+        if looks < 1 or (looks > 1 and jitter == 0 and views == 1):
+            raise ValueError(f"expected one look, or more with a jitter or views (else all show the same), got {looks}")
         self.features, self.jitter, self.views, self.looks = features, jitter, views, looks
         self.weights = {term: float(weight) for term, weight in weights.items()}
         self.content_layers = _used(content_layers) if self.weights["content"] else {}
