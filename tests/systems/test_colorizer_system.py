@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning import Trainer
 from scenes import CLASSES, write_scenes
 from skimage.color import rgb2lab
 from skimage.metrics import structural_similarity
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Adadelta, Adam
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from torch.utils.data import DataLoader
+from trainers import small_trainer
 
 from impasto.data import Batch, CentreCrop, Places, RandomCrop, class_folders
 from impasto.losses import ColorizationLoss, PerceptualLoss, mean_square
@@ -104,24 +104,6 @@ def _data(root: Path, **options: Any) -> Places:
     )
 
 
-def _trainer(tmp_path: Path, *, steps: int = 2, **options: Any) -> Trainer:
-    return Trainer(
-        max_steps=steps,
-        max_epochs=-1,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        inference_mode=False,
-        default_root_dir=str(tmp_path),
-        **{"limit_val_batches": 0, **options},
-    )
-
-
 def _batch(count: int, *, labels: Sequence[int] | None = None, size: int = 32) -> Batch:
     """Smooth photographs in hues of their own."""
     generator = torch.Generator().manual_seed(7)
@@ -133,7 +115,7 @@ def _batch(count: int, *, labels: Sequence[int] | None = None, size: int = 32) -
 
 
 def _validated(system: ColorizerSystem, tmp_path: Path, *batches: Batch, **options: Any) -> dict[str, float]:
-    trainer = _trainer(tmp_path, limit_val_batches=1.0, **options)
+    trainer = small_trainer(tmp_path, limit_val_batches=1.0, **options)
     trainer.validate(system, DataLoader(list(batches), batch_size=None), verbose=False)
     return {name: value.item() for name, value in trainer.callback_metrics.items()}
 
@@ -151,7 +133,7 @@ def test_two_steps_move_every_part_of_the_network(
 ) -> None:
     system = _system(channels_last=channels_last)
     before = _copy(system.network)
-    trainer = _trainer(tmp_path, precision=precision)
+    trainer = small_trainer(tmp_path, precision=precision)
     trainer.fit(system, datamodule=_data(scenes))
     assert trainer.global_step == 2
     after = _copy(system.network)
@@ -169,7 +151,7 @@ def test_two_steps_move_every_part_of_the_network(
 def test_a_perceptual_term_moves_nothing_of_the_loss_network(tmp_path: Path, scenes: Path) -> None:
     system = _system(weights=WEIGHTS | {"perceptual": 0.1})
     before = _copy(system.loss)
-    trainer = _trainer(tmp_path)
+    trainer = small_trainer(tmp_path)
     trainer.fit(system, datamodule=_data(scenes))
     assert len(before) >= 8  # weights and biases
     assert all(torch.equal(value, before[name]) for name, value in _copy(system.loss).items())
@@ -288,7 +270,7 @@ def test_optimiser_holds_the_networks_parameters_only() -> None:
 
 def test_checkpoint_holds_no_key_of_loss_network_or_metrics(tmp_path: Path, scenes: Path) -> None:
     system = _system(weights=WEIGHTS | {"perceptual": 1.0})
-    trainer = _trainer(tmp_path, limit_val_batches=1.0, val_check_interval=1, check_val_every_n_epoch=None)
+    trainer = small_trainer(tmp_path, limit_val_batches=1.0, val_check_interval=1, check_val_every_n_epoch=None)
     trainer.fit(system, datamodule=_data(scenes))
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
@@ -301,11 +283,11 @@ def test_resumed_training_equals_the_uninterrupted(
     tmp_path: Path, scenes: Path, optimizer: Callable[..., Any], scheduler: Callable[..., LRScheduler] | None
 ) -> None:
     whole, half, resumed = (_system(optimizer=optimizer, scheduler=scheduler) for _ in range(3))
-    _trainer(tmp_path, steps=4).fit(whole, datamodule=_data(scenes))
-    trainer = _trainer(tmp_path, steps=2)
+    small_trainer(tmp_path, steps=4).fit(whole, datamodule=_data(scenes))
+    trainer = small_trainer(tmp_path, steps=2)
     trainer.fit(half, datamodule=_data(scenes))
     trainer.save_checkpoint(tmp_path / "last.ckpt")
-    trainer = _trainer(tmp_path, steps=4)
+    trainer = small_trainer(tmp_path, steps=4)
     trainer.fit(resumed, datamodule=_data(scenes), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
     assert trainer.global_step == 4
     expected = whole.state_dict()
@@ -325,21 +307,21 @@ def test_resumed_training_equals_the_uninterrupted(
 def test_other_scenes_than_the_checkpoints_are_refused(
     tmp_path: Path, scenes: Path, classes: Sequence[str], message: str
 ) -> None:
-    trainer = _trainer(tmp_path, steps=1)
+    trainer = small_trainer(tmp_path, steps=1)
     trainer.fit(_system(), datamodule=_data(scenes))
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     with pytest.raises(ValueError, match=message):
-        _trainer(tmp_path).fit(
+        small_trainer(tmp_path).fit(
             _system(classes=classes), datamodule=_data(scenes), ckpt_path=tmp_path / "last.ckpt", weights_only=True
         )
 
 
 def test_another_colour_space_than_the_checkpoints_is_refused(tmp_path: Path, scenes: Path) -> None:
-    trainer = _trainer(tmp_path, steps=1)
+    trainer = small_trainer(tmp_path, steps=1)
     trainer.fit(_system(color_space="lab"), datamodule=_data(scenes))
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     with pytest.raises(ValueError, match=r"begun with loss\.color_space=lab; got yuv"):
-        _trainer(tmp_path).fit(
+        small_trainer(tmp_path).fit(
             _system(color_space="yuv"), datamodule=_data(scenes), ckpt_path=tmp_path / "last.ckpt", weights_only=True
         )
 
@@ -387,5 +369,5 @@ def test_term_that_is_not_finite_stops_the_training_and_is_named(
     before = dict(system.network.named_parameters())
     before = {name: parameter.detach().clone() for name, parameter in before.items()}
     with pytest.raises(FloatingPointError, match=f"loss term '{term}' became {value} at step 0"):
-        _trainer(tmp_path).fit(system, datamodule=_data(scenes))
+        small_trainer(tmp_path).fit(system, datamodule=_data(scenes))
     assert all(torch.equal(parameter, before[name]) for name, parameter in system.network.named_parameters())

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import Trainer
 from PIL import Image
 from tiny import CHANNELS, tiny_vgg
 from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+from trainers import small_trainer
 
 from impasto.data import CentreCrop, Photographs, RandomCrop
 from impasto.losses import PerceptualLoss, mean_square, squared_frobenius, turned
@@ -92,23 +92,6 @@ def _data(photographs: Path, *, size: int = 24) -> Photographs:
     )
 
 
-def _trainer(tmp_path: Path, *, steps: int = 2, **options: Any) -> Trainer:
-    return Trainer(
-        max_steps=steps,
-        max_epochs=-1,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        default_root_dir=str(tmp_path),
-        **{"limit_val_batches": 0, **options},
-    )
-
-
 def _copy(module: nn.Module) -> dict[str, Tensor]:
     """Every parameter and buffer, also those that no state dict holds."""
     return {name: value.detach().clone() for name, value in [*module.named_parameters(), *module.named_buffers()]}
@@ -116,7 +99,7 @@ def _copy(module: nn.Module) -> dict[str, Tensor]:
 
 def _trained_path(tmp_path: Path, photographs: Path, *, accumulate: int = 1, **options: Any) -> Path:
     """A checkpoint after two of four steps."""
-    trainer = _trainer(tmp_path, accumulate_grad_batches=accumulate)
+    trainer = small_trainer(tmp_path, accumulate_grad_batches=accumulate)
     trainer.fit(_system(**options), datamodule=_data(photographs))
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     return tmp_path / "last.ckpt"
@@ -131,7 +114,7 @@ def test_two_steps_move_the_network_and_nothing_of_the_loss(
 ) -> None:
     system = _system(channels_last=channels_last)
     network, loss = _copy(system.network), _copy(system.loss)
-    trainer = _trainer(tmp_path)
+    trainer = small_trainer(tmp_path)
     trainer.fit(system, datamodule=_data(photographs))
     assert trainer.global_step == 2
     moved = [name for name, value in _copy(system.network).items() if not torch.equal(value, network[name])]
@@ -142,7 +125,7 @@ def test_two_steps_move_the_network_and_nothing_of_the_loss(
 
 
 def test_terms_are_logged_and_add_up_to_the_loss(tmp_path: Path, photographs: Path) -> None:
-    trainer = _trainer(tmp_path)
+    trainer = small_trainer(tmp_path)
     trainer.fit(_system(), datamodule=_data(photographs))
     logged = {name: value.item() for name, value in trainer.callback_metrics.items()}
     assert set(logged) == {"train/content", "train/style", "train/tv", "train/loss"}
@@ -167,7 +150,7 @@ def test_loss_falls_on_one_photograph() -> None:
 
 def test_validation_logs_the_mean_over_the_photographs(tmp_path: Path, photographs: Path) -> None:
     system, data = _system(), _data(photographs)
-    trainer = _trainer(tmp_path, limit_val_batches=1.0)
+    trainer = small_trainer(tmp_path, limit_val_batches=1.0)
     trainer.validate(system, data, verbose=False)
     logged = {name: value.item() for name, value in trainer.callback_metrics.items()}
     assert set(logged) == {"val/content", "val/style", "val/tv", "val/loss"}
@@ -183,13 +166,13 @@ def test_validation_logs_the_mean_over_the_photographs(tmp_path: Path, photograp
 def test_validation_moves_nothing(tmp_path: Path, photographs: Path) -> None:
     system = _system(network=lambda: JohnsonStylizer(width=2))  # its batch norm has statistics that could move
     before = _copy(system)
-    _trainer(tmp_path, limit_val_batches=1.0).validate(system, _data(photographs, size=44), verbose=False)
+    small_trainer(tmp_path, limit_val_batches=1.0).validate(system, _data(photographs, size=44), verbose=False)
     assert all(torch.equal(value, before[name]) for name, value in _copy(system).items())
 
 
 def test_bfloat16_training_is_finite(tmp_path: Path, photographs: Path) -> None:
     system = _system(channels_last=True)
-    trainer = _trainer(tmp_path, precision="bf16-mixed")
+    trainer = small_trainer(tmp_path, precision="bf16-mixed")
     trainer.fit(system, datamodule=_data(photographs))
     assert trainer.global_step == 2
     assert all(value.isfinite() for value in trainer.callback_metrics.values())
@@ -209,7 +192,7 @@ def test_optimiser_holds_the_networks_parameters_only() -> None:
 
 
 def test_schedule_is_stepped_every_step(tmp_path: Path, photographs: Path) -> None:
-    trainer = _trainer(tmp_path, steps=3)
+    trainer = small_trainer(tmp_path, steps=3)
     trainer.fit(_system(scheduler=one_cycle), datamodule=_data(photographs))
     parameter = nn.Parameter(torch.zeros(1))
     optimizer = Adam([parameter], lr=1e-3)
@@ -242,10 +225,10 @@ def test_resumed_training_equals_the_uninterrupted(
     tmp_path: Path, photographs: Path, scheduler: Callable[..., LRScheduler] | None, accumulate: int
 ) -> None:
     whole = _system(scheduler=scheduler)
-    _trainer(tmp_path, steps=4, accumulate_grad_batches=accumulate).fit(whole, datamodule=_data(photographs))
+    small_trainer(tmp_path, steps=4, accumulate_grad_batches=accumulate).fit(whole, datamodule=_data(photographs))
     path = _trained_path(tmp_path, photographs, scheduler=scheduler, accumulate=accumulate)
     resumed = _system(scheduler=scheduler)
-    trainer = _trainer(tmp_path, steps=4, accumulate_grad_batches=accumulate)
+    trainer = small_trainer(tmp_path, steps=4, accumulate_grad_batches=accumulate)
     trainer.fit(resumed, datamodule=_data(photographs), ckpt_path=path, weights_only=True)
     assert trainer.global_step == 4
     after_two = torch.load(path, weights_only=True)["state_dict"]
@@ -263,14 +246,14 @@ def test_resumed_training_shows_the_loss_the_same_views(tmp_path: Path, photogra
 
     torch.manual_seed(3)  # as seed_everything has it at the start of a run, and of one that is resumed
     whole, upright, resumed = system(), _system(), system()
-    _trainer(tmp_path, steps=4).fit(whole, datamodule=_data(photographs))
-    _trainer(tmp_path, steps=4).fit(upright, datamodule=_data(photographs))
+    small_trainer(tmp_path, steps=4).fit(whole, datamodule=_data(photographs))
+    small_trainer(tmp_path, steps=4).fit(upright, datamodule=_data(photographs))
     torch.manual_seed(3)
-    trainer = _trainer(tmp_path, steps=2)
+    trainer = small_trainer(tmp_path, steps=2)
     trainer.fit(system(), datamodule=_data(photographs))
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     torch.manual_seed(3)
-    trainer = _trainer(tmp_path, steps=4)
+    trainer = small_trainer(tmp_path, steps=4)
     trainer.fit(resumed, datamodule=_data(photographs), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
     for name, value in resumed.state_dict().items():
         assert torch.equal(value, whole.state_dict()[name]), name
@@ -280,11 +263,11 @@ def test_resumed_training_shows_the_loss_the_same_views(tmp_path: Path, photogra
 def test_resumed_batch_norm_training_equals_the_uninterrupted(tmp_path: Path, photographs: Path) -> None:
     options: dict[str, Any] = {"network": lambda: JohnsonStylizer(width=2)}
     whole, resumed = _system(**options), _system(**options)
-    _trainer(tmp_path, steps=2).fit(whole, datamodule=_data(photographs, size=44))
-    trainer = _trainer(tmp_path, steps=1)
+    small_trainer(tmp_path, steps=2).fit(whole, datamodule=_data(photographs, size=44))
+    trainer = small_trainer(tmp_path, steps=1)
     trainer.fit(_system(**options), datamodule=_data(photographs, size=44))
     trainer.save_checkpoint(tmp_path / "last.ckpt")
-    _trainer(tmp_path, steps=2).fit(
+    small_trainer(tmp_path, steps=2).fit(
         resumed, datamodule=_data(photographs, size=44), ckpt_path=tmp_path / "last.ckpt", weights_only=True
     )
     for name, value in resumed.state_dict().items():
@@ -302,14 +285,14 @@ def test_term_that_is_not_finite_stops_the_training_and_is_named(
     system = _system(weights=WEIGHTS | {term: value})
     before = _copy(system.network)
     with pytest.raises(FloatingPointError, match=f"loss term '{term}' became {value} at step 0"):
-        _trainer(tmp_path).fit(system, datamodule=_data(photographs))
+        small_trainer(tmp_path).fit(system, datamodule=_data(photographs))
     assert all(torch.equal(new, before[name]) for name, new in _copy(system.network).items())
 
 
 def test_network_with_a_larger_output_is_refused_with_both_shapes(tmp_path: Path, photographs: Path) -> None:
     system = _system(network=lambda: JohnsonStylizer(width=2))  # 42 px become 44, the next multiple of four
     with pytest.raises(ValueError, match=r"relu2_2 .*\(2, 128, 22, 22\).*\(2, 128, 21, 21\)"):
-        _trainer(tmp_path).fit(system, datamodule=_data(photographs, size=42))
+        small_trainer(tmp_path).fit(system, datamodule=_data(photographs, size=42))
 
 
 Shown = tuple[Tensor, Tensor, list[int]]

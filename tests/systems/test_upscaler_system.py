@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning import Trainer
 from scipy.ndimage import gaussian_filter
 from tiny import tiny_vgg
 from torch import Tensor, nn
 from torch.optim import Adam
+from trainers import small_trainer
 
 from impasto.color import studio_luma
 from impasto.data import CentrePatch, Patches, RandomPatch
@@ -101,23 +101,6 @@ def _data(photographs: Path) -> Patches:
     )
 
 
-def _trainer(tmp_path: Path, *, steps: int = 2, **options: Any) -> Trainer:
-    return Trainer(
-        max_steps=steps,
-        max_epochs=-1,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        default_root_dir=str(tmp_path),
-        **{"limit_val_batches": 0, **options},
-    )
-
-
 @pytest.mark.parametrize("network", [_modern, _johnson])
 @pytest.mark.parametrize(("loss", "term"), [(PixelLoss, "pixel"), (_feature_loss, "content")])
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -127,7 +110,7 @@ def test_two_steps_move_the_network_alone(
     system = _system(network, loss, channels_last=True)
     before = {name: value.clone() for name, value in system.network.state_dict().items()}
     frozen = [value.clone() for value in system.loss.buffers()]
-    trainer = _trainer(tmp_path, precision=precision)
+    trainer = small_trainer(tmp_path, precision=precision)
     trainer.fit(system, datamodule=_data(photographs))
     assert trainer.global_step == 2
     assert any(not torch.equal(value, before[name]) for name, value in system.network.state_dict().items())
@@ -153,7 +136,7 @@ def _reference_ssim(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_validation_is_that_of_the_luma_as_stored_without_borders(tmp_path: Path, photographs: Path) -> None:
     system, data = _system(), _data(photographs)
-    trainer = _trainer(tmp_path, limit_val_batches=1.0)
+    trainer = small_trainer(tmp_path, limit_val_batches=1.0)
     trainer.validate(system, data, verbose=False)
     logged = {name: value.item() for name, value in trainer.callback_metrics.items()}
     assert set(logged) == {"val/pixel", "val/loss", "val/psnr", "val/ssim"}
@@ -210,14 +193,14 @@ def test_resumed_training_equals_the_uninterrupted_and_checkpoints_hold_no_vgg(
     tmp_path: Path, photographs: Path
 ) -> None:
     whole = _system(loss=_feature_loss)
-    _trainer(tmp_path, steps=4).fit(whole, datamodule=_data(photographs))
-    trainer = _trainer(tmp_path)
+    small_trainer(tmp_path, steps=4).fit(whole, datamodule=_data(photographs))
+    trainer = small_trainer(tmp_path)
     trainer.fit(_system(loss=_feature_loss), datamodule=_data(photographs))
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
     assert set(saved) == {f"network.{name}" for name in _modern().state_dict()}
     resumed = _system(loss=_feature_loss)
-    _trainer(tmp_path, steps=4).fit(
+    small_trainer(tmp_path, steps=4).fit(
         resumed, datamodule=_data(photographs), ckpt_path=tmp_path / "last.ckpt", weights_only=True
     )
     expected = whole.state_dict()
@@ -230,4 +213,4 @@ def test_a_loss_that_is_not_finite_is_named(tmp_path: Path, photographs: Path) -
     with torch.no_grad():
         next(iter(system.network.parameters())).fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="loss term 'pixel' became nan at step 0"):
-        _trainer(tmp_path).fit(system, datamodule=_data(photographs))
+        small_trainer(tmp_path).fit(system, datamodule=_data(photographs))

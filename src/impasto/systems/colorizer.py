@@ -1,13 +1,10 @@
 """Training a colorizer: colour and scene at once (Iizuka 2016)."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Unpack
 
 import torch
-from lightning import LightningModule
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
@@ -15,10 +12,10 @@ from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMe
 from impasto.colorization import colorize
 from impasto.data import Batch
 from impasto.losses import UNKNOWN, ColorizationLoss
-from impasto.systems.steps import finite_sum, scheduled
+from impasto.systems.system import System, Training
 
 
-class ColorizerSystem(LightningModule):
+class ColorizerSystem(System):
     """One colorizer, one loss.
 
     Args:
@@ -26,10 +23,7 @@ class ColorizerSystem(LightningModule):
         loss: holds the colour code.
         classes: names of the scenes.
         size: shorter side in pixels at which samples and validation are coloured: that of the training.
-        optimizer: from parameters to an optimiser.
-        scheduler: from the optimiser to a schedule that is stepped every step; None keeps the rate.
-        channels_last: keep weights and activations in that memory format; faster with bf16.
-        compiled: compile the network (`torch.compile`) before the first step.
+        training: how (`Training`).
 
     Raises:
         FloatingPointError: a term of the loss is not finite; names the term and the step.
@@ -42,19 +36,12 @@ class ColorizerSystem(LightningModule):
         *,
         classes: Sequence[str],
         size: int,
-        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        scheduler: Callable[[Optimizer], LRScheduler] | None,
-        channels_last: bool,
-        compiled: bool,
+        **training: Unpack[Training],
     ) -> None:
-        super().__init__()
-        self.network, self.loss, self.classes = network, loss, list(classes)
+        super().__init__(network, **training)
+        self.loss = loss.to(memory_format=self.memory_format)
+        self.classes = list(classes)
         self.size = size
-        self.build_optimizer, self.build_scheduler = optimizer, scheduler
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.to(memory_format=self.memory_format)
-        if compiled:
-            self.network.compile()  # in place: the keys of the state dict stay as they are
         self.accuracies, self.confusion = _scene_metrics(len(self.classes))
         self.images = MetricCollection(
             {
@@ -78,18 +65,14 @@ class ColorizerSystem(LightningModule):
         """Return the loss of one batch; log its terms."""
         seen = self.loss.code.lightness(batch.image).contiguous(memory_format=self.memory_format)
         terms = self.loss(self.network(seen), batch.image, batch.label)
-        total = finite_sum(terms, step=self.global_step)
-        named = {f"train/{name}": value.detach() for name, value in {**terms, "loss": total}.items()}
-        self.log_dict(named, prog_bar=True, sync_dist=True)  # of all processes' photographs
-        return total
+        return self.log_training(terms)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the means of the terms, accuracy of the scenes, PSNR and SSIM of the coloured photographs (RGB)."""
         found = colorize(self.network.forward, batch.image, code=self.loss.code, size=self.size)
         terms = self.loss(found.prediction, batch.image, batch.label)
-        terms["loss"] = torch.stack(list(terms.values())).sum()
         count = len(batch.image)
-        self.log_dict({f"val/{name}": value for name, value in terms.items()}, batch_size=count, sync_dist=True)
+        self.log_validation(terms, count=count)
         if found.prediction.logits is not None and self.accuracies is not None and self.confusion is not None:
             logits = found.prediction.logits.float()
             self.accuracies.update(logits, batch.label)
@@ -117,10 +100,6 @@ class ColorizerSystem(LightningModule):
             odd = sorted(set(before) ^ set(self.classes))
             told = f"only {'the run' if odd[0] in before else 'the data'} has '{odd[0]}'" if odd else "in another order"
             raise ValueError(f"the run was begun with {len(before)} scenes, the data has {len(self.classes)}; {told}")
-
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 (one of seven shapes, says Lightning)
-        """Build the optimiser over the network's parameters only."""
-        return scheduled(self.build_optimizer(self.network.parameters()), self.build_scheduler)
 
 
 def _scene_metrics(classes: int) -> tuple[MetricCollection | None, MulticlassConfusionMatrix | None]:

@@ -1,14 +1,11 @@
 """Training a small loss network to see what VGG sees."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Unpack
 
 import torch
-from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from impasto.data import Batch
@@ -17,12 +14,12 @@ from impasto.losses import VIEWS, gram, turned
 from impasto.networks import LAYERS, Pocket
 from impasto.systems.pruning import fit_to_teacher
 from impasto.systems.rival import Rival
-from impasto.systems.steps import finite_sum, scheduled
+from impasto.systems.system import System, Training, finite_sum
 
 _NEAR = 0.01  # of a painting's squared Gram matrix: differences from it that are as good as none
 
 
-class DistillationSystem(LightningModule):
+class DistillationSystem(System):
     """One small loss network, one teacher.
 
     What a loss needs is right in three respects: activations, their Gram matrices, and how activations change when the
@@ -40,10 +37,7 @@ class DistillationSystem(LightningModule):
         painters: networks whose works the small network shall know, (N, 3, H, W) -> (N, 3, H, W).
         rival: a painter that learns from the small network meanwhile; paints three of four batches. None does without.
         weights: of the four errors, "features", "gram", "difference" and "style".
-        optimizer: from parameters to an optimiser.
-        scheduler: from the optimiser to a schedule that is stepped every step; None keeps the rate.
-        channels_last: keep weights and activations in that memory format; faster with bf16.
-        compiled: compile the network (`torch.compile`) before the first step.
+        training: how (`Training`).
 
     Raises:
         FloatingPointError: an error is not finite; names it and the step.
@@ -63,28 +57,20 @@ class DistillationSystem(LightningModule):
         *,
         pruned: bool,
         weights: dict[str, float],
-        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        scheduler: Callable[[Optimizer], LRScheduler] | None,
-        channels_last: bool,
-        compiled: bool,
+        **training: Unpack[Training],
     ) -> None:
-        super().__init__()
-        self.network, self.teacher = network, teacher
+        super().__init__(network, **training)
+        self.teacher = teacher.to(memory_format=self.memory_format)
         self.painters = [painter.requires_grad_(False).eval() for painter in painters]  # in no state dict
         self.rival = rival
         self.weights = dict(weights)
         self._paintings: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
-        self.build_optimizer, self.build_scheduler = optimizer, scheduler
         for number, (layer, (basis, scale)) in enumerate(_directions(network, teacher, photographs).items(), start=1):
             self.register_buffer(f"basis_{layer}", basis)
             if pruned:
                 network.get_buffer(f"scale{number}").copy_(scale)
         if pruned:
             fit_to_teacher(network, teacher, [self.targets(photo[None]) for photo in photographs], photographs)
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.to(memory_format=self.memory_format)
-        if compiled:
-            self.network.compile()
 
     @torch.no_grad()
     def targets(self, image: Tensor) -> dict[str, Tensor]:
@@ -145,10 +131,6 @@ class DistillationSystem(LightningModule):
         errors = self.errors(batch.image, changed, self.network.forward)
         errors["loss"] = torch.stack([self.weights[name] * value for name, value in errors.items()]).sum()
         self.log_dict({f"val/{n}": v for n, v in errors.items()}, batch_size=len(batch.image), sync_dist=True)
-
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 (one of seven shapes, says Lightning)
-        """Build the optimiser over the network's parameters only."""
-        return scheduled(self.build_optimizer(self.network.parameters()), self.build_scheduler)
 
     @torch.no_grad()
     def _changed(self, image: Tensor) -> Tensor:

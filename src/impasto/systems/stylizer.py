@@ -1,21 +1,17 @@
 """Training a style network with the perceptual loss (Johnson 2016)."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Unpack
 
-import torch
-from lightning import LightningModule
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from impasto.data import Batch
 from impasto.losses import PerceptualLoss
 from impasto.networks.training import quicken
-from impasto.systems.steps import finite_sum, scheduled
+from impasto.systems.system import System, Training
 
 
-class StylizerSystem(LightningModule):
+class StylizerSystem(System):
     """One style network, one perceptual loss.
 
     The loss network's weights are no parameters and in no state dict, so the optimiser does not see them and
@@ -24,10 +20,7 @@ class StylizerSystem(LightningModule):
     Args:
         network: from (N, 3, H, W) to (N, 3, H, W), RGB in [0, 1].
         loss: holds the style.
-        optimizer: from parameters to an optimiser.
-        scheduler: from the optimiser to a schedule that is stepped every step; None keeps the rate.
-        channels_last: keep weights and activations in that memory format; faster with bf16.
-        compiled: compile the network (`torch.compile`) before the first step.
+        training: how (`Training`).
 
     Raises:
         FloatingPointError: a term of the loss is not finite; names the term and the step.
@@ -37,21 +30,12 @@ class StylizerSystem(LightningModule):
         self,
         network: nn.Module,
         loss: PerceptualLoss,
-        *,
-        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        scheduler: Callable[[Optimizer], LRScheduler] | None,
-        channels_last: bool,
-        compiled: bool,
+        **training: Unpack[Training],
     ) -> None:
-        super().__init__()
-        self.network, self.loss = network, loss
-        self.build_optimizer, self.build_scheduler = optimizer, scheduler
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.to(memory_format=self.memory_format)
-        if channels_last and not compiled:
+        super().__init__(network, **training)
+        self.loss = loss.to(memory_format=self.memory_format)
+        if training["channels_last"] and not training["compiled"]:
             quicken(self.network)
-        if compiled:
-            self.network.compile()  # in place: the keys of the state dict stay as they are
 
     def forward(self, image: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) -> the same, in the style."""
@@ -73,19 +57,8 @@ class StylizerSystem(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch; log its terms."""
-        terms = self._terms(batch.image, self.network)
-        total = finite_sum(terms, step=self.global_step)
-        named = {f"train/{name}": value.detach() for name, value in {**terms, "loss": total}.items()}
-        self.log_dict(named, prog_bar=True, sync_dist=True)  # of all processes' photographs
-        return total
+        return self.log_training(self._terms(batch.image, self.network))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the means of the terms over all held-out photographs, on every rank alike."""
-        terms = self._terms(batch.image, self.forward)
-        terms["loss"] = torch.stack(list(terms.values())).sum()
-        named = {f"val/{name}": value for name, value in terms.items()}
-        self.log_dict(named, batch_size=len(batch.image), sync_dist=True)
-
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 (one of seven shapes, says Lightning)
-        """Build the optimiser over the network's parameters only."""
-        return scheduled(self.build_optimizer(self.network.parameters()), self.build_scheduler)
+        self.log_validation(self._terms(batch.image, self.forward), count=len(batch.image))

@@ -1,14 +1,11 @@
 """Training a super-resolution network with a pixel or a feature loss (Johnson 2016, sec. 4.2)."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Unpack
 
 import torch
-from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MetricCollection
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
@@ -16,10 +13,10 @@ from impasto.color import studio_luma
 from impasto.data import PatchBatch
 from impasto.losses import PerceptualLoss, PixelLoss
 from impasto.resampling import as_stored, crop_to_multiple, degrade, upscale
-from impasto.systems.steps import finite_sum, scheduled
+from impasto.systems.system import System, Training
 
 
-class UpscalerSystem(LightningModule):
+class UpscalerSystem(System):
     """One super-resolution network, one loss.
 
     Args:
@@ -27,10 +24,7 @@ class UpscalerSystem(LightningModule):
         loss: between the output and the patch.
         factor: of the network.
         sigma: of the blur before the downsampling of sample photographs, in their pixels.
-        optimizer: from parameters to an optimiser.
-        scheduler: from the optimiser to a schedule that is stepped every step; None keeps the rate.
-        channels_last: keep weights and activations in that memory format; faster with bf16.
-        compiled: compile the network (`torch.compile`) before the first step.
+        training: how (`Training`).
 
     Raises:
         FloatingPointError: a term of the loss is not finite; names the term and the step.
@@ -43,19 +37,11 @@ class UpscalerSystem(LightningModule):
         *,
         factor: int,
         sigma: float,
-        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        scheduler: Callable[[Optimizer], LRScheduler] | None,
-        channels_last: bool,
-        compiled: bool,
+        **training: Unpack[Training],
     ) -> None:
-        super().__init__()
-        self.network, self.loss = network, loss
+        super().__init__(network, **training)
+        self.loss = loss.to(memory_format=self.memory_format)
         self.factor, self.sigma = factor, sigma
-        self.build_optimizer, self.build_scheduler = optimizer, scheduler
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.to(memory_format=self.memory_format)
-        if compiled:
-            self.network.compile()  # in place: the keys of the state dict stay as they are
         self.images = MetricCollection(
             {
                 "psnr": PeakSignalNoiseRatio(data_range=255.0, dim=(1, 2, 3)),
@@ -95,22 +81,13 @@ class UpscalerSystem(LightningModule):
     def training_step(self, batch: PatchBatch, batch_idx: int) -> Tensor:
         """Return the loss of one batch; log its terms."""
         terms, _ = self._terms(batch.low, batch.image, self.network)
-        total = finite_sum(terms, step=self.global_step)
-        named = {f"train/{name}": value.detach() for name, value in {**terms, "loss": total}.items()}
-        self.log_dict(named, prog_bar=True, sync_dist=True)  # of all processes' photographs
-        return total
+        return self.log_training(terms)
 
     def validation_step(self, batch: PatchBatch, batch_idx: int) -> None:
         """Log the means of the terms, PSNR and SSIM of the luma as stored in eight bits, borders left out."""
         terms, output = self._terms(batch.low, batch.image, self.network.forward)
-        terms["loss"] = torch.stack(list(terms.values())).sum()
-        named = {f"val/{name}": value for name, value in terms.items()}
-        self.log_dict(named, batch_size=len(batch.image), sync_dist=True)
+        self.log_validation(terms, count=len(batch.image))
         inner = (..., slice(self.factor, -self.factor), slice(self.factor, -self.factor))
         with torch.autocast(batch.image.device.type, enabled=False):  # variances of SSIM are small differences
             self.images.update(studio_luma(as_stored(output.float()))[inner], studio_luma(batch.image)[inner])
         self.log_dict(self.images, batch_size=len(batch.image))
-
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 (one of seven shapes, says Lightning)
-        """Build the optimiser over the network's parameters only."""
-        return scheduled(self.build_optimizer(self.network.parameters()), self.build_scheduler)

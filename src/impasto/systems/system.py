@@ -1,0 +1,87 @@
+"""What every training shares: a network in its memory format, an optimiser, and the logging of a loss."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypedDict
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+
+class Training(TypedDict):
+    """How a network is trained: the arguments that every system passes on to `System`.
+
+    Attributes:
+        optimizer: from parameters to an optimiser.
+        scheduler: from the optimiser to a schedule that is stepped every step; None keeps the rate.
+        channels_last: keep weights and activations in that memory format; faster with bf16.
+        compiled: compile the network (`torch.compile`) before the first step.
+    """
+
+    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
+    scheduler: Callable[[Optimizer], LRScheduler] | None
+    channels_last: bool
+    compiled: bool
+
+
+class System(LightningModule):
+    """One network that is trained; what a step is, each subclass says.
+
+    Args:
+        network: to be trained.
+        optimizer, scheduler, channels_last, compiled: how (`Training`).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler] | None,
+        channels_last: bool,
+        compiled: bool,
+    ) -> None:
+        super().__init__()
+        self.build_optimizer, self.build_scheduler = optimizer, scheduler
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.network = network.to(memory_format=self.memory_format)
+        if compiled:
+            self.network.compile()  # in place: the keys of the state dict stay as they are
+
+    def log_training(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """Log the terms of a step's loss and return their sum.
+
+        Raises:
+            FloatingPointError: a term is not finite; names the term and the step.
+        """
+        total = finite_sum(terms, step=self.global_step)
+        named = {f"train/{name}": value.detach() for name, value in {**terms, "loss": total}.items()}
+        self.log_dict(named, prog_bar=True, sync_dist=True)  # of all processes' photographs
+        return total
+
+    def log_validation(self, terms: Mapping[str, Tensor], *, count: int) -> None:
+        """Log the terms of a batch of so many held-out photographs, and their sum, as means on every rank alike."""
+        named = {**terms, "loss": torch.stack(list(terms.values())).sum()}
+        self.log_dict({f"val/{name}": value for name, value in named.items()}, batch_size=count, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 (one of seven shapes, says Lightning)
+        """Build the optimiser over the network's parameters only; a schedule is stepped every step."""
+        optimizer = self.build_optimizer(self.network.parameters())
+        if self.build_scheduler is None:
+            return optimizer
+        schedule = {"scheduler": self.build_scheduler(optimizer), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def finite_sum(terms: Mapping[str, Tensor], *, step: int) -> Tensor:
+    """Return the sum of a loss's terms.
+
+    Raises:
+        FloatingPointError: a term is not finite; names the term and the step.
+    """
+    for name, value in terms.items():
+        if not torch.isfinite(value):
+            raise FloatingPointError(f"loss term '{name}' became {value.item()} at step {step}")
+    return torch.stack(list(terms.values())).sum()
