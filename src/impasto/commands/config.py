@@ -1,7 +1,7 @@
 """Refuse a configuration with a key that nothing reads, wherever it came from."""
 
 import inspect
-from typing import Any
+from typing import Any, Unpack, get_args, get_origin
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
@@ -67,6 +67,12 @@ def _arguments(target: str, path: str) -> set[str] | None:
         parameters = inspect.signature(callable_).parameters.values()
     except ValueError:  # a builtin without a signature
         return None
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
-        return None
-    return {p.name for p in parameters}
+    names: set[str] = set()
+    for parameter in parameters:
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            names.add(parameter.name)
+        elif get_origin(parameter.annotation) is Unpack:  # of a TypedDict, which says what they are
+            names |= get_args(parameter.annotation)[0].__annotations__.keys()
+        else:
+            return None
+    return names
