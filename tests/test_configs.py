@@ -97,6 +97,12 @@ def test_a_key_that_the_class_does_not_take_is_refused_with_the_nearest() -> Non
         check_config(cfg)
 
 
+def test_so_is_one_of_a_system_beside_the_arguments_that_all_systems_take() -> None:
+    cfg = _compose("train", "+system.optimiser=3")
+    with pytest.raises(ValueError, match=r"system\.optimiser: .* takes no 'optimiser'; did you mean 'optimizer'\?"):
+        check_config(cfg)
+
+
 def test_a_class_that_does_not_exist_is_refused() -> None:
     cfg = _compose("train", "network._target_=impasto.networks.Nothing")
     with pytest.raises(ValueError, match=r"network\._target_: cannot import 'impasto.networks.Nothing'"):
