@@ -117,5 +117,5 @@ def test_each_look_has_a_cut_and_a_view_of_its_own() -> None:
 def test_no_look_and_looks_that_would_all_show_the_same_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected looks=1, .* got looks=0"):
         _loss(torch.rand(1, 3, 16, 16), views=8, looks=0)
-    with pytest.raises(ValueError, match=r"expected looks=1, or more with a jitter or views .* got looks=2"):
+    with pytest.raises(ValueError, match=r"expected looks=1, or more with jitter or views .* got looks=2"):
         _loss(torch.rand(1, 3, 16, 16), views=1, looks=2)

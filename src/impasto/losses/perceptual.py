@@ -120,7 +120,7 @@ class PerceptualLoss(nn.Module):
         if not 1 <= views <= VIEWS:
             raise ValueError(f"expected views from 1 to {VIEWS}, got {views}")
         if looks < 1 or (looks > 1 and jitter == 0 and views == 1):
-            raise ValueError(f"expected looks=1, or more with a jitter or views (else all show the same), got looks={looks}")
+            raise ValueError(f"expected looks=1, or more with jitter or views (else all are alike), got looks={looks}")
         self.features, self.jitter, self.views, self.looks = features, jitter, views, looks
         self.weights = {term: float(weight) for term, weight in weights.items()}
         self.content_layers = _used(content_layers) if self.weights["content"] else {}
