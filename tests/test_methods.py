@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from impasto import methods
-from impasto.color import colour_code, yuv
+from impasto.color import MatchedColours, PhotoChroma, colour_code, yuv
 from impasto.colorization import colorize
 from impasto.images import is_grey
 from impasto.methods import Applied, Colouring, Stylizing, Upscaling, method_of
 from impasto.networks import (
     Colorizer,
+    ConditionalStylizer,
     JohnsonStylizer,
     JohnsonUpscaler,
     Stylizer,
@@ -217,3 +218,42 @@ def test_a_network_that_enlarges_nothing_is_no_upscaler() -> None:
 
 
 # ---------------------------------------------------------------- of any system
+
+
+# ---------------------------------------------------------------- strength and colours of a painted photograph
+
+
+def test_strength_goes_from_the_photograph_to_the_picture() -> None:
+    trained, photo = _stylizer(), _photo()[None]
+    painted = Stylizing(trained)(photo)[0].image
+    gaps = []
+    for strength in (0.0, 0.25, 0.5, 1.0):
+        found = Stylizing(trained, strength=strength)(photo)[0].image
+        torch.testing.assert_close(found, photo[0] + strength * (painted - photo[0]))
+        gaps.append(float((found - photo[0]).abs().mean()))
+    assert gaps == sorted(gaps) and gaps[0] == 0
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, True, "half", float("nan")])
+def test_a_strength_out_of_range_is_refused(strength: Any) -> None:
+    with pytest.raises(ValueError, match=r"expected strength from 0 \(the photograph\) to 1 \(painted\), got"):
+        Stylizing(_stylizer(), strength=strength)
+
+
+def test_colours_are_the_photographs_where_they_shall_be() -> None:
+    trained, photos = _stylizer(), torch.stack([_photo(), _photo().flip(0)])
+    chroma = [Stylizing(trained, colours=PhotoChroma(space=yuv(), grey=grey))(photos) for grey in (False, True)]
+    for applied in chroma:
+        for photo, found in zip(photos, applied, strict=True):
+            ours, theirs = (yuv().split(image[None])[:, 1:] for image in (found.image, photo))
+            assert ((ours * theirs).sum(dim=1) > -1e-4).all()  # reduced at most, where RGB has no such colour
+            assert float((ours - theirs).abs().mean()) < 0.2 * float(theirs.abs().mean())
+    assert not torch.equal(chroma[0][0].image, chroma[1][0].image)
+    for photo, found in zip(photos, Stylizing(trained, colours=MatchedColours())(photos), strict=True):
+        assert (found.image.mean(dim=(1, 2)) - photo.mean(dim=(1, 2))).abs().max() < 0.03
+
+
+def test_a_network_of_several_styles_wants_one_chosen() -> None:
+    trained = Trained(ConditionalStylizer(width=2, styles=2), {"styles": [{"name": "a"}, {"name": "b"}]})
+    with pytest.raises(ValueError, match=r"this network paints a, b; give style=<one of them>"):
+        Stylizing(trained)

@@ -5,8 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from impasto.networks import FACTORS, Colorizer, Stylizer, Upscaler, save_network
-from impasto.runs import WEIGHTS, load_named, load_run, load_shipped, shipped
+from impasto.networks import FACTORS, Colorizer, ConditionalStylizer, Stylizer, Upscaler, save_network
+from impasto.runs import (
+    WEIGHTS,
+    load_mix,
+    load_named,
+    load_run,
+    load_shipped,
+    mixed_style,
+    shipped,
+    shipped_styles,
+)
 
 CARD = {"system": "stylizer", "network": {"class": "Stylizer", "width": 4, "blocks": 1}}
 
@@ -161,3 +170,61 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"no network")
     with pytest.raises(ValueError, match=r"photo\.jpg is not a safetensors file"):
         load_named(str(tmp_path / "photo.jpg"))
+
+
+# ---------------------------------------------------------------- one network for many styles
+
+
+@pytest.fixture
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A shipped network of three styles, the only one."""
+    torch.manual_seed(0)
+    network = ConditionalStylizer(width=2, styles=3)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    styles = [{"name": name, "title": name.title()} for name in ("wave", "night", "scream")]
+    described = {"class": "ConditionalStylizer", "width": 2, "styles": 3}
+    path = tmp_path / "weights" / "stylizer" / "styles.safetensors"
+    save_network(path, network, {"system": "stylizer", "network": described, "styles": styles})
+    monkeypatch.setattr("impasto.runs.WEIGHTS", tmp_path / "weights")
+    return path
+
+
+def test_every_style_of_a_shipped_network_is_called_by_its_name(many: Path) -> None:
+    assert shipped("stylizer") == ["night", "scream", "wave"]
+    assert {name: style["title"] for name, style in shipped_styles().items()}["night"] == "Night"
+    whole, image = load_run(many, system="stylizer").network, torch.rand(1, 3, 50, 60)
+    for number, name in enumerate(("wave", "night", "scream")):
+        trained = load_named(name)
+        assert trained.card["style"]["name"] == name and "styles" not in trained.card["network"]
+        expected = whole(image, torch.nn.functional.one_hot(torch.tensor([number]), 3).float())
+        torch.testing.assert_close(trained.network(image), expected, atol=1e-5, rtol=0)
+
+
+def test_a_mix_is_mixed_in_the_shares_of_its_weights(many: Path) -> None:
+    whole, image = load_run(many, system="stylizer").network, torch.rand(1, 3, 50, 60)
+    trained = load_mix({"night": 3, "wave": 1.0, "scream": 0})
+    assert trained.card["style"]["name"] == "night 75 %, wave 25 %"
+    torch.testing.assert_close(trained.network(image), whole(image, torch.tensor([[0.25, 0.75, 0]])), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("mix", "message"),
+    [
+        ({"nigth": 1.0}, r"no network is shipped for style=nigth; did you mean 'night'\?"),
+        ({"night": -1.0}, r"expected styles=\{night: <weight of at least 0>\}, got -1.0"),
+        ({"night": "much"}, r"expected styles=\{night: <weight of at least 0>\}, got much"),
+        ({"night": 0.0, "wave": 0}, r"expected weights of styles that sum to more than 0, got"),
+        ({}, r"expected styles=\{<name>: <weight>, \.\.\.\}, got none"),
+    ],
+)
+def test_what_is_no_mix_is_refused(many: Path, mix: dict[str, float], message: str) -> None:
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        load_mix(mix)
+
+
+def test_a_network_of_one_style_has_none_to_choose(tmp_path: Path) -> None:
+    save_network(tmp_path / "network.safetensors", Stylizer(width=4, blocks=1), CARD | {"style": {"name": "wave"}})
+    with pytest.raises(ValueError, match=r"expected a network of several styles to choose from; this one paints wave"):
+        mixed_style(load_run(tmp_path, system="stylizer"), {"wave": 1.0})

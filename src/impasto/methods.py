@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from impasto.color import colour_code, match_histograms, studio_luma
+from impasto.color import Colours, PaintingColours, colour_code, match_histograms, studio_luma
 from impasto.colorization import colorize, working_size
 from impasto.engines import Run, eager
 from impasto.images import is_grey
@@ -64,12 +64,25 @@ class Stylizing:
     """Paints photographs in the style of a network, at their own size.
 
     Args:
-        trained: a stylizer.
+        trained: a stylizer of one style.
         engine: what computes it.
+        strength: how much of the result is mixed into the photograph, 0 (the photograph) to 1 (the result).
+        colours: whose the picture has.
+
+    Raises:
+        ValueError: a network of several styles, or a strength out of range.
     """
 
-    def __init__(self, trained: Trained, engine: Engine = PLAIN) -> None:
-        self.run = engine(trained)
+    def __init__(
+        self, trained: Trained, engine: Engine = PLAIN, *, strength: float = 1.0, colours: Colours | None = None
+    ) -> None:
+        if getattr(trained.network, "styles", None) is not None:
+            names = ", ".join(str(style["name"]) for style in trained.card.get("styles", []))
+            raise ValueError(f"this network paints {names}; give style=<one of them>")
+        if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= 1:
+            raise ValueError(f"expected strength from 0 (the photograph) to 1 (painted), got {strength}")
+        self.run, self.strength = engine(trained), float(strength)
+        self.colours = colours or PaintingColours()
         self._needed = cache(partial(activation_bytes, trained.network))  # a folder's photographs mostly share a size
 
     @torch.inference_mode()
@@ -81,7 +94,12 @@ class Stylizing:
         """
         refuse_large(photos, self._needed)
         height, width = photos.shape[-2:]
-        output: Tensor = self.run(photos)[..., :height, :width]  # the paper's network rounds up to multiples of 4
+
+        def network(seen: Tensor) -> Tensor:
+            painted: Tensor = self.run(seen)[..., :height, :width]  # the paper's network rounds up to multiples of 4
+            return painted
+
+        output = photos.lerp(self.colours.paint(network, photos), self.strength)
         return [Applied(image, "") for image in output]
 
 

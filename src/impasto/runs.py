@@ -1,9 +1,13 @@
 """Trained networks by where they are: a run folder, a file, or the name of one that we ship."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from impasto.engines import read_card
-from impasto.networks import Trained, build_network, load_network
+from impasto.networks import ConditionalStylizer, Trained, build_network, load_network, network_card
 from impasto.suggest import did_you_mean
 
 WEIGHTS = Path(__file__).parent / "weights"  # a folder a system
@@ -11,28 +15,110 @@ SYSTEMS = ("stylizer", "colorizer", "upscaler")  # of which we ship networks
 
 
 def shipped(system: str) -> list[str]:
-    """List the networks of a system ("stylizer", "colorizer", "upscaler") that come with the package."""
-    return sorted(path.stem for path in (WEIGHTS / system).glob("*.safetensors"))
+    """List what comes with the package: styles of "stylizer", networks of "colorizer" and "upscaler"."""
+    return sorted(_files(system))
+
+
+def shipped_styles() -> dict[str, dict[str, Any]]:
+    """Title, painter and year of the styles that come with the package, by name."""
+    found = {}
+    for name, path in sorted(_files("stylizer").items()):
+        card = network_card(path)
+        styles = [style for style in styles_of(card) if style["name"] == name] or styles_of(card)
+        found[name] = styles[0]
+    return found
+
+
+def styles_of(card: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The styles of a stylizer's card: many, one, or none that it tells."""
+    if "styles" in card:
+        return list(card["styles"])
+    return [card["style"]] if isinstance(card.get("style"), dict) else []
+
+
+def _files(system: str) -> dict[str, Path]:
+    """The files of the shipped networks by name; a file of many styles has the names of all."""
+    files: dict[str, Path] = {}
+    for path in sorted((WEIGHTS / system).glob("*.safetensors")):
+        names = [style["name"] for style in network_card(path).get("styles", [])]
+        files |= dict.fromkeys(names or [path.stem], path)
+    return files
 
 
 def load_shipped(name: str, *, system: str = "stylizer") -> Trained:
-    """Load a network that we trained.
+    """Load a network that we trained; of one for many styles, the named style.
 
     Raises:
         FileNotFoundError: none of that name is shipped; says how to train one.
     """
-    if name not in shipped(system):
+    files = _files(system)
+    if name not in files:
         asked, words = {
             "stylizer": (f"style={name}", f"style={name}"),
             "colorizer": (f"method.network={name}", "experiment=iizuka2016_scenes"),
             "upscaler": (f"upscaler {name}", f"experiment=upscaler_{name.replace('_', ' loss=')}"),
         }[system]
-        known = ", ".join(shipped(system)) or "none"
+        known = ", ".join(sorted(files)) or "none"
         raise FileNotFoundError(
-            f"no network is shipped for {asked}{did_you_mean(name, shipped(system))} (shipped: {known}); "
+            f"no network is shipped for {asked}{did_you_mean(name, sorted(files))} (shipped: {known}); "
             f"'impasto train {words}' trains one, then give run=<its run folder>"
         )
-    return load_network(WEIGHTS / system / f"{name}.safetensors")
+    trained = load_network(files[name])
+    return mixed_style(trained, {name: 1.0}) if "styles" in trained.card else trained
+
+
+def load_mix(mix: Mapping[str, float]) -> Trained:
+    """Load the shipped network that paints all of these styles, as one that paints their mix.
+
+    Args:
+        mix: weights by style.
+
+    Raises:
+        FileNotFoundError: a style that is not shipped.
+        ValueError: styles of several networks, which cannot be mixed, or weights that cannot be.
+    """
+    files = _files("stylizer")
+    for name in mix:
+        if name not in files:
+            load_shipped(str(name))  # says which are
+    paths = {files[name] for name in mix}
+    if len(paths) > 1:
+        raise ValueError(f"expected styles of one network, got those of {', '.join(sorted(p.stem for p in paths))}")
+    if not paths:
+        raise ValueError("expected styles={<name>: <weight>, ...}, got none")
+    return mixed_style(load_network(paths.pop()), mix)
+
+
+def mixed_style(trained: Trained, mix: Mapping[str, float]) -> Trained:
+    """Return the network of one style, or of a mix of styles, out of one for many.
+
+    Args:
+        trained: a network for many styles.
+        mix: weights by style; their sum is taken for the whole.
+
+    Raises:
+        ValueError: not a network for many styles, an unknown style, a weight below 0, or weights that sum to nothing.
+    """
+    network, styles = trained.network, styles_of(trained.card)
+    if not isinstance(network, ConditionalStylizer) or network.styles is None:
+        told = ", ".join(style["name"] for style in styles) or "one that its card does not name"
+        raise ValueError(f"expected a network of several styles to choose from; this one paints {told} alone")
+    names = [style["name"] for style in styles]
+    for name, weight in mix.items():
+        if name not in names:
+            raise ValueError(f"unknown style '{name}'{did_you_mean(str(name), names)} (it paints {', '.join(names)})")
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
+            raise ValueError(f"expected styles={{{name}: <weight of at least 0>}}, got {weight}")
+    total = sum(mix.values())
+    if not total > 0:
+        raise ValueError(f"expected weights of styles that sum to more than 0, got {dict(mix)}")
+    single = network.single(torch.tensor([float(mix.get(name, 0.0)) for name in names]))
+    card = {key: value for key, value in trained.card.items() if key != "styles"}
+    card["network"] = {key: value for key, value in card["network"].items() if key != "styles"}
+    parts = [f"{name} {100 * weight / total:.0f} %" for name, weight in mix.items() if weight]
+    chosen = [style for style in styles if mix.get(style["name"])]
+    card["style"] = chosen[0] if len(chosen) == 1 else {"name": ", ".join(parts), "title": ", ".join(parts)}
+    return Trained(single.eval(), card)
 
 
 def load_named(text: str, *, system: str | None = None) -> Trained:

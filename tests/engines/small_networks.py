@@ -5,11 +5,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from impasto.networks import Colorizer, Stylizer, Trained, Upscaler
+from impasto.networks import Colorizer, ConditionalStylizer, Stylizer, Trained, Upscaler
 
-KINDS = ("stylizer", "colorizer", "upscaler")
+KINDS = ("stylizer", "styles", "colorizer", "upscaler")
 _BUILT: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "stylizer": (Stylizer, {"width": 4, "blocks": 1}),
+    "styles": (ConditionalStylizer, {"width": 2}),
     "colorizer": (
         Colorizer,
         {"width": 4, "classes": 5, "channels": 2, "global_size": 32, "mean": 0.5, "global_features": True},
@@ -26,7 +27,7 @@ def small(kind: str) -> Trained:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.02 * torch.randn_like(parameter))
-    card = {"system": kind, "network": {"class": built.__name__, **arguments}}
+    card = {"system": "stylizer" if kind == "styles" else kind, "network": {"class": built.__name__, **arguments}}
     if kind == "colorizer":
         card |= {"classes": list("abcde"), "color_space": "lab", "size": 64}
     return Trained(network.eval(), card)

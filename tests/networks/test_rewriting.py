@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from impasto.networks import Colorizer, JohnsonStylizer, JohnsonUpscaler, Stylizer, Upscaler
+from impasto.networks import Colorizer, ConditionalStylizer, JohnsonStylizer, JohnsonUpscaler, Stylizer, Upscaler
 from impasto.networks.rewriting import BicubicEnlargement, BlockConv, UpsampledConv, rewritten, with_group_norm
 from impasto.resampling import upscale
 
 COLORIZER = {"width": 4, "classes": 5, "channels": 2, "global_size": 32, "mean": 0.5, "global_features": True}
 NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any], int]] = {  # class, arguments, channels of the image
     "stylizer": (Stylizer, {"width": 4, "blocks": 2}, 3),
+    "one of many styles": (ConditionalStylizer, {"width": 2}, 3),
     "the paper's stylizer": (JohnsonStylizer, {"width": 4}, 3),
     "upscaler": (Upscaler, {"factor": 4, "width": 4, "blocks": 1}, 3),
     "the paper's upscaler": (JohnsonUpscaler, {"factor": 4, "width": 4, "blocks": 1}, 3),

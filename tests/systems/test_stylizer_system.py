@@ -16,7 +16,7 @@ from trainers import small_trainer
 
 from impasto.data import CentreCrop, Photographs, RandomCrop
 from impasto.losses import PerceptualLoss, mean_square, squared_frobenius, turned
-from impasto.networks import JohnsonStylizer, Stylizer
+from impasto.networks import ConditionalStylizer, JohnsonStylizer, Stylizer
 from impasto.systems import StylizerSystem
 
 pytestmark = [
@@ -304,7 +304,7 @@ def _shown(monkeypatch: pytest.MonkeyPatch, photo: Tensor, *, jitter: int, views
     system.loss.jitter, system.loss.views = jitter, views
     seen: list[Shown] = []
 
-    def spy(output: Tensor, targets: Any, *, views: list[int]) -> dict[str, Tensor]:
+    def spy(output: Tensor, targets: Any, *, views: list[int], styles: list[int]) -> dict[str, Tensor]:
         seen.append((output, targets, views))
         return {"content": output.mean()}
 
@@ -313,9 +313,9 @@ def _shown(monkeypatch: pytest.MonkeyPatch, photo: Tensor, *, jitter: int, views
     steps = iter(range(20))
     monkeypatch.setattr(StylizerSystem, "global_step", property(lambda self: next(steps)))
     for _ in range(20):
-        system._terms(photo, lambda x: x.clone())
+        system._terms(photo, lambda x: x.clone(), torch.zeros(len(photo), dtype=torch.long))
     system.eval()
-    system._terms(photo, lambda x: x.clone())
+    system._terms(photo, lambda x: x.clone(), torch.zeros(len(photo), dtype=torch.long))
     return seen
 
 
@@ -335,3 +335,88 @@ def test_views_turn_photograph_and_output_alike_and_only_in_training(monkeypatch
         assert torch.equal(output, target) and torch.equal(output, turned(photo, view))
     assert len({view for _, _, (view,) in seen}) > 4
     assert torch.equal(last[0], photo) and last[2] == [0]
+
+
+# ---------------------------------------------------------------- many styles, and averaged weights
+
+
+def _many(**options: Any) -> StylizerSystem:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        styles = [torch.rand(1, 3, 24, 20, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+        loss, coarse = (
+            PerceptualLoss(
+                tiny_vgg(),
+                styles,
+                content_layers={"relu2_2": 1.0},
+                style_layers={"relu1_2": 1.0, "relu2_2": 1.0},
+                weights={**WEIGHTS, "content": content},
+                content_distance=mean_square,
+                style_distance=squared_frobenius,
+                equal_shares=True,
+                photographs=torch.rand(2, 3, 24, 24),
+            )
+            for content in (1.0, 0.0)
+        )
+        arguments: dict[str, Any] = {
+            "coarse": coarse,
+            "optimizer": partial(Adam, lr=1e-2),
+            "scheduler": None,
+            "channels_last": True,
+            "compiled": False,
+        }
+        return StylizerSystem(ConditionalStylizer(width=2, styles=3), loss, **arguments | options)
+
+
+def test_training_of_many_styles_logs_the_coarse_term_and_resumes_bit_for_bit(
+    tmp_path: Path, photographs: Path
+) -> None:
+    torch.manual_seed(3)
+    whole, resumed = _many(average=0.5), _many(average=0.5)
+    trainer = small_trainer(tmp_path, steps=4)
+    trainer.fit(whole, datamodule=_data(photographs))
+    assert "train/coarse" in trainer.callback_metrics
+    torch.manual_seed(3)
+    trainer = small_trainer(tmp_path, steps=2)
+    trainer.fit(_many(average=0.5), datamodule=_data(photographs))
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    trainer = small_trainer(tmp_path, steps=4)
+    torch.manual_seed(3)
+    trainer.fit(resumed, datamodule=_data(photographs), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    for name, value in resumed.state_dict().items():
+        assert torch.equal(value, whole.state_dict()[name]), name
+
+
+def test_a_step_moves_the_styles_that_it_shows_and_no_other(tmp_path: Path, photographs: Path) -> None:
+    system = _many()
+    before = _copy(system.network)
+    small_trainer(tmp_path, steps=1).fit(system, datamodule=_data(photographs))
+    rows = [~(value == before[name]).all(dim=1) for name, value in _copy(system.network).items() if "norm" in name]
+    moved = torch.stack(rows).any(dim=0)
+    assert 1 <= int(moved.sum()) <= 2  # two photographs
+
+
+def test_the_average_follows_the_network(tmp_path: Path, photographs: Path) -> None:
+    system = _many(average=0.75)
+    assert system.trained is system.average
+    before = _copy(system.network)
+    small_trainer(tmp_path, steps=1).fit(system, datamodule=_data(photographs))
+    mean = dict(system.trained.named_parameters())
+    for name, value in system.network.named_parameters():
+        torch.testing.assert_close(mean[name], 0.75 * before[name] + 0.25 * value)
+    assert not any(parameter.requires_grad for parameter in mean.values())
+
+
+def test_each_photograph_is_shown_in_every_style() -> None:
+    system, photos = _many(), torch.rand(2, 3, 48, 50)
+    with torch.no_grad():
+        outputs = system(photos)
+        assert outputs.shape == (6, 3, 48, 50)
+        one = system.network(photos[1:], torch.tensor([[0.0, 0.0, 1.0]]))
+    torch.testing.assert_close(outputs[5:], one, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("average", [0.0, 1.0])
+def test_a_decay_out_of_range_is_refused(average: float) -> None:
+    with pytest.raises(ValueError, match=f"expected system.average between 0 and 1, or null, got {average}"):
+        _many(average=average)

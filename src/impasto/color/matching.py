@@ -1,5 +1,6 @@
 """One image's colours given to another, as style transfer wants them."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -69,7 +70,10 @@ class Colours(Protocol):
         """Return style and photograph as the optimisation shall see them."""
 
     def finish(self, result: Tensor, photo: Tensor) -> Tensor:
-        """Return the result as it shall be saved."""
+        """Return the result of an optimisation as it shall be saved."""
+
+    def paint(self, network: Callable[[Tensor], Tensor], photo: Tensor) -> Tensor:
+        """Return what a network that cannot be given another painting paints, (N, 3, H, W) of both."""
 
 
 class PaintingColours:
@@ -83,6 +87,10 @@ class PaintingColours:
         """Change nothing."""
         return result
 
+    def paint(self, network: Callable[[Tensor], Tensor], photo: Tensor) -> Tensor:
+        """Change nothing."""
+        return network(photo)
+
 
 class MatchedColours:
     """The painting is given the photograph's colours first (the sec. 3 of `match_colours`'s source)."""
@@ -94,6 +102,11 @@ class MatchedColours:
     def finish(self, result: Tensor, photo: Tensor) -> Tensor:
         """Change nothing."""
         return result
+
+    def paint(self, network: Callable[[Tensor], Tensor], photo: Tensor) -> Tensor:
+        """Match the colours of the result, as the painting's can be no more."""
+        painted = zip(network(photo), photo, strict=True)
+        return torch.cat([match_colours(image[None], palette[None]) for image, palette in painted])
 
 
 class PhotoChroma:
@@ -128,3 +141,7 @@ class PhotoChroma:
     def finish(self, result: Tensor, photo: Tensor) -> Tensor:
         """Join the result's lightness to the photograph's chroma."""
         return join_lightness(result, photo, space=self.space)
+
+    def paint(self, network: Callable[[Tensor], Tensor], photo: Tensor) -> Tensor:
+        """Show the network lightness alone where the optimisation would see it, and join its result's to the chroma."""
+        return self.finish(network(self._grey(photo) if self.grey else photo), photo)

@@ -1,14 +1,16 @@
 """The methods of `impasto apply`, from its configuration. conf/method/ chooses one."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
 
 from impasto.images import read_image
 from impasto.methods import Colouring, Engine, Method, Stylizing, Upscaling
 from impasto.networks import FACTORS, Trained
-from impasto.runs import load_run, load_shipped
+from impasto.runs import load_mix, load_run, load_shipped, mixed_style, shipped_styles
 
 _SMALLEST_TILE = 16  # below, nearly all that the network computes is the tile's surroundings
 
@@ -21,13 +23,35 @@ def stylizer(cfg: DictConfig, engine: Engine) -> Method:
         engine: what computes the network.
 
     Raises:
-        ValueError: neither a style nor a run is given, or an option of the other methods.
+        ValueError: no style or run is given, or too many, a strength out of range, or an option of the other methods.
     """
     _refuse(cfg, "global_image", "colorizer")
     _refuse(cfg, "factor", "upscaler")
-    if cfg.run is None and cfg.style is None:
-        raise ValueError("which network? give style=<name of a shipped style> or run=<run folder>")
-    return Stylizing(_own(cfg, "stylizer") if cfg.run is not None else load_shipped(cfg.style.name), engine)
+    trained = _stylizer(cfg)
+    return Stylizing(trained, engine, strength=cfg.strength, colours=instantiate(cfg.colors))
+
+
+def _stylizer(cfg: DictConfig) -> Trained:
+    """The network of the style, or of the mix of styles, that is asked for."""
+    mix: Any = OmegaConf.to_container(cfg.styles) if OmegaConf.is_config(cfg.styles) else cfg.styles
+    if mix is not None and not isinstance(mix, dict):
+        raise ValueError(f"expected styles={{<name>: <weight>, ...}}, got {mix}; style=<name> takes one")
+    if mix is not None and cfg.style is not None:
+        raise ValueError("expected style=<name> or styles={<name>: <weight>, ...}, got both")
+    wanted = {str(name): weight for name, weight in (mix or {}).items()} if mix is not None else None
+    if wanted is None and cfg.style is not None:
+        wanted = {str(cfg.style.name): 1.0}
+    if cfg.run is not None:
+        trained = _own(cfg, "stylizer")
+        return trained if wanted is None else mixed_style(trained, wanted)
+    if wanted is None:
+        lines = [f"  {name:<18}{_sentence(style)}" for name, style in shipped_styles().items()]
+        raise ValueError("\n".join(["give style=<name>, styles={<name>: <weight>, ...} or run=<run folder>:", *lines]))
+    return load_mix(wanted) if mix is not None else load_shipped(next(iter(wanted)))
+
+
+def _sentence(style: Mapping[str, Any]) -> str:
+    return ", ".join(str(style[key]) for key in ("title", "painter", "year") if style.get(key))
 
 
 def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: int | None) -> Method:

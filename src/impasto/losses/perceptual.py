@@ -1,6 +1,7 @@
 """The perceptual loss, its terms, and the distances in which the papers differ."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +74,8 @@ class PerceptualLoss(nn.Module):
     Args:
         features: the loss network.
         style: RGB in [0, 1], (1, 3, H, W); or several as (weight, image), whose Gram matrices are blended: their mean
-            with these weights, which need not add up to 1 (as jcjohnson/neural-style does); None for content alone.
+            with these weights, which need not add up to 1 (as jcjohnson/neural-style does); or several images, one of
+            which each photograph of a batch is compared with; None for content alone.
         content_layers: weight of each content layer; a layer or term of weight 0 is not computed.
         style_layers: weight of each style layer.
         weights: of the three terms, keys "content", "style" and "tv". They belong to the scale of the features.
@@ -98,7 +100,7 @@ class PerceptualLoss(nn.Module):
     def __init__(
         self,
         features: LossNetwork,
-        style: Tensor | Sequence[tuple[float, Tensor]] | None,
+        style: Tensor | Sequence[tuple[float, Tensor]] | Sequence[Tensor] | None,
         *,
         content_layers: Mapping[str, float],
         style_layers: Mapping[str, float],
@@ -108,6 +110,8 @@ class PerceptualLoss(nn.Module):
         jitter: int = 0,
         views: int = 1,
         looks: int = 1,
+        equal_shares: bool = False,
+        photographs: Tensor | None = None,
     ) -> None:
         super().__init__()
         for term in weights:
@@ -127,8 +131,31 @@ class PerceptualLoss(nn.Module):
         self.style_layers = _used(style_layers) if self.weights["style"] else {}
         self.content_distance = content_distance
         self.style_distance = style_distance
-        for layer, target in _blended_grams(features, style, self.style_layers, views).items():
-            self.register_buffer(f"gram_{layer}", target, persistent=False)
+        grams = [_blended_grams(features, each, self.style_layers, views) for each in _separate(style)]
+        self.styles = len(grams)
+        for layer in self.style_layers:
+            self.register_buffer(f"gram_{layer}", torch.cat([found[layer] for found in grams]), persistent=False)
+        if equal_shares and photographs is None:
+            raise ValueError("equal shares of the layers need photographs; got none")
+        self.equal_shares = equal_shares
+        if equal_shares and photographs is not None:
+            self._measure_shares(photographs)
+
+    @torch.no_grad()
+    def _measure_shares(self, photographs: Tensor) -> None:
+        """Keep what the distance at a layer is divided by: of each style, (S,), or of the content, ()."""
+        style = {layer: torch.zeros(self.styles) for layer in self.style_layers}
+        content = {layer: torch.zeros(()) for layer in self.content_layers}
+        for photo in photographs:
+            found = self.features(photo[None], {*style, *content})
+            for layer in content:
+                content[layer] += self.content_distance(found[layer], torch.zeros_like(found[layer])).mean()
+            for layer in style:
+                upright = self.get_buffer(f"gram_{layer}")[:: self.views]
+                style[layer] += self.style_distance(gram(found[layer]).expand_as(upright), upright)
+        for name, sums in (("style", style), ("content", content)):
+            for layer, total in sums.items():
+                self.register_buffer(f"{name}_share_{layer}", total / len(photographs), persistent=False)
 
     @torch.no_grad()
     def targets(self, photo: Tensor) -> dict[str, Tensor]:
@@ -176,7 +203,12 @@ class PerceptualLoss(nn.Module):
         return shown[0], shown[1], views
 
     def forward(
-        self, output: Tensor, targets: Mapping[str, Tensor], *, views: Sequence[int] = (0,)
+        self,
+        output: Tensor,
+        targets: Mapping[str, Tensor],
+        *,
+        views: Sequence[int] = (0,),
+        styles: Sequence[int] = (0,),
     ) -> dict[str, Tensor]:
         """Compute the weighted terms; their sum is the loss.
 
@@ -184,6 +216,7 @@ class PerceptualLoss(nn.Module):
             output: RGB in [0, 1], (N, 3, H, W).
             targets: of photographs of the same height and width.
             views: in which `varied` shows each of them; one number may stand for all.
+            styles: number of the style that each of them is compared with; one may stand for all.
 
         Returns:
             "content", "style" and "tv", each a float32 scalar averaged over the batch.
@@ -192,20 +225,35 @@ class PerceptualLoss(nn.Module):
             ValueError: targets of photographs of another size.
         """
         found = self.features(output, {*self.content_layers, *self.style_layers})
-        content = [
-            weight * self.content_distance(_same_shape(found[layer], targets[layer], layer), targets[layer]).mean()
-            for layer, weight in self.content_layers.items()
-        ]
-        style = [
-            weight * self.style_distance(gram(found[layer]), self.get_buffer(f"gram_{layer}")[list(views)]).mean()
-            for layer, weight in self.style_layers.items()
-        ]
+        count = max(len(views), len(styles))
+        style_numbers = [styles[i % len(styles)] for i in range(count)]
+        rows = [number * self.views + views[i % len(views)] for i, number in enumerate(style_numbers)]
+        content, style = [], []
+        for layer, weight in self.content_layers.items():
+            gap = self.content_distance(_same_shape(found[layer], targets[layer], layer), targets[layer])
+            content.append(weight * self._share(gap, f"content_share_{layer}", ...).mean())
+        for layer, weight in self.style_layers.items():
+            gap = self.style_distance(gram(found[layer]), self.get_buffer(f"gram_{layer}")[rows])
+            style.append(weight * self._share(gap, f"style_share_{layer}", style_numbers).mean())
         zero = full(output.new_zeros(()))
         return {
             "content": self.weights["content"] * sum(content, zero),
             "style": self.weights["style"] * sum(style, zero),
             "tv": self.weights["tv"] * total_variation(output).mean() if self.weights["tv"] else zero,
         }
+
+    def _share(self, gap: Tensor, name: str, rows: Any) -> Tensor:  # noqa: ANN401 (an index)
+        return gap / self.get_buffer(name)[rows] if self.equal_shares else gap
+
+
+def _separate(
+    style: Tensor | Sequence[tuple[float, Tensor]] | Sequence[Tensor] | None,
+) -> list[Tensor | Sequence[tuple[float, Tensor]] | None]:
+    """The styles that photographs are compared with one by one; a blend is a single one."""
+    if style is None or isinstance(style, Tensor):
+        return [style]
+    images = [one for one in style if isinstance(one, Tensor)]
+    return list(images) if images else [[one for one in style if not isinstance(one, Tensor)]]
 
 
 def _used(layers: Mapping[str, float]) -> dict[str, float]:

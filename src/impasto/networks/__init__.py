@@ -1,10 +1,11 @@
 """Networks: plain modules from images to images, which know nothing of training."""
 
 from impasto.networks.colorizer import Colorizer, Prediction
+from impasto.networks.conditional import ConditionalStylizer
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
 from impasto.networks.memory import activation_bytes
 from impasto.networks.pocket import LAYERS, Pocket
-from impasto.networks.storage import Trained, build_network, load_network, save_network
+from impasto.networks.storage import Trained, build_network, load_network, network_card, save_network
 from impasto.networks.stylizer import JohnsonStylizer, Stylizer
 from impasto.networks.upscaler import FACTORS, JohnsonUpscaler, Upscaler
 
@@ -12,6 +13,7 @@ __all__ = [
     "FACTORS",
     "LAYERS",
     "Colorizer",
+    "ConditionalStylizer",
     "JohnsonStylizer",
     "JohnsonUpscaler",
     "Pocket",
@@ -24,5 +26,6 @@ __all__ = [
     "fold_batch_norm",
     "has_batch_norm",
     "load_network",
+    "network_card",
     "save_network",
 ]

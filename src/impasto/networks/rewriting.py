@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from impasto.networks.conditional import BlurredConv, EnlargedConv, StyledConv
 from impasto.networks.folding import fold_batch_norm
 from impasto.networks.stylizer import ConvNorm
 from impasto.networks.upscaler import Upscaler
@@ -121,6 +122,9 @@ def rewritten(network: nn.Module) -> nn.Module:
         network: of ours.
     """
     faster = fold_batch_norm(network)
+    for module in [m for m in faster.modules() if isinstance(m, StyledConv)]:
+        if isinstance(module.conv, BlurredConv | EnlargedConv):
+            module.add_module("conv", module.conv.plain())
     for parent in [m for m in faster.modules() if isinstance(m, nn.Sequential)]:
         _join_upsampling(parent)
     for owner, name, conv in list(_convolutions(faster)):
@@ -139,7 +143,7 @@ def with_group_norm(network: nn.Module) -> nn.Module:
     """
     faster = copy.deepcopy(network)
     for module in faster.modules():
-        if isinstance(module, ConvNorm) and isinstance(module.norm, nn.InstanceNorm2d):
+        if isinstance(module, ConvNorm | StyledConv) and isinstance(module.norm, nn.InstanceNorm2d):
             norm = nn.GroupNorm(module.norm.num_features, module.norm.num_features, eps=module.norm.eps)
             norm.load_state_dict(module.norm.state_dict())
             module.add_module("norm", norm)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from impasto.files import whole_file
 from impasto.networks.colorizer import Colorizer
+from impasto.networks.conditional import ConditionalStylizer
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
 from impasto.networks.pocket import Pocket
 from impasto.networks.stylizer import JohnsonStylizer, Stylizer
@@ -20,6 +21,7 @@ from impasto.suggest import did_you_mean
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "Colorizer": Colorizer,
+    "ConditionalStylizer": ConditionalStylizer,
     "JohnsonStylizer": JohnsonStylizer,
     "JohnsonUpscaler": JohnsonUpscaler,
     "Pocket": Pocket,
@@ -90,26 +92,45 @@ def load_network(path: Path) -> Trained:
         FileNotFoundError: no such file.
         ValueError: not a safetensors file (a pickle is refused unread), no card, or a card that does not fit.
     """
+    card, tensors = _read(path)
+    try:
+        network = build_network(card["network"], path)
+        if card.get("folded"):
+            network = fold_batch_norm(network)
+        network.load_state_dict({name: value.float() for name, value in tensors.items()})
+    except (RuntimeError, TypeError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"the weights in {path} do not fit its own model card: {reason}") from error
+    return Trained(network.eval(), card)
+
+
+def network_card(path: Path) -> dict[str, Any]:
+    """Read the card of a network that `save_network` wrote, without its weights.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a safetensors file, or no card.
+    """
+    return _read(path, weights=False)[0]
+
+
+def _read(path: Path, *, weights: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         raise FileNotFoundError(f"no network file {path}")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            names = list(file.keys()) if weights else []
+            tensors = {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file ({error}); nothing in it was executed") from error
     if "impasto" not in metadata:
         raise ValueError(f"{path} has no impasto model card; expected a network.safetensors that impasto wrote")
     try:
-        card = json.loads(metadata["impasto"])
-        network = build_network(card["network"], path)
-        if card.get("folded"):
-            network = fold_batch_norm(network)
-        network.load_state_dict({name: value.float() for name, value in tensors.items()})
-    except (RuntimeError, TypeError, KeyError, json.JSONDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"the weights in {path} do not fit its own model card: {reason}") from error
-    return Trained(network.eval(), card)
+        card: dict[str, Any] = json.loads(metadata["impasto"])
+    except json.JSONDecodeError as error:
+        raise ValueError(f"the weights in {path} do not fit its own model card: {error}") from error
+    return card, tensors
 
 
 def build_network(description: Mapping[str, Any], path: Path) -> nn.Module:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from impasto.networks.conditional import ConditionalNorm, StyledConv
 from impasto.networks.stylizer import ConvNorm
 
 
@@ -20,13 +21,18 @@ def quicken(network: nn.Module) -> None:
         network: of ours; one without such layers is left as it is.
     """
     for module in network.modules():
-        if isinstance(module, ConvNorm):
+        if isinstance(module, ConvNorm | StyledConv):
             if isinstance(module.pad, nn.ReflectionPad2d):
                 module.add_module("pad", _ReflectionPad(module.pad.padding[0]))
-            if isinstance(module.norm, nn.InstanceNorm2d):
-                norm = _InstanceNorm(module.norm.num_features, eps=module.norm.eps, affine=True)
-                norm.weight, norm.bias = module.norm.weight, module.norm.bias
-                module.add_module("norm", norm)
+            norm = module.norm
+            quick: nn.InstanceNorm2d | ConditionalNorm | None = None
+            if isinstance(norm, nn.InstanceNorm2d):
+                quick = _InstanceNorm(norm.num_features, eps=norm.eps, affine=True)
+            elif isinstance(norm, ConditionalNorm):
+                quick = _ConditionalNorm(norm.channels, len(norm.weight))
+            if quick is not None:
+                quick.weight, quick.bias = norm.weight, norm.bias
+                module.add_module("norm", quick)
 
 
 class _ReflectionPad(nn.ReflectionPad2d):
@@ -37,7 +43,13 @@ class _ReflectionPad(nn.ReflectionPad2d):
 
 class _InstanceNorm(nn.InstanceNorm2d):
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = _Norm.apply(x, self.weight, self.bias, self.eps)
+        found: Tensor = _Norm.apply(x, *(v.expand(len(x), -1) for v in (self.weight, self.bias)), self.eps)
+        return found
+
+
+class _ConditionalNorm(ConditionalNorm):
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        found: Tensor = _Norm.apply(x, *self.affine(style), self.eps)
         return found
 
 
@@ -62,15 +74,19 @@ class _Pad(torch.autograd.Function):
 
 
 class _Norm(torch.autograd.Function):
-    """Instance norm as group norm with a channel a group: its kernel reads channels_last, and its sums are float32."""
+    """Instance norm as group norm with a channel a group: its kernel reads channels_last, and its sums are float32.
+
+    Scale and shift are each photograph's own, (N, C).
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:  # noqa: ANN401
         n, c, h, w = x.shape
         x = x.contiguous(memory_format=torch.channels_last)
-        y, mean, scale = torch.native_group_norm(x, weight, bias, n, c, h * w, c, eps)
+        y, mean, scale = torch.native_group_norm(x, None, None, n, c, h * w, c, eps)
         ctx.save_for_backward(x, weight, mean, scale)
-        return y
+        weight, bias = (value.to(y.dtype)[..., None, None] for value in (weight, bias))
+        return torch.addcmul(bias, y, weight)
 
     @staticmethod
     @once_differentiable
@@ -89,4 +105,4 @@ class _Norm(torch.autograd.Function):
             g, factor[:, None].to(g.dtype)
         )
         back = back.view(n, h, w, c).permute(0, 3, 1, 2)
-        return back, along.sum(dim=0).to(weight.dtype), total.sum(dim=0).to(weight.dtype), None
+        return back, along.to(weight.dtype), total.to(weight.dtype), None

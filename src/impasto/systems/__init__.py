@@ -2,7 +2,8 @@
 
 from impasto.systems.colorizer import ColorizerSystem
 from impasto.systems.distillation import DistillationSystem
+from impasto.systems.schedules import warm_up_cosine
 from impasto.systems.stylizer import StylizerSystem
 from impasto.systems.upscaler import UpscalerSystem
 
-__all__ = ["ColorizerSystem", "DistillationSystem", "StylizerSystem", "UpscalerSystem"]
+__all__ = ["ColorizerSystem", "DistillationSystem", "StylizerSystem", "UpscalerSystem", "warm_up_cosine"]

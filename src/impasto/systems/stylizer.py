@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Unpack
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from impasto.chance import generator_of
 from impasto.data import Batch
 from impasto.losses import PerceptualLoss
 from impasto.networks.training import quicken
@@ -12,14 +15,16 @@ from impasto.systems.system import System, Training
 
 
 class StylizerSystem(System):
-    """One style network, one perceptual loss.
+    """One style network, one perceptual loss; one style or many.
 
     The loss network's weights are no parameters and in no state dict, so the optimiser does not see them and
     checkpoints do not hold them.
 
     Args:
-        network: from (N, 3, H, W) to (N, 3, H, W), RGB in [0, 1].
-        loss: holds the style.
+        network: from (N, 3, H, W) to (N, 3, H, W), RGB in [0, 1]; for many styles also from their weights, (N, S).
+        loss: holds the style, or the styles, of which each photograph of a step is given one by chance.
+        coarse: a loss of which the style term is taken at half the size, for what is larger than a loss network sees;
+            None does without.
         training: how (`Training`).
 
     Raises:
@@ -30,35 +35,62 @@ class StylizerSystem(System):
         self,
         network: nn.Module,
         loss: PerceptualLoss,
+        *,
+        coarse: PerceptualLoss | None = None,
         **training: Unpack[Training],
     ) -> None:
         super().__init__(network, **training)
         self.loss = loss.to(memory_format=self.memory_format)
+        self.coarse = None if coarse is None else coarse.to(memory_format=self.memory_format)
         if training["channels_last"] and not training["compiled"]:
             quicken(self.network)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB in [0, 1], (N, 3, H, W) -> the same, in the style."""
-        output: Tensor = self.network.forward(image)  # uncompiled: samples and validation come in many sizes
-        return output
+        """Paint photographs, each in every style.
 
-    def shown(self, photo: Tensor, output: Tensor) -> list[Tensor]:
-        """What a sheet of samples shows of one photograph, (3, H, W) each: the photograph and the output."""
-        return [photo, output]
+        Args:
+            image: RGB in [0, 1], (N, 3, H, W).
 
-    def _terms(self, photo: Tensor, network: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        Returns:
+            The same, (N S, 3, H, W): first the first photograph in all S styles.
+        """
+        count = self.loss.styles
+        numbers = torch.arange(count, device=image.device).repeat(len(image))
+        output: Tensor = self._paint(self.trained.forward, image.repeat_interleave(count, dim=0), numbers)
+        return output  # uncompiled: samples and validation come in many sizes
+
+    def shown(self, photo: Tensor, *outputs: Tensor) -> list[Tensor]:
+        """What a sheet of samples shows of one photograph, (3, H, W) each: the photograph and the outputs."""
+        return [photo, *outputs]
+
+    def _paint(self, network: Callable[..., Tensor], photo: Tensor, styles: Tensor) -> Tensor:
+        """Call a network with what it takes: photographs, and with many styles the weights of them."""
+        if self.loss.styles == 1:
+            return network(photo)
+        return network(photo, functional.one_hot(styles, self.loss.styles).to(photo.device, torch.float32))
+
+    def _terms(self, photo: Tensor, network: Callable[..., Tensor], styles: Tensor) -> dict[str, Tensor]:
         photo = photo.contiguous(memory_format=self.memory_format)
-        output = network(photo)
-        views = [0]
+        output = self._paint(network, photo, styles)
+        views, numbers = [0], styles.tolist()
         if self.training:
             photo, output, views = self.loss.varied(photo, output, step=self.global_step)
-        found: dict[str, Tensor] = self.loss(output, self.loss.targets(photo), views=views)
-        return found
+            numbers = numbers * self.loss.looks
+        terms: dict[str, Tensor] = self.loss(output, self.loss.targets(photo), views=views, styles=numbers)
+        if self.coarse is not None:
+            small = functional.avg_pool2d(output, 2).contiguous(memory_format=self.memory_format)
+            terms["coarse"] = self.coarse(small, {}, views=views, styles=numbers)["style"]
+        return terms
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch; log its terms."""
-        return self.log_training(self._terms(batch.image, self.network))
+        generator = generator_of(torch.initial_seed() + self.global_rank, self.global_step)
+        styles = torch.randint(self.loss.styles, (len(batch.image),), generator=generator)
+        return self.log_training(self._terms(batch.image, self.network, styles))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the means of the terms over all held-out photographs, on every rank alike."""
-        self.log_validation(self._terms(batch.image, self.forward), count=len(batch.image))
+        """Log the means of the terms over all held-out photographs, on every rank alike; styles take turns."""
+        first = batch_idx * len(batch.image)
+        styles = torch.arange(first, first + len(batch.image)) % self.loss.styles
+        terms = self._terms(batch.image, self.trained.forward, styles)
+        self.log_validation(terms, count=len(batch.image))

@@ -1,7 +1,8 @@
 """What every training shares: a network in its memory format, an optimiser, and the logging of a loss."""
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from lightning import LightningModule
@@ -18,12 +19,15 @@ class Training(TypedDict):
         scheduler: from the optimiser to a schedule that is stepped every step; None keeps the rate.
         channels_last: keep weights and activations in that memory format; faster with bf16.
         compiled: compile the network (`torch.compile`) before the first step.
+        average: decay of an average of the weights over the steps, which is what is validated, sampled and saved
+            (0.999: over about a thousand steps); None for the weights themselves.
     """
 
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
     scheduler: Callable[[Optimizer], LRScheduler] | None
     channels_last: bool
     compiled: bool
+    average: NotRequired[float | None]
 
 
 class System(LightningModule):
@@ -31,7 +35,10 @@ class System(LightningModule):
 
     Args:
         network: to be trained.
-        optimizer, scheduler, channels_last, compiled: how (`Training`).
+        optimizer, scheduler, channels_last, compiled, average: how (`Training`).
+
+    Raises:
+        ValueError: a decay of the average out of (0, 1).
     """
 
     def __init__(
@@ -42,13 +49,35 @@ class System(LightningModule):
         scheduler: Callable[[Optimizer], LRScheduler] | None,
         channels_last: bool,
         compiled: bool,
+        average: float | None = None,
     ) -> None:
         super().__init__()
         self.build_optimizer, self.build_scheduler = optimizer, scheduler
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)
+        if average is not None and not 0 < average < 1:
+            raise ValueError(f"expected system.average between 0 and 1, or null, got {average}")
+        self.decay = average
+        self.average: nn.Module | None = None
+        if average is not None:
+            self.average = copy.deepcopy(self.network).requires_grad_(False)
         if compiled:
             self.network.compile()  # in place: the keys of the state dict stay as they are
+
+    @property
+    def trained(self) -> nn.Module:
+        """The network as it is validated, sampled and saved."""
+        return self.network if self.average is None else self.average
+
+    def optimizer_step(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 (Lightning's signature)
+        """Step, and let the average follow."""
+        super().optimizer_step(*args, **options)
+        if self.average is not None and self.decay is not None:
+            with torch.no_grad():
+                for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                    mean.lerp_(value, 1 - self.decay)
+                for kept, statistics in zip(self.average.buffers(), self.network.buffers(), strict=True):
+                    kept.copy_(statistics)
 
     def log_training(self, terms: Mapping[str, Tensor]) -> Tensor:
         """Log the terms of a step's loss and return their sum.

@@ -101,7 +101,8 @@ class Checkpoints(Callback):
         if trainer.is_global_zero:
             final = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
             card = {**self.card, "steps": trainer.global_step, "final": final, "final_step": self._validated_step}
-            save_network(self.folder / "network.safetensors", pl_module.get_submodule("network"), card)
+            network: Any = pl_module.trained
+            save_network(self.folder / "network.safetensors", network, card)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the signals back; the network's card gets the last validation's losses."""

@@ -81,15 +81,17 @@ class Samples(Callback):
         pl_module.eval()
         with trainer.precision_plugin.forward_context():
             outputs = {
-                name: _same_size(pl_module(photo[None].to(pl_module.device))[0].float().cpu().clamp(0, 1), photo)
+                name: _same_size(pl_module(photo[None].to(pl_module.device)).float().cpu().clamp(0, 1), photo)
                 for name, photo in self.photographs.items()
             }
         pl_module.train(was_training)
-        for name, output in outputs.items():
-            write_image(self.folder / f"step_{step:06d}" / f"{name}.png", output)
+        for name, several in outputs.items():  # one, or one in each style
+            for number, output in enumerate(several):
+                ending = f"_{number}" if len(several) > 1 else ""
+                write_image(self.folder / f"step_{step:06d}" / f"{name}{ending}.png", output)
         shown = {
-            name: pl_module.shown(self.photographs[name], output)  # type: ignore[operator]
-            for name, output in outputs.items()
+            name: pl_module.shown(self.photographs[name], *several)  # type: ignore[operator]
+            for name, several in outputs.items()
         }
         write_image(self.folder / f"step_{step:06d}.png", sheet(list(zip(*shown.values(), strict=True))))
         for logger in trainer.loggers:

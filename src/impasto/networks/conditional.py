@@ -1,0 +1,251 @@
+"""One feed-forward network for many styles: what a style is, is the scale and shift of its instance norms."""
+
+import copy
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_BLUR = (1.0, 2.0, 1.0)  # binomial, sums to 4
+_BILINEAR = (1.0, 3.0, 3.0, 1.0)  # of an enlargement by two, sums to 8
+
+
+class ConditionalNorm(nn.Module):
+    """Instance norm with a scale and a shift for each style, mixed as the styles are.
+
+    Args:
+        channels: of the activations.
+        styles: how many.
+
+    Source:
+        Dumoulin, Shlens, Kudlur 2017, "A Learned Representation For Artistic Style", eq. 5.
+    """
+
+    def __init__(self, channels: int, styles: int) -> None:
+        super().__init__()
+        self.channels, self.eps = channels, 1e-5
+        self.weight = nn.Parameter(torch.ones(styles, channels))
+        self.bias = nn.Parameter(torch.zeros(styles, channels))
+
+    def affine(self, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and shift of each photograph, (N, C) both; `style` as in `forward`."""
+        scale, shift = ((style[..., None] * rows).sum(dim=1) for rows in (self.weight, self.bias))
+        return scale, shift
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """(N, C, H, W) and weights of the styles, (N, S) -> (N, C, H, W)."""
+        scale, shift = (value[..., None, None] for value in self.affine(style))
+        return functional.instance_norm(x, eps=self.eps) * scale + shift
+
+
+class BlurredConv(nn.Conv2d):
+    """A [1, 2, 1] blur and a 3 x 3 convolution of stride 2, as one 5 x 5 convolution: no aliasing, no grid.
+
+    Source:
+        Zhang 2019, "Making Convolutional Networks Shift-Invariant Again".
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, stride=2)
+
+    def kernel(self) -> Tensor:
+        """The 5 x 5 kernel, (outputs, inputs, 5, 5)."""
+        return _widened(self.weight, _BLUR, total=16)
+
+    def plain(self) -> nn.Conv2d:
+        """The same as one of PyTorch's layers, whose kernel is computed once."""
+        conv = nn.Conv2d(self.in_channels, self.out_channels, 5, stride=2)
+        conv.weight, conv.bias = nn.Parameter(self.kernel().detach()), self.bias
+        return conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Padded by 2 px, (N, C, H + 4, W + 4) -> (N, C', ceil(H / 2), ceil(W / 2))."""
+        return functional.conv2d(x, self.kernel(), self.bias, stride=2)
+
+
+class EnlargedConv(nn.Conv2d):
+    """Bilinear enlargement by 2 and a 3 x 3 convolution, as one transposed convolution: no checkerboard.
+
+    The enlarged image, continued by its edge, is never written.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3)
+
+    def kernel(self) -> Tensor:
+        """The 6 x 6 kernel of the transposed convolution, (inputs, outputs, 6, 6)."""
+        return _widened(self.weight.flip(-2, -1), _BILINEAR, total=16).transpose(0, 1)
+
+    def plain(self) -> nn.ConvTranspose2d:
+        """The same as one of PyTorch's layers, whose kernel is computed once."""
+        conv = nn.ConvTranspose2d(self.in_channels, self.out_channels, 6, stride=2, padding=4)
+        conv.weight, conv.bias = nn.Parameter(self.kernel().detach().contiguous()), self.bias
+        return conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Padded by 1 px, (N, C, H + 2, W + 2) -> (N, C', 2 H, 2 W)."""
+        return functional.conv_transpose2d(x, self.kernel(), self.bias, stride=2, padding=4)
+
+
+def _widened(weight: Tensor, taps: Sequence[float], *, total: float) -> Tensor:
+    """Convolve kernels (a, b, 3, 3) with the taps, down and across, divided by the total."""
+    line = weight.new_tensor(taps)
+    wide = len(taps) - 1
+    outer = (line[:, None] * line[None, :] / total)[None, None]
+    flat = functional.conv2d(functional.pad(weight.flatten(0, 1)[:, None], (wide,) * 4), outer)  # symmetric taps
+    return flat.view(*weight.shape[:2], *flat.shape[-2:])
+
+
+class StyledConv(nn.Module):
+    """Padding, convolution, instance norm and, unless it ends a residual, ReLU: the piece the network is made of.
+
+    Args:
+        pad: before the convolution.
+        conv: with `out_channels`.
+        styles: of the norm; None for the plain norm of a single style.
+        relu: whether a ReLU follows.
+    """
+
+    def __init__(self, pad: nn.Module, conv: nn.Conv2d, *, styles: int | None, relu: bool = True) -> None:
+        super().__init__()
+        self.pad, self.conv, self.relu = pad, conv, relu
+        channels = conv.out_channels
+        self.norm = nn.InstanceNorm2d(channels, affine=True) if styles is None else ConditionalNorm(channels, styles)
+
+    def forward(self, x: Tensor, *style: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H', W')."""
+        found: Tensor = self.norm(self.conv(self.pad(x)), *style)
+        return functional.relu(found) if self.relu else found
+
+
+def _same(inputs: int, outputs: int, size: int, *, styles: int | None, relu: bool = True) -> StyledConv:
+    return StyledConv(nn.ReflectionPad2d(size // 2), nn.Conv2d(inputs, outputs, size), styles=styles, relu=relu)
+
+
+def _halved(inputs: int, outputs: int, *, styles: int | None) -> StyledConv:
+    return StyledConv(nn.ReflectionPad2d(2), BlurredConv(inputs, outputs), styles=styles)
+
+
+def _doubled(inputs: int, outputs: int, *, styles: int | None, relu: bool = True) -> StyledConv:
+    return StyledConv(nn.ReplicationPad2d(1), EnlargedConv(inputs, outputs), styles=styles, relu=relu)
+
+
+class Residual(nn.Module):
+    """The input plus what layers make of it.
+
+    Args:
+        layers: one after the other; the last without ReLU.
+    """
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor, *style: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        found = x
+        for layer in self.layers:
+            found = layer(found, *style)
+        return x + found
+
+
+class ConditionalStylizer(nn.Module):
+    """A network for many styles, or for one, and for photographs of any size.
+
+    Johnson's encoder, residual blocks and decoder at half the width; the middle also works at an eighth and a sixteenth
+    of the size, where a stroke of a hundred pixels is a few pixels long. Strides are blurred and enlargements bilinear,
+    so that nothing in the network knows where its grid lies.
+
+    Args:
+        width: channels of the first layer.
+        styles: how many; None for a network of one style, as `single` returns it.
+
+    Raises:
+        ValueError: a width or a number of styles below 1.
+
+    Source:
+        Johnson, Alahi, Fei-Fei 2016; Dumoulin, Shlens, Kudlur 2017; Zhang 2019.
+    """
+
+    _MULTIPLE = 16
+    _SMALLEST = 48  # below, the reflection at a sixteenth of the size would have nothing to reflect
+
+    def __init__(self, *, width: int, styles: int | None = None) -> None:
+        super().__init__()
+        for name, value in (("width", width), ("styles", styles)):
+            if value is not None and value < 1:
+                raise ValueError(f"expected {name} of at least 1, got {value}")
+        self.styles = styles
+        w = width
+        same, halved, doubled = (partial(layer, styles=styles) for layer in (_same, _halved, _doubled))
+
+        def block(channels: int) -> Residual:
+            return Residual(same(channels, channels, 3), same(channels, channels, 3, relu=False))
+
+        sixteenth = Residual(halved(8 * w, 8 * w), block(8 * w), block(8 * w), doubled(8 * w, 8 * w, relu=False))
+        eighth = Residual(
+            halved(4 * w, 8 * w), block(8 * w), sixteenth, block(8 * w), doubled(8 * w, 4 * w, relu=False)
+        )
+        self.layers = nn.ModuleList(
+            [
+                same(3, w, 5),
+                halved(w, 2 * w),
+                halved(2 * w, 4 * w),
+                block(4 * w),
+                eighth,
+                block(4 * w),
+                doubled(4 * w, 2 * w),
+                doubled(2 * w, w),
+            ]
+        )
+        self.to_rgb = nn.Sequential(nn.ReflectionPad2d(2), nn.Conv2d(w, 3, 5), nn.Sigmoid())
+
+    def forward(self, image: Tensor, *style: Tensor) -> Tensor:
+        """Paint photographs of any height and width from 1 px.
+
+        Args:
+            image: RGB in [0, 1], (N, 3, H, W).
+            style: weights of the styles, which add up to 1, (N, S); none where the network has but one.
+
+        Returns:
+            RGB in [0, 1], (N, 3, H, W).
+        """
+        h, w = image.shape[-2:]
+        x = functional.pad(image, (0, self._missing(w), 0, self._missing(h)), mode="replicate")
+        for layer in self.layers:
+            x = layer(x, *style)
+        result: Tensor = self.to_rgb(x)
+        if torch.compiler.is_exporting():  # a view's strides are compared, and the answer would bind other sizes, too
+            rows, columns = (torch.arange(side, device=image.device) for side in (h, w))
+            return result.index_select(2, rows).index_select(3, columns)
+        return result[..., :h, :w]
+
+    def _missing(self, size: int) -> int:
+        multiples = (size + self._MULTIPLE - 1) // self._MULTIPLE  # ONNX rounds quotients to zero: none below it
+        return max(self._SMALLEST, multiples * self._MULTIPLE) - size
+
+    @torch.no_grad()
+    def single(self, style: Tensor) -> "ConditionalStylizer":
+        """Return the network of one style, or of a mix, with plain instance norms: what engines compute and export.
+
+        Args:
+            style: weights of the styles, (S,); divided by their sum.
+
+        Raises:
+            ValueError: another number of weights, one below 0, or none above 0.
+        """
+        if style.shape != (self.styles,) or not bool((style >= 0).all()) or not bool(style.sum() > 0):
+            raise ValueError(
+                f"expected {self.styles} weights of styles, none below 0 and one above, got {style.tolist()}"
+            )
+        found = copy.deepcopy(self)
+        found.styles = None
+        for module in found.modules():
+            if isinstance(module, StyledConv) and isinstance(module.norm, ConditionalNorm):
+                scale, shift = module.norm.affine(style[None].to(module.norm.weight) / style.sum())
+                norm = nn.InstanceNorm2d(module.norm.channels, eps=module.norm.eps, affine=True)
+                norm.weight, norm.bias = nn.Parameter(scale[0]), nn.Parameter(shift[0])
+                module.norm = norm
+        return found
