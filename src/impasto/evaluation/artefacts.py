@@ -1,0 +1,88 @@
+"""What a network leaves on a picture that its photograph does not have: a grid, a border, spots, and unsteadiness."""
+
+from collections.abc import Callable
+
+import torch
+from kornia.filters import median_blur
+from torch import Tensor
+
+_BORDER = 8  # pixels
+_WINDOW = 9  # pixels a side of the neighbourhood that a spot stands out of
+_SPOT = 0.25  # of [0, 1]: what is further from the median of its neighbourhood is a spot, or an edge
+
+Network = Callable[[Tensor], Tensor]  # RGB in [0, 1], (1, 3, H, W) of both
+
+
+def repeated_share(image: Tensor, period: int) -> float:
+    """The share of the variance within blocks that is the same in every block: 0 for none, 1 for wallpaper.
+
+    A picture without a grid of this period has about one over the number of blocks.
+
+    Args:
+        image: (C, H, W); rows and columns that fill no block are left out.
+        period: pixels of a block's side.
+
+    Raises:
+        ValueError: a period below 2, or an image of less than two blocks a side.
+    """
+    c, h, w = image.shape
+    rows, columns = h // period, w // period
+    if period < 2 or min(rows, columns) < 2:
+        raise ValueError(f"expected a period of at least 2 and twice that in {w} x {h} pixels, got {period}")
+    blocks = image[:, : rows * period, : columns * period].double().view(c, rows, period, columns, period)
+    within = blocks - blocks.mean(dim=(2, 4), keepdim=True)
+    pattern = within.mean(dim=(1, 3))  # (C, period, period)
+    total = within.square().mean()
+    return float(pattern.square().mean() / total) if total > 0 else 0.0
+
+
+def border_ratio(image: Tensor, photograph: Tensor) -> float:
+    """Differences between neighbours near the border over those inside, relative to the photograph's: 1 for no border.
+
+    Args:
+        image: (C, H, W), more than 32 px a side.
+        photograph: of the same size.
+    """
+    found, expected = (_border(x) for x in (image, photograph))
+    return found / expected
+
+
+def _border(image: Tensor) -> float:
+    across, down = (image.diff(dim=dim).square().mean(dim=0) for dim in (2, 1))
+    inside = torch.zeros(image.shape[-2:], dtype=torch.bool)
+    inside[2 * _BORDER : -2 * _BORDER, 2 * _BORDER : -2 * _BORDER] = True
+    near = torch.ones_like(inside)
+    near[_BORDER:-_BORDER, _BORDER:-_BORDER] = False
+    energy = across[:-1] + down[:, :-1]
+    return float((energy[near[:-1, :-1]].mean() + 1e-6) / (energy[inside[:-1, :-1]].mean() + 1e-6))
+
+
+def spot_share(image: Tensor, photograph: Tensor) -> float:
+    """Share of the pixels that stand out of their neighbourhood, less that of the photograph.
+
+    Args:
+        image: RGB in [0, 1], (3, H, W).
+        photograph: likewise.
+    """
+    found, expected = (
+        float(((x - median_blur(x[None], (_WINDOW, _WINDOW))[0]).abs().amax(dim=0) > _SPOT).float().mean())
+        for x in (image, photograph)
+    )
+    return found - expected
+
+
+@torch.inference_mode()
+def shift_response(network: Network, photograph: Tensor, shift: int) -> float:
+    """Mean change of a picture when the photograph is moved, in grey levels, where both show the same.
+
+    Args:
+        network: what paints.
+        photograph: RGB in [0, 1], (3, H, W).
+        shift: pixels, down and across.
+    """
+    h, w = photograph.shape[-2:]
+    here = network(photograph[None, :, : h - shift, : w - shift])[0]
+    there = network(photograph[None, :, shift:, shift:])[0]
+    same = (slice(shift, h - shift), slice(shift, w - shift))
+    moved = there[:, : h - 2 * shift, : w - 2 * shift]
+    return float(255 * (here[(slice(None), *same)] - moved).abs().mean())

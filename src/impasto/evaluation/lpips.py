@@ -1,0 +1,71 @@
+"""LPIPS: how far two pictures are from each other to the eye, as a trained network sees them."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.models import alexnet
+
+_MEAN, _SPREAD = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of RGB in [-1, 1]
+_TAPS = (1, 4, 7, 9, 11)  # the ReLUs of AlexNet
+
+
+class LPIPS(nn.Module):
+    """Learned perceptual image patch similarity, version 0.1, with AlexNet: 0 for the same picture.
+
+    Args:
+        weights: a safetensors file with torchvision's keys of AlexNet's convolutions (`features.N`) and the linear
+            heads `lin0.weight` to `lin4.weight`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file that holds other weights.
+
+    Source:
+        Zhang, Isola, Efros, Shechtman, Wang 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual
+        Metric".
+    """
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        if not weights.is_file():
+            raise FileNotFoundError(
+                f"no weights of LPIPS at {weights}; expected AlexNet's convolutions and the heads lin0 to lin4, as "
+                "safetensors"
+            )
+        tensors = {name: value.float() for name, value in load_file(weights).items()}
+        self.features = alexnet(weights=None).features
+        try:
+            self.heads = [tensors.pop(f"lin{number}.weight") for number in range(len(_TAPS))]
+            self.features.load_state_dict({name.removeprefix("features."): v for name, v in tensors.items()})
+        except (KeyError, RuntimeError) as error:
+            raise ValueError(f"{weights} holds no weights of LPIPS: {' '.join(str(error).split())}") from error
+        self.requires_grad_(False).eval()
+
+    @torch.inference_mode()
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Compare pictures.
+
+        Args:
+            a: RGB in [0, 1], (N, 3, H, W).
+            b: likewise.
+
+        Returns:
+            (N,).
+        """
+        distances = torch.zeros(len(a))
+        found, other = self._activations(a), self._activations(b)
+        for ours, theirs, head in zip(found, other, self.heads, strict=True):
+            distances += ((ours - theirs).square() * head).sum(dim=1).mean(dim=(1, 2))
+        return distances
+
+    def _activations(self, image: Tensor) -> list[Tensor]:
+        """At each tap, (N, C, H, W) of length one at each place."""
+        mean, spread = (image.new_tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _SPREAD))
+        x, found = (2 * image - 1 - mean) / spread, []
+        for number, layer in enumerate(self.features):
+            x = layer(x)
+            if number in _TAPS:
+                found.append(x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10))
+        return found
