@@ -197,7 +197,7 @@ class PerceptualLoss(nn.Module):
             for layer, weight in self.content_layers.items()
         ]
         style = [
-            weight * self.style_distance(gram(found[layer]), self.get_buffer(f"gram_{layer}")[list(views)]).mean()
+            weight * self.style_distance(gram(found[layer]), _chosen(self.get_buffer(f"gram_{layer}"), views)).mean()
             for layer, weight in self.style_layers.items()
         ]
         zero = full(output.new_zeros(()))
@@ -237,6 +237,11 @@ def _blended_grams(
         for layer, part in parts.items():
             blended.setdefault(layer, []).append(torch.stack(part).sum(dim=0))
     return {layer: torch.cat(found) for layer, found in blended.items()}
+
+
+def _chosen(grams: Tensor, views: Sequence[int]) -> Tensor:
+    """Those of some views, (N, C, C); a GPU would be waited for to take a list of indices."""
+    return torch.stack([grams[view] for view in views])
 
 
 def _same_shape(output: Tensor, target: Tensor, layer: str) -> Tensor:
