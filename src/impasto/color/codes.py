@@ -70,7 +70,7 @@ class ChromaCode:
         return (2 * code - 1) * self._reach(code)
 
     def _reach(self, like: Tensor) -> Tensor:
-        return like.new_tensor(self.space.reach)[:, None, None]
+        return torch.stack([like.new_full((1, 1), reach) for reach in self.space.reach])  # a list would be copied
 
 
 class RGBCode:

@@ -1,6 +1,7 @@
 """Lightness and chroma: split, and joined without leaving RGB or changing the lightness."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,11 @@ from torch import Tensor
 _BISECTIONS = 16
 _AT_ONCE = 2**18  # colours reduced together: a large photograph's all at once would take 150 bytes a pixel more
 _ROUNDING = 1e-4  # of [0, 1]: a colour so little outside is inside
+
+Rows = tuple[tuple[float, float, float], ...]
+_RGB_TO_YUV: Rows = ((0.299, 0.587, 0.114), (-0.147, -0.289, 0.436), (0.615, -0.515, -0.100))  # BT.601, as PAL has it
+_RGB_TO_XYZ: Rows = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
+_WHITE = (0.95047, 1.0, 1.08883)  # D65
 
 
 class Space(NamedTuple):
@@ -29,17 +35,51 @@ class Space(NamedTuple):
 
 def yuv() -> Space:
     """Return BT.601 luma and chroma. YIQ and full-range YCbCr have the same luma, and chroma turned and scaled."""
-    from kornia.color import rgb_to_yuv, yuv_to_rgb  # takes seconds to import, so not before it is needed
-
-    return Space(_exact(rgb_to_yuv), _exact(yuv_to_rgb), white=1.0, reach=(0.436, 0.615))  # those of blue and of red
+    split, join = partial(_mixed, rows=_RGB_TO_YUV), partial(_mixed, rows=_inverse(_RGB_TO_YUV))
+    return Space(_exact(split), _exact(join), white=1.0, reach=(0.436, 0.615))  # those of blue and of red
 
 
 def lab() -> Space:
     """Return CIE L*a*b*, D65: lightness 0..100 as the eye sees it."""
-    from kornia.color import lab_to_rgb, rgb_to_lab
-
     # The official code (colorize.lua) reaches to 100 both ways. Of sRGB only the deepest blues go further, to b = -108.
-    return Space(_exact(rgb_to_lab), _exact(lambda x: lab_to_rgb(x, clip=False)), white=100.0, reach=(100.0, 100.0))
+    return Space(_exact(_rgb_to_lab), _exact(_lab_to_rgb), white=100.0, reach=(100.0, 100.0))
+
+
+def _mixed(x: Tensor, *, rows: Rows) -> Tensor:
+    """Each channel a sum of all three, (N, 3, H, W) -> the same.
+
+    Numbers, not a matrix, for which a GPU would be waited for at every call, and which it may round to TF32.
+    """
+    channels = x.unbind(dim=1)
+    return torch.stack([a * channels[0] + b * channels[1] + c * channels[2] for a, b, c in rows], dim=1)
+
+
+def _inverse(rows: Rows) -> Rows:
+    found: Rows = tuple(map(tuple, torch.linalg.inv(torch.tensor(rows, dtype=torch.float64)).tolist()))
+    return found
+
+
+def _rgb_to_lab(image: Tensor) -> Tensor:
+    """Convert sRGB to CIE L*a*b*. Source: IEC 61966-2-1; CIE 15."""
+    linear = torch.where(image > 0.04045, ((image + 0.055).clamp(min=0) / 1.055).pow(2.4), image / 12.92)
+    x, y, z = (
+        torch.where(part > 0.008856, part.clamp(min=0.008856).pow(1 / 3), 7.787 * part + 4 / 29)
+        for part in (c / white for c, white in zip(_mixed(linear, rows=_RGB_TO_XYZ).unbind(dim=1), _WHITE, strict=True))
+    )
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
+
+
+def _lab_to_rgb(lab: Tensor) -> Tensor:
+    """Convert CIE L*a*b* to sRGB; colours outside it come out outside [0, 1]."""
+    lightness, a, b = lab.unbind(dim=1)
+    y = (lightness + 16) / 116
+    parts = (y + a / 500, y, (y - b / 200).clamp(min=0))
+    xyz = [
+        white * torch.where(part > 0.2068966, part.pow(3), (part - 4 / 29) / 7.787)
+        for part, white in zip(parts, _WHITE, strict=True)
+    ]
+    linear = _mixed(torch.stack(xyz, dim=1), rows=_inverse(_RGB_TO_XYZ))
+    return torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308).pow(1 / 2.4) - 0.055, 12.92 * linear)
 
 
 def _exact(convert: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import torch
-from kornia.filters import median_blur
 from torch import Tensor
 
 _BORDER = 8  # pixels
@@ -64,11 +63,15 @@ def spot_share(image: Tensor, photograph: Tensor) -> float:
         image: RGB in [0, 1], (3, H, W).
         photograph: likewise.
     """
-    found, expected = (
-        float(((x - median_blur(x[None], (_WINDOW, _WINDOW))[0]).abs().amax(dim=0) > _SPOT).float().mean())
-        for x in (image, photograph)
-    )
+    found, expected = (float((_apart(x).amax(dim=0) > _SPOT).float().mean()) for x in (image, photograph))
     return found - expected
+
+
+def _apart(image: Tensor) -> Tensor:
+    """How far each value is from the median of its neighbourhood."""
+    from scipy import ndimage  # takes a moment to import
+
+    return (image - torch.from_numpy(ndimage.median_filter(image.numpy(), size=(1, _WINDOW, _WINDOW)))).abs()
 
 
 @torch.inference_mode()

@@ -1,5 +1,6 @@
 """Style transfer by optimising one image (Gatys, Ecker, Bethge 2015)."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -54,6 +55,10 @@ def evaluate(
 
     Returns:
         The terms, and the gradient, float32 (N, 3, H, W).
+
+    Raises:
+        FloatingPointError: a term or the gradient is not finite; names it.
+        ValueError: the loss does not depend on the image.
     """
     image = image.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
     with torch.enable_grad(), lowered(image, precision):
@@ -62,7 +67,15 @@ def evaluate(
     if not total.requires_grad:
         raise ValueError(f"the loss does not depend on the image: its weights are {loss.weights}, its layers' too")
     (gradient,) = torch.autograd.grad(total, image)
-    return {name: float(value.detach()) for name, value in terms.items()}, gradient.contiguous()
+    finite = gradient.isfinite().all()
+    *values, kept = torch.stack([*(value.detach() for value in terms.values()), finite]).cpu().tolist()  # one wait
+    found = dict(zip(terms, values, strict=True))
+    for name, value in found.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(f"loss term '{name}' became {value}")
+    if not kept:
+        raise FloatingPointError(f"the gradient is not finite any more (loss {found})")
+    return found, gradient.contiguous()
 
 
 def lowered(image: Tensor, precision: torch.dtype) -> torch.autocast:
@@ -133,12 +146,10 @@ class Optimization:
         if self.calls == sum(level.steps for level in self.levels[: self.level + 1]):
             self._climb()
         self._loss = self._loss or self._begin()
-        terms, gradient = evaluate(self._image, self._loss, self._targets, precision=self.precision)
-        for name, value in terms.items():
-            if not torch.isfinite(torch.tensor(value)):
-                raise FloatingPointError(f"loss term '{name}' became {value} at step {self.calls + 1}")
-        if not torch.isfinite(gradient).all():
-            raise FloatingPointError(f"the gradient is not finite any more at step {self.calls + 1} (loss {terms})")
+        try:
+            terms, gradient = evaluate(self._image, self._loss, self._targets, precision=self.precision)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{error} at step {self.calls + 1}") from error
         value = sum(terms.values())
         if value < self.best_value:
             self.best, self.best_value = self._image, value

@@ -78,8 +78,7 @@ class RareColours(nn.Module):
     def _bin(self, target: Tensor) -> Tensor:
         """Codes (N, C, H, W) -> number of the bin, (N, H, W)."""
         place = (target.float() * self.bins).long().clamp(max=self.bins - 1)
-        steps = [self.bins**power for power in range(place.shape[1])]
-        return (place * place.new_tensor(steps)[:, None, None]).sum(dim=1)
+        return sum(channel * self.bins**power for power, channel in enumerate(place.unbind(dim=1)))  # type: ignore[return-value]
 
     def forward(self, target: Tensor) -> Tensor:
         """Codes in [0, 1], (N, C, H, W) -> weights (N, 1, H, W)."""

@@ -1,7 +1,6 @@
 """The perceptual loss, its terms, and the distances in which the papers differ."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -226,24 +225,23 @@ class PerceptualLoss(nn.Module):
         """
         found = self.features(output, {*self.content_layers, *self.style_layers})
         count = max(len(views), len(styles))
-        style_numbers = [styles[i % len(styles)] for i in range(count)]
-        rows = [number * self.views + views[i % len(views)] for i, number in enumerate(style_numbers)]
+        numbers = [styles[i % len(styles)] for i in range(count)]
+        rows = [number * self.views + views[i % len(views)] for i, number in enumerate(numbers)]
         content, style = [], []
         for layer, weight in self.content_layers.items():
             gap = self.content_distance(_same_shape(found[layer], targets[layer], layer), targets[layer])
-            content.append(weight * self._share(gap, f"content_share_{layer}", ...).mean())
+            share = self.get_buffer(f"content_share_{layer}") if self.equal_shares else 1.0
+            content.append(weight * (gap / share).mean())
         for layer, weight in self.style_layers.items():
-            gap = self.style_distance(gram(found[layer]), self.get_buffer(f"gram_{layer}")[rows])
-            style.append(weight * self._share(gap, f"style_share_{layer}", style_numbers).mean())
+            gap = self.style_distance(gram(found[layer]), _chosen(self.get_buffer(f"gram_{layer}"), rows))
+            share = _chosen(self.get_buffer(f"style_share_{layer}"), numbers) if self.equal_shares else 1.0
+            style.append(weight * (gap / share).mean())
         zero = full(output.new_zeros(()))
         return {
             "content": self.weights["content"] * sum(content, zero),
             "style": self.weights["style"] * sum(style, zero),
             "tv": self.weights["tv"] * total_variation(output).mean() if self.weights["tv"] else zero,
         }
-
-    def _share(self, gap: Tensor, name: str, rows: Any) -> Tensor:  # noqa: ANN401 (an index)
-        return gap / self.get_buffer(name)[rows] if self.equal_shares else gap
 
 
 def _separate(
@@ -285,6 +283,11 @@ def _blended_grams(
         for layer, part in parts.items():
             blended.setdefault(layer, []).append(torch.stack(part).sum(dim=0))
     return {layer: torch.cat(found) for layer, found in blended.items()}
+
+
+def _chosen(values: Tensor, rows: Sequence[int]) -> Tensor:
+    """Some rows, (N, ...); a GPU would be waited for to take a list of indices."""
+    return torch.stack([values[row] for row in rows])
 
 
 def _same_shape(output: Tensor, target: Tensor, layer: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Layers of the style network whose gradients are computed where the activations lie, in channels_last."""
+"""Layers of the style network whose gradients a CPU computes where the activations lie, in channels_last."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ from impasto.networks.stylizer import ConvNorm
 def quicken(network: nn.Module) -> None:
     """Let a network's reflection paddings and instance norms compute their gradients in channels_last, in place.
 
-    PyTorch's own copy such activations to another memory format and back, which takes as long as all convolutions.
-    Parameters and the names in the state dict stay as they are; values agree up to rounding.
+    On a CPU, PyTorch's own copy such activations to another memory format and back, which takes as long as all
+    convolutions. Parameters and the names in the state dict stay as they are; values agree up to rounding.
 
     Args:
         network: of ours; one without such layers is left as it is.
@@ -37,18 +37,22 @@ def quicken(network: nn.Module) -> None:
 
 class _ReflectionPad(nn.ReflectionPad2d):
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = _Pad.apply(x, self.padding[0])
+        found: Tensor = _Pad.apply(x, self.padding[0]) if x.device.type == "cpu" else super().forward(x)
         return found
 
 
 class _InstanceNorm(nn.InstanceNorm2d):
     def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":  # a GPU's group norm wants weights of the activations' dtype
+            return super().forward(x)
         found: Tensor = _Norm.apply(x, *(v.expand(len(x), -1) for v in (self.weight, self.bias)), self.eps)
         return found
 
 
 class _ConditionalNorm(ConditionalNorm):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return super().forward(x, style)
         found: Tensor = _Norm.apply(x, *self.affine(style), self.eps)
         return found
 

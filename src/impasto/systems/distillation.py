@@ -14,7 +14,7 @@ from impasto.losses import VIEWS, gram, turned
 from impasto.networks import LAYERS, Pocket
 from impasto.systems.pruning import fit_to_teacher
 from impasto.systems.rival import Rival
-from impasto.systems.system import System, Training, finite_sum
+from impasto.systems.system import System, Training
 
 _NEAR = 0.01  # of a painting's squared Gram matrix: differences from it that are as good as none
 
@@ -118,10 +118,7 @@ class DistillationSystem(System):
         else:
             works, painting = self.rival.work(image, self.network)
             errors = self.errors(works[::2], works[1::2], self.network, painting=painting)
-        total = finite_sum({name: self.weights[name] * value for name, value in errors.items()}, step=self.global_step)
-        named = {f"train/{name}": value.detach() for name, value in {**errors, "loss": total}.items()}
-        self.log_dict(named, prog_bar=True, sync_dist=True)
-        return total
+        return self.log_training(errors, weights=self.weights)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the errors of held-out photographs, the changed ones of a fixed noise."""

@@ -79,15 +79,32 @@ class System(LightningModule):
                 for kept, statistics in zip(self.average.buffers(), self.network.buffers(), strict=True):
                     kept.copy_(statistics)
 
-    def log_training(self, terms: Mapping[str, Tensor]) -> Tensor:
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401
+        """Move a batch, and leave here how long its reading took, which the host looks at in every step."""
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)._replace(seconds=batch.seconds)
+
+    def log_training(self, terms: Mapping[str, Tensor], *, weights: Mapping[str, float] | None = None) -> Tensor:
         """Log the terms of a step's loss and return their sum.
+
+        What is logged every `log_every_n_steps` is the mean of all processes; between, each sees its own.
+
+        Args:
+            terms: by name.
+            weights: of each term in the sum; None counts all alike.
 
         Raises:
             FloatingPointError: a term is not finite; names the term and the step.
         """
-        total = finite_sum(terms, step=self.global_step)
-        named = {f"train/{name}": value.detach() for name, value in {**terms, "loss": total}.items()}
-        self.log_dict(named, prog_bar=True, sync_dist=True)  # of all processes' photographs
+        total = torch.stack([value * weights[name] if weights else value for name, value in terms.items()]).sum()
+        found = torch.stack([*terms.values(), total]).detach()
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and (self.global_step + 1) % every == 0:
+            found = self.trainer.strategy.reduce(found, reduce_op="mean")
+        values = dict(zip([*terms, "loss"], found.cpu(), strict=True))  # the only time that a step waits for a GPU
+        for name, value in values.items():
+            if not value.isfinite():
+                raise FloatingPointError(f"loss term '{name}' became {value.item()} at step {self.global_step}")
+        self.log_dict({f"train/{name}": value for name, value in values.items()})
         return total
 
     def log_validation(self, terms: Mapping[str, Tensor], *, count: int) -> None:
@@ -102,15 +119,3 @@ class System(LightningModule):
             return optimizer
         schedule = {"scheduler": self.build_scheduler(optimizer), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
-
-
-def finite_sum(terms: Mapping[str, Tensor], *, step: int) -> Tensor:
-    """Return the sum of a loss's terms.
-
-    Raises:
-        FloatingPointError: a term is not finite; names the term and the step.
-    """
-    for name, value in terms.items():
-        if not torch.isfinite(value):
-            raise FloatingPointError(f"loss term '{name}' became {value.item()} at step {step}")
-    return torch.stack(list(terms.values())).sum()

@@ -46,8 +46,10 @@ class Progress(Callback):
         rate = len(seconds) * trainer.world_size / self._seconds
         workers = trainer.world_size * max(1, trainer.datamodule.num_workers)  # type: ignore[attr-defined]
         loader = workers / max(self._loader_seconds, 1e-9)
-        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            pl_module.log_dict({"speed/images_per_second": rate, "speed/loader_images_per_second": loader})
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and trainer.global_step % every == 0:
+            speeds = {"speed/images_per_second": rate, "speed/loader_images_per_second": loader}
+            pl_module.log_dict({name: torch.tensor(value) for name, value in speeds.items()})  # where they are: here
         text = f"{rate:.1f} images/s (loader {loader:.0f}) {_losses(trainer)}"
         if self._bar is not None:
             self._bar.update(trainer.global_step, text)

@@ -1,0 +1,24 @@
+"""The eager engine on a GPU that is not there (`fake_gpu`)."""
+
+from typing import Any
+
+import pytest
+import torch
+from fake_gpu import fake_gpu
+from small_networks import KINDS, small
+
+from impasto.engines import eager
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_runs_there_and_its_results_come_back(kind: str, precision: torch.dtype) -> None:
+    with fake_gpu() as kernels:
+        run = eager(small(kind), precision=precision, device="cuda")
+        kernels.waits.clear()
+        photo = torch.empty(1, 1 if kind == "colorizer" else 3, 48, 64)
+        found: Any = run(photo)
+        results = [x for x in (found if isinstance(found, tuple) else (found,)) if x is not None]
+        assert all(x.device.type == "cpu" and x.dtype == torch.float32 for x in results)
+        inputs = 2 if kind == "colorizer" else 1
+        assert len(kernels.waits) == inputs + len(results)
