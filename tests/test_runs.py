@@ -5,13 +5,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from impasto.networks import FACTORS, Colorizer, ConditionalStylizer, Stylizer, Upscaler, save_network
+from impasto.networks import (
+    FACTORS,
+    Colorizer,
+    ConditionalStylizer,
+    Stylizer,
+    Upscaler,
+    network_card,
+    norms_of,
+    save_network,
+)
 from impasto.runs import (
     WEIGHTS,
     load_mix,
     load_named,
     load_run,
     load_shipped,
+    load_trunk,
     mixed_style,
     shipped,
     shipped_styles,
@@ -228,3 +238,34 @@ def test_a_network_of_one_style_has_none_to_choose(tmp_path: Path) -> None:
     save_network(tmp_path / "network.safetensors", Stylizer(width=4, blocks=1), CARD | {"style": {"name": "wave"}})
     with pytest.raises(ValueError, match=r"expected a network of several styles to choose from; this one paints wave"):
         mixed_style(load_run(tmp_path, system="stylizer"), {"wave": 1.0})
+
+
+def _new_style(path: Path) -> ConditionalStylizer:
+    """A style of its own on the shipped trunk."""
+    network, card = load_trunk("styles")[:2]
+    assert isinstance(network, ConditionalStylizer)
+    with torch.no_grad():
+        for value in norms_of(network).values():
+            value.mul_(1.5)
+    save_network(path, network, {"system": "stylizer", "style": {"name": "mine"}, **card})
+    return network
+
+
+def test_a_new_style_on_a_trunk_is_its_norms_alone(many: Path, tmp_path: Path) -> None:
+    network = _new_style(tmp_path / "run" / "network.safetensors")
+    trained = {name for name, value in network.named_parameters() if value.requires_grad}
+    assert trained == set(norms_of(network)) and 0 < len(trained) < len(list(network.parameters()))
+    assert (tmp_path / "run" / "network.safetensors").stat().st_size < 0.2 * many.stat().st_size
+    found, image = load_named(str(tmp_path / "run")), torch.rand(1, 3, 50, 60)
+    assert found.card["style"]["name"] == "mine"
+    torch.testing.assert_close(found.network(image), network(image), atol=2e-3, rtol=0)
+
+
+def test_a_style_of_another_trunk_is_refused_with_both(many: Path, tmp_path: Path) -> None:
+    _new_style(tmp_path / "network.safetensors")
+    card = network_card(many)
+    save_network(many, ConditionalStylizer(width=2, styles=3), card)
+    with pytest.raises(ValueError, match=r"is a style for the trunk styles \w{12}, and here is styles \w{12}"):
+        load_run(tmp_path, system="stylizer")
+    with pytest.raises(FileNotFoundError, match=r"no trunk 'stile' is shipped; did you mean 'styles'\?"):
+        load_trunk("stile")

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from impasto.engines import read_card
-from impasto.networks import ConditionalStylizer, Trained, build_network, load_network, network_card
+from impasto.files import sha256
+from impasto.networks import ConditionalStylizer, Trained, build_network, load_network, network_card, norms_of
 from impasto.suggest import did_you_mean
 
 WEIGHTS = Path(__file__).parent / "weights"  # a folder a system
@@ -65,6 +66,41 @@ def load_shipped(name: str, *, system: str = "stylizer") -> Trained:
         )
     trained = load_network(files[name])
     return mixed_style(trained, {name: 1.0}) if "styles" in trained.card else trained
+
+
+def load_trunk(name: str) -> Trained:
+    """Load a shipped network of many styles as one of a single style, their mean, for a new style to begin with.
+
+    Returns:
+        The network, of whose parameters only the norms' are to be trained, and a card with "network" and "trunk".
+
+    Raises:
+        FileNotFoundError: no such network is shipped.
+    """
+    path = WEIGHTS / "stylizer" / f"{name}.safetensors"
+    known = [file.stem for file in path.parent.glob("*.safetensors") if "styles" in network_card(file)]
+    if name not in known:
+        raise FileNotFoundError(f"no trunk '{name}' is shipped{did_you_mean(name, known)} ({', '.join(known)})")
+    trained = load_network(path)
+    mean = mixed_style(trained, {style["name"]: 1.0 for style in styles_of(trained.card)})
+    mean.network.requires_grad_(False)
+    for value in norms_of(mean.network).values():
+        value.requires_grad_()
+    return Trained(mean.network, {"network": mean.card["network"], "trunk": {"name": name, "sha256": sha256(path)}})
+
+
+def _load(path: Path) -> Trained:
+    """Load a network, or a style, whose trunk is one that we ship."""
+    card = network_card(path)
+    if "trunk" not in card:
+        return load_network(path)
+    name, wanted = card["trunk"]["name"], card["trunk"]["sha256"]
+    trunk = load_trunk(name)
+    if (found := trunk.card["trunk"]["sha256"]) != wanted:
+        raise ValueError(
+            f"{path} is a style for the trunk {name} {wanted[:12]}, and here is {name} {found[:12]}; train it again"
+        )
+    return load_network(path, onto=trunk.network)
 
 
 def load_mix(mix: Mapping[str, float]) -> Trained:
@@ -167,7 +203,7 @@ def load_run(path: Path, *, system: str | None) -> Trained:
             f"{path} holds no network.safetensors; expected the folder of an 'impasto train' run that has reached its "
             "first checkpoint"
         )
-    return _of_system(load_network(file), file, system)
+    return _of_system(_load(file), file, system)
 
 
 def load_exported(path: Path) -> Trained:

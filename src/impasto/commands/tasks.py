@@ -19,7 +19,7 @@ from impasto.commands.config import require
 from impasto.data import Patches, Photographs, Places, Shards
 from impasto.losses import ColorizationLoss, PerceptualLoss, PixelLoss
 from impasto.networks import Trained
-from impasto.runs import load_run
+from impasto.runs import load_run, load_trunk
 from impasto.styles import Style
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ def stylization(
     styles: DictConfig | None,
     coarse: float,
     start: str | None,
+    trunk: str | None,
     photographs: int,
 ) -> Task:
     """Build a style network's training: style images, loss network, perceptual loss.
@@ -59,6 +60,8 @@ def stylization(
         styles: of a network for many, by name; None takes the one of `style=`.
         coarse: weight of the style term at half the size; 0 does without.
         start: a run folder or file whose network the training begins with; None begins untrained.
+        trunk: a shipped network of many styles that takes the place of `network=`: a new style is the scale and shift
+            of its norms, and only they are trained; None trains all of a network.
         photographs: held-out ones that a loss with equal shares is measured on.
 
     Raises:
@@ -80,15 +83,21 @@ def stylization(
             images = _images(chosen, cfg.style_size // 2)
             options["coarse"] = instantiate(cfg.loss, weights=weights)(features, images, photographs=half)
     sizes = {"styles": len(chosen)} if styles else {}
-    network = instantiate(cfg.network, **sizes)
     card = common_card(cfg)
     card["network"] |= sizes
+    if trunk is None:
+        network = instantiate(cfg.network, **sizes)
+    elif styles or start:
+        raise ValueError("a trunk is given one new style; expected task.trunk=null beside task.styles or task.start")
+    else:
+        network, told = load_trunk(trunk)[:2]
+        card |= told
     described = [style.describe() | {"size": cfg.style_size} for style in chosen]
     card |= {"styles": described} if styles else {"style": described[0]}
     card |= {"loss_network": f"{cfg.features.architecture}: {features.description}", "start": start}
     if start is not None:
         _begin_with(network, card, load_run(Path(start).expanduser(), system="stylizer"), start)
-    log.info("%d parameters", sum(p.numel() for p in network.parameters()))
+    log.info("%d parameters", sum(p.numel() for p in network.parameters() if p.requires_grad))
     return Task(instantiate(cfg.system, network=network, loss=loss, **options), card)
 
 

@@ -1,7 +1,7 @@
 """Networks: plain modules from images to images, which know nothing of training."""
 
 from impasto.networks.colorizer import Colorizer, Prediction
-from impasto.networks.conditional import ConditionalStylizer
+from impasto.networks.conditional import ConditionalStylizer, norms_of
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
 from impasto.networks.memory import activation_bytes
 from impasto.networks.pocket import LAYERS, Pocket
@@ -27,5 +27,6 @@ __all__ = [
     "has_batch_norm",
     "load_network",
     "network_card",
+    "norms_of",
     "save_network",
 ]

@@ -120,6 +120,16 @@ class StyledConv(nn.Module):
         return functional.relu(found) if self.relu else found
 
 
+def norms_of(network: nn.Module) -> dict[str, nn.Parameter]:
+    """Scale and shift of every norm, by the names that the state dict has: what a style is."""
+    return {
+        f"{name}.norm.{key}": value
+        for name, module in network.named_modules()
+        if isinstance(module, StyledConv)
+        for key, value in module.norm.named_parameters()
+    }
+
+
 def _same(inputs: int, outputs: int, size: int, *, styles: int | None, relu: bool = True) -> StyledConv:
     return StyledConv(nn.ReflectionPad2d(size // 2), nn.Conv2d(inputs, outputs, size), styles=styles, relu=relu)
 

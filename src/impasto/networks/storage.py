@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from impasto.files import whole_file
 from impasto.networks.colorizer import Colorizer
-from impasto.networks.conditional import ConditionalStylizer
+from impasto.networks.conditional import ConditionalStylizer, norms_of
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
 from impasto.networks.pocket import Pocket
 from impasto.networks.stylizer import JohnsonStylizer, Stylizer
@@ -52,16 +52,21 @@ def save_network(path: Path, network: nn.Module, card: Mapping[str, Any]) -> Non
     Args:
         path: ending in .safetensors.
         network: its state dict is written; a tensor that float16 cannot hold stays float32.
-        card: plain JSON; "network" must hold "class" and the arguments of the constructor.
+        card: plain JSON; "network" must hold "class" and the arguments of the constructor. One with a "trunk" is of a
+            style: scale and shift of the norms are written, for the trunk has the rest.
 
     Raises:
         ValueError: the weights are not finite.
         OSError: the folder cannot be written, or the disk is full.
     """
     card = dict(card)
+    state = network.state_dict()
+    if "trunk" in card:  # all else lies there
+        state = {name: value for name, value in state.items() if name in norms_of(network)}
     if has_batch_norm(network):
         network, card["folded"] = fold_batch_norm(network), True
-    tensors = {name: _halved(name, value) for name, value in network.state_dict().items()}
+        state = network.state_dict()
+    tensors = {name: _halved(name, value) for name, value in state.items()}
     with whole_file(path) as temporary:
         try:
             save_file(tensors, temporary, metadata={"impasto": json.dumps(card)})
@@ -79,11 +84,12 @@ def _halved(name: str, value: Tensor) -> Tensor:
     return half if torch.isfinite(half).all() else value
 
 
-def load_network(path: Path) -> Trained:
+def load_network(path: Path, *, onto: nn.Module | None = None) -> Trained:
     """Load a network that `save_network` wrote.
 
     Args:
         path: a .safetensors file.
+        onto: the trunk of a file that holds a style; its norms are replaced.
 
     Returns:
         The network and its card.
@@ -94,7 +100,9 @@ def load_network(path: Path) -> Trained:
     """
     card, tensors = _read(path)
     try:
-        network = build_network(card["network"], path)
+        network = build_network(card["network"], path) if onto is None else onto
+        if onto is not None:
+            tensors = {**onto.state_dict(), **tensors}
         if card.get("folded"):
             network = fold_batch_norm(network)
         network.load_state_dict({name: value.float() for name, value in tensors.items()})

@@ -113,8 +113,8 @@ class System(LightningModule):
         self.log_dict({f"val/{name}": value for name, value in named.items()}, batch_size=count, sync_dist=True)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (one of seven shapes, says Lightning)
-        """Build the optimiser over the network's parameters only; a schedule is stepped every step."""
-        optimizer = self.build_optimizer(self.network.parameters())
+        """Build the optimiser over the network's parameters that are not frozen; a schedule is stepped every step."""
+        optimizer = self.build_optimizer(p for p in self.network.parameters() if p.requires_grad)
         if self.build_scheduler is None:
             return optimizer
         schedule = {"scheduler": self.build_scheduler(optimizer), "interval": "step"}
