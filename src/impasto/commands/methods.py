@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from impasto.images import read_image
 from impasto.methods import Colouring, Engine, Method, Stylizing, Upscaling
 from impasto.networks import FACTORS, Trained
-from impasto.runs import load_mix, load_run, load_shipped, mixed_style, shipped_styles
+from impasto.runs import load_mix, load_named, load_run, load_shipped, mixed_style, shipped_styles
 
 _SMALLEST_TILE = 16  # below, nearly all that the network computes is the tile's surroundings
 
@@ -48,6 +50,26 @@ def _stylizer(cfg: DictConfig) -> Trained:
         lines = [f"  {name:<18}{_sentence(style)}" for name, style in shipped_styles().items()]
         raise ValueError("\n".join(["give style=<name>, styles={<name>: <weight>, ...} or run=<run folder>:", *lines]))
     return load_mix(wanted) if mix is not None else load_shipped(next(iter(wanted)))
+
+
+def from_network(photo: Tensor, style: Tensor, *, network: str) -> Tensor:
+    """Start an optimisation from what a style network paints: a few dozen steps then do what hundreds do.
+
+    Args:
+        photo: RGB in [0, 1], (1, 3, H, W).
+        style: not used.
+        network: a shipped style, a run folder or a network file.
+
+    Returns:
+        RGB in [0, 1], (1, 3, H, W).
+
+    Raises:
+        FileNotFoundError: no such network.
+        ValueError: a network of another system.
+    """
+    del style
+    method = Stylizing(load_named(network, system="stylizer"))
+    return torch.stack([applied.image for applied in method(photo.cpu())]).to(photo)
 
 
 def _sentence(style: Mapping[str, Any]) -> str:
