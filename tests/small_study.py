@@ -84,10 +84,11 @@ def tokens(folder: Path) -> list[str]:
 @contextmanager
 def serving(folder: Path, *, hosts: Sequence[str] = ()) -> Iterator[str]:
     """Serve a study from a thread of this process; yields the address."""
+    from impasto.study.security import DeadlineProtocol
     from impasto.study.server import create_app
 
     config = uvicorn.Config(
-        create_app(folder, hosts=hosts), port=0, http="h11", ws="none", log_config=None, server_header=False,
+        create_app(folder, hosts=hosts), port=0, http=DeadlineProtocol, ws="none", log_config=None, server_header=False,
         access_log=False, log_level="error", timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(config)

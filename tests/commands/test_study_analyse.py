@@ -23,7 +23,7 @@ TABLES = ("methods", "comparisons", "raters")
 def _answer(folder: Path, study: Study, *, simulated: bool, raters: int | None = None, careless: float = 0) -> None:
     values = dict(zip(study.methods, (0.9, 0.1) if study.question.pictures == 1 else (1.0, -1.0), strict=True))
     preferences = Preferences(values=values, rater_spread=0, careless=careless)
-    answers = Answers(folder)
+    answers = Answers(folder, study.id)
     for rater in range(1, (raters or len(study.sessions)) + 1):
         for a in simulate_rater(study, rater, preferences, seed=0):
             answers.add(rater, a.position, a.answer, milliseconds=a.milliseconds, simulated=simulated)
@@ -222,9 +222,8 @@ def _damage_answers(folder: Path) -> None:
 
 
 def _other_answers(folder: Path) -> None:
-    _answer(folder, small_study(folder / "other", raters=9), simulated=True)
-    for path in (folder / "other").glob("answers.sqlite*"):
-        path.rename(folder / path.name)
+    _answer(folder / "other", small_study(folder / "other"), simulated=True)
+    (folder / "other" / "answers.sqlite").rename(folder / "answers.sqlite")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +232,7 @@ def _other_answers(folder: Path) -> None:
         (lambda folder: (folder / "study.json").write_text("{}"), "study/study.json is damaged: it has no 'question'"),
         (lambda folder: (folder / "study.json").unlink(), "no study in study: expected the run folder of an 'impasto"),
         (_damage_answers, "study/answers.sqlite is no database of answers: file is not a database"),
-        (_other_answers, "rater 3 answered other trials than the study has; these are answers of another study"),
+        (_other_answers, "study/answers.sqlite has the answers of another study than the study.json beside it"),
     ],
     ids=["study.json", "no study.json", "answers.sqlite", "another study's answers"],
 )

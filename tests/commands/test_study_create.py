@@ -331,6 +331,22 @@ def test_the_command_ends_with_the_sentence(impasto: Callable[..., Any], tmp_pat
         assert (result.code, result.err) == (1, f"error: {message}\n")
 
 
+def _files(folder: Path) -> dict[Path, bytes]:
+    """All but Hydra's own record of the last start."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.parent.name != ".hydra"}
+
+
+def test_a_study_is_not_made_over_another(impasto: Callable[..., Any], tmp_path: Path) -> None:
+    _photographs(tmp_path / "photos", ["c.png"])
+    told = ("study", "create", "photos", "hydra.run.dir=mine", *FEW)
+    assert impasto(*told, "methods={a: photograph, b: grey}").code == 0
+    before = _files(tmp_path / "mine")
+    result = impasto(*told, "methods={x: grey, y: photograph}")
+    message = f"hydra.run.dir={tmp_path}/mine has a study already, which would be lost; give another folder"
+    assert (result.code, result.err) == (1, f"error: {message}\n")
+    assert _files(tmp_path / "mine") == before
+
+
 def test_a_failed_study_leaves_its_reason_and_no_study(impasto: Callable[..., Any], tmp_path: Path) -> None:
     _with_results(tmp_path, {"a.png": (36, 48)}, ["a.jpg", "b.jpg"])
     assert impasto("study", "create", "photos", "methods={other: results}", *FEW).code == 1

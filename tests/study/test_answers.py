@@ -1,6 +1,7 @@
 """Laws of the answers: in order, once, and on disk before they are acknowledged, whoever writes or is killed."""
 
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -178,7 +179,44 @@ def test_every_acknowledged_answer_outlives_a_kill(tmp_path: Path, acknowledged:
 
 def test_answers_are_flushed_to_the_disk(answers: Answers) -> None:
     pragmas = [answers._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
-    assert pragmas == ["wal", 2]  # 2: FULL
+    assert pragmas == ["delete", 3]  # 3: EXTRA
+
+
+def test_a_copy_of_the_one_file_has_every_answer_while_others_are_written(tmp_path: Path, answers: Answers) -> None:
+    for position in range(3):
+        answers.add(1, position, 1, milliseconds=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["answers.sqlite"]
+    (tmp_path / "copy").mkdir()
+    shutil.copy(answers.path, tmp_path / "copy")
+    assert read_answers(tmp_path / "copy") == read_answers(tmp_path)
+
+
+def test_answers_in_a_log_that_an_earlier_version_left_are_taken_in(tmp_path: Path) -> None:
+    Answers(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)) as earlier:
+        earlier.execute("PRAGMA journal_mode=WAL")
+        earlier.execute("INSERT INTO answers VALUES (1, 0, 1, 900, 0, '', 0)")
+        (tmp_path / "killed").mkdir()
+        for path in tmp_path.glob("answers.sqlite*"):
+            shutil.copy(path, tmp_path / "killed")
+    for use in (lambda folder: Answers(folder, 5).close(), read_answers):
+        use(tmp_path / "killed")
+        assert [path.name for path in (tmp_path / "killed").iterdir()] == ["answers.sqlite"]
+        assert len(read_answers(tmp_path / "killed")) == 1
+
+
+# ---------------------------------------------------------------- of another study
+
+
+def test_answers_of_another_study_are_refused(tmp_path: Path) -> None:
+    Answers(tmp_path).close()  # of an earlier version, which wrote no study
+    opened = Answers(tmp_path, 5)
+    opened.add(1, 0, 1, milliseconds=1)
+    opened.close()
+    for use in (Answers, read_answers):
+        with pytest.raises(ValueError, match=r"answers\.sqlite has the answers of another study"):
+            use(tmp_path, 6)
+    assert len(read_answers(tmp_path, 5)) == 1
 
 
 # ---------------------------------------------------------------- damaged
@@ -217,9 +255,19 @@ def test_a_database_that_another_holds_is_not_called_damaged(tmp_path: Path, mon
             Answers(tmp_path)
 
 
-def test_a_file_without_its_table_yet_has_no_answers(tmp_path: Path) -> None:
+def test_a_file_without_its_table_is_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "answers.sqlite")) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
+    for use in (Answers, read_answers):
+        with pytest.raises(ValueError, match=r"answers\.sqlite is no database of answers: no such table: answers"):
+            use(tmp_path)
+
+
+def test_an_empty_file_of_a_start_that_was_killed_becomes_a_database_but_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "answers.sqlite").touch()
+    with pytest.raises(ValueError, match="no such table: answers"):
+        read_answers(tmp_path)
+    Answers(tmp_path).close()
     assert read_answers(tmp_path) == []
 
 

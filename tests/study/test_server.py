@@ -216,8 +216,8 @@ def test_full_disk_is_said_and_nothing_acknowledged_is_lost(tmp_path: Path, monk
     class Full(Answers):
         """SQLite's own error, at two pages."""
 
-        def __init__(self, folder: Path) -> None:
-            super().__init__(folder)
+        def __init__(self, folder: Path, study: int) -> None:
+            super().__init__(folder, study)
             self._connection.execute("PRAGMA max_page_count=2")
             opened.append(self)
 

@@ -241,6 +241,30 @@ def test_body_that_never_ends_is_given_up(served: Served, begin: bytes, monkeypa
     assert served.unchanged()
 
 
+HALF = b"GET / HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize("begin", [b"", HALF], ids=["nothing", "half a header"])
+@pytest.mark.parametrize("requests", [0, 1])
+def test_header_that_never_ends_is_given_up(
+    served: Served, begin: bytes, requests: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(security, "HEADER_SECONDS", 0.2)
+    with socket.create_connection((served.where.hostname, served.where.port), timeout=3) as connection:
+        for _ in range(requests):
+            connection.sendall(HALF + b"\r\n")
+            assert _response(connection).startswith(b"HTTP/1.1 404")
+        connection.sendall(begin)
+        assert connection.recv(1) == b""
+
+
+def test_slow_body_has_a_deadline_of_its_own(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(security, "HEADER_SECONDS", 0.05)
+    monkeypatch.setattr(security, "BODY_SECONDS", 0.5)
+    head = f"POST /r/{served.token}/answers HTTP/1.1\r\nHost: x\r\nContent-Length: 70\r\n\r\n"
+    assert served.raw(head.encode()).startswith(b"HTTP/1.1 408")
+
+
 def test_rater_who_goes_away_in_the_middle_changes_nothing(served: Served) -> None:
     where = (served.where.hostname, served.where.port)
     with socket.create_connection(where) as connection:

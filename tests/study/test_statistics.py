@@ -343,6 +343,13 @@ def test_alpha_is_about_zero_where_answers_are_random() -> None:
     assert krippendorff_alpha(np.stack([6.0 - yes, yes], axis=1)) == pytest.approx(0, abs=0.02)
 
 
+def test_alpha_of_few_pairs_is_zero_on_average_where_answers_are_random() -> None:
+    first = np.random.default_rng(0).binomial(4, 0.5, (4000, 5))
+    counts = np.stack([4.0 - first, first], axis=2)
+    found = [krippendorff_alpha(np.vstack([one, one[:, ::-1]]), chance=0.5) for one in counts]
+    assert np.mean(found) == pytest.approx(0, abs=0.01)  # a chance taken from the answers gives 0.023
+
+
 def test_alpha_is_below_zero_where_raters_disagree_more_than_by_chance() -> None:
     found = krippendorff_alpha(np.array([[1.0, 1]] * 10))
     assert found is not None and found < 0
@@ -360,8 +367,11 @@ def test_alpha_is_untold_where_nothing_can_be_compared(counts: list[list[float]]
 
 def test_wilson_over_raters_who_are_all_alike_is_wilson() -> None:
     assert wilson_over_raters([3, 3, 3], [4, 4, 4]) == wilson(9, 12)
-    assert wilson_over_raters([3], [4]) == wilson(3, 4)
     assert wilson_over_raters([4, 4], [4, 4]) == wilson(8, 8)
+
+
+def test_one_rater_tells_no_interval_of_a_share() -> None:
+    assert wilson_over_raters([3], [4]) is None
 
 
 def test_raters_who_differ_widen_the_interval_of_a_share() -> None:

@@ -78,7 +78,7 @@ def test_whole_study_by_keyboard_with_a_reload_and_a_pause(tmp_path: Path) -> No
         assert page.is_visible("#done")
     answers = read_answers(tmp_path)
     assert [answer.answer for answer in answers] == [1, 0, 1, 0, 1, 1]
-    assert [answer.pauses for answer in answers] == [0, 0, 1, 0, 0, 0]
+    assert [answer.pauses for answer in answers] == [0, 0, 2, 0, 0, 0]  # the reload is one
     assert all(answer.milliseconds >= GUARD * 1000 for answer in answers)
 
 
@@ -98,6 +98,28 @@ def test_time_runs_from_the_picture_and_stands_in_pauses(tmp_path: Path) -> None
     answer = read_answers(tmp_path)[0]
     assert answer.pauses == 2
     assert 900 <= answer.milliseconds < 3500  # 0.25 + 3 x 0.3 s and what the browser takes, without 2 x 1.5 s
+
+
+def test_time_goes_on_where_a_reload_interrupted_it(tmp_path: Path) -> None:
+    small_study(tmp_path)
+    with visiting(tmp_path) as (visit, link):
+        visit.page.click("#start")
+        wait_until_ready(visit, 1)
+        visit.page.keyboard.press("1")
+        for _ in range(3):
+            wait_until_ready(visit, 2)
+            time.sleep(0.75)
+            visit.page.goto(link)
+            visit.page.click("#start")
+        wait_until_ready(visit, 2)
+        visit.page.keyboard.press("1")
+        wait_until_ready(visit, 3)
+        visit.page.keyboard.press("1")
+        wait_until_ready(visit, 4)
+    first, second, third = read_answers(tmp_path)
+    assert (first.pauses, second.pauses, third.pauses) == (0, 3, 0)
+    assert second.milliseconds >= 3000
+    assert max(first.milliseconds, third.milliseconds) < second.milliseconds
 
 
 def test_leaving_the_tab_pauses(tmp_path: Path) -> None:
@@ -265,6 +287,7 @@ def test_lost_acknowledgement_is_no_second_answer(tmp_path: Path, monkeypatch: p
         monkeypatch.setattr(Answers, "add", stored_but_cut_off)
         visit.page.keyboard.press("ArrowRight")
         wait_until_ready(visit, 2)
+        assert visit.page.inner_text("#note") == ""
     assert stored(tmp_path) == [1]
 
 
@@ -284,7 +307,11 @@ def test_second_tab_goes_on_where_the_first_one_is(tmp_path: Path) -> None:
         visit.page.evaluate("() => document.querySelector('#resume').click()")
         visit.page.keyboard.press("ArrowLeft")
         wait_until_ready(visit, 3)
-    assert stored(tmp_path) == [1, 1]
+        assert "already given one in another window" in visit.page.inner_text("#note")
+        visit.page.keyboard.press("ArrowLeft")
+        wait_until_ready(visit, 4)
+        assert visit.page.inner_text("#note") == ""
+    assert stored(tmp_path) == [1, 1, 0]
 
 
 def test_study_that_is_not_there_any_more_is_said(tmp_path: Path) -> None:

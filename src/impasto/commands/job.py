@@ -57,6 +57,8 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
     try:
         if not keeps_record and HydraConfig.get().mode == RunMode.MULTIRUN:
             raise ValueError(f"'impasto {command.replace('_', ' ')}' runs once; expected no --multirun")
+        if keeps_record and (folder / "study.json").exists():
+            raise ValueError(f"hydra.run.dir={folder} has a study already, which would be lost; give another folder")
         cfg = _prepare(cfg, folder) if keeps_record else cfg
         with recorded(folder, config=OmegaConf.to_yaml(cfg, resolve=True)) if keeps_record else nullcontext():
             check_config(cfg)

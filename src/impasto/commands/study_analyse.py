@@ -27,7 +27,8 @@ def run(cfg: DictConfig) -> None:
     folder, output = Path(str(cfg.study)).expanduser(), Path(str(cfg.output)).expanduser()
     if (output / "study.json").exists():
         raise ValueError(f"output={output} is a study, whose raters.csv would be overwritten; give another")
-    study, answers = read_study(folder), read_answers(folder)
+    study = read_study(folder)
+    answers = read_answers(folder, study.id)
     lost = {name: fault for name in study.stimuli if (fault := picture_fault(study, folder, name))}
     if lost:
         log.warning("pictures of the study are lost: %s", name_some(list(lost.values())))

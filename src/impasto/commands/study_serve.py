@@ -30,6 +30,7 @@ def run(cfg: DictConfig) -> None:
     """
     import uvicorn
 
+    from impasto.study.security import DeadlineProtocol
     from impasto.study.server import create_app, finished
 
     check_address(cfg.host, cfg.port)
@@ -48,7 +49,7 @@ def run(cfg: DictConfig) -> None:
         log.info("serving %s until Ctrl-C", address)
         config = uvicorn.Config(
             app,
-            http="h11",  # the one that every installation has
+            http=DeadlineProtocol,
             ws="none",
             access_log=False,  # it would tell the tokens
             server_header=False,

@@ -39,7 +39,7 @@ def run(cfg: DictConfig) -> None:
         careless=cfg.careless,
     )
     check_preferences(study, preferences)
-    answered = read_answers(folder)
+    answered = read_answers(folder, study.id)
     if any(not answer.simulated for answer in answered):
         raise ValueError(f"people have begun to answer {folder}; simulate on a copy of the folder")
     begun = {answer.rater for answer in answered}
@@ -49,7 +49,7 @@ def run(cfg: DictConfig) -> None:
     if cfg.raters is not None and not (isinstance(cfg.raters, int) and 1 <= cfg.raters <= len(free)):
         raise ValueError(f"expected raters between 1 and {len(free)}, who have not begun, got {cfg.raters}")
     free = free[: cfg.raters]
-    answers = Answers(folder)
+    answers = Answers(folder, study.id)
     try:
         for number in free:
             for answer in simulate_rater(study, number, preferences, seed=cfg.seed):

@@ -30,7 +30,7 @@ class MethodRow(NamedTuple):
         answers: in which it was judged.
         chosen: of those, "natural", or preferred to the other.
         share: chosen of answers; None without any.
-        low: of Wilson's 95 % interval, raters taken as clusters.
+        low: of Wilson's 95 % interval, raters taken as clusters; None with fewer than two raters.
         high: likewise.
         strength: Bradley-Terry, log-odds against the average method; None for single pictures and without answers.
         strength_low: of the 95 % bootstrap interval.
@@ -144,7 +144,7 @@ def analyse(study: Study, answers: Sequence[Answer], *, seed: int, resamples: in
         comparisons=_comparisons(study, choices, seed),
         pictures=_pictures(study, choices),
         raters=raters,
-        alpha=krippendorff_alpha(_agreement(choices)),
+        alpha=krippendorff_alpha(_agreement(choices), chance=0.5 if study.question.pictures == 2 else None),
         answers=len(answers),
         expected_answers=sum(map(len, study.sessions)),
         simulated=sum(rater.simulated for rater in raters),
@@ -175,7 +175,7 @@ def _methods(study: Study, choices: Sequence[_Choice], seed: int, resamples: int
         if not count:
             rows.append(MethodRow(name, 0, 0, None, None, None, None, None, None))
             continue
-        low, high = wilson_over_raters([chosen[rater] for rater in judged], list(judged.values()))
+        low, high = wilson_over_raters([chosen[rater] for rater in judged], list(judged.values())) or (None, None)
         rows.append(MethodRow(name, count, successes, successes / count, low, high, *strengths[number]))
     return rows
 
@@ -244,7 +244,7 @@ def _pictures(study: Study, choices: Sequence[_Choice]) -> list[PictureRow]:
 def _agreement(choices: Sequence[_Choice]) -> Array:
     """Count answers by unit: a picture, or a pair of a photograph whichever side its methods were on.
 
-    A pair counts from both its pictures: chance is then the toss of a coin, in whichever order methods are named.
+    A pair counts from both its pictures, so that the order of methods does not matter: chance is the toss of a coin.
     """
     units: dict[tuple[str, int | None], list[int]] = defaultdict(lambda: [0, 0])
     for choice in choices:

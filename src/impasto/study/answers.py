@@ -49,21 +49,25 @@ class Answer(NamedTuple):
     simulated: bool
 
 
+_COLUMNS = ", ".join(Answer._fields)
+
+
 class Answers:
     """The answers in `answers.sqlite`; safe for several threads and several processes.
 
     Args:
         folder: of the study.
+        study: its `id`, which the file carries from then on; 0 takes a file of any study.
 
     Raises:
-        ValueError: the file is no database of answers.
+        ValueError: the file is no database of answers, or of another study.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, study: int = 0) -> None:
         self.path = folder / "answers.sqlite"
         self._lock = threading.Lock()
         try:
-            self._connection = _open(self.path)
+            self._connection = _open(self.path, study)
         except sqlite3.DatabaseError as error:
             raise ValueError(_said(self.path, error)) from error
 
@@ -100,36 +104,50 @@ class Answers:
             self._connection.close()
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, study: int) -> sqlite3.Connection:
+    is_new = not path.exists() or not path.stat().st_size
     # Autocommit: every statement is a transaction.
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")  # an answer survives a power cut, not only a kill
-        connection.execute(_TABLE)
-        connection.execute(f"SELECT {', '.join(Answer._fields)} FROM answers LIMIT 0")  # a table of another kind
-    except sqlite3.DatabaseError:
+        connection.execute("PRAGMA journal_mode=DELETE")  # no WAL beside it: a copy of the one file has all answers
+        connection.execute("PRAGMA synchronous=EXTRA")  # an answer survives a power cut, not only a kill
+        if is_new:
+            connection.execute(_TABLE)
+        if not _study_of(connection, path, study):
+            connection.execute(f"PRAGMA user_version = {study}")
+    except (sqlite3.DatabaseError, ValueError):
         connection.close()
         raise
     return connection
 
 
-def read_answers(folder: Path) -> list[Answer]:
+def _study_of(connection: sqlite3.Connection, path: Path, study: int) -> int:
+    """Return whose answers these are, 0 where that is not written; refuse another study's, and what are none."""
+    connection.execute(f"SELECT {_COLUMNS} FROM answers LIMIT 0")
+    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if found and study and found != study:
+        raise ValueError(f"{path} has the answers of another study than the study.json beside it")
+    return found
+
+
+def read_answers(folder: Path, study: int = 0) -> list[Answer]:
     """Return all answers so far, by rater and position; none where nobody has begun.
 
+    Args:
+        folder: of the study.
+        study: its `id`; 0 reads the answers of any.
+
     Raises:
-        ValueError: the file is no database of answers.
+        ValueError: the file is no database of answers, or of another study.
     """
     path = folder / "answers.sqlite"
     if not path.is_file():
         return []
     try:
         with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
-            columns = ", ".join(Answer._fields)
-            rows = connection.execute(f"SELECT {columns} FROM answers ORDER BY rater, position").fetchall()
+            _study_of(connection, path, study)
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM answers ORDER BY rater, position").fetchall()
     except sqlite3.DatabaseError as error:
-        if "no such table" in str(error):  # killed between making the file and its table
-            return []
         raise ValueError(_said(path, error)) from error
     return [Answer(**dict(zip(Answer._fields, row, strict=True)) | {"simulated": bool(row[-1])}) for row in rows]
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import secrets
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -126,6 +127,11 @@ class Study:
     break_every: int | None
     seed: int
     created: str
+
+    @property
+    def id(self) -> int:
+        """31 bits of the random names of its pictures, which no other study has."""
+        return zlib.crc32("".join(sorted(self.stimuli)).encode()) >> 1
 
 
 def new_id() -> str:

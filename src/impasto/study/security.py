@@ -5,11 +5,13 @@ import json
 import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 log = logging.getLogger(__name__)
 
 MOST_BODY = 1024  # bytes; an answer takes about 70
 MOST_URL = 512  # bytes; the longest of ours takes about 60
+HEADER_SECONDS = 10.0  # in which a connection must begin a request, header and all; at most twice that
 BODY_SECONDS = 10.0  # for a whole body, however slowly it drips
 HEADERS = {
     "content-security-policy": (
@@ -25,6 +27,21 @@ HEADERS = {
     "x-robots-tag": "noindex, nofollow",
 }
 _HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+
+
+class DeadlineProtocol(H11Protocol):
+    """Uvicorn's protocol waits for a header for ever, so that a thousand halves would leave no socket for raters."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Close the connection at a check since whose last no request has begun or gone on."""
+        super().connection_made(transport)
+        self.loop.call_later(HEADER_SECONDS, self._check, self.cycle)
+
+    def _check(self, last: object) -> None:
+        if self.cycle is last and (last is None or self.cycle.response_complete):
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self.loop.call_later(HEADER_SECONDS, self._check, self.cycle)
 
 
 class Guard:

@@ -85,7 +85,7 @@ def finished(study: Study, folder: Path) -> int:
     Raises:
         ValueError: the file of the answers is damaged.
     """
-    answered = Counter(answer.rater for answer in read_answers(folder))
+    answered = Counter(answer.rater for answer in read_answers(folder, study.id))
     return sum(answered[rater] >= len(session) for rater, session in enumerate(study.sessions, 1))
 
 
@@ -100,7 +100,7 @@ class _Desk:
         if lost := lost_pictures(self.study, folder):
             told = f"{len(lost)} of {len(self.study.stimuli)} pictures of the study are lost"
             raise ValueError(f"{told}: {name_some(lost)}")
-        self.answers = Answers(folder)
+        self.answers = Answers(folder, self.study.id)
         self._turn = asyncio.Lock()
         page = Environment(loader=PackageLoader("impasto.study"), autoescape=True, undefined=StrictUndefined)
         self._welcome, self._unknown = page.get_template("rater.html.j2"), page.get_template("unknown.html.j2")

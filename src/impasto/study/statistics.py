@@ -37,7 +37,7 @@ def wilson(successes: float, total: float, *, alpha: float = 1 - CONFIDENCE) -> 
     return float(low), float(high)
 
 
-def wilson_over_raters(chosen: Sequence[int], answers: Sequence[int]) -> tuple[float, float]:
+def wilson_over_raters(chosen: Sequence[int], answers: Sequence[int]) -> tuple[float, float] | None:
     """Return the 95 % interval of a share of answers, several of each rater, whose standards may differ.
 
     Wilson's interval for the number of independent answers that would have the same variance, which is taken from how
@@ -48,6 +48,9 @@ def wilson_over_raters(chosen: Sequence[int], answers: Sequence[int]) -> tuple[f
         chosen: of each rater's answers.
         answers: of each rater; at least 1 each.
 
+    Returns:
+        None with fewer than two raters, which do not tell how much raters differ.
+
     Source:
         Dean, Pagano 2015, "Evaluating confidence interval methods for binomial proportions in clustered surveys";
         the variance is that of a ratio, Cochran 1977, "Sampling techniques", eq. 2.39.
@@ -56,9 +59,11 @@ def wilson_over_raters(chosen: Sequence[int], answers: Sequence[int]) -> tuple[f
 
     given, own = np.asarray(answers, dtype=np.float64), np.asarray(chosen, dtype=np.float64)
     raters, total = len(given), given.sum()
+    if raters < 2:
+        return None
     share = own.sum() / total
-    variance = raters / max(1, raters - 1) * ((own - share * given) ** 2).sum() / total**2
-    if raters < 2 or variance == 0:
+    variance = raters / (raters - 1) * ((own - share * given) ** 2).sum() / total**2
+    if variance == 0:
         return wilson(own.sum(), total)
     effective = min(1 + share * (1 - share) / variance, _MOST_EFFECTIVE * total)  # 1: the variance is that of a sample
     alpha = 1 - CONFIDENCE
@@ -190,14 +195,15 @@ def bradley_terry_interval(wins: Array, *, resamples: int, seed: int) -> tuple[A
     return strengths, strengths - half, strengths + half
 
 
-def krippendorff_alpha(counts: Array) -> float | None:
+def krippendorff_alpha(counts: Array, *, chance: float | None = None) -> float | None:
     """Return the agreement of raters on nominal answers: 1 all agree, 0 as by chance, below 0 they disagree.
 
     Args:
         counts: (units, answers), how many raters gave which answer to a unit; units with fewer than two do not count.
+        chance: that two answers at random differ, where it is known; None takes it from the answers.
 
     Returns:
-        None where nothing can be compared, or where all answers of all units are the same.
+        None where nothing can be compared, or where no two answers would differ by chance.
 
     Source:
         Krippendorff 2011, "Computing Krippendorff's alpha-reliability", section C.
@@ -205,9 +211,9 @@ def krippendorff_alpha(counts: Array) -> float | None:
     paired = counts[counts.sum(axis=1) >= 2]
     raters = paired.sum(axis=1)
     total = raters.sum()
-    of_answer = paired.sum(axis=0)
-    expected = total**2 - (of_answer**2).sum()
-    if not len(paired) or expected == 0:
+    if not len(paired):
         return None
-    observed = ((raters**2 - (paired**2).sum(axis=1)) / (raters - 1)).sum()
-    return float(1 - (total - 1) * observed / expected)
+    if chance is None:
+        chance = (total**2 - (paired.sum(axis=0) ** 2).sum()) / (total * (total - 1))
+    observed = ((raters**2 - (paired**2).sum(axis=1)) / (raters - 1)).sum() / total
+    return float(1 - observed / chance) if chance else None

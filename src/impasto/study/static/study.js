@@ -19,7 +19,7 @@ let state = null; // the trial, as the server told it
 let paused = false;
 let endPause = () => {};
 let started = null; // when the clock last began to run; null while it stands
-let elapsed = 0; // ms that it ran before
+let elapsed = 0; // ms that it ran before, in an earlier load of the page as well
 let pauses = 0;
 let pictures = new Map(); // by address: of this trial and the next
 
@@ -55,7 +55,7 @@ async function ask(path, answer) {
       if (response.ok || status === 409) {
         const told = await response.json();
         say("");
-        return told;
+        return { ...told, elsewhere: status === 409 && attempt === 0 }; // after that, it was most likely this page
       }
     } catch {
       // not reached, cut off, or too slow: as a 5xx
@@ -69,6 +69,26 @@ function stop() {
   phase = "stopped";
   say("The server does not know this page any more. Please reload it.");
   return new Promise(() => {}); // nothing follows
+}
+
+// ---- the time of a trial that a reload, or closing the page, interrupts
+
+function keep() {
+  try {
+    localStorage.setItem(base, JSON.stringify([state.position, elapsed, pauses]));
+  } catch {
+    // no trial yet, or a browser that stores nothing
+  }
+}
+
+function take(told) {
+  [state, elapsed, pauses] = [told, 0, 0];
+  try {
+    const [position, ...before] = JSON.parse(localStorage.getItem(base));
+    if (position === state.position) [elapsed, pauses] = before;
+  } catch {
+    // nothing is stored
+  }
 }
 
 // ---- pictures
@@ -97,7 +117,7 @@ async function present() {
       shown = wanted;
     } catch {
       await wait("The picture could not be loaded.", attempt);
-      state = await ask("trial"); // another tab may have gone on
+      take(await ask("trial")); // another tab may have gone on
     }
   }
   say("");
@@ -108,7 +128,7 @@ async function present() {
   for (const choice of choices) choice.classList.remove("chosen");
   trial.classList.remove("saving");
   await painted();
-  [elapsed, pauses, phase] = [0, 0, "ready"];
+  phase = "ready";
   runClock();
   pictures = new Map([...pictures].filter(([path]) => state.pictures.includes(path)));
   state.next.forEach(picture);
@@ -123,14 +143,15 @@ function runClock() {
 async function choose(answer) {
   const now = performance.now();
   if (phase !== "ready" || started === null || now - started < GUARD) return;
-  const milliseconds = Math.min(Math.round(elapsed + now - started), LONGEST);
-  [phase, started] = ["saving", null];
+  [phase, elapsed, started] = ["saving", Math.min(Math.round(elapsed + now - started), LONGEST), null];
   trial.classList.add("saving");
   choices[answer].classList.add("chosen");
   at("question").focus({ preventScroll: true }); // or a held Enter would press the button again
-  state = await ask("answers", { position: state.position, answer, milliseconds, pauses: Math.min(pauses, 1000) });
+  take(await ask("answers", { position: state.position, answer, milliseconds: elapsed, pauses: Math.min(pauses, 1000) }));
   if (state.rest) pause("A short break?", `${state.position} of ${state.total} are done and saved.`);
+  const { elsewhere } = state;
   await present();
+  if (elsewhere) say("Your answer was not saved, since you had already given one in another window; that one counts.");
 }
 
 function pause(title, text) {
@@ -141,6 +162,7 @@ function pause(title, text) {
     started = null;
     pauses += 1;
   }
+  keep();
   at("pause-title").textContent = title;
   at("pause-text").textContent = text;
   show(at("pause"));
@@ -164,7 +186,7 @@ async function begin() {
   phase = "loading";
   show(trial);
   at("question").focus({ preventScroll: true });
-  state = await ask("trial");
+  take(await ask("trial"));
   await present();
 }
 
@@ -204,4 +226,5 @@ if (frames.length === 2) {
 addEventListener("keydown", key);
 at("start").focus({ preventScroll: true });
 document.addEventListener("visibilitychange", () => { if (document.hidden) pauseNow(); });
+addEventListener("pagehide", pauseNow);
 addEventListener("beforeunload", (event) => { if (phase === "saving") event.preventDefault(); });
