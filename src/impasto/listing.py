@@ -163,7 +163,7 @@ def _matching(pattern: Path, output: Path | None, passed: Counter[str], own: dic
         if inside := [parent for parent in (folder, *folder.parents) if len(parent.parts) > fixed and is_own(parent)]:
             own[inside[-1]] = None
         elif path.is_dir():
-            yield from _expand(path, output)
+            yield from (Found(path / name, name) for name in sorted(_search(path, output, passed, own)))
         elif _is_taken(path, passed):
             yield Found(path, Path(path.name))
 

@@ -148,6 +148,8 @@ def _blended(cfg: DictConfig) -> list[tuple[float, Style]]:
     """The styles of blend=, by the name of a style or by a file."""
     told: Any = OmegaConf.to_container(cfg, resolve=True)
     known = GlobalHydra.instance().config_loader().get_group_options("style", ObjectType.CONFIG)
+    if not isinstance(told["blend"] or {}, dict):
+        raise ValueError(f"expected blend={{<style or file>: <weight>, ...}}, got {told['blend']}")
     found = []
     for name, weight in (told["blend"] or {}).items():
         if not isinstance(weight, int | float) or weight <= 0:
