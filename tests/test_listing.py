@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from impasto import listing
 from impasto.images import read_image, to_uint8, write_image
-from impasto.listing import find_images, refuse_clashes
+from impasto.listing import TAKEN, find_images, find_photographs, make_results_folder
+from impasto.run_folders import MARKS
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 UNUSUAL = [
@@ -67,10 +70,15 @@ def test_a_missing_source_is_named(tmp_path: Path, source: str) -> None:
         find_images([tmp_path / source])
 
 
-def test_a_link_to_nothing_is_a_missing_source(tmp_path: Path) -> None:
+def test_a_link_to_nothing_costs_itself_and_is_counted_in_a_folder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    _touch(tmp_path, "a.jpg")
     (tmp_path / "link.jpg").symlink_to(tmp_path / "gone.jpg")
-    with pytest.raises(FileNotFoundError, match=r"link\.jpg"):
-        find_images([tmp_path / "link.jpg"])
+    assert _names([tmp_path / "link.jpg", tmp_path / "a.jpg"]) == ["link.jpg", "a.jpg"]
+    assert _names([tmp_path]) == ["a.jpg"]
+    assert caplog.messages == [f"passed over in {tmp_path}: 1 links to nothing"]
 
 
 def test_no_source_is_an_error() -> None:
@@ -81,7 +89,7 @@ def test_no_source_is_an_error() -> None:
 def test_two_results_of_one_name_are_an_error(tmp_path: Path) -> None:
     first, second = _touch(tmp_path, "sea/a.jpg", "land/a.jpg")
     with pytest.raises(ValueError, match=rf"{re.escape(str(first))} and {re.escape(str(second))}.* as a\.jpg"):
-        refuse_clashes(find_images([first, second]))
+        find_photographs([str(first), str(second)], tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
@@ -143,3 +151,72 @@ def test_a_name_may_begin_with_a_tilde(tmp_path: Path, monkeypatch: pytest.Monke
     _touch(tmp_path, "~draft.jpg")
     monkeypatch.chdir(tmp_path)
     assert _names(["~draft.jpg"]) == ["~draft.jpg"]
+
+
+def _run(folder: Path, *pictures: str) -> None:
+    _touch(folder, *MARKS, *pictures)
+
+
+def test_what_impasto_wrote_is_taken_only_where_it_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    _touch(tmp_path, "a.jpg", "sea/b.jpg")
+    _run(tmp_path / "outputs" / "run", "a.jpg", "samples/step_000050/a.png", "wandb/files/media/a.png")
+    make_results_folder(tmp_path / "painted")
+    _touch(tmp_path, "painted/a.jpg", "painted/samples/b.jpg", "new/a.jpg")
+    assert _names([tmp_path]) == ["a.jpg", "new/a.jpg", "sea/b.jpg"]
+    assert caplog.messages == [f"passed over in {tmp_path}: what impasto wrote ({tmp_path}/painted and 1 more)"]
+    taken = find_images(tmp_path, output=tmp_path / "new")
+    assert [item.name.as_posix() for item in taken] == ["a.jpg", "sea/b.jpg"]
+    assert _names([f"{tmp_path}/**/*.jpg"]) == ["a.jpg", "a.jpg", "b.jpg"]
+    assert _names([f"{tmp_path}/*"]) == ["a.jpg", "a.jpg", "b.jpg"]
+    assert _names([tmp_path / "painted"]) == ["a.jpg", "samples/b.jpg"]
+    assert _names([tmp_path / "outputs" / "run"]) == _names([f"{tmp_path}/outputs/run/*.jpg"]) == ["a.jpg"]
+    assert _names([tmp_path / "outputs/run/samples"]) == ["step_000050/a.png"]
+    with pytest.raises(ValueError, match=r"no images in folder .*outputs; passed over: what impasto wrote \(.*run\)"):
+        find_images(tmp_path / "outputs")
+
+
+def test_a_folder_that_holds_photographs_is_not_marked_as_one_of_results(tmp_path: Path) -> None:
+    _touch(tmp_path, "album/a.jpg")
+    make_results_folder(tmp_path / "album")
+    assert _names([tmp_path]) == ["album/a.jpg"]
+
+
+def test_every_suffix_that_is_taken_is_one_that_pillow_opens() -> None:
+    Image.init()
+    readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    assert set(TAKEN) - {".mpo"} <= readable  # Pillow opens a .mpo as a JPEG
+
+
+@pytest.mark.parametrize("suffix", [".avif", ".gif", ".jfif", ".jp2", ".ppm", ".tga"])
+def test_what_pillow_reads_is_found_and_read(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(COLOURS).resize((40, 30)).save(tmp_path / f"a{suffix}")
+    (found,) = find_photographs(f"{tmp_path}/*{suffix}", tmp_path / "out")
+    assert read_image(found.path).shape == (3, 30, 40)
+    assert found.name == Path("a.png")
+
+
+def test_a_result_that_becomes_png_leaves_the_name_of_another_photograph_alone(tmp_path: Path) -> None:
+    _touch(tmp_path, "a.gif", "a.png")
+    found = find_photographs(str(tmp_path), tmp_path / "out")
+    assert [(item.path.name, str(item.name)) for item in found] == [("a.gif", "a.gif.png"), ("a.png", "a.png")]
+
+
+def test_images_that_cannot_be_read_are_counted_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "TAKEN", (".jpg",))
+    monkeypatch.setattr(listing, "ADVICE", "install it")
+    caplog.set_level("INFO")
+    _touch(tmp_path, "a.jpg", "b.HEIC", "c.heic", "raw/d.NEF", "notes.txt", ".hidden.heic")
+    find_images(tmp_path)
+    assert caplog.messages == [f"passed over in {tmp_path}: 2 .heic (install it), 1 .nef"]
+    with pytest.raises(ValueError, match=r"no images in .*/\*\.heic; passed over: 1 \.heic \(install it\)"):
+        find_images(f"{tmp_path}/*.heic")
+
+
+@pytest.mark.skipif(bool(listing.ADVICE), reason="the extra heif is not installed")
+def test_heic_is_read_with_the_extra(tmp_path: Path) -> None:
+    Image.fromarray(COLOURS).resize((40, 30)).save(tmp_path / "a.heic")
+    (found,) = find_images(tmp_path)
+    assert read_image(found.path).shape == (3, 30, 40)

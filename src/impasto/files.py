@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,12 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
 def cache_folder(name: str) -> Path:
     """Return the folder in which something is kept that can be made again: below $XDG_CACHE_HOME or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "impasto" / name
+
+
+def short_name(name: str) -> str:
+    """Return a name to which a number and a suffix can be added, where files' names hold 255 bytes."""
+    data = os.fsencode(name)
+    return name if len(data) <= 200 else f"{data[:190].decode(errors='ignore')}_{zlib.crc32(data):08x}"
 
 
 def write_text(path: Path, text: str) -> None:

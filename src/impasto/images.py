@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from impasto.files import whole_file
-from impasto.listing import SUFFIXES
+from impasto.listing import ADVICE, HEIF, SUFFIXES
 from impasto.memory import check_memory
 
 _BYTES_TO_DECODE = 24  # per pixel: uint8, a converted copy of it, and float32
@@ -23,6 +23,10 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     ".tiff": {"compression": "tiff_lzw"},
 }
 _LONGEST = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}  # pixels a side that libjpeg and libwebp write
+if not ADVICE:
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None  # Pillow's fixed limit; check_memory asks the machine instead, before pixels are decoded
 
 
@@ -69,7 +73,8 @@ def _read(source: Path | io.BytesIO, name: str, at_least: int | None) -> Tensor:
         with Image.open(source) as image:
             return _decode(image, name, at_least)
     except UnidentifiedImageError as error:
-        raise ValueError(f"{name} is not an image that can be read") from error
+        advice = f"; {ADVICE}" if ADVICE and Path(name).suffix.lower() in HEIF else ""
+        raise ValueError(f"{name} is not an image that can be read{advice}") from error
     except (ValueError, SyntaxError, EOFError, ZeroDivisionError) as error:  # what Pillow raises on damaged files
         if name in str(error):  # check_memory
             raise

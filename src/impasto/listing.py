@@ -1,12 +1,29 @@
-"""Which image files a user means by files, folders and patterns; nothing is opened here."""
+"""Which image files a user means by files, folders and patterns; no image is opened here."""
 
+import logging
 import os
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from glob import glob
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+from impasto.run_folders import MARKS, PASSED_OVER
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")  # of what is written
+HEIF = (".heic", ".heif")
+ADVICE = "" if find_spec("pillow_heif") else "pip install 'impasto[heif]' reads such files"
+TAKEN = (
+    *(*SUFFIXES, ".apng", ".avif", ".avifs", ".dib", ".gif", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpf"),
+    *(".jpx", ".mpo", ".pbm", ".pgm", ".pnm", ".ppm", ".psd", ".qoi", ".tga", *(() if ADVICE else HEIF)),
+)
+_NOT_READ = (*HEIF, ".hif", ".jxl", ".svg", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2")
+_MARK = ".impasto"  # in a folder of results
 
 
 class Found(NamedTuple):
@@ -16,47 +33,66 @@ class Found(NamedTuple):
     name: Path
 
 
-def find_images(sources: Sequence[str | Path]) -> list[Found]:
+def find_images(sources: str | Path | Sequence[str | Path] | None, *, output: Path | None = None) -> list[Found]:
     """List the image files that files, folders and glob patterns name.
 
     Folders are searched with all their subfolders, whose names are kept in `Found.name`; what is hidden is passed over.
-    A file that is named outright is taken whatever its suffix.
+    So are run folders, folders of results and `output`, unless they are named themselves: results are no photographs.
+    What else is no image that can be read is counted in a line of the log. A file that is named outright is taken
+    whatever it is.
 
     Args:
         sources: files, folders or patterns such as `holiday/*.jpg`.
+        output: where results will be.
 
     Returns:
         The files, each once, in the order of the sources and sorted within each.
 
     Raises:
-        FileNotFoundError: a source that does not exist, or a pattern that matches no image.
-        ValueError: no source at all, or a folder without images.
+        FileNotFoundError: a source that does not exist, or a pattern that matches nothing.
+        ValueError: no source at all, or a folder or pattern without images.
     """
+    sources = [sources] if isinstance(sources, str | Path) else list(sources or [])
     if not sources:
         raise ValueError("no images were given; expected images=<file, folder or pattern>")
     found: dict[str, Found] = {}
     for source in sources:
-        for item in _expand(_home(str(source))):
+        for item in _expand(_home(str(source)), output):
             found.setdefault(os.path.abspath(item.path), item)  # noqa: PTH100 (resolve() asks the disk for each)
     return list(found.values())
 
 
-def refuse_clashes(found: Sequence[Found]) -> None:
-    """Refuse two files whose results would have the same name.
+def find_photographs(sources: str | Sequence[str] | None, output: Path) -> list[Found]:
+    """List the image files, as `find_images`, under the names that their results will have in `output`.
+
+    A result is named as its photograph, but .png where that is of a format which is not written.
 
     Raises:
-        ValueError: names both.
+        FileNotFoundError: as `find_images`.
+        ValueError: as `find_images`, or two results would have one name; names both.
     """
-    names: dict[Path, Path] = {}
+    found = find_images(sources, output=output)
+    taken = {name for _, name in found}
+    sources_by_name: dict[Path, Path] = {}
     for path, name in found:
-        if name in names:
-            raise ValueError(f"{names[name]} and {path} would both be written as {name}; apply them one at a time")
-        names[name] = path
+        if name.suffix.lower() not in SUFFIXES:
+            name = png if (png := name.with_suffix(".png")) not in taken else name.with_name(f"{name.name}.png")
+        if (other := sources_by_name.setdefault(name, path)) != path:
+            raise ValueError(f"{other} and {path} would both be written as {name}; apply them one at a time")
+    return [Found(path, name) for name, path in sources_by_name.items()]
 
 
-def result_name(name: Path) -> Path:
-    """Return the name of a photograph's result: its own, as .png where its suffix is no image format's."""
-    return name if name.suffix.lower() in SUFFIXES else name.with_suffix(".png")
+def make_results_folder(folder: Path) -> None:
+    """Make a folder for results; one that is new or empty is marked, so that no search takes them for photographs.
+
+    Raises:
+        OSError: it cannot be made, or not be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):  # one that cannot be written is found before the work, not after
+        pass
+    if not any(folder.iterdir()):
+        (folder / _MARK).write_text("Pictures that impasto made; passed over where a folder around is searched.\n")
 
 
 def refuse_original(source: Path, target: Path) -> None:
@@ -69,27 +105,90 @@ def refuse_original(source: Path, target: Path) -> None:
         raise ValueError(f"{source} would be overwritten by its own result; give another output=")
 
 
+def before_pattern(path: Path) -> Iterator[str]:
+    """Yield the parts of a path before the first that is a pattern such as `*.png`."""
+    for part in path.parts:
+        if set(part) & set("*?["):
+            return
+        yield part
+
+
 def _home(source: str) -> Path:
     """Expand `~/`, and leave a file that is called `~draft.jpg` alone."""
     return Path(source).expanduser() if source.startswith("~/") else Path(source)
 
 
-def _is_photograph(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
-
-
-def _expand(source: Path) -> Iterable[Found]:
+def _expand(source: Path, output: Path | None) -> list[Found]:
+    passed: Counter[str] = Counter()
+    own: dict[Path, None] = {}  # folders that impasto wrote
     if source.is_dir():
-        list(source.iterdir())  # an unreadable folder is an error; rglob would pass over it
-        names = sorted(path.relative_to(source) for path in source.rglob("*") if _is_photograph(path))
-        visible = [name for name in names if not any(part.startswith(".") for part in name.parts)]
-        if not visible:
-            raise ValueError(f"no images in folder {source}; expected files ending in {', '.join(SUFFIXES)}")
-        return [Found(source / name, name) for name in visible]
-    if source.exists():
+        found = [Found(source / name, name) for name in sorted(_search(source, output, passed, own))]
+    elif os.path.lexists(source):  # a link to nothing, too: it costs itself, and not the others
         return [Found(source, Path(source.name))]
-    matches = [Path(match) for match in sorted(glob(str(source), recursive=True))]  # noqa: PTH207 (absolute patterns)
-    taken = [path for path in matches if path.is_dir() or _is_photograph(path)]
-    if not taken:
-        raise FileNotFoundError(f"no such file or folder: {source}")
-    return [found for path in taken for found in _expand(path)]
+    else:
+        found = list(_matching(source, output, passed, own))
+    told = [f"{count} {what}" for what, count in passed.items()]
+    if pictured := [folder for folder in own if any(_is_image(path) for path in folder.rglob("*"))]:
+        told.append(f"what impasto wrote ({pictured[0]}{f' and {len(pictured) - 1} more' * (len(pictured) > 1)})")
+    if not found:
+        reason = f"passed over: {', '.join(told)}" if told else f"expected files ending in {', '.join(TAKEN)}"
+        raise ValueError(f"no images in {'folder ' if source.is_dir() else ''}{source}; {reason}")
+    if told:
+        log.info("passed over in %s: %s", source, ", ".join(told))
+    return found
+
+
+def _search(source: Path, output: Path | None, passed: Counter[str], own: dict[Path, None]) -> Iterator[Path]:
+    """Yield the images in a folder and below it, relative to it; count what is passed over."""
+    list(source.iterdir())  # an unreadable folder is an error; os.walk would pass over it
+    for top, folders, files in os.walk(source, onerror=lambda _: passed.update(["folders that cannot be read"])):
+        here, visible = Path(top), sorted(name for name in folders if not name.startswith("."))
+        passed.update("linked folders" for name in visible if (here / name).is_symlink())
+        own |= dict.fromkeys(here / name for name in visible if _is_own(here / name, output))
+        folders[:] = [name for name in visible if here / name not in own]
+        for name in files:
+            if not name.startswith(".") and _is_taken(here / name, passed):
+                yield (here / name).relative_to(source)
+
+
+def _matching(pattern: Path, output: Path | None, passed: Counter[str], own: dict[Path, None]) -> Iterator[Found]:
+    """Yield the images that a pattern matches, and those in the folders that it matches."""
+    matches = [Path(match) for match in sorted(glob(str(pattern), recursive=True))]  # noqa: PTH207 (absolute patterns)
+    if not matches:
+        raise FileNotFoundError(f"no such file or folder: {pattern}")
+    is_own = cache(partial(_is_own, output=output))
+    fixed = len(list(before_pattern(pattern)))
+    for path in matches:
+        folder = path if path.is_dir() else path.parent
+        if inside := [parent for parent in (folder, *folder.parents) if len(parent.parts) > fixed and is_own(parent)]:
+            own[inside[-1]] = None
+        elif path.is_dir():
+            yield from (Found(path / name, name) for name in sorted(_search(path, output, passed, own)))
+        elif _is_taken(path, passed):
+            yield Found(path, Path(path.name))
+
+
+def _is_own(folder: Path, output: Path | None) -> bool:
+    """Whether impasto wrote what is in a folder: a run, samples of one, or results."""
+    is_output = output is not None and output.is_dir() and folder.samefile(output)
+    is_part = folder.name in PASSED_OVER and _is_run(folder.parent)
+    return is_output or is_part or _is_run(folder) or (folder / _MARK).is_file()
+
+
+def _is_run(folder: Path) -> bool:
+    return all((folder / mark).is_file() for mark in MARKS)
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in TAKEN and path.is_file()
+
+
+def _is_taken(path: Path, passed: Counter[str]) -> bool:
+    suffix = path.suffix.lower()
+    if _is_image(path):
+        return True
+    if suffix in TAKEN:
+        passed["links to nothing" if path.is_symlink() else f"{suffix} that are no files"] += 1
+    elif suffix in _NOT_READ:
+        passed[f"{suffix} ({ADVICE})" if suffix in HEIF else suffix] += 1
+    return False

@@ -15,7 +15,7 @@ import yaml
 
 MARKS = frozenset({"config.yaml", "status.json", "environment.json"})  # a folder with any of them is a run's
 _DEEPEST = 50  # nests of a configuration
-_PASSED_OVER = frozenset({"samples", "checkpoints", "curves", "wandb"})  # of a run folder: many files, never a run
+PASSED_OVER = frozenset({"samples", "checkpoints", "curves", "wandb"})  # of a run folder: many files, never a run
 MOST_BYTES = 1_000_000  # of a configuration, a record or a table; what impasto writes has a few thousand
 
 
@@ -74,7 +74,7 @@ def _walk(top: Path, closed: dict[Path, str]) -> Iterator[Path]:
         is_run = any(entry.name in MARKS for entry in entries)
         if is_run:
             yield folder
-        below = [e for e in entries if not e.name.startswith(".") and not (is_run and e.name in _PASSED_OVER)]
+        below = [e for e in entries if not e.name.startswith(".") and not (is_run and e.name in PASSED_OVER)]
         waiting += [Path(e.path) for e in reversed(below) if e.name not in MARKS and e.is_dir(follow_symlinks=False)]
         for entry in below:
             if entry.is_symlink() and os.path.realpath(entry.path) not in seen and _is_run(entry.path):

@@ -48,7 +48,7 @@ def test_names_and_sizes_are_kept(impasto: Callable[..., Any], network: Path, tm
     _photograph(tmp_path / names[-1], 1, 1)
     result = impasto("apply", *names, f"run={network}", "output=out")
     assert result.code == 0, result.err
-    assert sorted(p.name for p in Path("out").iterdir()) == sorted(names)
+    assert sorted(p.name for p in Path("out").iterdir()) == [".impasto", *sorted(names)]
     assert [_size(Path("out", name)) for name in names] == [(60, 41)] * 4 + [(1, 1)]
 
 
@@ -88,7 +88,7 @@ def test_one_bad_file_costs_that_file_only(impasto: Callable[..., Any], network:
     (tmp_path / "in" / "b.png").write_bytes(whole[: len(whole) // 2])
     result = impasto("apply", "in", f"run={network}", "output=out")
     assert result.code == 1
-    assert sorted(p.name for p in Path("out").iterdir()) == ["a.png", "c.png"]
+    assert sorted(p.name for p in Path("out").iterdir()) == [".impasto", "a.png", "c.png"]
     assert "1 of 3 failed" in result.err and "b.png is damaged" in result.err
     assert "Traceback" not in result.err
 
@@ -203,7 +203,7 @@ def test_a_full_disk_stops_and_leaves_no_half_written_image(
     result = impasto("apply", "a.png", f"run={network}", "output=out")
     assert result.code == 1
     assert "No space left on device" in result.err
-    assert list(Path("out").iterdir()) == []
+    assert [path.name for path in Path("out").iterdir()] == [".impasto"]
 
 
 @pytest.mark.parametrize("style", shipped("stylizer"))
@@ -236,9 +236,9 @@ def test_a_photograph_is_not_overwritten_by_its_own_result_even_if_told(
 def test_two_photographs_whose_results_would_have_one_name_are_refused(
     impasto: Callable[..., Any], network: Path, tmp_path: Path
 ) -> None:
+    _photograph(tmp_path / "sea" / "a.png")
     _photograph(tmp_path / "a.png")
-    _photograph(tmp_path / "a.gif")
-    result = impasto("apply", "a.gif", "a.png", f"run={network}", "output=out")
+    result = impasto("apply", "sea/a.png", "a.png", f"run={network}", "output=out")
     assert result.code == 1
     assert "would both be written as a.png" in result.err
 
@@ -262,3 +262,20 @@ def test_size_never_enlarges(impasto: Callable[..., Any], network: Path, tmp_pat
     _photograph(tmp_path / "a.png", 60, 41)
     impasto("apply", "a.png", f"run={network}", "output=out", "size=100")
     assert _size(Path("out/a.png")) == (60, 41)
+
+
+def test_results_do_not_become_photographs(impasto: Callable[..., Any], network: Path, tmp_path: Path) -> None:
+    _photograph(tmp_path / "a.png")
+    for output in ([], [], ["output=out"], ["output=out"]):
+        result = impasto("apply", ".", f"run={network}", *output)
+        assert result.code == 0, result.err
+    assert "passed over in .: what impasto wrote (" in result.out
+    assert len(list(tmp_path.rglob("*.png"))) == 4
+
+
+def test_a_link_to_nothing_costs_itself_only(impasto: Callable[..., Any], network: Path, tmp_path: Path) -> None:
+    _photograph(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to("gone.png")
+    result = impasto("apply", "b.png", "a.png", f"run={network}", "output=out")
+    assert (result.code, _size(Path("out/a.png"))) == (1, (60, 41))
+    assert "1 of 2 failed" in result.err and "b.png" in result.err

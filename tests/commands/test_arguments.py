@@ -1,13 +1,14 @@
 """File names of any kind reach the command as they are, and misspelt words are refused with the nearest right one."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from impasto.cli import conf_dir
-from impasto.commands.arguments import prepare_arguments, quote
+from impasto.commands.arguments import parse, prepare_arguments, quote
 from impasto.commands.checking import check_arguments
 
 HARD_NAMES = [
@@ -223,3 +224,52 @@ def test_resume_writes_into_the_runs_own_folder(tmp_path: Path) -> None:
     assert f"hydra.run.dir='{tmp_path}'" in prepared
     with pytest.raises(FileNotFoundError, match="is no run folder"):
         prepare_arguments(conf_dir(), "train", [f"resume={tmp_path / 'nothing'}"])
+
+
+@pytest.mark.parametrize("multirun", [False, True])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("{é.jpg:1,great_wave:0.5}", {"é.jpg": 1, "great_wave": 0.5}),
+        ("{Größe: scenes}", {"Größe": "scenes"}),
+        ('{"it\'s \\"quoted\\" ${x} \\\\ {é}.jpg": 1}', {'it\'s "quoted" ${x} \\ {é}.jpg': 1}),
+        ("[é.jpg, 写真 (1).png]", ["é.jpg", "写真 (1).png"]),
+    ],
+)
+def test_names_beyond_hydras_grammar_are_taken_in_mappings_and_lists(value: str, expected: Any, multirun: bool) -> None:
+    key = "blend" if "{" in value[0] else "images"
+    (word,) = prepare_arguments(conf_dir(), "optimize", [f"{key}={value}"])
+    check_arguments(conf_dir(), "optimize", [word])
+    if multirun:  # where Hydra writes the words anew
+        (override,) = parse([word])
+        word = f"{key}={override.get_value_element_as_str()}"
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        assert OmegaConf.to_container(compose("optimize", [word])[key]) == expected
+
+
+def test_a_key_beyond_hydras_grammar_is_refused_with_what_to_write() -> None:
+    with pytest.raises(ValueError, match=r"methods\.Größe=.* other names go into braces, as in methods={"):
+        check_arguments(conf_dir(), "study_create", ["methods.Größe=photograph"])
+
+
+def test_a_name_that_is_too_long_for_a_file_is_a_word_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "x" * 246 + ".jpg"
+    (tmp_path / name).touch()
+    assert prepare_arguments(conf_dir(), "apply", [f"images={name}"]) == [f"images={name}"]
+
+
+@pytest.mark.parametrize("word", ["logger=csv", "+logger=csv"])
+def test_a_group_that_a_command_lacks_is_refused_without_hydras_advice(word: str) -> None:
+    with pytest.raises(ValueError, match=r"^unknown key or group 'logger'; known are batch, "):
+        check_arguments(conf_dir(), "apply", [word])
+
+
+def test_jobs_that_would_write_the_same_names_into_one_folder_are_refused() -> None:
+    styles = "style=starry_night,great_wave"
+    with pytest.raises(ValueError, match=r"^output=x would be that of several jobs; .* 'output=x/\${hydra:job.num}'$"):
+        check_arguments(conf_dir(), "apply", ["-m", styles, "output=x"])
+    for fine in ([styles, "output=x/${hydra:job.num}"], ["style=great_wave", "images=a,b", "output=x"], [styles]):
+        check_arguments(conf_dir(), "apply", ["-m", *fine])

@@ -108,3 +108,15 @@ def test_an_error_inside_takes_the_bar_away_and_is_passed_on() -> None:
     assert told._bar is None
     with Bar(total=10, done=0, log_every_seconds=1e9):
         pass  # rich refuses a second bar while one is shown
+
+
+@pytest.mark.usefixtures("terminal")
+def test_rate_and_time_left_are_those_of_the_whole_work_and_not_of_a_burst(
+    clock: _Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Bar(total=8, done=0, log_every_seconds=1e9) as told:
+        clock.now += 60
+        for step in range(1, 5):  # a batch of four at once
+            told.update(step, "")
+        assert told.rate(4) == pytest.approx(4 / 60)
+    assert "0:01:00 left" in capsys.readouterr().err

@@ -2,33 +2,24 @@
 
 import errno
 import logging
-import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from impasto.commands.engines import engine_of
 from impasto.hardware import check_device
-from impasto.listing import Found, find_images, refuse_clashes, result_name
+from impasto.listing import find_photographs, make_results_folder
 from impasto.pipeline import Job, Pipeline
+from impasto.tracking.bar import Bar
 from impasto.tracking.run_folder import Interrupted
 
 log = logging.getLogger(__name__)
+
+_LOG_EVERY_SECONDS = 30.0
 
 
 def run(cfg: DictConfig) -> None:
@@ -39,19 +30,15 @@ def run(cfg: DictConfig) -> None:
         OSError: the output folder cannot be written, or the disk is full.
         Interrupted: stopped by Ctrl-C; what was written is whole.
     """
-    images = [cfg.images] if isinstance(cfg.images, str) else list(cfg.images or [])
-    found = [Found(path, result_name(name)) for path, name in find_images(images)]
-    refuse_clashes(found)
+    output = Path(str(cfg.output))  # a folder 0 is a number to Hydra
+    found = find_photographs(cfg.images, output)
     if cfg.size is not None and (not isinstance(cfg.size, int) or cfg.size < 1):
         raise ValueError(f"expected size=<longer side in pixels>, at least 1, got {cfg.size}")
     if not isinstance(cfg.batch, int) or cfg.batch < 1:
         raise ValueError(f"expected batch=<photographs of one size at once>, at least 1, got {cfg.batch}")
     check_device(cfg.device)
     method = instantiate(cfg.method)(cfg, engine_of(cfg, photographs=len(found)))
-    output = Path(str(cfg.output))  # a folder 0 is a number to Hydra
-    output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=output):  # a folder that cannot be written is found before the work, not after
-        pass
+    make_results_folder(output)
     jobs = [Job(source, output / name) for source, name in found if cfg.overwrite or not (output / name).exists()]
     pipeline = Pipeline(method, size=cfg.size, batch=cfg.batch)
     begin = time.perf_counter()
@@ -68,14 +55,14 @@ def _apply(pipeline: Pipeline, jobs: Sequence[Job], output: Path) -> list[str]:
     """Return what failed."""
     failed: list[str] = []
     remarks: list[str] = []
-    columns = (BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(), TextColumn("{task.description}"))
     try:
-        with ExitStack() as after, Progress(*columns, console=Console(stderr=True)) as bar:
-            after.callback(_tell, remarks)  # when the bar is gone, which would be torn by them
-            task = bar.add_task("", total=len(jobs))
-            for done in after.enter_context(closing(pipeline(jobs))):
+        with (
+            Bar(total=len(jobs), done=0, log_every_seconds=_LOG_EVERY_SECONDS) as bar,
+            closing(pipeline(jobs)) as results,
+        ):
+            for number, done in enumerate(results, start=1):
                 source, error = done.job.source, done.error
-                bar.update(task, advance=1, description=source.name.replace("[", r"\["))
+                bar.update(number, f"{bar.rate(number):.1f} images/s {source.name}")
                 if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                     told = f"{error.strerror}; {len(pipeline.written)} of {len(jobs)} written"
                     raise OSError(error.errno, told, str(done.job.target)) from error
@@ -87,18 +74,7 @@ def _apply(pipeline: Pipeline, jobs: Sequence[Job], output: Path) -> list[str]:
         raise Interrupted(
             f"{len(pipeline.written)} of {len(jobs)} written to {output}; the same command with output={output} goes on"
         ) from error
+    finally:  # when the bar is gone, which would be torn by them
+        for remark in remarks:
+            log.info("%s", remark)
     return failed
-
-
-class _Rate(ProgressColumn):
-    """Photographs in a second."""
-
-    def render(self, task: Task) -> Text:
-        """Say it as soon as it is known."""
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} images/s")
-
-
-def _tell(remarks: list[str]) -> None:
-    for remark in remarks:
-        log.info("%s", remark)

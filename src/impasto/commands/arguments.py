@@ -1,6 +1,7 @@
 """The words behind a command: made safe for Hydra's grammar, and refused with the nearest right word when misspelt."""
 
 import itertools
+import json
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -10,8 +11,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from impasto.listing import SUFFIXES
+from impasto.listing import TAKEN
 from impasto.suggest import did_you_mean
 
 Options = Callable[[str], list[str]]  # from a configuration group to its choices
@@ -106,7 +109,7 @@ def _exists(text: str) -> bool:
 
 def _is_image_file(word: str) -> bool:
     """A file such as `style=x.png`, which a shell's `*.png` may well bring."""
-    return Path(word).suffix.lower() in SUFFIXES and Path(word).is_file()
+    return Path(word).suffix.lower() in TAKEN and os.path.isfile(word)  # noqa: PTH113 (as _exists)
 
 
 def _quote_value(word: str) -> str:
@@ -116,8 +119,22 @@ def _quote_value(word: str) -> str:
         parsed = OverridesParser.create().parse_override(word)
         plain = not _exists(value) or str(parsed.value()) == value
     except HydraException:
-        plain = value.startswith(("[", "{"))  # a list that is not closed is no path
+        if value.startswith(("[", "{")):
+            return f"{key}={_spelled(value)}"
+        plain = False
     return word if plain or not value else f"{key}{equals}{quote(value)}"
+
+
+def _spelled(value: str) -> str:
+    """Let OmegaConf read a list or a mapping, as YAML, whose names are beyond Hydra's grammar: `{Größe: 1}`."""
+    spaced = re.sub(r"""("[^"]*"|'[^']*')|:(?![\s/\\])""", lambda m: m[1] or ": ", value)
+    try:
+        text = json.dumps(OmegaConf.to_container(OmegaConf.create(spaced)))
+    except (YAMLError, OmegaConfBaseException):
+        return value  # a list that is not closed is refused as it stands
+    for special, code in {"\\\\": "005c", '\\"': "0022", "'": "0027", "$": "0024"}.items():  # of the two grammars
+        text = text.replace(special, f"\\u{code}")
+    return "\"${oc.create:'" + text.replace('"', '\\"') + "'}\""
 
 
 def _resume_options(overrides: Sequence[str]) -> list[str]:
@@ -144,8 +161,10 @@ def parse(overrides: Sequence[str]) -> list[Override]:
         try:
             parsed.append(parser.parse_override(text))
         except HydraException as error:  # OverrideParseException, and the lexer's own
-            raise ValueError(
-                f"cannot read '{text}' as key=value; a value with spaces, commas, brackets or '=' needs quotes inside "
-                f"the shell's, as in key=\"'a, b'\""
-            ) from error
+            advice = (
+                "a value with spaces, commas, brackets or '=' needs quotes inside the shell's, as in key=\"'a, b'\""
+            )
+            if not text.partition("=")[0].isascii():
+                advice = "a key has the letters a to z; other names go into braces, as in methods={Größe: photograph}"
+            raise ValueError(f"cannot read '{text}' as key=value; {advice}") from error
     return parsed

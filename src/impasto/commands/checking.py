@@ -48,6 +48,7 @@ def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
     for override in parsed:
         if override.is_sweep_override() and not multirun:
             raise ValueError(f"{override.input_line} names several values; add --multirun to run one after the other")
+    _check_output(parsed)
     search = [f"hydra.searchpath=[{quote('file://' + str(Path(extra).resolve()))}]"] if extra else []
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf), version_base="1.3", job_name="impasto"):
@@ -57,13 +58,23 @@ def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
             own = Path(extra, group).glob("*.yaml") if extra else ()
             return [*loader.get_group_options(group, ObjectType.CONFIG), *(path.stem for path in own)]
 
-        reference = compose(command, [*search])
+        reference = compose(command, search, return_hydra_config=True)
         try:
             for variant in _variants(parsed):
                 _check_experiment(conf, command, variant)
                 _check_variant(command, search, variant, reference, options)
         except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(" ".join(str(error.__cause__ or error).split())) from error
+
+
+def _check_output(parsed: list[Override]) -> None:
+    """Refuse jobs that differ in more than their photographs, and would write the same names into one place."""
+    swept = {override.key_or_group for override in parsed if override.is_sweep_override()} - {"images", "output"}
+    for word in (str(override.input_line) for override in parsed if override.key_or_group == "output"):
+        if swept and "${" not in word:
+            raise ValueError(
+                f"{word} would be that of several jobs; expected one for each, as '{word}/${{hydra:job.num}}'"
+            )
 
 
 def _variants(parsed: list[Override]) -> Iterator[list[Override]]:
@@ -87,7 +98,7 @@ def _check_variant(
 ) -> None:
     texts = [str(o.input_line) for o in overrides]
     for override in overrides:
-        _check_choice(override, options)
+        _check_choice(override, options, reference)
     groups = [str(o.input_line) for o in overrides if _is_group(o, options)]
     known = compose(command, [*search, *groups], return_hydra_config=True)
     for override in overrides:
@@ -113,8 +124,10 @@ def _is_group(override: Override, options: Options) -> bool:
     return bool(options(override.key_or_group))
 
 
-def _check_choice(override: Override, options: Options) -> None:
+def _check_choice(override: Override, options: Options, reference: DictConfig) -> None:
     group, value = override.key_or_group, override.value()
+    if _is_group(override, options) and not override.package and group not in reference.hydra.runtime.choices:
+        raise ValueError(f"unknown key or group '{group}'{did_you_mean(group, map(str, reference))}")
     if not _is_group(override, options) or not isinstance(value, str) or override.is_delete():
         return
     if value not in options(group):

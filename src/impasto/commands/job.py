@@ -108,7 +108,8 @@ def _sentence(error: Exception, record: Path | None) -> str:
 def _prepare(cfg: DictConfig, folder: Path) -> DictConfig:
     hydra = HydraConfig.get()
     if cfg.get("resume") is not None:
-        return _saved(cfg, folder, list(hydra.overrides.task))
+        words: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # as they were given
+        return _saved(cfg, folder, words)
     with open_dict(cfg):
         cfg.folder = str(folder)
         if hydra.mode == RunMode.MULTIRUN:

@@ -75,7 +75,7 @@ def evaluate_loss_networks(
     judged: list[Row] = []
     if loaded:
         cut = CentreCrop(size=size)
-        squares = [cut.cut(read_image(found.path)) for found in find_images(list(photographs))[:count]]
+        squares = [cut.cut(read_image(found.path)) for found in find_images(photographs)[:count]]
         loss = instantiate(cfg.loss)(instantiate(cfg.features)(style), style)
         judged = _judged(loaded, loss, squares)
         write_image(Path(cfg.folder) / "sheet.png", _sheet(loaded, squares[:_SHOWN]))

@@ -74,7 +74,7 @@ def evaluate_objective(
         )
     if not curves or (reference is not None and reference not in curves):
         raise ValueError(f"expected evaluation.curves, reference={reference} among them; got {list(curves) or 'none'}")
-    paths = [found.path for found in find_images(list(photographs))]
+    paths = [found.path for found in find_images(photographs)]
     if len({path.name for path in paths}) < len(paths):  # results are kept by name
         raise ValueError("expected evaluation.photographs of different file names, got the same name twice")
     folder = Path(cfg.folder)

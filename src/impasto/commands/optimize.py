@@ -23,7 +23,7 @@ from impasto.features import LossNetwork
 from impasto.gatys import Level, Optimization, pyramid_sizes, resized, split_steps
 from impasto.hardware import check_device, choose_precision
 from impasto.images import read_image, resize_longer_side
-from impasto.listing import Found, find_images, refuse_clashes, refuse_original, result_name
+from impasto.listing import find_photographs, make_results_folder, refuse_original
 from impasto.losses import PerceptualLoss
 from impasto.memory import check_memory
 from impasto.styles import Style
@@ -44,12 +44,11 @@ def run(cfg: DictConfig) -> None:
         OSError: the output folder cannot be written, or the disk is full.
         Interrupted: stopped by Ctrl-C; the best image so far and all that is needed to go on is saved.
     """
-    images = [cfg.images] if isinstance(cfg.images, str) else list(cfg.images or [])
-    found = [Found(path, result_name(name)) for path, name in find_images(images)]
-    refuse_clashes(found)
+    output = Path(str(cfg.output))
+    found = find_photographs(cfg.images, output)
     _check_numbers(cfg)
     painter = _prepare(cfg)
-    output = Path(cfg.output)
+    make_results_folder(output)
     failed = []
     log.info("run folder: %s", cfg.folder)
     for index, (source, name) in enumerate(found):
@@ -149,6 +148,8 @@ def _blended(cfg: DictConfig) -> list[tuple[float, Style]]:
     """The styles of blend=, by the name of a style or by a file."""
     told: Any = OmegaConf.to_container(cfg, resolve=True)
     known = GlobalHydra.instance().config_loader().get_group_options("style", ObjectType.CONFIG)
+    if not isinstance(told["blend"] or {}, dict):
+        raise ValueError(f"expected blend={{<style or file>: <weight>, ...}}, got {told['blend']}")
     found = []
     for name, weight in (told["blend"] or {}).items():
         if not isinstance(weight, int | float) or weight <= 0:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from impasto.commands.wandb_logger import wandb_logger
-from impasto.files import whole_file
+from impasto.files import short_name, whole_file
 from impasto.gatys import Optimization
 from impasto.hardware import peak_memory
 from impasto.images import to_uint8, write_image
@@ -41,7 +41,7 @@ class PhotoRun:
         self.title = name.name if count == 1 else f"{name.name} ({index + 1} of {count})"
         self.folder = Path(cfg.folder)
         self.curve_folder = self.folder if count == 1 else self.folder / "curves" / name
-        self.checkpoint = self.folder / "checkpoints" / f"{name}.pt"
+        self.checkpoint = self.folder / "checkpoints" / name.with_name(f"{short_name(name.name)}.pt")
 
     def is_kept(self) -> bool:
         """Whether the result is there already, finished."""
@@ -97,7 +97,7 @@ class PhotoRun:
     def _loggers(self) -> list[Any]:
         loggers: list[Any] = [MetricsFile(self.curve_folder)]
         run_id = str(self.cfg.run_id) + (f"-{self.index}" if self.index else "")
-        wandb = wandb_logger(self.cfg, run_id=run_id, name=f"{self.cfg.name}_{self.name.stem}_{run_id}")
+        wandb = wandb_logger(self.cfg, run_id=run_id, name=f"{self.cfg.name}_{short_name(self.name.stem)}_{run_id}")
         return loggers if wandb is None else [*loggers, wandb]
 
     def _log(self, loggers: list[Any], optimization: Optimization, terms: dict[str, float]) -> None:
@@ -117,4 +117,4 @@ class PhotoRun:
         write_image(self.folder / "samples" / f"step_{optimization.calls:06d}" / name, image)
         for logger in loggers:
             if hasattr(logger, "log_image"):
-                logger.log_image(f"samples/{name.stem}", [to_uint8(image)], step=optimization.calls)
+                logger.log_image(f"samples/{short_name(name.stem)}", [to_uint8(image)], step=optimization.calls)

@@ -53,8 +53,7 @@ def run(cfg: DictConfig) -> None:
     question: Question = instantiate(cfg.question)
     rule: Rule = instantiate(cfg.rule)
     _check_numbers(cfg)
-    images = [cfg.images] if isinstance(cfg.images, str) else list(cfg.images or [])
-    found = find_images(images)
+    found = find_images(cfg.images)
     _refuse_same_names(found)
     sources = _sources(cfg)
     layout = {"photographs": len(found), "methods": len(sources), "pictures": question.pictures}

@@ -50,7 +50,7 @@ def source_of(text: str, name: str, device: str) -> Source:
 def _results(folder: Path, name: str) -> Source:
     """Results that were made elsewhere, named as their photographs; the suffix may be another."""
     files: dict[Path, list[Path]] = {}
-    for found in find_images([folder]):
+    for found in find_images(folder):
         files.setdefault(found.name.with_suffix(""), []).append(found.path)
     owners: dict[Path, Path] = {}
 

@@ -64,7 +64,7 @@ def images_of(name: str, folders: Mapping[str, str]) -> dict[str, Path]:
             f"no folder {folder} with the images of {name}; expected it below data_root (IMPASTO_DATA), or "
             f"evaluation.folders.{name}=<folder>"
         )
-    return {str(found.name): found.path for found in find_images([folder])}
+    return {str(found.name): found.path for found in find_images(folder)}
 
 
 def load_networks(

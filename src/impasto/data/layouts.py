@@ -65,7 +65,7 @@ def _tree(folder: Path) -> dict[str, list[Path]]:
     names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not names:
         raise ValueError(f"{folder} holds no class folders; expected {folder}/<class>/")
-    return {name: [found.path for found in find_images([folder / name])] for name in names}
+    return {name: [found.path for found in find_images(folder / name)] for name in names}
 
 
 def _labelled(tree: dict[str, list[Path]]) -> list[Labelled]:

@@ -125,7 +125,7 @@ class Places(Photographs):
         found = self._all()
         spread = measure_chroma([i.path for i in (*found.train, *found.val)], self.root, workers=self.num_workers)
         for source in self.unlabelled:
-            paths = [item.path for item in find_images([source])]
+            paths = [item.path for item in find_images(source)]
             folder = Path(source).expanduser() if Path(source).expanduser().is_dir() else paths[0].parent
             spread |= measure_chroma(paths, folder, workers=self.num_workers)
         return spread

@@ -58,7 +58,7 @@ class RareColours(nn.Module):
             raise ValueError(f"expected count of at least one photograph, got {count}")
         self.bins = bins
         code = colour_code(color_space)
-        paths = [found.path for found in find_images([photographs] if isinstance(photographs, str) else photographs)]
+        paths = [found.path for found in find_images(photographs)]
         counts = torch.zeros(bins**code.channels)
         taken = min(count, len(paths))
         for index in range(taken):

@@ -2,13 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from impasto.listing import SUFFIXES
+from impasto.listing import SUFFIXES, TAKEN, before_pattern
 from impasto.report.texts import clean, plain
 from impasto.run_folders import MARKS, reason
 
@@ -128,22 +127,14 @@ class _Sources:
         """
         tried = [self.by_stem[name.stem]] if name.stem in self.by_stem else []
         for path in self.paths[:20]:
-            fixed = Path(*islice(_before_pattern(path), 50))
-            tried += [(fixed / name).with_suffix(suffix) for suffix in (name.suffix, *SUFFIXES)]
+            fixed = Path(*islice(before_pattern(path), 50))
+            tried += [(fixed / name).with_suffix(suffix) for suffix in (name.suffix, *TAKEN)]
         return next((path for path in tried if os.path.isfile(path)), None)  # noqa: PTH113 (never raises)
 
 
 def _path(text: str) -> Path:
     """Any text of a configuration as a path that can be asked for."""
     return Path(os.path.expanduser(text.replace("\0", "")))  # noqa: PTH111 (Path.expanduser raises for strangers)
-
-
-def _before_pattern(path: Path) -> Iterator[str]:
-    """The parts of a path before the first that is a pattern such as `*.png`."""
-    for part in path.parts:
-        if set(part) & set("*?["):
-            return
-        yield part
 
 
 def _listing(folder: Path, problems: list[str]) -> list[Path]:

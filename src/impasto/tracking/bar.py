@@ -2,11 +2,12 @@
 
 import logging
 import time
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 log = logging.getLogger(__name__)
 
@@ -28,19 +29,24 @@ class Bar:
         console = Console(stderr=True)
         if console.is_terminal:
             columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
-            times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+            times = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
             self._bar = Progress(*columns, *times, console=console)
-            self._task = self._bar.add_task("", total=total, completed=done)
+            self._task = self._bar.add_task("", total=total, completed=done, left="")
             self._bar.start()
+
+    def rate(self, done: int) -> float:
+        """Return the steps a second since the start, so many being done; rich's own is that of a burst."""
+        return (done - self._first) / max(1e-9, time.perf_counter() - self._begin)
 
     def update(self, done: int, text: str) -> None:
         """Show that so many steps are done."""
         now = time.perf_counter()
+        left = (self.total - done) * (now - self._begin) / max(1, done - self._first)
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, description=text.replace("[", r"\["))
+            told = f"{timedelta(seconds=round(left))} left"
+            self._bar.update(self._task, completed=done, description=text.replace("[", r"\["), left=told)
         elif now - self._logged > self.log_every_seconds:
             self._logged = now
-            left = (self.total - done) * (now - self._begin) / max(1, done - self._first)
             log.info("step %d of %d, %s, %.1f minutes left", done, self.total, text, left / 60)
 
     def stop(self) -> None:

@@ -11,6 +11,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
+from impasto.files import short_name
 from impasto.images import read_image, resize_longer_side, sheet, to_uint8, write_image
 from impasto.listing import find_images
 
@@ -97,7 +98,7 @@ class Samples(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 for name, images in shown.items():
-                    logger.log_image(f"samples/{name}", [to_uint8(image) for image in images], step=step)
+                    logger.log_image(f"samples/{short_name(name)}", [to_uint8(image) for image in images], step=step)
 
 
 def _same_size(output: Tensor, photo: Tensor) -> Tensor:

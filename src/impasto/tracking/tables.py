@@ -6,6 +6,8 @@ from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
 
+from impasto.files import short_name
+
 
 def log_table(
     logger: WandbLogger | None,
@@ -58,4 +60,4 @@ def log_pictures(logger: WandbLogger | None, name: str, pictures: Sequence[Path]
     import wandb
 
     told = [wandb.Image(str(file), caption=caption) for file, caption in zip(pictures, captions, strict=True)]
-    logger.experiment.log({name: told})
+    logger.experiment.log({short_name(name): told})
