@@ -41,6 +41,17 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
         raise
 
 
+def remove_unfinished(folder: Path, pid: int) -> None:
+    """Remove the temporary files that a process left below a folder when it was killed; no others.
+
+    Args:
+        folder: any.
+        pid: number of the process, which has ended.
+    """
+    for path in list(folder.rglob(f".{'[0-9a-f]' * 8}.{pid}.part*")):
+        path.unlink(missing_ok=True)
+
+
 def cache_folder(name: str) -> Path:
     """Return the folder in which something is kept that can be made again: below $XDG_CACHE_HOME or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "impasto" / name

@@ -109,12 +109,20 @@ def is_alive(pid: object, *, born: float | None) -> bool:
         return False
 
 
+def read_status(folder: Path) -> dict[str, Any]:
+    """Return what `status.json` holds; nothing where it is missing or broken."""
+    try:
+        return read_json(folder, "status.json")
+    except (OSError, ValueError):
+        return {}
+
+
 def running_process(folder: Path) -> int | None:
     """Return the number of the process that works in a run folder on this machine; None where there is none."""
+    status = read_status(folder)
     try:
-        status = read_json(folder, "status.json")
         born = datetime.strptime(str(status.get("started")), "%Y-%m-%dT%H:%M:%S%z").timestamp()
-    except (OSError, ValueError):
+    except ValueError:
         return None
     here = status.get("host", socket.gethostname()) == socket.gethostname()
     pid = status.get("pid")

@@ -162,16 +162,33 @@ def test_a_data_set_that_is_not_there_is_named_with_what_to_do(impasto: Callable
 def test_a_resumed_run_takes_longer_if_told_and_remembers_it_and_may_have_moved(
     impasto: Callable[..., Any], tmp_path: Path
 ) -> None:
-    schedule = "_target_: torch.optim.lr_scheduler.LinearLR, _partial_: true, total_iters: '${trainer.max_steps}'"
-    first = impasto(*CSV, "+system.scheduler={" + schedule + "}").folder
+    first = impasto(*CSV, "checkpoint_every=${trainer.max_steps}").folder
     moved = first.rename(tmp_path / "moved")
     result = impasto("train", f"resume={moved}", "trainer.max_steps=6")
     assert result.code == 0, result.err
     assert (moved / "samples" / "step_000006.png").is_file()
     assert not first.exists()
-    assert "total_iters: 6" in (moved / "config.yaml").read_text()
+    assert "checkpoint_every: 6" in (moved / "config.yaml").read_text()
     result = impasto("train", f"resume={moved}")
     assert _checkpoint(moved)["global_step"] == 6
+
+
+def test_a_change_that_a_resumed_run_refuses_leaves_it_as_it_was(impasto: Callable[..., Any]) -> None:
+    cycle = "_target_: torch.optim.lr_scheduler.OneCycleLR, _partial_: true, max_lr: 0.01"
+    folder = impasto(*CSV, f"system.scheduler={{{cycle}, total_steps: '${{trainer.max_steps}}'}}").folder
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".log"}
+    for change, message in {
+        "network.width=32": "last.ckpt does not fit",
+        "trainer.max_steps=abc": "expected trainer.max_steps to be a whole number, got abc",
+        "trainer.max_steps=8": "system.scheduler.total_steps was 4 and would be 8; start a new run",
+        "system.optimizer.lr=0.5": "system.optimizer.lr was 0.001 and would be 0.5; start a new run",
+    }.items():
+        result = impasto("train", f"resume={folder}", change)
+        assert result.code == 1 and message in result.err and len(result.err.splitlines()) == 1
+    result = impasto("train", f"resume={folder}", "trainer.max_steps=8", "system.scheduler.total_steps=4")
+    assert result.code == 1 and "system.scheduler ends with step 4; expected trainer.max_steps of at" in result.err
+    assert {path: path.read_bytes() for path in before} == before
+    assert impasto("train", f"resume={folder}").code == 0
 
 
 def test_only_a_training_that_is_not_running_is_resumed(impasto: Callable[..., Any], tmp_path: Path) -> None:

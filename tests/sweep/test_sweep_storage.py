@@ -78,12 +78,28 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, name: str) -> Non
     assert str(error.value).startswith(f"the storage {told} cannot be reached: ") and "\n" not in str(error.value)
 
 
-def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("notes", ["my notes\n" * 3, "my notes\n", "my notes"])
+def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path, notes: str) -> None:
     file = tmp_path / "notes.txt"
-    file.write_text("my notes\n" * 3)
+    file.write_text(notes)
     with pytest.raises(ValueError, match=r"notes\.txt is no journal file of Optuna: "):
         open_storage(str(file))
-    assert file.read_text() == "my notes\n" * 3
+    assert file.read_text() == notes
+
+
+@pytest.mark.parametrize("torn", [b"{", b'{"op_code":2,"worker_id":"a","study_i', b"\0" * 5000])
+def test_a_journal_whose_last_line_is_torn_goes_on_without_it(tmp_path: Path, torn: bytes) -> None:
+    file = tmp_path / "journal.log"
+    living = open_storage(str(file))
+    number = living.create_new_study([StudyDirection.MINIMIZE], "one")
+    whole = file.read_bytes()
+    for storage_of in (open_storage(str(file)), living):
+        file.write_bytes(file.read_bytes() + torn)
+        storage_of.set_study_user_attr(number, "y", 1)
+        storage_of.create_new_trial(number)
+    assert file.read_bytes().startswith(whole)
+    again = open_storage(str(file))
+    assert again.get_study_user_attrs(number) == {"y": 1} and len(again.get_all_trials(number)) == 2
 
 
 class _Flaky:

@@ -48,7 +48,9 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
         space: Space = SPACE,
         pruner: BasePruner | None = None,
         sampling: Sampling | None = None,
+        folder: Path = tmp_path,
     ) -> Trials:
+        folder.mkdir(exist_ok=True)
         return Trials(
             open_storage(name),
             storage_name=name,
@@ -59,7 +61,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
             sampling=sampling or Reseeded(RandomSampler, seed=1),
             pruner=pruner or NopPruner(),
             total=total,
-            folder=tmp_path,
+            folder=folder,
         )
 
     return make
@@ -181,6 +183,23 @@ def test_another_definition_is_refused_with_every_difference(opened: Opened) -> 
     ):
         assert difference in str(error.value)
     assert opened().study.user_attrs["definition"] == DEFINITION
+
+
+@BOTH
+def test_a_sweep_has_one_folder_which_may_move(opened: Opened, tmp_path: Path) -> None:
+    first = opened(folder=tmp_path / "one")
+    with pytest.raises(ValueError, match=r"has its trials in another folder than .*two; expected the output= that it"):
+        opened(folder=tmp_path / "two")
+    assert _claimed(first).number == 0
+    (tmp_path / "one").rename(tmp_path / "moved")
+    assert _claimed(opened(folder=tmp_path / "moved")).number == 1
+
+
+def test_of_two_folders_that_begin_a_sweep_at_once_one_claims(opened: Opened, tmp_path: Path) -> None:
+    first = opened(folder=tmp_path / "one")
+    first.study.set_user_attr("id", "123456")  # as the other set it, which had not found a sweep either
+    with pytest.raises(ValueError, match="has its trials in another folder than"):
+        first.claim()
 
 
 @BOTH

@@ -1,11 +1,13 @@
 """status.json tells how a run ended, whatever ended it."""
 
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from impasto.tracking.run_folder import Interrupted, recorded
+from impasto.tracking.run_folder import Interrupted, begin, recorded
 
 
 def _status(folder: Path) -> dict[str, str]:
@@ -36,14 +38,42 @@ def test_a_run_that_raises_says_so_and_raises(tmp_path: Path, error: BaseExcepti
     assert (type(error).__name__ in status.get("traceback", "")) == (expected == "failed")
 
 
-def test_a_resumed_run_keeps_its_first_configuration_and_loses_half_written_files(tmp_path: Path) -> None:
+def test_a_start_in_the_same_folder_removes_what_the_one_before_left_half_written_and_nothing_else(
+    tmp_path: Path,
+) -> None:
     with recorded(tmp_path, config="seed: 0\n"):
-        (tmp_path / "checkpoints").mkdir()
-        (tmp_path / "checkpoints" / ".0123.99.part.ckpt").write_text("half")
+        pass
+    (tmp_path / "checkpoints").mkdir()
+    half = tmp_path / "checkpoints" / f".01234abc.{os.getpid()}.part.ckpt"
+    others = [".01234abc.1.part.ckpt", ".movie.mkv.part", ".git.part1", f".draft.{os.getpid()}.part.ckpt", "a.part"]
+    for path in (half, *(tmp_path / "checkpoints" / name for name in others)):
+        path.write_text("half")
     with recorded(tmp_path, config="seed: 1\n"):
         pass
-    assert (tmp_path / "config.yaml").read_text() == "seed: 0\n"
-    assert list((tmp_path / "checkpoints").iterdir()) == []
+    assert (tmp_path / "config.yaml").read_text() == "seed: 1\n"
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == sorted(others)
+
+
+@pytest.mark.parametrize("error", [ValueError("refused"), Interrupted("x"), None])
+def test_a_resumed_run_that_does_not_begin_stays_as_it_was(tmp_path: Path, error: BaseException | None) -> None:
+    with recorded(tmp_path, config="seed: 0\n"):
+        pass
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with suppress(ValueError, Interrupted), recorded(tmp_path, config=None):
+        if error is not None:
+            raise error
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_resumed_run_that_begins_is_recorded(tmp_path: Path) -> None:
+    with recorded(tmp_path, config="seed: 0\n"):
+        pass
+    with pytest.raises(ValueError, match="late"), recorded(tmp_path, config=None):
+        begin(tmp_path, config="seed: 1\n")
+        assert _status(tmp_path)["status"] == "running"
+        raise ValueError("late")
+    assert _status(tmp_path)["error"] == "ValueError: late"
+    assert (tmp_path / "config.yaml").read_text() == "seed: 1\n"
 
 
 def test_only_the_first_process_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from impasto.commands.ablations_report import Report
 from impasto.commands.arguments import quote
+from impasto.commands.job import begin_again
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import Places
 from impasto.evaluation.colorizers import Measured, comparisons, measure_colorizer, measure_guesses
@@ -81,6 +82,7 @@ def evaluate_ablations(
                 load_run(given[name], system="colorizer")
             else:
                 _check_words(cfg, name, own)
+        begin_again(cfg)
         folders = {name: given[name] if name in given else _trained(cfg, name, own) for name, own in words.items()}
         data = _held_out(folders.values())
         report = _measured(cfg, folders, data, count)

@@ -19,9 +19,9 @@ from impasto.allocator import keep_freed_memory
 from impasto.commands.config import check_config
 from impasto.files import write_text
 from impasto.group import is_first_process, requeue
-from impasto.run_folders import running_process
+from impasto.run_folders import read_status, running_process
 from impasto.suggest import did_you_mean
-from impasto.tracking.run_folder import Pruned, StartAgain, recorded
+from impasto.tracking.run_folder import Pruned, StartAgain, begin, recorded
 
 log = logging.getLogger(__name__)
 
@@ -60,13 +60,15 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
         if keeps_record and (folder / "study.json").exists():
             raise ValueError(f"hydra.run.dir={folder} has a study already, which would be lost; give another folder")
         cfg = _prepare(cfg, folder) if keeps_record else cfg
-        with recorded(folder, config=OmegaConf.to_yaml(cfg, resolve=True)) if keeps_record else nullcontext():
+        config = None if cfg.get("resume") else OmegaConf.to_yaml(cfg, resolve=True)
+        with recorded(folder, config=config) if keeps_record else nullcontext():
             check_config(cfg)
             _check_seed(cfg)
             module = importlib.import_module(f"impasto.commands.{command}")
             for name in ("lightning.pytorch", "lightning.fabric"):  # importing it sets it to INFO: devices, tips
                 logging.getLogger(name).setLevel(logging.WARNING)
             module.run(cfg)
+            begin_again(cfg)  # where nothing was left to do
     except StartAgain as error:
         return f"{error}; {requeue()}", 130
     except KeyboardInterrupt as error:
@@ -77,7 +79,7 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise
-        return _sentence(error, folder / "status.json" if keeps_record else None), 1
+        return _sentence(error, folder), 1
     if keeps_record:
         log.info("run folder: %s", folder)
     return "", 0
@@ -88,7 +90,7 @@ def _check_seed(cfg: DictConfig) -> None:
         raise ValueError(f"expected seed to be a whole number of at least 0, got {cfg.seed}")
 
 
-def _sentence(error: Exception, record: Path | None) -> str:
+def _sentence(error: Exception, folder: Path) -> str:
     cause = error.__cause__ or error  # Hydra wraps what a constructor raises
     if type(error).__name__ == "InstantiationException" and isinstance(cause, _EXPECTED):
         error = cause
@@ -101,8 +103,10 @@ def _sentence(error: Exception, record: Path | None) -> str:
         return f"{error.strerror}: {error.filename}" if error.filename else str(error)
     if isinstance(error, _EXPECTED):
         return str(error)
-    where = f"the traceback is in {record}" if record is not None else "HYDRA_FULL_ERROR=1 shows the traceback"
-    return f"{type(error).__name__}: {error} (unexpected; {where})"
+    told = f"{type(error).__name__}: {error}"
+    kept = read_status(folder).get("error") == told
+    where = f"the traceback is in {folder / 'status.json'}" if kept else "HYDRA_FULL_ERROR=1 shows the traceback"
+    return f"{told} (unexpected; {where})"
 
 
 def _prepare(cfg: DictConfig, folder: Path) -> DictConfig:
@@ -144,10 +148,25 @@ def _saved(cfg: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
         saved[key] = resolved[key]
     _keep_paths(saved, folder)
     saved.resume, saved.folder = str(folder), str(folder)
-    if is_first_process():
-        write_text(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(saved))
-        write_text(folder / "config.yaml", OmegaConf.to_yaml(saved, resolve=True))
     return saved
+
+
+def begin_again(cfg: DictConfig) -> None:
+    """Record that a resumed run goes on, with the values that this command line has changed.
+
+    Called once its last checkpoint is loaded: a change that is refused leaves the run as it was. Does nothing for a run
+    that is not resumed, and when called again.
+
+    Args:
+        cfg: of the command.
+    """
+    if not cfg.get("resume") or not is_first_process():
+        return
+    folder = Path(cfg.folder)
+    if running_process(folder) != os.getpid():
+        _refuse_running(folder)
+        write_text(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(cfg))
+        begin(folder, config=OmegaConf.to_yaml(cfg, resolve=True))
 
 
 def _keep_paths(saved: DictConfig, folder: Path) -> None:

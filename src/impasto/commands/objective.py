@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from impasto.commands.config import require
+from impasto.commands.job import begin_again
 from impasto.commands.objective_report import Report
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import CentreCrop
@@ -79,6 +80,7 @@ def evaluate_objective(
         raise ValueError("expected evaluation.photographs of different file names, got the same name twice")
     folder = Path(cfg.folder)
     measurer = _measurer(cfg, curves, network, folder / "objective.json")
+    begin_again(cfg)
     log.info("run folder: %s", folder)
     jobs = [
         (size, path, count)

@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from impasto.commands.job import begin_again
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.files import short_name, whole_file
 from impasto.gatys import Optimization
@@ -60,6 +61,7 @@ class PhotoRun:
         """
         if self.cfg.resume is not None and self.checkpoint.exists():
             optimization.load_state_dict(torch.load(self.checkpoint, map_location=self.cfg.device, weights_only=True))
+        begin_again(self.cfg)
         loggers = self._loggers()
         try:
             with peak_memory(self.cfg.device) as peak:

@@ -17,6 +17,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from impasto.commands.job import begin_again
 from impasto.commands.super_resolution_inputs import (
     check_images,
     check_mappings,
@@ -95,6 +96,7 @@ def evaluate_super_resolution(
     results = _begin(cfg, folder, rule, {name: str(Path(folders[name]).absolute()) for name in images}, trained)
     results["paper"] = OmegaConf.to_container(paper, resolve=True)
     report = Report(results, sets=list(images), factors=chosen)
+    begin_again(cfg)
     measurer = _Measurer(cfg.device, rule, results, folder / "super_resolution.json")
     drawn = []
     try:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import optuna
 from omegaconf import DictConfig
@@ -17,7 +18,7 @@ from impasto.commands.sweep_results import Results
 from impasto.commands.sweep_trial import LOG, Launcher, Listener, wait_for_leftover
 from impasto.commands.sweep_workers import FIRST, WORKER, end, end_with, recorded_once, start_helper
 from impasto.group import find_group
-from impasto.run_folders import read_json
+from impasto.run_folders import read_status
 from impasto.sweep.objectives import NotLoggedError, reached
 from impasto.sweep.owners import SECONDS_BETWEEN_SIGNS
 from impasto.sweep.storage import StorageLostError, open_storage, storage_name
@@ -136,7 +137,7 @@ class _Sweep:
         folder = self.folder / str(trial.number)
         wait_for_leftover(folder, stop, lambda: self._give_sign(trial))
         code = 0
-        if not stop.requested and _status(folder) not in ("finished", "pruned", "failed"):
+        if not stop.requested and read_status(folder).get("status") not in ("finished", "pruned", "failed"):
             words = self.definition.words(trial.params, folder)
             log.info("trial %d: %s", trial.number, self.definition.parameters(trial.params))
             code = self.launcher.run(
@@ -146,9 +147,9 @@ class _Sweep:
                 listener=self._listener(trial, folder, bar),
                 stop=stop,
             )
-        status = _status(folder)
-        if status in ("finished", "pruned", "failed"):
-            return self._outcome(folder, status)
+        record = read_status(folder)
+        if record.get("status") in ("finished", "pruned", "failed"):
+            return self._outcome(folder, record)
         if stop.requested:
             return None
         if code == 1:  # Hydra or an import failed before there was a run folder: so would all other trials
@@ -160,11 +161,10 @@ class _Sweep:
             return None
         return Outcome("failed", None, f"{killed}, again and again (out of memory?)", 0.0)
 
-    def _outcome(self, folder: Path, status: str) -> Outcome:
-        record = read_json(folder, "status.json")
+    def _outcome(self, folder: Path, record: Mapping[str, Any]) -> Outcome:
         seconds, error = float(record.get("seconds", 0.0)), str(record.get("error") or "")
-        if status != "finished":
-            return Outcome(status, None, error, seconds)
+        if record["status"] != "finished":
+            return Outcome(record["status"], None, error, seconds)
         try:
             return Outcome("finished", reached(self.definition.objectives, folder), "", seconds)
         except NotLoggedError as wrong:
@@ -196,13 +196,6 @@ class _Sweep:
         if time.monotonic() - self._signed > SECONDS_BETWEEN_SIGNS:
             self._signed = time.monotonic()
             self.trials.give_sign(trial)
-
-
-def _status(folder: Path) -> str | None:
-    try:
-        return str(read_json(folder, "status.json").get("status"))
-    except (OSError, ValueError):
-        return None
 
 
 def _last_line(folder: Path) -> str:

@@ -13,7 +13,6 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from impasto.files import write_text
 from impasto.sweep.storage import shown
 from impasto.tracking.run_folder import recorded
 
@@ -34,7 +33,6 @@ def recorded_once(folder: Path, cfg: DictConfig) -> Iterator[None]:
     try:
         text = OmegaConf.to_yaml(OmegaConf.merge(cfg, {"storage": cfg.storage and shown(cfg.storage)}), resolve=True)
         with recorded(folder, config=text):
-            write_text(folder / "config.yaml", text)  # which may have another number of trials than at first
             yield
     finally:
         lock.release()

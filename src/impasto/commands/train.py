@@ -14,9 +14,11 @@ from lightning import LightningDataModule, LightningModule, Trainer, seed_everyt
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from impasto.commands.job import begin_again
 from impasto.commands.tasks import BuildTask
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import Photographs
@@ -43,10 +45,17 @@ def run(cfg: DictConfig) -> None:
     build: BuildTask = instantiate(cfg.task)
     system, card = build(cfg, data)
     checkpoints = Checkpoints(folder, every=cfg.checkpoint_every, card=card)
+    resume = cfg.resume is not None and checkpoints.last.exists()
+    _check_schedule(cfg, resume=resume)
     trainer = _trainer(cfg, folder, checkpoints)
     log.info("run folder: %s", folder)
     try:
-        _fit(trainer, system, data, checkpoints, resume=cfg.resume is not None)
+        if not resume:
+            if cfg.resume is not None:
+                log.warning("%s has no checkpoint yet; starting it from the beginning", folder)
+            begin_again(cfg)
+            trainer.validate(system, data, verbose=False, weights_only=True)  # untrained: step 0 of the curves
+        _fit(trainer, system, data, checkpoints, resume=resume)
     except SystemExit as end:  # Lightning's answer to a Ctrl-C that no step could finish, or a SIGTERM outside of steps
         if not isinstance(end, SIGTERMException) and not isinstance(end.__context__, KeyboardInterrupt):
             raise
@@ -64,11 +73,6 @@ def run(cfg: DictConfig) -> None:
 def _fit(
     trainer: Trainer, system: LightningModule, data: LightningDataModule, checkpoints: Checkpoints, *, resume: bool
 ) -> None:
-    if resume and not checkpoints.last.exists():
-        log.warning("%s has no checkpoint yet; starting it from the beginning", checkpoints.folder)
-        resume = False
-    if not resume:
-        trainer.validate(system, data, verbose=False, weights_only=True)  # the untrained network, step 0 of the curves
     try:
         trainer.fit(system, datamodule=data, ckpt_path=checkpoints.last if resume else None, weights_only=True)
     except RuntimeError as error:
@@ -84,6 +88,27 @@ def _fit(
         checkpoints.save_network(trainer, system)
 
 
+def _check_schedule(cfg: DictConfig, *, resume: bool) -> None:
+    """Refuse a schedule that ends before the training, and on resume other numbers than the checkpoint restores."""
+    steps, end = cfg.trainer.max_steps, OmegaConf.select(cfg, "system.scheduler.total_steps")
+    if not isinstance(steps, int):
+        raise ValueError(f"expected trainer.max_steps to be a whole number, got {steps}")
+    now: Any = OmegaConf.to_container(cfg.system, resolve=True)
+    was: Any = OmegaConf.load(Path(cfg.folder) / "config.yaml").system if resume else now
+    for key in ("optimizer", "scheduler"):
+        old, new = was[key] or {}, now[key] or {}
+        for name in {**old, **new}:
+            if old.get(name) != new.get(name):
+                raise ValueError(
+                    f"a resumed run keeps its {key}; system.{key}.{name} was {old.get(name)} and would be "
+                    f"{new.get(name)}; start a new run for that"
+                )
+    if end is not None and end < steps:
+        raise ValueError(
+            f"system.scheduler ends with step {end}; expected trainer.max_steps of at most that, got {steps}"
+        )
+
+
 def _trainer(cfg: DictConfig, folder: Path, checkpoints: Checkpoints) -> Trainer:
     loggers: list[Any] = [MetricsFile(folder)]
     if is_first_process() and (wandb := wandb_logger(cfg, run_id=cfg.run_id, name=f"{cfg.name}_{cfg.run_id}")):
@@ -93,7 +118,7 @@ def _trainer(cfg: DictConfig, folder: Path, checkpoints: Checkpoints) -> Trainer
         cfg.trainer,
         precision=_precision(cfg.trainer.precision),
         logger=loggers,
-        callbacks=[*callbacks, checkpoints],
+        callbacks=[*callbacks, LambdaCallback(on_train_start=lambda *_: begin_again(cfg)), checkpoints],
         plugins=[AtomicCheckpoints(), *_environment()],
         default_root_dir=str(folder),
     )

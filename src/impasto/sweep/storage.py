@@ -1,6 +1,7 @@
 """Where the trials are kept: a database or a journal file that several workers share."""
 
 import logging
+import os
 import re
 import time
 from collections.abc import Callable
@@ -18,6 +19,32 @@ log = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
 _WAITS = (1.0, 3.0, 10.0, 30.0)  # seconds between attempts
+_BEGINNING = b'{"op_code":'  # of a journal
+
+
+class _WholeLines(JournalFileOpenLock):
+    """The lock of a journal; whoever takes it, to write, finds whole lines.
+
+    A full disk or a power cut leaves a part of a line. The next line would be written behind it, and make the journal
+    unreadable.
+
+    Args:
+        path: of the journal.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = Path(path)
+
+    def acquire(self) -> bool:
+        """Take the lock, and cut off a last line that was not finished."""
+        taken = super().acquire()
+        with self.path.open("rb+") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_CUR)
+                if file.read() != b"\n":
+                    file.truncate(self.path.read_bytes().rfind(b"\n") + 1)
+        return taken
 
 
 class StorageLostError(OSError):
@@ -50,9 +77,11 @@ def open_storage(name: str) -> BaseStorage:
         path = Path(name).expanduser()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab"):
-                pass
-            return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
+            with path.open("ab+") as file:
+                file.seek(0)
+                if not _BEGINNING.startswith(file.read(len(_BEGINNING))):
+                    raise ValueError(f"it does not begin with {_BEGINNING.decode()}")
+            return JournalStorage(JournalFileBackend(str(path), lock_obj=_WholeLines(str(path))))
         except ValueError as error:
             raise ValueError(f"storage={name} is no journal file of Optuna: {_line(error)}") from error
         except OSError as error:

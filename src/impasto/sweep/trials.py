@@ -16,6 +16,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from impasto.files import write_text
 from impasto.sweep.owners import is_there, sign_of_life
 from impasto.sweep.samplers import Sampling
 from impasto.sweep.space import Space
@@ -60,7 +61,8 @@ class Trials:
         folder: of the sweep; on a file system that all its workers see.
 
     Raises:
-        ValueError: the sweep of this name was begun with another definition; says where they differ.
+        ValueError: the sweep of this name was begun with another definition, says where they differ; or in another
+            folder.
         StorageLostError: the storage cannot be reached.
     """
 
@@ -80,7 +82,7 @@ class Trials:
     ) -> None:
         self.storage, self.storage_name, self.folder = storage, storage_name, folder
         self.space, self.sampling, self.total = space, sampling, total
-        self.lock = FileLock(folder / ".lock")
+        self.lock, self._mark = FileLock(folder / ".lock"), folder / ".sweep"  # which holds the sweep's id
         with self.lock:
             self.study: optuna.Study = insist(
                 storage_name,
@@ -92,18 +94,32 @@ class Trials:
 
     def _define(self, name: str, definition: Mapping[str, Any]) -> None:
         began = insist(self.storage_name, lambda: self.study.user_attrs.get("definition"))
+        has_trials = any(path.name.isdecimal() for path in self.folder.iterdir())
         if began is None:
-            if any(path.name.isdecimal() for path in self.folder.iterdir()):
+            if has_trials or (self._mark.exists() and self._mark.read_text() != self.id):
                 raise ValueError(
                     f"{self.folder} holds the trials of another sweep; expected another output= or name=, or the name= "
                     "and storage= that it was begun with"
                 )
-            insist(self.storage_name, lambda: self.study.set_user_attr("id", secrets.token_hex(3)))
+            number = self.id or secrets.token_hex(3)
+            insist(self.storage_name, lambda: self.study.set_user_attr("id", number))
+            write_text(self._mark, number)
             insist(self.storage_name, lambda: self.study.set_user_attr("definition", definition))
         elif changes := differences(began, definition):
             raise ValueError(
                 f"the sweep '{name}' was begun with another definition: {'; '.join(changes)}. "
                 "Give what it was begun with, or name=<another> for a new sweep"
+            )
+        elif has_trials and not self._mark.exists():  # begun before folders were marked
+            write_text(self._mark, self.id)
+        self._check_folder()
+
+    def _check_folder(self) -> None:
+        """Two folders of one sweep would not see each other's lock, and both claim the same trial."""
+        if not self._mark.exists() or self._mark.read_text() != self.id:
+            raise ValueError(
+                f"the sweep '{self.study.study_name}' of this storage has its trials in another folder than "
+                f"{self.folder}; expected the output= that it was begun with, or name=<another> for a new sweep"
             )
 
     @property
@@ -127,6 +143,7 @@ class Trials:
 
     def _take(self) -> optuna.Trial | None:
         """Done again after the storage was lost midway, it finds the trial that it had begun: one without a worker."""
+        self._check_folder()  # another may have begun the sweep in another folder at the same moment
         trials = self.all()
         lost = next((t for t in trials if t.state == TrialState.RUNNING and not _has_worker(t)), None)
         waiting = next((t for t in trials if t.state == TrialState.WAITING), None)

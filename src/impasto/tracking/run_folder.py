@@ -16,10 +16,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from impasto.files import write_text
+from impasto.files import remove_unfinished, write_text
 from impasto.group import find_group, is_first_process
 from impasto.hardware import describe_machine
-from impasto.run_folders import is_alive
+from impasto.run_folders import read_status
 
 log = logging.getLogger(__name__)
 
@@ -39,29 +39,23 @@ class Pruned(Exception):  # noqa: N818 (no error, as KeyboardInterrupt is none)
 
 
 @contextmanager
-def recorded(folder: Path, *, config: str) -> Iterator[None]:
+def recorded(folder: Path, *, config: str | None) -> Iterator[None]:
     """Keep `status.json` true while the body runs: running, then finished, interrupted, pruned or failed (and why).
 
     W&B's run, where there is one, is ended with the same outcome.
 
     Args:
         folder: the run folder; it is made.
-        config: the resolved configuration, YAML; written to `config.yaml` unless the run is being resumed.
+        config: the resolved configuration, YAML. None for a run that is resumed: the body calls `begin` once it knows
+            that the run can go on; if it never does, the run folder stays as it is.
     """
     if not is_first_process():
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.rglob(".*.part*"):  # of an earlier start that was killed while it wrote
-        inner = any((p / "status.json").exists() for p in leftover.parents if p != folder and p.is_relative_to(folder))
-        if not inner and not _being_written(leftover):  # a run in here cleans its own folder
-            leftover.unlink(missing_ok=True)
-    if not (folder / "config.yaml").exists():
-        write_text(folder / "config.yaml", config)
+    start = time.time()
+    if config is not None:
+        begin(folder, config=config)
         write_environment(folder)
-    begin = time.time()
-    status = {"status": "running", "started": _clock(begin), "pid": os.getpid(), "host": socket.gethostname()}
-    _write(folder, status)
     outcome = {"status": "failed"}  # holds for whatever is not named below
     try:
         yield
@@ -76,26 +70,31 @@ def recorded(folder: Path, *, config: str) -> Iterator[None]:
         outcome |= {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
         raise
     finally:
-        ended = {"ended": _clock(time.time()), "seconds": round(time.time() - begin, 1)}
-        _write_if_possible(folder, status | outcome | ended)
+        ended = {"ended": _clock(time.time()), "seconds": round(time.time() - start, 1)}
+        status = read_status(folder)
+        if status.get("pid") == os.getpid() and status.get("status") == "running":  # it has begun
+            with contextlib.suppress(OSError):  # a full disk: the body has failed with it, and its error is to be shown
+                _write(folder, status | outcome | ended)
         finish_wandb(0 if outcome["status"] in ("finished", "pruned") else 1)
 
 
-def _being_written(temporary: Path) -> bool:
-    """Whether the process whose number is in the name (see `whole_file`) is alive: a trial of the sweep in here."""
-    number = temporary.name.split(".")[2]
-    return number.isdecimal() and int(number) != os.getpid() and is_alive(int(number), born=None)
+def begin(folder: Path, *, config: str) -> None:
+    """Write `config.yaml` and a `status.json` that says "running"; remove what an earlier start left half written.
+
+    Args:
+        folder: the run folder; it is made.
+        config: the resolved configuration, YAML.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(pid := read_status(folder).get("pid"), int):
+        remove_unfinished(folder, pid)
+    write_text(folder / "config.yaml", config)
+    started = {"started": _clock(time.time()), "pid": os.getpid(), "host": socket.gethostname()}
+    _write(folder, {"status": "running", **started})
 
 
 def _write(folder: Path, status: dict[str, Any]) -> None:
     write_text(folder / "status.json", json.dumps(status, indent=2) + "\n")
-
-
-def _write_if_possible(folder: Path, status: dict[str, Any]) -> None:
-    with contextlib.suppress(
-        OSError
-    ):  # a full disk: the body has just failed with it, and its error is the one to show
-        _write(folder, status)
 
 
 def _clock(seconds: float) -> str:
