@@ -4,7 +4,8 @@ import errno
 import logging
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -68,10 +69,11 @@ def _apply(pipeline: Pipeline, jobs: Sequence[Job], output: Path) -> list[str]:
     """Return what failed."""
     failed: list[str] = []
     remarks: list[str] = []
+    lost: Counter[str] = Counter()
     columns = (BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(), TextColumn("{task.description}"))
     try:
         with ExitStack() as after, Progress(*columns, console=Console(stderr=True)) as bar:
-            after.callback(_tell, remarks)  # when the bar is gone, which would be torn by them
+            after.callback(_tell, remarks, lost)  # when the bar is gone, which would be torn by them
             task = bar.add_task("", total=len(jobs))
             for done in after.enter_context(closing(pipeline(jobs))):
                 source, error = done.job.source, done.error
@@ -80,9 +82,11 @@ def _apply(pipeline: Pipeline, jobs: Sequence[Job], output: Path) -> list[str]:
                     told = f"{error.strerror}; {len(pipeline.written)} of {len(jobs)} written"
                     raise OSError(error.errno, told, str(done.job.target)) from error
                 if error is not None:
-                    failed.append(str(error) if str(source) in str(error) else f"{source}: {error}")
+                    reason = str(error) or "it takes more memory than is free"
+                    failed.append(reason if str(source) in reason else f"{source}: {reason}")
                 elif done.remark:
                     remarks.append(f"{source}: {done.remark}")
+                lost.update(done.lost)
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"{len(pipeline.written)} of {len(jobs)} written to {output}; the same command with output={output} goes on"
@@ -99,6 +103,6 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f} images/s")
 
 
-def _tell(remarks: list[str]) -> None:
-    for remark in remarks:
+def _tell(remarks: list[str], lost: Mapping[str, int]) -> None:
+    for remark in [*remarks, *(f"{what}: {count} of the photographs" for what, count in lost.items())]:
         log.info("%s", remark)
