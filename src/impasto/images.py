@@ -20,7 +20,9 @@ from impasto.memory import TooLargeError, reserve_memory
 _BYTES_TO_DECODE = 27  # a pixel; measured 19 (JPEG, PNG), 24 (with a profile, transparency or 16 bits), 27 (WebP)
 _BYTES_TO_REDUCE = 17  # the same where it is made smaller before it becomes float32; measured 5 to 17
 _BYTES_OF_COEFFICIENTS = 6  # a pixel of a progressive JPEG, however small it is decoded; measured 3 at half the colours
-_MARGIN = 2  # times the side that is wanted, which averaging leaves to the bicubic reduction
+_MARGIN = (
+    2.0  # times the side that is wanted: so far averages over squares of pixels may go before bicubic does the rest
+)
 _DAMAGED = (  # what Pillow raises on damaged files
     *(ValueError, SyntaxError, EOFError, ArithmeticError, LookupError),
     *(TypeError, AttributeError, RuntimeError, struct.error),
@@ -59,8 +61,8 @@ def read_image(path: Path, *, at_least: int | None = None, at_most: int | None =
         path: the file.
         at_least: decode a JPEG at a fraction of its size (1/2, 1/4, 1/8), so long as its shorter side keeps this many
             pixels. Faster; None decodes all pixels.
-        at_most: reduce an image whose longer side has more pixels to as many. What is much larger is decoded at a
-            fraction of its size, or averaged over squares of pixels, to twice that side at least.
+        at_most: reduce an image whose longer side has more pixels to as many, antialiased bicubic, in 8 bits where the
+            file has 8. Takes less memory: the image is never whole in float32, a JPEG that is much larger never at all.
 
     Returns:
         RGB float32 in [0, 1], (3, H, W).
@@ -124,27 +126,33 @@ def _read(source: Path | bytes, name: str, *, at_least: int | None = None, at_mo
 
 def _decode(image: Image.Image, name: str, *, at_least: int | None, at_most: int | None) -> Decoded:
     needed, size = _BYTES_OF_COEFFICIENTS * pixels_of(image) * bool(image.info.get("progressive")), image.size
-    if at_least is not None:
-        scale = at_least / min(size)
-        image.draft("RGB", (round(size[0] * scale), round(size[1] * scale)))
+    scale = 1 if at_least is None else at_least / min(size)
     if at_most is not None:
-        image.draft("RGB", (_MARGIN * at_most, _MARGIN * at_most))
-    factor = 1 if at_most is None else max(1, max(image.size) // (_MARGIN * at_most))
-    needed += pixels_of(image) * (_BYTES_TO_DECODE if factor == 1 else _BYTES_TO_REDUCE)
+        scale = min(scale, _MARGIN * at_most / max(size))
+    drafted = image.draft("RGB", _scaled(size, scale)) if scale < 1 else None
+    small = at_most is not None and _MARGIN * at_most <= max(image.size)
+    needed += pixels_of(image) * (_BYTES_TO_REDUCE if small else _BYTES_TO_DECODE)
     with reserve_memory(needed, f"{name} ({size[0]} x {size[1]} pixels)"):
-        ImageOps.exif_transpose(image, in_place=True)
-        kept, remarks = besides_pixels(image)
+        image.load()
+        kept, lost = besides_pixels(image)
         shown, transparent = to_srgb(image, name)
-        if transparent:
-            remarks.append("transparency was laid over white")
-        decoded = _to_tensor(shown.reduce(factor) if factor > 1 else shown)
-    return Decoded(limit_longer_side(decoded, at_most), kept, tuple(remarks))
+        if at_most is not None and at_most < max(size):
+            box, wanted = drafted[1] if drafted else None, _scaled(size, at_most / max(size))
+            shown = shown.resize(wanted, Image.Resampling.BICUBIC, box=box, reducing_gap=_MARGIN)
+        shown.info = image.info  # EXIF says which way is up
+        ImageOps.exif_transpose(shown, in_place=True)
+        remarks = [*lost, *(["transparency was laid over white"] if transparent else [])]
+        return Decoded(_to_tensor(shown), kept, tuple(remarks))
+
+
+def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _to_tensor(shown: Image.Image) -> Tensor:
     stored = np.asarray(shown)
     if stored.ndim == 2:
-        return torch.from_numpy(np.repeat(stored[None], 3, axis=0))
+        return torch.from_numpy(np.repeat(stored[None].clip(0, 1), 3, axis=0))
     image = np.empty((3, *stored.shape[:2]), dtype=np.float32)
     np.divide(stored.transpose(2, 0, 1), 255, out=image, dtype=np.float32)
     return torch.from_numpy(image)
@@ -221,16 +229,6 @@ def resize_longer_side(image: Tensor, size: int) -> Tensor:
         return image
     resized = functional.interpolate(image[None], size=target, mode="bicubic", antialias=True, align_corners=False)
     return resized[0].clamp(0, 1)
-
-
-def limit_longer_side(image: Tensor, size: int | None) -> Tensor:
-    """Reduce an image whose longer side has more than `size` pixels; None and what is smaller change nothing.
-
-    Args:
-        image: RGB in [0, 1], (3, H, W).
-        size: pixels, at least 1.
-    """
-    return image if size is None or max(image.shape[-2:]) <= size else resize_longer_side(image, size)
 
 
 def sheet(rows: Sequence[Sequence[Tensor]], *, cell: int = 256, gap: int = 4) -> Tensor:

@@ -10,7 +10,11 @@ from threading import Condition
 
 import psutil
 
-_CGROUPS = Path("/sys/fs/cgroup")
+_GROUPS, _GROUPS_OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_GROUP_FILES = {  # by controller (version 2 has one for all): the limit, what is taken, and the files in that
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 _promised: list[float] = []  # bytes, to those who may not have taken them yet
 _changed = Condition()
 
@@ -32,31 +36,18 @@ def free_memory() -> float:
 
 
 def _left_to_groups() -> Iterator[float]:
-    """What Linux leaves to the control groups that this process is in, files that it can read again not counted."""
+    """What Linux leaves to the control groups of this process; files that it can read again are not counted."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        for line in _GROUPS_OF_PROCESS.read_text(encoding="utf-8").splitlines():
             _, controllers, name = line.split(":", 2)
-            first = not controllers and (_CGROUPS, "memory.max", "memory.current", "inactive_file")
-            second = "memory" in controllers.split(",") and (
-                _CGROUPS / "memory",
-                "memory.limit_in_bytes",
-                "memory.usage_in_bytes",
-                "total_inactive_file",
-            )
-            if not (version := first or second):
-                continue
-            root, limit, usage, cached = version
-            for folder in {
-                root,
-                *(root / part for part in [name.strip("/"), *map(str, Path(name.strip("/")).parents)]),
-            }:
-                with contextlib.suppress(OSError, ValueError):  # "max"
-                    most = int((folder / limit).read_text(encoding="ascii"))
-                    taken = int((folder / usage).read_text(encoding="ascii"))
-                    stat = dict(
-                        row.split() for row in (folder / "memory.stat").read_text(encoding="ascii").splitlines()
-                    )
-                    yield most - taken + int(stat.get(cached, 0))
+            for controller in _GROUP_FILES.keys() & controllers.split(","):
+                folder, (limit, taken, files) = _GROUPS / controller / name.strip("/"), _GROUP_FILES[controller]
+                for group in (folder, *folder.parents[: len(folder.relative_to(_GROUPS / controller).parts)]):
+                    with contextlib.suppress(OSError, ValueError):  # "max"
+                        left = int((group / limit).read_text(encoding="ascii"))
+                        left -= int((group / taken).read_text(encoding="ascii"))
+                        rows = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+                        yield left + int(dict(row.split() for row in rows)[files])
 
 
 @contextmanager
