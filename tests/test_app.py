@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import EpsImagePlugin, Image
 from torch import Tensor
@@ -260,6 +261,13 @@ def test_what_is_shown_is_bounded_and_small_images_stay_as_they_are() -> None:
 def test_pixels_survive_the_file(tmp_path: Path) -> None:
     with Image.open(write_png(tmp_path / "new" / "a.png", _random())) as image:
         assert np.array_equal(np.asarray(image), _random())
+
+
+def test_a_tile_larger_than_the_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", _random(1, 1)[..., 0], tile=(1024, 1024), compression="zlib")
+    with pytest.raises(ValueError, match=r"a\.tif has 1\.0 megapixels \(1 x 1\); this page takes 1 at most"):
+        read_photograph(tmp_path / "a.tif", most_megapixels=1)
+    assert read_photograph(tmp_path / "a.tif", most_megapixels=1.1).shape == (3, 1, 1)
 
 
 def test_the_network_runs_once_for_all_strengths(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import impasto
 
 ROOT = Path(impasto.__file__).parent
 ROWS = [
-    ["suggest", "chance", "files", "run_folders", "allocator", "hardware", "group", "memory"],
+    ["suggest", "chance", "files", "run_folders", "allocator", "hardware", "group", "memory", "decoding"],
     ["listing"],
     ["images", "color", "tables", "resampling"],
     ["networks", "styles"],

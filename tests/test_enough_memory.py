@@ -1,10 +1,14 @@
 """What would not fit into memory is refused in one sentence, which names what would."""
 
+import resource
+import threading
 from functools import partial
+from pathlib import Path
 
+import psutil
 import pytest
 
-from impasto.memory import check_memory, gibibytes, largest_side
+from impasto.memory import TooLargeError, check_memory, free_memory, gibibytes, largest_side, reserve_memory
 
 
 def _free(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -40,3 +44,60 @@ def test_the_largest_side_fits_and_a_larger_one_does_not() -> None:
 
 def test_bytes_are_told_as_a_person_would() -> None:
     assert gibibytes(1.5 * 2**30) == "1.5 GiB"
+
+
+def test_the_limit_of_a_process_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = psutil.Process().memory_info().vms + 2**20
+    monkeypatch.setattr("resource.getrlimit", lambda kind: (limit, limit))
+    assert 0 <= free_memory() <= 2**20
+    monkeypatch.setattr("resource.getrlimit", lambda kind: (resource.RLIM_INFINITY,) * 2)
+    assert free_memory() > 2**20
+
+
+@pytest.mark.parametrize(
+    ("line", "folder", "names"),
+    [
+        ("0::/batch/job", "batch", ("memory.max", "memory.current", "inactive_file")),
+        ("0::/elsewhere", "", ("memory.max", "memory.current", "inactive_file")),  # seen from a container
+        (
+            "4:cpu,memory:/batch",
+            "memory/batch",
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ),
+    ],
+)
+def test_the_limit_of_a_control_group_is_respected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, folder: str, names: tuple[str, str, str]
+) -> None:
+    (tmp_path / "of_process").write_text(f"1:name=systemd:/\n{line}\n")
+    limit, taken, files = names
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    (tmp_path / folder / limit).write_text("3000\n")
+    (tmp_path / folder / taken).write_text("2500\n")
+    (tmp_path / folder / "memory.stat").write_text(f"anon 1\n{files} 400\n")
+    monkeypatch.setattr("impasto.memory._GROUPS", tmp_path)
+    monkeypatch.setattr("impasto.memory._GROUPS_OF_PROCESS", tmp_path / "of_process")
+    assert free_memory() == 900
+    (tmp_path / folder / limit).write_text("max\n")
+    assert free_memory() > 900
+
+
+def test_what_does_not_fit_beside_others_waits_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    _free(monkeypatch, 1000)
+    order: list[str] = []
+
+    def second() -> None:
+        with reserve_memory(600, "the second"):
+            order.append("second")
+
+    with reserve_memory(600, "the first"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        with reserve_memory(300, "a small one"):
+            order.append("small")
+        thread.join(timeout=0.2)
+        order.append("first")
+    thread.join(timeout=30)
+    assert order == ["small", "first", "second"]
+    with pytest.raises(TooLargeError, match="the third would take"), reserve_memory(1001, "the third"):
+        pass

@@ -1,21 +1,32 @@
 """Images in and out: any file becomes RGB float32 in [0, 1], (3, H, W), the right way up."""
 
 import io
-from collections.abc import Sequence
+import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
 
+from impasto.decoding import besides_pixels, pixels_of, to_srgb
 from impasto.files import whole_file
 from impasto.listing import ADVICE, HEIF, SUFFIXES
-from impasto.memory import check_memory
+from impasto.memory import TooLargeError, reserve_memory
 
-_BYTES_TO_DECODE = 24  # per pixel: uint8, a converted copy of it, and float32
+_BYTES_TO_DECODE = 27  # a pixel; measured 19 (JPEG, PNG), 24 (with a profile, transparency or 16 bits), 27 (WebP)
+_BYTES_TO_REDUCE = 17  # the same where it is made smaller before it becomes float32; measured 5 to 17
+_BYTES_OF_COEFFICIENTS = 6  # a pixel of a progressive JPEG, however small it is decoded; measured 3 at half the colours
+_MARGIN = (
+    2.0  # times the side that is wanted: so far averages over squares of pixels may go before bicubic does the rest
+)
+_DAMAGED = (  # what Pillow raises on damaged files
+    *(ValueError, SyntaxError, EOFError, ArithmeticError, LookupError),
+    *(TypeError, AttributeError, RuntimeError, struct.error),
+)
 _GREY_LEVELS = 4.5 / 255  # JPEG's chroma coding leaves 4 levels of colour in a grey photograph; a half for rounding
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     ".webp": {"lossless": True},
@@ -30,16 +41,32 @@ if not ADVICE:
 Image.MAX_IMAGE_PIXELS = None  # Pillow's fixed limit; check_memory asks the machine instead, before pixels are decoded
 
 
-def read_image(path: Path, *, at_least: int | None = None) -> Tensor:
+class Decoded(NamedTuple):
+    """What an image file holds.
+
+    Attributes:
+        image: RGB float32 in [0, 1], (3, H, W).
+        kept: of the file, what its result may keep: `write_image` takes it.
+        remarks: what of the file is not in the image.
+    """
+
+    image: Tensor
+    kept: Mapping[str, Any]
+    remarks: tuple[str, ...]
+
+
+def read_image(path: Path, *, at_least: int | None = None, at_most: int | None = None) -> Tensor:
     """Read an image file.
 
     Grey, palette, CMYK, 16-bit and floating-point files become RGB; transparency is laid over white; the EXIF
-    orientation is applied; an embedded colour profile is converted to sRGB.
+    orientation is applied; an embedded colour profile, or a PNG's gamma, is converted to sRGB.
 
     Args:
         path: the file.
         at_least: decode a JPEG at a fraction of its size (1/2, 1/4, 1/8), so long as its shorter side keeps this many
             pixels. Faster; None decodes all pixels.
+        at_most: reduce an image whose longer side has more pixels to as many, antialiased bicubic, in 8 bits where the
+            file has 8. Takes less memory: the image is never whole in float32, a JPEG that is much larger never at all.
 
     Returns:
         RGB float32 in [0, 1], (3, H, W).
@@ -48,7 +75,7 @@ def read_image(path: Path, *, at_least: int | None = None) -> Tensor:
         FileNotFoundError: no such file.
         ValueError: not an image, broken, or too large for the free memory; the message names the file.
     """
-    return _read(path, str(path), at_least)
+    return _read(path, str(path), at_least=at_least, at_most=at_most).image
 
 
 def decode_image(content: bytes, name: str, *, at_least: int | None = None) -> Tensor:
@@ -65,18 +92,35 @@ def decode_image(content: bytes, name: str, *, at_least: int | None = None) -> T
     Raises:
         ValueError: not an image, broken, or too large for the free memory; the message has the name.
     """
-    return _read(io.BytesIO(content), name, at_least)
+    return _read(content, name, at_least=at_least).image
 
 
-def _read(source: Path | io.BytesIO, name: str, at_least: int | None) -> Tensor:
+def read_file(path: Path, *, at_most: int | None = None) -> Decoded:
+    """Read an image file with what its result may keep, and in words what of it is not in the image.
+
+    Args:
+        path: the file.
+        at_most: as for `read_image`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: as for `read_image`.
+    """
+    return _read(path, str(path), at_most=at_most)
+
+
+def _read(source: Path | bytes, name: str, *, at_least: int | None = None, at_most: int | None = None) -> Decoded:
+    # Pillow maps a file that it opens by its path into memory, and turns an uncompressed TIFF wrongly there.
     try:
-        with Image.open(source) as image:
-            return _decode(image, name, at_least)
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file, Image.open(file) as image:
+            return _decode(image, name, at_least=at_least, at_most=at_most)
     except UnidentifiedImageError as error:
         advice = f"; {ADVICE}" if ADVICE and Path(name).suffix.lower() in HEIF else ""
         raise ValueError(f"{name} is not an image that can be read{advice}") from error
-    except (ValueError, SyntaxError, EOFError, ZeroDivisionError) as error:  # what Pillow raises on damaged files
-        if name in str(error):  # check_memory
+    except MemoryError as error:
+        raise TooLargeError(f"{name} does not fit into the free memory") from error
+    except _DAMAGED as error:
+        if name in str(error):  # said by us
             raise
         raise ValueError(f"{name} is damaged: {error}") from error
     except OSError as error:
@@ -85,42 +129,38 @@ def _read(source: Path | io.BytesIO, name: str, at_least: int | None) -> Tensor:
         raise ValueError(f"{name} is damaged: {error}") from error  # "image file is truncated"
 
 
-def _decode(image: Image.Image, name: str, at_least: int | None) -> Tensor:
-    if at_least is not None:
-        scale = at_least / min(image.size)
-        image.draft("RGB", (round(image.width * scale), round(image.height * scale)))
-    check_memory(image.width * image.height * _BYTES_TO_DECODE, f"{name} ({image.width} x {image.height} pixels)")
-    upright = ImageOps.exif_transpose(image)
-    return torch.from_numpy(_to_rgb(upright)).permute(2, 0, 1).contiguous()
+def _decode(image: Image.Image, name: str, *, at_least: int | None, at_most: int | None) -> Decoded:
+    needed, size = _BYTES_OF_COEFFICIENTS * pixels_of(image) * bool(image.info.get("progressive")), image.size
+    scale = 1 if at_least is None else at_least / min(size)
+    if at_most is not None:
+        scale = min(scale, _MARGIN * at_most / max(size))
+    drafted = image.draft("RGB", _scaled(size, scale)) if scale < 1 else None
+    small = at_most is not None and _MARGIN * at_most <= max(image.size)
+    needed += pixels_of(image) * (_BYTES_TO_REDUCE if small else _BYTES_TO_DECODE)
+    with reserve_memory(needed, f"{name} ({size[0]} x {size[1]} pixels)"):
+        image.load()
+        kept, lost = besides_pixels(image)
+        shown, transparent = to_srgb(image, name)
+        if at_most is not None and at_most < max(size):
+            box, wanted = drafted[1] if drafted else None, _scaled(size, at_most / max(size))
+            shown = shown.resize(wanted, Image.Resampling.BICUBIC, box=box, reducing_gap=_MARGIN)
+        shown.info = image.info  # EXIF says which way is up
+        ImageOps.exif_transpose(shown, in_place=True)
+        remarks = [*lost, *(["transparency was laid over white"] if transparent else [])]
+        return Decoded(_to_tensor(shown), kept, tuple(remarks))
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
-    """Convert any Pillow mode to float32 RGB in [0, 1], (H, W, 3)."""
-    if image.mode.startswith(("I", "F")):  # 16-bit integers (also in mode I), or floats
-        values: np.ndarray = np.asarray(image, dtype=np.float32)
-        if image.mode.startswith("I"):
-            values = values / np.float32(65535)
-        return np.repeat(np.nan_to_num(values).clip(0, 1)[..., None], 3, axis=2)
-    profile = image.info.get("icc_profile")  # asked first: compositing forgets it
-    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.asarray(_to_srgb(image, profile), dtype=np.float32) / 255
+def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if image.mode not in ("RGB", "CMYK"):
-        grey = image.mode in ("1", "L", "LA")
-        image, profile = image.convert("RGB"), None if grey else profile  # a grey profile does not fit RGB
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-            if converted is not None:
-                return converted
-        except (ImageCms.PyCMSError, OSError):  # a profile that is itself broken costs colours, not the photograph
-            pass
-    return image.convert("RGB")
+def _to_tensor(shown: Image.Image) -> Tensor:
+    stored = np.asarray(shown)
+    if stored.ndim == 2:
+        return torch.from_numpy(np.repeat(stored[None].clip(0, 1), 3, axis=0))
+    image = np.empty((3, *stored.shape[:2]), dtype=np.float32)
+    np.divide(stored.transpose(2, 0, 1), 255, out=image, dtype=np.float32)
+    return torch.from_numpy(image)
 
 
 def is_grey(image: Tensor) -> bool:
@@ -154,12 +194,13 @@ def to_uint8(image: Tensor) -> np.ndarray:
     return levels.permute(1, 2, 0).cpu().numpy()
 
 
-def write_image(path: Path, image: Tensor) -> None:
+def write_image(path: Path, image: Tensor, kept: Mapping[str, Any] | None = None) -> None:
     """Write an image file, whole or not at all; the suffix chooses the format.
 
     Args:
         path: JPEG is written at quality 95 without chroma subsampling, everything else without loss.
         image: RGB in [0, 1], (3, H, W).
+        kept: of the file that it was made from, as far as the format can; as of `Decoded`.
 
     Raises:
         ValueError: a suffix that is no image format, more pixels than that format holds, or another shape.
@@ -173,7 +214,7 @@ def write_image(path: Path, image: Tensor) -> None:
         raise ValueError(f"cannot write {path}: such a file holds {longest} pixels a side, got {size}; PNG holds more")
     options = _SAVE_OPTIONS.get(path.suffix.lower(), {"quality": 95, "subsampling": 0})
     with whole_file(path) as temporary:
-        Image.fromarray(to_uint8(image)).save(temporary, **options)
+        Image.fromarray(to_uint8(image)).save(temporary, **options, **(kept or {}))
 
 
 def resize_longer_side(image: Tensor, size: int) -> Tensor:
@@ -193,16 +234,6 @@ def resize_longer_side(image: Tensor, size: int) -> Tensor:
         return image
     resized = functional.interpolate(image[None], size=target, mode="bicubic", antialias=True, align_corners=False)
     return resized[0].clamp(0, 1)
-
-
-def limit_longer_side(image: Tensor, size: int | None) -> Tensor:
-    """Reduce an image whose longer side has more than `size` pixels; None and what is smaller change nothing.
-
-    Args:
-        image: RGB in [0, 1], (3, H, W).
-        size: pixels, at least 1.
-    """
-    return image if size is None or max(image.shape[-2:]) <= size else resize_longer_side(image, size)
 
 
 def sheet(rows: Sequence[Sequence[Tensor]], *, cell: int = 256, gap: int = 4) -> Tensor:

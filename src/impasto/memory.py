@@ -1,9 +1,76 @@
 """Memory: what is free is asked before a large image takes it."""
 
+import contextlib
+import sys
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Condition
 
 import psutil
+
+_GROUPS, _GROUPS_OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_GROUP_FILES = {  # by controller (version 2 has one for all): the limit, what is taken, and the files in that
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+_promised: list[float] = []  # bytes, to those who may not have taken them yet
+_changed = Condition()
+
+
+class TooLargeError(ValueError):
+    """Work that does not fit into the memory that is free now."""
+
+
+def free_memory() -> float:
+    """Return the bytes that this process may still take: of the machine, its control groups and RLIMIT_AS."""
+    free = [float(psutil.virtual_memory().available), *_left_to_groups()]
+    if sys.platform != "win32":
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            free.append(limit - psutil.Process().memory_info().vms)
+    return max(0.0, min(free))
+
+
+def _left_to_groups() -> Iterator[float]:
+    """What Linux leaves to the control groups of this process; files that it can read again are not counted."""
+    with contextlib.suppress(OSError):
+        for line in _GROUPS_OF_PROCESS.read_text(encoding="utf-8").splitlines():
+            _, controllers, name = line.split(":", 2)
+            for controller in _GROUP_FILES.keys() & controllers.split(","):
+                folder, (limit, taken, files) = _GROUPS / controller / name.strip("/"), _GROUP_FILES[controller]
+                for group in (folder, *folder.parents[: len(folder.relative_to(_GROUPS / controller).parts)]):
+                    with contextlib.suppress(OSError, ValueError):  # "max"
+                        left = int((group / limit).read_text(encoding="ascii"))
+                        left -= int((group / taken).read_text(encoding="ascii"))
+                        rows = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+                        yield left + int(dict(row.split() for row in rows)[files])
+
+
+@contextmanager
+def reserve_memory(needed: float, what: str) -> Iterator[None]:
+    """Take memory for the body, which threads do after each other where it is not enough for all.
+
+    Args:
+        needed: bytes.
+        what: names the work in the message.
+
+    Raises:
+        TooLargeError: it would not fit, though no other has reserved any.
+    """
+    with _changed:
+        _changed.wait_for(lambda: not _promised or needed <= free_memory() - sum(_promised))
+        check_memory(needed, what)
+        _promised.append(needed)
+    try:
+        yield
+    finally:
+        with _changed:
+            _promised.remove(needed)
+            _changed.notify_all()
 
 
 def gibibytes(count: float) -> str:
@@ -20,16 +87,18 @@ def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | Non
         fits: from free bytes to the longer side in pixels that they are enough for; None where that is not known.
 
     Raises:
-        ValueError: it would not fit; says both numbers, and the side that would.
+        TooLargeError: it would not fit; says both numbers, and the side that would.
     """
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if needed <= free:
         return
     side = None if fits is None else fits(free)
     advice = "give a smaller image, or size=<longer side in pixels> where the command has it"
     if side:
         advice = f"one whose longer side has {side} pixels would fit (size={side})"
-    raise ValueError(f"{what} would take about {gibibytes(needed)} of memory and {gibibytes(free)} is free; {advice}")
+    raise TooLargeError(
+        f"{what} would take about {gibibytes(needed)} of memory and {gibibytes(free)} is free; {advice}"
+    )
 
 
 def largest_side(needed: Callable[[int], float], side: int, free: float) -> int:

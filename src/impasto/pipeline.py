@@ -3,14 +3,15 @@
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
-from impasto.images import limit_longer_side, read_image, write_image
+from impasto.images import Decoded, read_file, write_image
 from impasto.listing import refuse_original
+from impasto.memory import TooLargeError
 from impasto.methods import Applied, Method
 
 _THREADS = 2  # that decode, and as many that encode; Pillow lets go of Python's lock
@@ -32,17 +33,19 @@ class Done(NamedTuple):
     Attributes:
         job: the job.
         remark: what the method said of the photograph; may be empty.
+        lost: what of its file the result has not, in words.
         error: why nothing was written; None where the result is there.
     """
 
     job: Job
     remark: str
+    lost: tuple[str, ...]
     error: Exception | None
 
 
 class _Photo(NamedTuple):
     job: Job
-    image: Tensor
+    decoded: Decoded
 
 
 class Pipeline:
@@ -63,13 +66,27 @@ class Pipeline:
     def __init__(self, method: Method, *, size: int | None, batch: int) -> None:
         self.method, self.size, self.batch = method, size, batch
         self.written: list[Path] = []
+        self._expected = _HELD // _THREADS  # pixels of a photograph that is being read; then, as many as the last had
 
     def __call__(self, jobs: Sequence[Job]) -> Generator[Done, None, None]:
         """Yield each job when it is done, in about their order; closing it early finishes what is being written.
 
+        One that did not fit into memory beside the others is done again when they are through.
+
         Args:
             jobs: with targets that differ.
         """
+        alone: list[Job] = []
+        with closing(self._together(jobs)) as running:
+            for done in running:
+                if len(jobs) > 1 and isinstance(done.error, TooLargeError | MemoryError | RuntimeError):
+                    alone.append(done.job)
+                else:
+                    yield done
+        for job in alone:
+            yield from self._together([job])
+
+    def _together(self, jobs: Sequence[Job]) -> Generator[Done, None, None]:
         readers, writers = ThreadPoolExecutor(_THREADS), ThreadPoolExecutor(_THREADS)
         writing: deque[Future[Done]] = deque()
         try:
@@ -79,9 +96,9 @@ class Pipeline:
                     continue
                 for photo, result in zip(group, self._apply(group), strict=True):
                     if isinstance(result, Exception):
-                        yield Done(photo.job, "", result)
+                        yield Done(photo.job, "", (), result)
                     else:
-                        writing.append(writers.submit(self._write, photo.job, result))
+                        writing.append(writers.submit(self._write, photo, result))
                 while len(writing) > _WRITING or (writing and writing[0].done()):
                     yield writing.popleft().result()
             while writing:
@@ -106,7 +123,8 @@ class Pipeline:
             if isinstance(read, Done):
                 yield read
                 continue
-            height, width = read.image.shape[-2:]
+            height, width = read.decoded.image.shape[-2:]
+            self._expected = height * width
             waiting.setdefault((height, width), []).append(read)
             most = max(1, min(self.batch, _BATCH // (height * width)))
             if len(waiting[height, width]) >= most:
@@ -116,30 +134,32 @@ class Pipeline:
 
     def _may_read(self, ahead: Sequence[Future[_Photo | Done]], waiting: dict[tuple[int, int], list[_Photo]]) -> bool:
         read = [future.result() for future in ahead if future.done()]
-        images = [photo.image for photo in read if isinstance(photo, _Photo)]
-        images += [photo.image for group in waiting.values() for photo in group]
+        images = [photo.decoded.image for photo in read if isinstance(photo, _Photo)]
+        images += [photo.decoded.image for group in waiting.values() for photo in group]
         pixels = sum(image.shape[-2] * image.shape[-1] for image in images)
+        pixels += (len(ahead) - len(read)) * self._expected
         return pixels < _HELD and len(ahead) < _THREADS + self.batch and len(images) < 8 * self.batch
 
     def _read(self, job: Job) -> _Photo | Done:
         try:
             refuse_original(job.source, job.target)
-            return _Photo(job, limit_longer_side(read_image(job.source), self.size))
-        except (ValueError, OSError, RuntimeError) as error:
-            return Done(job, "", error)
+            return _Photo(job, read_file(job.source, at_most=self.size))
+        except (ValueError, OSError, RuntimeError, MemoryError) as error:
+            return Done(job, "", (), error)
 
     def _apply(self, group: Sequence[_Photo]) -> Sequence[Applied | Exception]:
         try:
-            return self.method(torch.stack([photo.image for photo in group]))
-        except (ValueError, RuntimeError) as error:
+            return self.method(torch.stack([photo.decoded.image for photo in group]))
+        except (ValueError, RuntimeError, MemoryError) as error:
             if len(group) == 1:
                 return [error]
             return [self._apply([photo])[0] for photo in group]
 
-    def _write(self, job: Job, applied: Applied) -> Done:
+    def _write(self, photo: _Photo, applied: Applied) -> Done:
+        job, decoded = photo
         try:
-            write_image(job.target, applied.image)
-        except (ValueError, OSError, RuntimeError) as error:
-            return Done(job, "", error)
+            write_image(job.target, applied.image, decoded.kept)
+        except (ValueError, OSError, RuntimeError, MemoryError) as error:
+            return Done(job, "", (), error)
         self.written.append(job.target)
-        return Done(job, applied.remark, None)
+        return Done(job, applied.remark, decoded.remarks, None)

@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from impasto.app.choices import Choice
+from impasto.decoding import pixels_of
 from impasto.images import read_image, resize_longer_side, to_uint8
 
 # The browser names the file, so its name says nothing: Pillow tries these decoders and no others. EPS, for one, would
@@ -51,7 +52,7 @@ def read_photograph(path: Path, *, most_megapixels: float, factor: int = 1) -> T
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
-            width, height = image.size
+            (width, height), decoded = image.size, pixels_of(image)
     except UnidentifiedImageError as error:
         expected = "expected JPEG, PNG, WebP, TIFF, BMP or GIF"
         raise ValueError(f"{path.name} is no image that can be read; {expected}") from error
@@ -59,9 +60,9 @@ def read_photograph(path: Path, *, most_megapixels: float, factor: int = 1) -> T
         raise ValueError("the photograph was deleted here after an hour; choose it again") from error
     except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises on damaged headers
         raise ValueError(f"{path.name} is damaged: {error}") from error
-    if width * height > most_megapixels * 1e6:
+    if decoded > most_megapixels * 1e6:
         raise ValueError(
-            f"{path.name} has {width * height / 1e6:.1f} megapixels ({width} x {height}); "
+            f"{path.name} has {decoded / 1e6:.1f} megapixels ({width} x {height}); "
             f"this page takes {most_megapixels:g} at most"
         )
     pixels, most = width * height * factor**2, _MORE_WHEN_ENLARGED * most_megapixels

@@ -3,6 +3,7 @@
 import errno
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -55,6 +56,7 @@ def _apply(pipeline: Pipeline, jobs: Sequence[Job], output: Path) -> list[str]:
     """Return what failed."""
     failed: list[str] = []
     remarks: list[str] = []
+    lost: Counter[str] = Counter()
     try:
         with (
             Bar(total=len(jobs), done=0, log_every_seconds=_LOG_EVERY_SECONDS) as bar,
@@ -67,14 +69,16 @@ def _apply(pipeline: Pipeline, jobs: Sequence[Job], output: Path) -> list[str]:
                     told = f"{error.strerror}; {len(pipeline.written)} of {len(jobs)} written"
                     raise OSError(error.errno, told, str(done.job.target)) from error
                 if error is not None:
-                    failed.append(str(error) if str(source) in str(error) else f"{source}: {error}")
+                    reason = str(error) or "it takes more memory than is free"
+                    failed.append(reason if str(source) in reason else f"{source}: {reason}")
                 elif done.remark:
                     remarks.append(f"{source}: {done.remark}")
+                lost.update(done.lost)
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"{len(pipeline.written)} of {len(jobs)} written to {output}; the same command with output={output} goes on"
         ) from error
     finally:  # when the bar is gone, which would be torn by them
-        for remark in remarks:
+        for remark in [*remarks, *(f"{what}: {count} of the photographs" for what, count in lost.items())]:
             log.info("%s", remark)
     return failed

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from impasto.commands.config import require
 from impasto.commands.tasks import Task, common_card
 from impasto.data import CentreCrop, Photographs, Shards
-from impasto.images import limit_longer_side, read_image
+from impasto.images import read_image
 from impasto.listing import find_images
 from impasto.networks import Pocket, Trained, build_network
 from impasto.runs import load_named, load_run, shipped
@@ -89,7 +89,7 @@ def _rival(node: DictConfig, painters: Sequence[Trained]) -> Rival:
     if not painters:
         raise ValueError("expected painters for task.rival, which starts as one of them; got none")
     found = find_images([str(pattern) for pattern in node.styles])
-    paintings = [limit_longer_side(read_image(path), _PAINTING)[None] for path, _ in found]
+    paintings = [read_image(path, at_most=_PAINTING)[None] for path, _ in found]
     networks = [copy.deepcopy(painter.network) for painter in painters]
     networks += [build_network(painter.card["network"], Path("rival")) for painter in painters]
     return Rival(networks, paintings, steps=node.steps, rate=node.rate)

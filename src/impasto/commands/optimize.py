@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from impasto.commands.photo_run import PhotoRun
 from impasto.features import LossNetwork
 from impasto.gatys import Level, Optimization, pyramid_sizes, resized, split_steps
 from impasto.hardware import check_device, choose_precision
-from impasto.images import read_image, resize_longer_side
+from impasto.images import read_file
 from impasto.listing import find_photographs, make_results_folder, refuse_original
 from impasto.losses import PerceptualLoss
 from impasto.memory import check_memory
@@ -49,7 +50,7 @@ def run(cfg: DictConfig) -> None:
     _check_numbers(cfg)
     painter = _prepare(cfg)
     make_results_folder(output)
-    failed = []
+    failed, lost = [], Counter[str]()
     log.info("run folder: %s", cfg.folder)
     for index, (source, name) in enumerate(found):
         photo_run = PhotoRun(cfg, name, index=index, count=len(found), target=output / name)
@@ -58,12 +59,17 @@ def run(cfg: DictConfig) -> None:
             continue
         try:
             refuse_original(source, photo_run.target)
-            photo = painter.photo(source)
-            photo_run.paint(painter.optimization(photo), finish=partial(painter.finish, photo=photo))
+            decoded = read_file(source, at_most=cfg.size)
+            lost.update(decoded.remarks)
+            photo = decoded.image[None].to(cfg.device)
+            photo_run.paint(painter.optimization(photo), finish=partial(painter.finish, photo=photo), kept=decoded.kept)
         except Interrupted as error:
             raise Interrupted(f"{error}; go on with: impasto optimize resume={shlex.quote(str(cfg.folder))}") from error
-        except (ValueError, FloatingPointError, FileNotFoundError, RuntimeError) as error:
-            failed.append(str(error) if str(source) in str(error) else f"{source}: {error}")
+        except (ValueError, FloatingPointError, FileNotFoundError, RuntimeError, MemoryError) as error:
+            reason = str(error) or "it takes more memory than is free"
+            failed.append(reason if str(source) in reason else f"{source}: {reason}")
+    for what, count in lost.items():
+        log.info("%s: %d of the photographs", what, count)
     if failed:
         told = f"{len(failed)} of {len(found)} failed:\n  " if len(found) > 1 else ""
         raise ValueError(told + "\n  ".join(failed))
@@ -85,13 +91,6 @@ class Painter:
     styles: list[tuple[float, Style]]
     colours: Colours
     precision: torch.dtype
-
-    def photo(self, source: Path) -> Tensor:
-        """Read a photograph at the size that it is optimised at, (1, 3, H, W)."""
-        photo = read_image(source)
-        if self.cfg.size is not None and self.cfg.size < max(photo.shape[-2:]):
-            photo = resize_longer_side(photo, self.cfg.size)
-        return photo[None].to(self.cfg.device)
 
     def optimization(self, photo: Tensor) -> Optimization:
         """Prepare the optimisation of a photograph."""

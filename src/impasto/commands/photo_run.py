@@ -1,7 +1,7 @@
 """One photograph's part of a run folder: its curve, its samples, its checkpoint, its result."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,13 @@ class PhotoRun:
         """Whether the result is there already, finished."""
         return self.target.exists() and not self.checkpoint.exists() and not self.cfg.overwrite
 
-    def paint(self, optimization: Optimization, *, finish: Callable[[Tensor], Tensor]) -> None:
+    def paint(self, optimization: Optimization, *, finish: Callable[[Tensor], Tensor], kept: Mapping[str, Any]) -> None:
         """Optimise to the end, from the checkpoint where there is one.
 
         Args:
             optimization: at its start.
             finish: from the best image (1, 3, H, W) to the one to save (3, H, W).
+            kept: of the photograph's file, as of `Decoded`.
 
         Raises:
             Interrupted: stopped by Ctrl-C; image and checkpoint are saved.
@@ -62,6 +63,7 @@ class PhotoRun:
         if self.cfg.resume is not None and self.checkpoint.exists():
             optimization.load_state_dict(torch.load(self.checkpoint, map_location=self.cfg.device, weights_only=True))
         begin_again(self.cfg)
+        self.kept = kept
         loggers = self._loggers()
         try:
             with peak_memory(self.cfg.device) as peak:
@@ -111,7 +113,7 @@ class PhotoRun:
     def _save(self, optimization: Optimization, finish: Callable[[Tensor], Tensor]) -> None:
         with whole_file(self.checkpoint) as temporary:
             torch.save(optimization.state_dict(), temporary)
-        write_image(self.target, finish(optimization.best))
+        write_image(self.target, finish(optimization.best), self.kept)
 
     def _sample(self, optimization: Optimization, finish: Callable[[Tensor], Tensor], loggers: list[Any]) -> None:
         image = finish(optimization.best)

@@ -16,7 +16,7 @@ from impasto.commands.study_sources import Source, common_size, source_of
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.files import sha256
 from impasto.hardware import check_device
-from impasto.images import read_image, resize_longer_side
+from impasto.images import read_image
 from impasto.listing import Found, find_images
 from impasto.study.design import Slot, conditions, design_sessions, imbalance
 from impasto.study.pictures import spoiled, write_blinded
@@ -136,9 +136,7 @@ def _pictures(
 
 def _of_photograph(item: Found, sources: Mapping[str, Source], size: int | None) -> dict[str, Tensor]:
     """Return what each method makes of a photograph, all of one size: no picture is enlarged, so none is blurred."""
-    photo = read_image(item.path)
-    if size is not None and max(photo.shape[-2:]) > size:
-        photo = resize_longer_side(photo, size)
+    photo = read_image(item.path, at_most=size)
     return common_size({name: source(item, photo) for name, source in sources.items()}, photo.shape[-2:], item.path)
 
 

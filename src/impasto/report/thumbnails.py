@@ -10,6 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from impasto.decoding import pixels_of
 from impasto.run_folders import open_plain, reason
 
 LEAST = 12_000  # bytes that a picture is given, as base64; below, nothing can be seen
@@ -98,8 +99,8 @@ def _decode(file: BinaryIO, box: tuple[int, int]) -> tuple[Image.Image, tuple[in
             warnings.simplefilter("ignore")  # of a large picture, which is asked below, and of broken metadata
             with Image.open(file, formats=_FORMATS) as image:
                 full = image.size
-                if full[0] * full[1] > _MOST_PIXELS:
-                    raise ValueError(f"has {full[0]} x {full[1]} pixels; at most {_MOST_PIXELS:,} are decoded")
+                if (count := pixels_of(image)) > _MOST_PIXELS:
+                    raise ValueError(f"has {count:,} pixels; at most {_MOST_PIXELS:,} are decoded")
                 image.draft("RGB", box)
                 small: Image.Image = image if image.mode in _SCALED else _eight_bits(image)
                 small.thumbnail(box, Image.Resampling.LANCZOS)  # before anything that copies all pixels
