@@ -9,6 +9,7 @@ import impasto
 
 ROOT = Path(impasto.__file__).parent
 ROWS = [
+    ["redaction"],
     ["suggest", "chance", "files", "listing", "run_folders", "allocator", "hardware", "group", "memory"],
     ["images", "color", "tables", "resampling"],
     ["networks", "styles"],

@@ -350,6 +350,15 @@ def test_a_web_server_streams_the_same(packed: Path, served: tuple[str, type[_Ha
     assert handler.asked == [f"/{packed.name}/index.json?token=a/b"]
 
 
+def test_who_reads_is_told_to_the_server_alone(served: tuple[str, type[_Handler]]) -> None:
+    url, handler = served
+    heard: list[str | None] = []
+    handler.do_HEAD = lambda self: [heard.append(self.headers["Authorization"]), self.send_error(403)]  # type: ignore[assignment, method-assign, func-returns-value, misc]
+    with pytest.raises(OSError, match="403"):
+        Source(url.replace("://", "://me:a%40b@")).size("index.json")
+    assert heard == ["Basic bWU6YUBi"]  # me:a@b
+
+
 def test_a_connection_that_drops_is_opened_again_where_it_was(packed: Path, served: tuple[str, type[_Handler]]) -> None:
     url, handler = served
     handler.drops = 3

@@ -19,6 +19,7 @@ from impasto.allocator import keep_freed_memory
 from impasto.commands.config import check_config
 from impasto.files import write_text
 from impasto.group import is_first_process, requeue
+from impasto.redaction import without_secrets
 from impasto.run_folders import running_process
 from impasto.suggest import did_you_mean
 from impasto.tracking.run_folder import Pruned, StartAgain, recorded
@@ -58,6 +59,8 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
         if not keeps_record and HydraConfig.get().mode == RunMode.MULTIRUN:
             raise ValueError(f"'impasto {command.replace('_', ' ')}' runs once; expected no --multirun")
         cfg = _prepare(cfg, folder) if keeps_record else cfg
+        if keeps_record:
+            _keep_to_owner(folder)
         with recorded(folder, config=OmegaConf.to_yaml(cfg, resolve=True)) if keeps_record else nullcontext():
             check_config(cfg)
             _check_seed(cfg)
@@ -79,6 +82,14 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
     if keeps_record:
         log.info("run folder: %s", folder)
     return "", 0
+
+
+def _keep_to_owner(folder: Path) -> None:
+    """Hydra's records must keep a password, so that the run can go on: its owner alone reads them then."""
+    above = Path(HydraConfig.get().sweep.dir)
+    for path in (*(folder / ".hydra").glob("*"), above / "multirun.yaml", *above.glob(".submitit/*/*.pkl")):
+        if path.is_file() and (text := path.read_text(encoding="utf-8", errors="replace")) != without_secrets(text):
+            path.chmod(0o600)
 
 
 def _check_seed(cfg: DictConfig) -> None:
@@ -143,7 +154,7 @@ def _saved(cfg: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
     saved.resume, saved.folder = str(folder), str(folder)
     if is_first_process():
         write_text(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(saved))
-        write_text(folder / "config.yaml", OmegaConf.to_yaml(saved, resolve=True))
+        write_text(folder / "config.yaml", without_secrets(OmegaConf.to_yaml(saved, resolve=True)))
     return saved
 
 

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from impasto.files import write_text
-from impasto.sweep.storage import shown
+from impasto.redaction import without_secrets
 from impasto.tracking.run_folder import recorded
 
 WORKER = "IMPASTO_WORKER"  # the number of a worker that another one started
@@ -32,7 +32,7 @@ def recorded_once(folder: Path, cfg: DictConfig) -> Iterator[None]:
         yield
         return
     try:
-        text = OmegaConf.to_yaml(OmegaConf.merge(cfg, {"storage": cfg.storage and shown(cfg.storage)}), resolve=True)
+        text = without_secrets(OmegaConf.to_yaml(cfg, resolve=True))
         with recorded(folder, config=text):
             write_text(folder / "config.yaml", text)  # which may have another number of trials than at first
             yield

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from impasto.redaction import without_secrets
 from impasto.run_folders import read_yaml
 
 _SHEET = re.compile(r"step_(\d+)\.png")
@@ -66,7 +67,7 @@ def read_recorded_run(folder: Path, *, most_sheets: int) -> RecordedRun:
 
 def _mapping(path: Path, text: bytes, parse: Any) -> dict[str, Any]:  # noqa: ANN401 (json.loads, read_yaml)
     try:
-        value = parse(text.decode("utf-8"))
+        value = parse(without_secrets(text.decode("utf-8")))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from error
     if not isinstance(value, dict):

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import platform
-import re
 import socket
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 from impasto.files import write_text
 from impasto.group import find_group, is_first_process
 from impasto.hardware import describe_machine
+from impasto.redaction import without_secrets
 from impasto.run_folders import is_alive
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def recorded(folder: Path, *, config: str) -> Iterator[None]:
         if not inner and not _being_written(leftover):  # a run in here cleans its own folder
             leftover.unlink(missing_ok=True)
     if not (folder / "config.yaml").exists():
-        write_text(folder / "config.yaml", config)
+        write_text(folder / "config.yaml", without_secrets(config))
         write_environment(folder)
     begin = time.time()
     status = {"status": "running", "started": _clock(begin), "pid": os.getpid(), "host": socket.gethostname()}
@@ -88,7 +88,7 @@ def _being_written(temporary: Path) -> bool:
 
 
 def _write(folder: Path, status: dict[str, Any]) -> None:
-    write_text(folder / "status.json", json.dumps(status, indent=2) + "\n")
+    write_text(folder / "status.json", without_secrets(json.dumps(status, indent=2)) + "\n")
 
 
 def _write_if_possible(folder: Path, status: dict[str, Any]) -> None:
@@ -105,7 +105,7 @@ def _clock(seconds: float) -> str:
 def write_environment(folder: Path) -> None:
     """Write `environment.json`: command, packages, machine."""
     told = {
-        "command": [re.sub(r"(://[^:/@]*):.*@", r"\1:***@", word) for word in sys.argv],  # without passwords of URLs
+        "command": [without_secrets(word) for word in sys.argv],
         "launch": find_group().launch,
         "folder": str(Path.cwd()),
         "python": platform.python_version(),

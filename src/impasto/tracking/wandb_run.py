@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
 
+from impasto.redaction import without_secrets
 from impasto.suggest import did_you_mean
 
 log = logging.getLogger(__name__)
@@ -89,19 +91,24 @@ def _start(
 ) -> WandbLogger:
     import wandb
 
-    run = wandb.init(
-        project=options.project,
-        entity=options.entity,
-        group=options.group,
-        tags=list(options.tags),
-        name=name,
-        id=run_id,
-        dir=str(folder),
-        mode=mode,  # type: ignore[arg-type]  # not the variable WANDB_MODE, which would hold for the whole process
-        settings=wandb.Settings(init_timeout=options.init_timeout, console="off", silent=True),
-        config=dict(config),
-        resume="allow" if mode == "online" else None,
-    )
+    words = sys.argv
+    sys.argv = [without_secrets(word) for word in words]  # which W&B records
+    try:
+        run = wandb.init(
+            project=options.project,
+            entity=options.entity,
+            group=options.group,
+            tags=list(options.tags),
+            name=name,
+            id=run_id,
+            dir=str(folder),
+            mode=mode,  # type: ignore[arg-type]  # not the variable WANDB_MODE, which would hold for the whole process
+            settings=wandb.Settings(init_timeout=options.init_timeout, console="off", silent=True),
+            config=dict(config),
+            resume="allow" if mode == "online" else None,
+        )
+    finally:
+        sys.argv = words
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     return WandbLogger(experiment=run)
