@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
-from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
 from impasto.redaction import without_secrets
-from impasto.tracking.wandb_run import start_wandb
+from impasto.tracking.wandb_run import RunLogger, start_wandb
 
 
-def wandb_logger(cfg: DictConfig, *, run_id: str, name: str) -> WandbLogger | None:
+def wandb_logger(cfg: DictConfig, *, run_id: str, name: str) -> RunLogger | None:
     """Start the command's W&B run.
 
     Args:

@@ -78,7 +78,7 @@ def recorded(folder: Path, *, config: str) -> Iterator[None]:
     finally:
         ended = {"ended": _clock(time.time()), "seconds": round(time.time() - begin, 1)}
         _write_if_possible(folder, status | outcome | ended)
-        finish_wandb(0 if outcome["status"] in ("finished", "pruned") else 1)
+        finish_wandb(outcome["status"])
 
 
 def _being_written(temporary: Path) -> bool:
@@ -115,11 +115,19 @@ def write_environment(folder: Path) -> None:
     write_text(folder / "environment.json", json.dumps(told, indent=2) + "\n")
 
 
-def finish_wandb(exit_code: int) -> None:
-    """End the W&B run of this process, if there is one, as finished (0) or crashed (anything else)."""
+def finish_wandb(status: str) -> None:
+    """End the W&B run of this process, if there is one.
+
+    Args:
+        status: "finished", "pruned", "interrupted" or "failed", which its summary says; W&B knows exit codes alone.
+    """
     wandb = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
+        with contextlib.suppress(Exception):
+            wandb.run.summary["status"] = status
         try:
-            wandb.finish(exit_code=exit_code)
+            wandb.finish(exit_code={"failed": 1, "interrupted": 255}.get(status, 0))  # 255: W&B's own for a Ctrl-C
         except Exception as error:  # whatever W&B meets at the end, the run itself has ended as it has
             log.warning("W&B could not finish its record: %s", error)
+            with contextlib.suppress(Exception):
+                wandb.teardown()  # its own process is gone; the next run starts another
