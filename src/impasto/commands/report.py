@@ -15,7 +15,7 @@ def run(cfg: DictConfig) -> None:
 
     Raises:
         FileNotFoundError: a folder that does not exist.
-        ValueError: a folder without a run, or an output that is no name of a page, or outside that is neither true nor false.
+        ValueError: a folder without a run, an output that is no name of a page, or outside that is no truth value.
         OSError: the page cannot be written.
     """
     runs = [cfg.runs] if isinstance(cfg.runs, str | int) else list(cfg.runs or [])
