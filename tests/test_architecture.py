@@ -9,6 +9,7 @@ import impasto
 
 ROOT = Path(impasto.__file__).parent
 ROWS = [
+    ["redaction"],
     ["suggest", "chance", "files", "run_folders", "allocator", "hardware", "group", "memory", "decoding"],
     ["listing"],
     ["images", "color", "tables", "resampling"],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.group import rank
+from impasto.redaction import without_secrets
 from impasto.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ def job(cfg: "DictConfig") -> None:
     if _INTERRUPTED in os.environ:
         raise CompactHydraException("not begun: the multirun was interrupted")
     message, code = run_job(cfg, str(hydra_config.job.config_name))
+    message = without_secrets(message)
     if not code:
         return
     one_by_one = str(hydra_config.launcher._target_).endswith(".BasicLauncher")
@@ -172,6 +174,7 @@ def _complete(arguments: list[str]) -> None:
 
 
 def _fail(message: str, code: int) -> None:
+    message = without_secrets(message)
     if not (number := rank()):
         sys.stderr.write(f"{'' if code == 130 else 'error: '}{message}\n")
         raise SystemExit(code)

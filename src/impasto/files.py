@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from impasto.redaction import without_secrets
+
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)  # the only way to ask for it is to set it
 
@@ -64,8 +66,8 @@ def short_name(name: str) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole (UTF-8)."""
-    with whole_file(path) as temporary:
+    """Write a text file whole (UTF-8); readable by its owner only where a secret is in it."""
+    with whole_file(path, private=text != without_secrets(text)) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

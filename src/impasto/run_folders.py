@@ -14,7 +14,7 @@ import psutil
 import yaml
 
 MARKS = frozenset({"config.yaml", "status.json", "environment.json"})  # a folder with any of them is a run's
-_DEEPEST = 50  # nests of a configuration
+_DEEPEST = 50  # nests of a configuration or a record
 PASSED_OVER = frozenset({"samples", "checkpoints", "curves", "wandb"})  # of a run folder: many files, never a run
 MOST_BYTES = 1_000_000  # of a configuration, a record or a table; what impasto writes has a few thousand
 
@@ -144,9 +144,14 @@ def open_inside(folder: Path, name: str) -> int:
         OSError: it cannot be opened.
     """
     path = Path(os.path.realpath(folder / name))
-    if not path.is_relative_to(os.path.realpath(folder)):
+    if not is_inside(path, folder):
         raise ValueError(f"is a link to {path}, outside of the run folder; not followed")
     return open_plain(path)
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether a file lies in a folder, and is no link that leads out of it."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def open_plain(path: Path) -> int:
@@ -187,7 +192,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     """Read a JSON object of a run folder.
 
     Raises:
-        ValueError: as `read_text`, or no JSON object.
+        ValueError: as `read_text`, no JSON object, or one in deep nests.
         OSError: it cannot be read.
     """
     text = read_text(folder, name)
@@ -197,11 +202,17 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
         raise ValueError(f"is no JSON: {_line(error)}") from error
     if not isinstance(value, dict):
         raise ValueError(f"expected a JSON object, got {type(value).__name__}")
+    inner: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        inner = [i for each in inner for i in (each.values() if isinstance(each, dict) else each)]
+        inner = [each for each in inner if isinstance(each, dict | list)]
+    if inner:
+        raise ValueError("has nests that impasto does not write")
     return value
 
 
-def read_yaml(text: str) -> dict[Any, Any]:
-    """Read a YAML mapping; nothing but plain data is made of it.
+def read_yaml(text: str) -> dict[str, Any]:
+    """Read a YAML mapping; nothing but what JSON has is made of it: dates become texts, for example.
 
     References (`&a`, `*a`) and deep nests are refused: impasto writes none, and a few lines of them can fill the
     memory or never end.
@@ -216,7 +227,7 @@ def read_yaml(text: str) -> dict[Any, Any]:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent) or depth > _DEEPEST:
                 raise ValueError("references or nests that impasto does not write")
-        value = yaml.load(text, Loader=loader)
+        value = json.loads(json.dumps(yaml.load(text, Loader=loader), default=str))
     except (yaml.YAMLError, RecursionError, ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"is no YAML: {_line(error)}") from error
     if not isinstance(value, dict):

@@ -282,3 +282,13 @@ def test_many_sheets_are_thinned_evenly_with_the_newest_kept(tmp_path: Path) -> 
     assert list(read_recorded_run(run, most_sheets=5).sheets) == [20, 520, 1000, 1500, 2000]
     assert list(read_recorded_run(run, most_sheets=1).sheets) == [2000]
     assert len(read_recorded_run(run, most_sheets=1000).sheets) == 100
+
+
+def test_links_out_of_a_run_folder_are_not_followed(tmp_path: Path) -> None:
+    run, private = _run(tmp_path / "run"), tmp_path / "private.png"
+    (run / "samples" / "step_000020.png").rename(private)
+    (run / "samples" / "step_000020.png").symlink_to(private)
+    (run / "metrics.csv").rename(tmp_path / "private.csv")
+    (run / "metrics.csv").symlink_to(tmp_path / "private.csv")
+    recorded = read_recorded_run(run, most_sheets=5)
+    assert not recorded.sheets and not recorded.rows and recorded.config["seed"] == 0

@@ -1,6 +1,7 @@
 """Shards: every photograph once in an epoch, resumed bitwise, damage skipped and named, other places than a disk."""
 
 import http.server
+import io
 import itertools
 import json
 import os
@@ -201,6 +202,25 @@ def test_a_corrupt_member_is_named_and_another_takes_its_place(
     assert _same(_take(14, packed, step=10), found[10:])
 
 
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE])
+@pytest.mark.parametrize("local", [True, False])
+def test_a_member_that_is_no_file_costs_itself_alone(packed: Path, kind: bytes, local: bool) -> None:
+    shard = packed / "train-000001.tar"
+    with tarfile.open(shard) as tar:
+        members = [(m, tar.extractfile(m).read()) for m in tar]  # type: ignore[union-attr]
+    with tarfile.open(shard, "w") as tar:
+        for member, content in members:
+            if member.name.startswith("000002") and "png" in member.name:
+                member.type, member.linkname, member.size, content = kind, "nothing.png", 0, b""
+            tar.addfile(member, io.BytesIO(content))
+    source = Source(str(packed) if local else f"pipe:cat {packed}/{{}}")
+    read = [
+        sample.content
+        for _, sample in Reader(source, 28).read([Shard(shard.name, 5, shard.stat().st_size, "")], np.ones(5, bool))
+    ]
+    assert [content is None for content in read] == [False, False, True, False, False]
+
+
 def test_what_a_truncated_shard_has_lost_is_named(packed: Path, caplog: pytest.LogCaptureFixture) -> None:
     shard = packed / "train-000002.tar"
     with tarfile.open(shard) as tar:
@@ -348,6 +368,15 @@ def test_a_web_server_streams_the_same(packed: Path, served: tuple[str, type[_Ha
     data = _data(url + "?token=a/b")
     data.setup("fit")
     assert handler.asked == [f"/{packed.name}/index.json?token=a/b"]
+
+
+def test_who_reads_is_told_to_the_server_alone(served: tuple[str, type[_Handler]]) -> None:
+    url, handler = served
+    heard: list[str | None] = []
+    handler.do_HEAD = lambda self: [heard.append(self.headers["Authorization"]), self.send_error(403)]  # type: ignore[assignment, method-assign, func-returns-value, misc]
+    with pytest.raises(OSError, match="403"):
+        Source(url.replace("://", "://me:a%40b@")).size("index.json")
+    assert heard == ["Basic bWU6YUBi"]  # me:a@b
 
 
 def test_a_connection_that_drops_is_opened_again_where_it_was(packed: Path, served: tuple[str, type[_Handler]]) -> None:

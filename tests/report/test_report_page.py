@@ -150,6 +150,29 @@ def test_every_state_of_a_run_is_said(tmp_path: Path) -> None:
         assert told in text, told
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("config.yaml", "name: {2020-01-01: x}", "config.yaml: is no YAML: keys must be str"),
+        ("config.yaml", "name: {? [1, 2] : x}", "config.yaml: is no YAML"),
+        ("config.yaml", "name: {a: 2020-01-01, b: !!binary aGk=, c: !!set {d, e}}\nd: .nan", ""),
+        ("config.yaml", f"name: 0x{'f' * 5000}", "config.yaml: is no YAML: Exceeds the limit"),
+        (".hydra/overrides.yaml", f"- 0x{'f' * 5000}", ""),
+        ("environment.json", '{"a":' * 900 + "1" + "}" * 900, "environment.json: has nests"),
+        ("status.json", '{"status": "finished", "error": ' + "[" * 200 + "]" * 200 + "}", "status.json: has nests"),
+    ],
+    ids=range(7),
+)
+def test_an_odd_run_folder_stops_nothing(tmp_path: Path, name: str, content: str, told: str) -> None:
+    odd = make_run(tmp_path / "runs" / "odd", metrics={"train/loss": [1.0, 0.5]})
+    (odd / ".hydra").mkdir()
+    (odd / name).write_text(content)
+    make_run(tmp_path / "runs" / "other", status="failed")
+    report = write_report([str(tmp_path / "runs")], tmp_path / "report.html")
+    assert sum(report.statuses.values()) == 2
+    assert [problem[: len(told)] for problem in report.problems.get(odd, [])] == ([told] if told else [])
+
+
 def test_results_plots_and_pictures_are_in_it(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", command="benchmark")
     (run / "benchmark.md").write_text("| size | seconds |\n| --- | --- |\n| **256** | 1.5 |\n\n- note\n")

@@ -51,7 +51,7 @@ def test_results_find_the_photographs_that_the_command_was_given(tmp_path: Path,
     make_image(there / "cat.jpg"), make_image(there / "holiday/cat.jpg")
     make_image(run / "cat.jpg"), make_image(run / "samples/step_000050/cat.png")
     config = {"images": images, "overwrite": False, "output": str(run), "folder": str(run)}
-    (comparison,) = find_pictures(run, config, {"folder": str(there)}).comparisons
+    (comparison,) = find_pictures(run, config, {"folder": str(there)}, outside=True).comparisons
     assert comparison.before in (there / "cat.jpg", there / "holiday/cat.jpg")
     assert comparison.after == {"result": run / "cat.jpg", "step 50": run / "samples/step_000050/cat.png"}
 
@@ -60,8 +60,26 @@ def test_results_elsewhere_are_found_and_strangers_there_are_not(tmp_path: Path)
     make_image(tmp_path / "in/cat.jpg")
     make_image(tmp_path / "painted/cat.jpg", seed=1), make_image(tmp_path / "painted/private.jpg")
     config = {"images": ["in"], "overwrite": False, "output": "painted", "folder": str(tmp_path / "run")}
-    (comparison,) = find_pictures(tmp_path / "run", config, {"folder": str(tmp_path)}).comparisons
+    (comparison,) = find_pictures(tmp_path / "run", config, {"folder": str(tmp_path)}, outside=True).comparisons
     assert comparison.after == {"result": tmp_path / "painted/cat.jpg"}
+
+
+def test_what_lies_outside_of_the_folder_is_shown_on_demand_alone(tmp_path: Path) -> None:
+    run, private = tmp_path / "run", make_image(tmp_path / "private/cat.jpg", seed=1)
+    make_image(run / "cat.jpg"), make_image(run / "inner.png")
+    make_samples(run, photographs=1, steps=1)
+    (run / "samples/step_000200").symlink_to(private.parent)
+    (run / "samples/photographs/cat.png").symlink_to(private)
+    (run / "plot.png").symlink_to(private)
+    (run / "alias.png").symlink_to(run / "inner.png")
+    config = {"images": [str(private)], "overwrite": False, "output": str(run), "folder": str(run)}
+    for told in (config, {}):
+        found = find_pictures(run, told, {})
+        after = [path for c in found.comparisons for path in (c.before, *c.after.values()) if path]
+        assert found.outside == 3
+        assert all(path.resolve().is_relative_to(run) for path in [*found.plots, *after])
+        assert run / "samples/step_000100/photo_0.png" in after
+    assert private in [c.before for c in find_pictures(run, config, {}, outside=True).comparisons]
 
 
 def test_a_photograph_that_is_gone_leaves_the_result(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import html
 import json
 import math
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,26 @@ def test_long_tables_are_cut_and_that_is_told() -> None:
 @pytest.mark.parametrize("text", ["|", "||||", "**", "** ** **", "#", "# ", "- ", "\\|", "|\\", "| " * 9999, "\0"])
 def test_any_text_is_taken(text: str) -> None:
     read_markdown(text, cells=50)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1" * 40_000 + " y", "1," * 20_000 + "y", "." + "1" * 40_000 + "y", "1e" + "1" * 40_000 + "y"],
+    ids=range(4),
+)
+def test_no_cell_takes_long(text: str) -> None:
+    begin = time.process_time()
+    read_markdown(f"| a |\n| --- |\n| {text} |", cells=50)
+    assert time.process_time() - begin < 2
+
+
+@pytest.mark.parametrize(
+    "numbers", [["0", "-1.5", "1,000", "1,000.25", ".5", "1e-5", "12%", "2x"], ["12 %", "1.07 (1-2)"]]
+)
+def test_columns_of_numbers_stand_to_the_right(numbers: list[str]) -> None:
+    for cells, numeric in ((numbers, True), ([*numbers, "1."], False), ([*numbers, ","], False)):
+        (block,), _ = read_markdown(markdown(["a"], [[cell] for cell in cells]), cells=50)
+        assert [row[0].numeric for row in block.rows] == [numeric] * (len(cells) + 1)
 
 
 def _run(name: str, command: str = "train", **settings: str) -> Run:

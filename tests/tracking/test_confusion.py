@@ -92,7 +92,7 @@ def test_only_the_last_goes_to_wandb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trainer: Any, at_once: bool
 ) -> None:
     logged: list[Any] = []
-    monkeypatch.setattr("impasto.tracking.confusion.WandbLogger", str)
+    monkeypatch.setattr("impasto.tracking.confusion.RunLogger", str)
     monkeypatch.setattr(
         "impasto.tracking.confusion.log_table", lambda *words, picture: logged.append([*words, picture])
     )

@@ -4,19 +4,17 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
 from impasto.images import write_image
 from impasto.tracking.run_folder import finish_wandb
 from impasto.tracking.tables import log_pictures, log_table
-from impasto.tracking.wandb_run import WandbOptions, start_wandb
+from impasto.tracking.wandb_run import RunLogger, WandbOptions, start_wandb
 
 ROWS = [{"size": "256 x 256", "seconds": 0.25, "calls": None}, {"size": "512 x 512", "seconds": 1.0, "calls": 3}]
 
@@ -26,7 +24,9 @@ class _Logger:
 
     def __init__(self) -> None:
         self.logged: list[dict[str, Any]] = []
-        self.experiment = SimpleNamespace(log=self.logged.append)
+        self.log_metrics = self.logged.append
+        self.summary: dict[str, float] = {}
+        self.summarise = self.summary.update
 
 
 @pytest.fixture
@@ -42,6 +42,23 @@ def test_a_table_holds_every_row_and_column(logger: _Logger) -> None:
     assert name == "benchmark/speed"
     assert table.columns == ["size", "seconds", "calls"]
     assert [list(row) for row in table.data] == [list(row.values()) for row in ROWS]
+
+
+def test_numbers_of_a_short_table_stand_in_the_summary(logger: _Logger) -> None:
+    log_table(logger, "benchmark/speed", ROWS)  # type: ignore[arg-type]
+    log_table(logger, "one", [{"seconds": 2.0, "kept": True}])  # type: ignore[arg-type]
+    log_table(logger, "two", [{"reader": "files", "workers": n, "rate": 10.0 * n} for n in (0, 2)])  # type: ignore[arg-type]
+    log_table(logger, "long", [{"name": str(n), "value": n} for n in range(201)])  # type: ignore[arg-type]
+    assert logger.summary == {
+        "benchmark/speed/256 x 256/seconds": 0.25,
+        "benchmark/speed/512 x 512/seconds": 1.0,
+        "benchmark/speed/512 x 512/calls": 3,
+        "one/seconds": 2.0,
+        "two/files, 0/workers": 0,
+        "two/files, 0/rate": 0.0,
+        "two/files, 2/workers": 2,
+        "two/files, 2/rate": 20.0,
+    }
 
 
 def test_a_chart_and_a_picture_are_logged_beside_it(logger: _Logger, tmp_path: Path) -> None:
@@ -112,7 +129,7 @@ def test_without_a_logger_no_picture_is_opened() -> None:
 
 
 @pytest.fixture
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbLogger]:
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunLogger]:
     """A real W&B run, offline, in its own folder."""
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_DATA_DIR", "")
@@ -123,11 +140,11 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbLo
     wandb.teardown()
 
 
-def test_files_of_an_offline_run_are_the_pictures_themselves(offline: WandbLogger, tmp_path: Path) -> None:
+def test_files_of_an_offline_run_are_the_pictures_themselves(offline: RunLogger, tmp_path: Path) -> None:
     files = _pictures(tmp_path)
     log_pictures(offline, "study/pictures/sub folder/a?é.jpg", files, ["one", "two", "three"])
     log_table(offline, "study/samples", [{"picture": file, "method": file.stem} for file in files])
-    finish_wandb(0)
+    finish_wandb("finished")
     folder = tmp_path / "run" / "wandb"
     assert os.environ["WANDB_DATA_DIR"] == str(folder)
     images = list(folder.rglob("media/images/study/pictures/sub folder/*.png"))

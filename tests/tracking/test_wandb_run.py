@@ -1,9 +1,13 @@
 """A W&B run lies whole in the run folder, reads back as it was logged, and is never the reason that a run is lost."""
 
+import dataclasses
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,15 +17,21 @@ import pytest
 from PIL import Image
 
 from impasto.tracking.run_folder import finish_wandb
+from impasto.tracking.tables import log_table
 from impasto.tracking.wandb_run import WandbOptions, start_wandb
 
 
-def _inspect(folder: Path, *flags: str) -> list[dict[str, Any]]:
-    """What `wandb leet inspect --json` reads back of the only offline run in a folder."""
-    (run,) = [p for p in (folder / "wandb").glob("offline-run-*") if p.is_dir()]
+def _records(run: Path, *flags: str) -> list[dict[str, Any]]:
+    """What `wandb leet inspect --json` reads back of an offline run."""
     command = [sys.executable, "-m", "wandb", "leet", "inspect", *flags, "--json", str(run)]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")] if not flags else [json.loads(text)]
+
+
+def _inspect(folder: Path, *flags: str) -> list[dict[str, Any]]:
+    """The same of the only offline run in a folder."""
+    (run,) = [p for p in (folder / "wandb").glob("offline-run-*") if p.is_dir()]
+    return _records(run, *flags)
 
 
 @pytest.fixture
@@ -62,18 +72,50 @@ def _pixels(path: Path) -> np.ndarray:
         return np.asarray(image)
 
 
-@pytest.mark.parametrize(("outcome", "code"), [(0, 0), (1, 1)])
-def test_a_run_ends_with_its_exit_code(offline: WandbOptions, tmp_path: Path, outcome: int, code: int) -> None:
+@pytest.mark.parametrize(("status", "code"), [("finished", 0), ("pruned", 0), ("interrupted", 255), ("failed", 1)])
+def test_a_run_ends_as_it_ended(offline: WandbOptions, tmp_path: Path, status: str, code: int) -> None:
     start_wandb(offline, folder=tmp_path / "run", run_id="abc", name="n", config={"a": {"b": 1}})
-    finish_wandb(outcome)
-    assert _inspect(tmp_path / "run", "--summary")[0]["exit_code"] == code
+    finish_wandb(status)
+    told = _inspect(tmp_path / "run", "--summary")[0]
+    assert (told["exit_code"], told["summary"]["status"]) == (code, status)
+
+
+def test_a_resumed_run_counts_on_where_it_ended(offline: WandbOptions, tmp_path: Path) -> None:
+    import wandb
+
+    steps = []
+    for start in range(2):
+        logger = start_wandb(offline, folder=tmp_path / "run", run_id="abc", name="n", config={})
+        for step in range(3 * start, 3 * start + 3):
+            logger.log_metrics({"train/loss": 1.0}, step=step)
+        finish_wandb("finished")
+        wandb.teardown()
+    for file in sorted(
+        (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime
+    ):
+        rows = [record["history"]["item"] for record in _records(file.parent) if "history" in record]
+        steps += [(row["_step"], row["trainer/global_step"]) for row in rows]
+    assert steps == [(step, step) for step in range(6)]
+
+
+def test_steps_are_the_axis_only_of_a_run_that_has_them(offline: WandbOptions, tmp_path: Path) -> None:
+    import wandb
+
+    for name, step in (("with", 3), ("without", None)):
+        start_wandb(offline, folder=tmp_path / name, run_id=name, name="n", config={}).log_metrics(
+            {"a": 1.0}, step=step
+        )
+        finish_wandb("finished")
+        wandb.teardown()
+        (run,) = (tmp_path / name / "wandb").glob("offline-run-*/*.wandb")
+        assert (b"trainer/global_step" in run.read_bytes()) == (name == "with")
 
 
 def test_two_runs_in_one_process_stay_apart(offline: WandbOptions, tmp_path: Path) -> None:
     for name in ("one", "two"):
         logger = start_wandb(offline, folder=tmp_path / name, run_id=name, name=name, config={"name": name})
         logger.log_metrics({"train/loss": 1.0}, step=0)
-        finish_wandb(0)
+        finish_wandb("finished")
     for name in ("one", "two"):
         assert f'"{name}"' in json.dumps(_inspect(tmp_path / name, "--summary")[0]["config"])
 
@@ -84,7 +126,7 @@ def test_images_of_tables_stay_in_the_run_folder(offline: WandbOptions, tmp_path
     logger = start_wandb(offline, folder=tmp_path / "run", run_id="abc", name="n", config={})
     picture = wandb.Image(np.zeros((4, 4, 3), dtype=np.uint8))
     logger.log_table("study", columns=["image"], data=[[picture]])
-    finish_wandb(0)
+    finish_wandb("finished")
     assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "run" / "wandb")
     assert not (tmp_path / ".local").exists()
 
@@ -96,7 +138,7 @@ def test_online_without_a_key_goes_on_offline(
     logger = start_wandb(online, folder=tmp_path / "run", run_id="abc", name="n", config={})
     assert "logged offline" in caplog.text
     logger.log_metrics({"train/loss": 1.0}, step=0)
-    finish_wandb(0)
+    finish_wandb("finished")
     assert _inspect(tmp_path / "run", "--summary")[0]["exit_code"] == 0
 
 
@@ -108,8 +150,79 @@ def test_online_without_a_network_goes_on_offline(
     online = WandbOptions(mode="online", project="p", entity=None, group=None, tags=[], init_timeout=2)
     start_wandb(online, folder=tmp_path / "run", run_id="abc", name="n", config={})
     assert "cannot be reached" in caplog.text
-    finish_wandb(0)
+    finish_wandb("finished")
     assert _inspect(tmp_path / "run", "--summary")[0]["exit_code"] == 0
+
+
+class _Server(http.server.BaseHTTPRequestHandler):
+    """W&B, as far as a run needs it to begin."""
+
+    def do_POST(self) -> None:
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
+        bucket = {"id": "QQ==", "name": "abc", "project": {"id": "UA==", "name": "p", "entity": {"name": "me"}}}
+        known = {
+            b"Viewer": {"viewer": {"id": "VQ==", "entity": "me", "username": "me"}},
+            b"UpsertBucket": {"upsertBucket": {"bucket": bucket, "inserted": True}},
+        }
+        answer = next((answer for name, answer in known.items() if name in asked), {"model": {"bucket": None}})
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"data": answer}).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_a_server_that_goes_away_costs_a_run_nothing(
+    offline: WandbOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import wandb
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Server)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr("impasto.tracking.wandb_run._LAST_UPLOAD", 2.0)
+    logger = start_wandb(
+        dataclasses.replace(offline, mode="online"), folder=tmp_path, run_id="abc", name="n", config={}
+    )
+    assert not logger.experiment.offline
+    server.shutdown()
+    server.server_close()
+    thread.join()
+    begin = time.monotonic()
+    for _ in range(3):
+        log_table(logger, "benchmark/speed", [{"size": "256 x 256", "seconds": 0.25}])
+    logger.log_metrics({"train/loss": 1.0}, step=1)
+    finish_wandb("finished")
+    assert caplog.text.count("W&B is lost") == 1 and time.monotonic() - begin < 20
+    wandb.teardown()
+    (run,) = tmp_path.glob("wandb/run-*/*.wandb")
+    assert b"train/loss" in run.read_bytes()
+
+
+_WITHOUT = """
+import logging, pathlib, psutil, time
+from impasto.tracking.run_folder import recorded
+from impasto.tracking.tables import log_table
+from impasto.tracking.wandb_run import WandbOptions, start_wandb
+logging.basicConfig(format="%(message)s")
+with recorded(pathlib.Path(), config=""):
+    options = WandbOptions(mode="offline", project="p", entity=None, group=None, tags=[], init_timeout=5)
+    logger = start_wandb(options, folder=pathlib.Path().resolve(), run_id="abc", name="n", config={})
+    [service.kill() for service in psutil.Process().children() if service.name().startswith("wandb-core")]
+    for step in range(3):
+        logger.log_metrics({"train/loss": 1.0}, step=step)
+        time.sleep(0.1)
+    log_table(logger, "benchmark/speed", [{"size": "256 x 256", "seconds": 0.25}])
+"""
+
+
+def test_a_run_goes_on_without_wandbs_own_process(offline: WandbOptions, tmp_path: Path) -> None:
+    told = subprocess.run([sys.executable, "-c", _WITHOUT], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert told.stderr.count("W&B is lost") == 1 and "Traceback" not in told.stderr
+    assert json.loads((tmp_path / "status.json").read_text())["status"] == "finished"
 
 
 def test_an_unknown_mode_is_refused() -> None:

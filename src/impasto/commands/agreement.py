@@ -15,6 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from impasto.commands.arguments import FLAGS_WITH_VALUE, prepare_arguments, quote
 from impasto.group import Group, find_group
+from impasto.redaction import without_secrets
 
 _EXTRA = ("--config-dir", "-cd")
 _PATIENCE = timedelta(minutes=10)  # until all processes of a group have started
@@ -110,10 +111,11 @@ def _begun(launch: str, conf: Path, command: str, arguments: Sequence[str]) -> s
         return ""
     own = Path(cfg.hydra.run.dir) / "environment.json"
     found = {path: _told(path) for path in (own, *Path(cfg.output_root).glob("*/*/environment.json"))}
+    started = [without_secrets(word) for word in ("--config-name", command, *arguments)]  # as the record has them
     begun = [
         path.parent
         for path, told in found.items()
-        if told.get("launch") == launch and list(told.get("command", []))[1:] == ["--config-name", command, *arguments]
+        if told.get("launch") == launch and list(told.get("command", []))[1:] == started
     ]
     if not begun:
         return ""

@@ -17,8 +17,8 @@ from impasto.evaluation.artefacts import border_ratio, repeated_share, shift_res
 from impasto.evaluation.lpips import LPIPS
 from impasto.files import write_text
 from impasto.hardware import check_device
-from impasto.images import limit_longer_side, read_image, sheet, write_image
-from impasto.listing import Found, find_images, result_name
+from impasto.images import read_image, sheet, write_image
+from impasto.listing import Found, find_images
 from impasto.runs import shipped
 from impasto.tables import digits, markdown, write_csv, write_json
 from impasto.tracking.tables import log_table
@@ -66,13 +66,12 @@ def evaluate_artefacts(
     pictures: list[list[Tensor]] = []
     listed = instantiate(photographs) if isinstance(photographs, DictConfig) else photographs
     for item in find_images([str(pattern) for pattern in listed]):
-        photo = limit_longer_side(read_image(item.path), size)
+        photo = read_image(item.path, at_most=size)
         log.info("%s ...", item.path.name)
-        found = Found(item.path, result_name(item.name))
-        results = {method: source(found, photo) for method, source in sources.items()}
+        results = {method: source(item, photo) for method, source in sources.items()}
         for method, result in results.items():
             moving = method != "photograph" and not _is_results(named[method])
-            network = partial(_network, sources[method], found) if moving else None
+            network = partial(_network, sources[method], item) if moving else None
             row = _measure(result, photo, network, periods=periods, shifts=shifts, metric=metric)
             rows.append({"method": method, "photograph": str(item.name), **row})
         if len(pictures) < _SHOWN:

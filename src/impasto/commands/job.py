@@ -19,6 +19,7 @@ from impasto.allocator import keep_freed_memory
 from impasto.commands.config import check_config
 from impasto.files import write_text
 from impasto.group import is_first_process, requeue
+from impasto.redaction import without_secrets
 from impasto.run_folders import read_status, running_process
 from impasto.suggest import did_you_mean
 from impasto.tracking.run_folder import Pruned, StartAgain, begin, recorded
@@ -60,6 +61,8 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
         if keeps_record and (folder / "study.json").exists():
             raise ValueError(f"hydra.run.dir={folder} has a study already, which would be lost; give another folder")
         cfg = _prepare(cfg, folder) if keeps_record else cfg
+        if keeps_record:
+            _keep_to_owner(folder)
         config = None if cfg.get("resume") else OmegaConf.to_yaml(cfg, resolve=True)
         with recorded(folder, config=config) if keeps_record else nullcontext():
             check_config(cfg)
@@ -83,6 +86,14 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
     if keeps_record:
         log.info("run folder: %s", folder)
     return "", 0
+
+
+def _keep_to_owner(folder: Path) -> None:
+    """Hydra's records must keep a password, so that the run can go on: its owner alone reads them then."""
+    above = Path(HydraConfig.get().sweep.dir)
+    for path in (*(folder / ".hydra").glob("*"), above / "multirun.yaml", *above.glob(".submitit/*/*.pkl")):
+        if path.is_file() and (text := path.read_text(encoding="utf-8", errors="replace")) != without_secrets(text):
+            path.chmod(0o600)
 
 
 def _check_seed(cfg: DictConfig) -> None:
@@ -166,6 +177,7 @@ def begin_again(cfg: DictConfig) -> None:
     if running_process(folder) != os.getpid():
         _refuse_running(folder)
         write_text(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(cfg))
+        _keep_to_owner(folder)
         begin(folder, config=OmegaConf.to_yaml(cfg, resolve=True))
 
 

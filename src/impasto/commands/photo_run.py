@@ -1,6 +1,7 @@
 """One photograph's part of a run folder: its curve, its samples, its checkpoint, its result."""
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,8 @@ class PhotoRun:
         finally:
             for logger in loggers:
                 logger.finalize("")
-            finish_wandb(0 if optimization.calls == optimization.steps else 1)  # the next photograph has its own run
+            stopped = "interrupted" if isinstance(sys.exception(), KeyboardInterrupt) else "failed"
+            finish_wandb("finished" if sys.exception() is None else stopped)  # the next photograph has its own run
         self._save(optimization, finish)
         self.checkpoint.unlink(missing_ok=True)
         told = (self.target, optimization.best_value, optimization.calls, gibibytes(peak.bytes))

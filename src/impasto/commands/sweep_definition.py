@@ -14,6 +14,7 @@ from optuna.storages import BaseStorage
 
 from impasto.commands.arguments import prepare_arguments, quote
 from impasto.commands.checking import check_arguments
+from impasto.redaction import without_secrets
 from impasto.sweep.objectives import Objective, read_objectives
 from impasto.sweep.samplers import Sampling
 from impasto.sweep.space import Space, ends, read_space
@@ -124,7 +125,7 @@ def read_definition(cfg: DictConfig) -> Definition:
     conf, shared = _conf(), _shared(cfg)
     _check(conf, [*shared, *train], space)
     identity = {
-        "train": train,
+        "train": [without_secrets(word) for word in train],  # kept where many may read it
         "space": _plain(cfg.space),
         "objectives": _plain(cfg.objectives),
         "sampler": _plain(cfg.sampler),

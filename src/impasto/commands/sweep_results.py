@@ -177,7 +177,7 @@ class Results:
     def _facts(self) -> dict[str, str]:
         identity, machine = self.definition.identity, describe_machine()
         return {
-            "words of every training": shlex.join(self.definition.train),
+            "words of every training": shlex.join(self.definition.identity["train"]),
             **{f"space: {key}": _words_of(value) for key, value in identity["space"].items()},
             **{f"objective: {key}": _words_of(value) for key, value in identity["objectives"].items()},
             "sampler": _words_of(identity["sampler"]),

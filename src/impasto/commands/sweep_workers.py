@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from impasto.sweep.storage import shown
+from impasto.redaction import without_secrets
 from impasto.tracking.run_folder import recorded
 
 WORKER = "IMPASTO_WORKER"  # the number of a worker that another one started
@@ -31,7 +31,7 @@ def recorded_once(folder: Path, cfg: DictConfig) -> Iterator[None]:
         yield
         return
     try:
-        text = OmegaConf.to_yaml(OmegaConf.merge(cfg, {"storage": cfg.storage and shown(cfg.storage)}), resolve=True)
+        text = without_secrets(OmegaConf.to_yaml(cfg, resolve=True))
         with recorded(folder, config=text):
             yield
     finally:

@@ -1,7 +1,6 @@
 """What a training trains: the system and its model card, for each kind of system. conf/system/ chooses one."""
 
 import logging
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -248,7 +247,7 @@ def common_card(cfg: DictConfig) -> dict[str, Any]:
         "network": {"class": network.pop("_target_").rsplit(".", 1)[1], **network},
         "loss": loss,
         "data": {
-            "train": data.get("train", data.get("root", _without_secrets(data.get("urls")))),
+            "train": data.get("train", data.get("root", data.get("urls"))),
             **further,
             "batch_size": cfg.data.batch_size,
         },
@@ -256,11 +255,6 @@ def common_card(cfg: DictConfig) -> dict[str, Any]:
         "seed": cfg.seed,
         "precision": cfg.trainer.precision,
     }
-
-
-def _without_secrets(address: Any) -> str | None:  # noqa: ANN401 (any YAML)
-    """Leave out of an address who reads it and what stands behind its question mark: cards are published."""
-    return None if address is None else re.sub(r"(?<=://)[^/@]*@|\?.*$", "", str(address))
 
 
 def _unresolved(node: DictConfig) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
-from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
-from impasto.tracking.wandb_run import start_wandb
+from impasto.redaction import without_secrets
+from impasto.tracking.wandb_run import RunLogger, start_wandb
 
 
-def wandb_logger(cfg: DictConfig, *, run_id: str, name: str) -> WandbLogger | None:
+def wandb_logger(cfg: DictConfig, *, run_id: str, name: str) -> RunLogger | None:
     """Start the command's W&B run.
 
     Args:
@@ -23,5 +23,5 @@ def wandb_logger(cfg: DictConfig, *, run_id: str, name: str) -> WandbLogger | No
     """
     if cfg.logger is None:
         return None
-    config: Any = OmegaConf.to_container(cfg, resolve=True)
+    config: Any = OmegaConf.to_container(OmegaConf.create(without_secrets(OmegaConf.to_yaml(cfg, resolve=True))))
     return start_wandb(instantiate(cfg.logger), folder=Path(cfg.folder), run_id=run_id, name=name, config=config)

@@ -14,7 +14,7 @@ from impasto.data.shard_index import Shard
 from impasto.data.shard_source import Source
 
 LABEL = "cls"
-_KEY = re.compile(r"(\d+)[^.]*\.(\w+)$")
+_KEY = re.compile(r"(\d++)[^.]*\.(\w+)$")
 _BLOCK = 1 << 18
 
 
@@ -95,7 +95,7 @@ class Reader(NamedTuple):
         while (member := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # it would keep one for each file
             found = _KEY.match(member.name)
-            if found is None or int(found[1]) not in wanted:
+            if found is None or not member.isfile() or int(found[1]) not in wanted:  # a link leads anywhere, or nowhere
                 continue
             if int(found[1]) != current:
                 if parts:

@@ -1,6 +1,7 @@
 """Where shards lie: a folder, a web server, an object store; and streams that survive a connection that drops."""
 
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPException
@@ -8,7 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import BinaryIO, Protocol
 from urllib.error import HTTPError
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
 _TRIES = 5  # of a read that brings nothing
@@ -71,7 +72,7 @@ class Source:
             return (self.folder / name).stat().st_size
         if not self.over_http:
             return None
-        with urlopen(Request(self.url(name), method="HEAD"), timeout=_TIMEOUT) as answer:
+        with urlopen(_request(self.url(name), method="HEAD"), timeout=_TIMEOUT) as answer:
             told = answer.headers.get("Content-Length")
             return None if told is None else int(told)
 
@@ -90,14 +91,24 @@ class Source:
     def _open_at(self, name: str, offset: int) -> Stream:
         url = self.url(name)
         if self.over_http:
-            headers = {"Range": f"bytes={offset}-"} if offset else {}
-            answer: BinaryIO = urlopen(Request(url, headers=headers), timeout=_TIMEOUT)
+            answer: BinaryIO = urlopen(_request(url, offset=offset), timeout=_TIMEOUT)
             return answer if offset == 0 or answer.status == 206 else _forward(answer, offset)  # type: ignore[attr-defined]
         from webdataset import gopen  # seconds to import, and only object stores need it
 
         if url.startswith("s3://"):  # which webdataset leaves to a command
             url = f"pipe:aws s3 cp --only-show-errors {quote(url)} -"
         return _forward(gopen(url), offset)
+
+
+def _request(url: str, *, method: str = "GET", offset: int = 0) -> Request:
+    """Ask as urllib does it: who reads stands in a header, not in the address."""
+    parts = urlsplit(url)
+    who, _, host = parts.netloc.rpartition("@")
+    headers = {"Range": f"bytes={offset}-"} if offset else {}
+    request = Request(urlunsplit(parts._replace(netloc=host)), headers=headers, method=method)
+    if who:  # not sent on to another host
+        request.add_unredirected_header("Authorization", f"Basic {b64encode(unquote(who).encode()).decode()}")
+    return request
 
 
 def _forward(stream: Stream, count: int) -> Stream:

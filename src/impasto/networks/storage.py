@@ -17,6 +17,7 @@ from impasto.networks.folding import fold_batch_norm, has_batch_norm
 from impasto.networks.pocket import Pocket
 from impasto.networks.stylizer import JohnsonStylizer, Stylizer
 from impasto.networks.upscaler import JohnsonUpscaler, Upscaler
+from impasto.redaction import without_secrets
 from impasto.suggest import did_you_mean
 
 NETWORKS: dict[str, type[nn.Module]] = {
@@ -69,7 +70,7 @@ def save_network(path: Path, network: nn.Module, card: Mapping[str, Any]) -> Non
     tensors = {name: _halved(name, value) for name, value in state.items()}
     with whole_file(path) as temporary:
         try:
-            save_file(tensors, temporary, metadata={"impasto": json.dumps(card)})
+            save_file(tensors, temporary, metadata={"impasto": without_secrets(json.dumps(card))})
         except SafetensorError as error:  # safetensors hides the operating system's error
             raise OSError(f"could not write {path}: {error}") from error
 

@@ -37,6 +37,7 @@ class Report:
         statuses: how many runs have which status.
         problems: by run folder, what could not be read.
         left_out: older runs, beyond those that a page can hold.
+        outside: pictures outside of the run folders, which were not asked for.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class Report:
     statuses: dict[str, int]
     problems: dict[Path, list[str]]
     left_out: int
+    outside: int
 
     def __str__(self) -> str:
         runs = sum(self.statuses.values())
@@ -51,12 +53,13 @@ class Report:
         return f"{self.path}: {runs} run{'' if runs == 1 else 's'} ({told}), {size(self.size)}"
 
 
-def write_report(sources: Sequence[str], path: Path) -> Report:
+def write_report(sources: Sequence[str], path: Path, *, outside: bool = False) -> Report:
     """Write one HTML file about all runs in some folders.
 
     Args:
         sources: run folders, or folders with such below them.
         path: of the file; it is whole or as it was before.
+        outside: show pictures outside of the run folders, too; only of runs that one trusts.
 
     Raises:
         FileNotFoundError: a source that does not exist.
@@ -69,14 +72,15 @@ def write_report(sources: Sequence[str], path: Path) -> Report:
     runs = _read(folders)
     closed = {clean(str(folder)): told for folder, told in found.closed.items()}
     page = _Page(runs, title=_title(sources), closed=closed, left_out=len(found.runs) - len(folders))
-    page.add_pictures()
+    page.add_pictures(outside=outside)
     data = page.html()
     assert len(data) <= LARGEST, f"{len(data)} bytes"
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
     problems = {s.run.folder: s.problems for s in page.sections if s.problems}
     problems |= {folder: [told] for folder, told in found.closed.items()}
-    return Report(path, len(data), page.statuses, problems, len(found.runs) - len(folders))
+    left_out = sum(section.outside for section in page.sections)
+    return Report(path, len(data), page.statuses, problems, len(found.runs) - len(folders), left_out)
 
 
 def _check_output(path: Path) -> None:
@@ -143,7 +147,7 @@ class _Page:
         self.columns = columns_of(runs)
         self.side = 0
 
-    def add_pictures(self) -> None:
+    def add_pictures(self, *, outside: bool) -> None:
         """Fill what the page has left with pictures."""
         room = min(_PICTURES, LARGEST - len(self.html()) - 100_000)
         bar = Bar(total=1, done=0, log_every_seconds=_LOG_EVERY_SECONDS)
@@ -153,7 +157,7 @@ class _Page:
             bar.update(done, f"reducing {clean(name)[-40:]}")
 
         with bar:
-            album = add_pictures(self.sections, max(0, room), tell)
+            album = add_pictures(self.sections, max(0, room), tell, outside=outside)
         self.side = album.side
 
     def html(self) -> bytes:

@@ -2,14 +2,14 @@
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from impasto.listing import SUFFIXES, TAKEN, before_pattern
 from impasto.report.texts import clean, plain
-from impasto.run_folders import MARKS, reason
+from impasto.run_folders import MARKS, is_inside, reason
 
 MOST_STEPS = 6  # of a photograph: the newest, and others evenly before it
 _MOST_FILES = 2_000  # of a folder that is looked into
@@ -44,21 +44,40 @@ class Pictures:
         plots: in the folder itself.
         comparisons: by photograph.
         problems: folders that could not be looked into, with the reason.
+        outside: pictures that lie outside of the run folder and were left out.
     """
 
     plots: list[Path] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    outside: int = 0
 
 
-def find_pictures(folder: Path, config: dict[str, Any], environment: dict[str, Any]) -> Pictures:
+def find_pictures(
+    folder: Path, config: dict[str, Any], environment: dict[str, Any], *, outside: bool = False
+) -> Pictures:
     """Find the pictures of a run folder.
 
     Args:
         folder: the run folder.
         config: its configuration; `images` and `output` say where photographs and results are.
         environment: says in which folder the command was given.
+        outside: take those outside of the folder, too: a stranger's configuration may name any file of this machine.
     """
+    found = _find(folder, config, environment)
+    return found if outside else _inside(found, folder)
+
+
+def _inside(found: Pictures, folder: Path) -> Pictures:
+    every = [*found.plots, *(path for c in found.comparisons for path in (c.before, *c.after.values()) if path)]
+    strangers = {path for path in every if not is_inside(path, folder)}
+    for comparison in found.comparisons:
+        comparison.after = {told: path for told, path in comparison.after.items() if path not in strangers}
+        comparison.before = None if comparison.before in strangers else comparison.before
+    return replace(found, plots=[path for path in found.plots if path not in strangers], outside=len(strangers))
+
+
+def _find(folder: Path, config: dict[str, Any], environment: dict[str, Any]) -> Pictures:
     comparisons: dict[str, Comparison] = {}
     problems: list[str] = []
     steps = [entry for entry in _listing(folder / "samples", problems) if re.fullmatch(r"step_\d{1,15}", entry.name)]

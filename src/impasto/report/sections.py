@@ -81,6 +81,7 @@ class Section:
         run: the run.
         problems: what is wrong with its files.
         left_out: pictures that it has and the page has not.
+        outside: pictures outside of its folder, which the page has not.
     """
 
     run: Run
@@ -94,6 +95,7 @@ class Section:
     comparisons: list[Compared] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     left_out: int = 0
+    outside: int = 0
 
 
 def make_sections(runs: Sequence[Run]) -> list[Section]:
@@ -168,18 +170,21 @@ class _Wanted(NamedTuple):
     show: Callable[[Shown], None]
 
 
-def add_pictures(sections: Sequence[Section], budget: int, tell: Callable[[int, int, str], None]) -> Album:
+def add_pictures(
+    sections: Sequence[Section], budget: int, tell: Callable[[int, int, str], None], *, outside: bool = False
+) -> Album:
     """Put as many pictures into the sections as the budget allows, evenly: a few of each run before many of one.
 
     Args:
         sections: without pictures.
         budget: bytes, as base64.
         tell: is told how many are done, how many there will be, and a name.
+        outside: those outside of the run folders, too.
 
     Returns:
         The album, which knows at what size they were made.
     """
-    queues = [list(_wanted(section)) for section in sections]
+    queues = [list(_wanted(section, outside)) for section in sections]
     wanted = [item for turn in zip_longest(*queues) for item in turn if item is not None]
     kinds = [_kind(item) for item in wanted]
     kept = set(list(dict.fromkeys(kinds))[: budget // LEAST])
@@ -223,15 +228,16 @@ def place_of(path: Path, folder: Path) -> str:
     return clean(told if len(told) <= _LONGEST_PATH else f"...{told[-_LONGEST_PATH:]}")
 
 
-def _wanted(section: Section) -> Iterator[_Wanted]:
+def _wanted(section: Section, outside: bool) -> Iterator[_Wanted]:
     """A run's pictures, the most telling first: plots, each photograph with its newest, then older steps."""
     run = section.run
     try:
-        pictures = find_pictures(run.folder, run.config, run.environment)
+        pictures = find_pictures(run.folder, run.config, run.environment, outside=outside)
     except (OSError, ValueError) as error:
         section.problems.append(clean(f"pictures: {reason(error)}"))
         return
     section.problems += pictures.problems[:_MOST_PROBLEMS]
+    section.outside = pictures.outside
     items = [_Wanted(section, path.name, path, True, section.plots.append) for path in pictures.plots]
     older: list[list[_Wanted]] = []
     for comparison in pictures.comparisons:

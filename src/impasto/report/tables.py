@@ -11,7 +11,7 @@ from impasto.report.texts import Allowance
 
 _MOST_COLUMNS = 40
 _ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>])")
-_NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?( ?[%*sx])?( \(.*\))?|-")
+_NUMBER = re.compile(r"[-+]?(\d[\d,]*+(\.\d++)?|\.\d++)(e[-+]?\d++)?( ?[%*sx])?( \(.*\))?|-")
 _CELL = 90  # characters of a value among the differences
 
 

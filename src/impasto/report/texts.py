@@ -6,6 +6,8 @@ import math
 from datetime import datetime
 from typing import Any
 
+from impasto.redaction import without_secrets
+
 _MOST_KEYS = 400  # of a flattened configuration; a large one has some 150
 _LONGEST_VALUE = 500
 
@@ -131,5 +133,5 @@ def size(count: int) -> str:
 
 
 def clean(value: Any) -> str:  # noqa: ANN401 (whatever a JSON file holds)
-    """Return a text that can be written as UTF-8: bytes of file names that are none become question marks."""
-    return plain(value).encode("utf-8", "replace").decode("utf-8")
+    """Return a text that can be shown: without secrets, and bytes of file names that are no UTF-8 as question marks."""
+    return without_secrets(plain(value)).encode("utf-8", "replace").decode("utf-8")

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,8 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from impasto.redaction import without_secrets
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +59,7 @@ def storage_name(told: str | None, folder: Path) -> str:
 
 def shown(name: str) -> str:
     """Return a storage's name without the password in it."""
-    hidden = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", name)
-    return re.sub(r"(password=)[^&]*", r"\1***", hidden) if "://" in name else name
+    return without_secrets(name)
 
 
 def open_storage(name: str) -> BaseStorage:

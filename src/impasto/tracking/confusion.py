@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from impasto.files import whole_file
 from impasto.tracking.tables import log_table
+from impasto.tracking.wandb_run import RunLogger
 
 _LARGEST = 25.0  # inches: with 365 scenes a row has room for 4 points
 
@@ -55,7 +55,7 @@ class Confusion(Callback):
 
     def _log(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
+            if isinstance(logger, RunLogger):
                 log_table(logger, "val/confusion", self._rows, picture=self.folder / "confusion.png")
 
 

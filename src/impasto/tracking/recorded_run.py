@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from impasto.run_folders import read_yaml
+from impasto.redaction import without_secrets
+from impasto.run_folders import is_inside, read_yaml
 
 _SHEET = re.compile(r"step_(\d+)\.png")
 
@@ -50,7 +51,7 @@ def read_recorded_run(folder: Path, *, most_sheets: int) -> RecordedRun:
         OSError: one cannot be read.
     """
     parts = [folder / name for name in ("config.yaml", "status.json", "metrics.csv")]
-    texts = {path: path.read_bytes() if path.is_file() else b"" for path in parts}
+    texts = {path: path.read_bytes() if path.is_file() and is_inside(path, folder) else b"" for path in parts}
     config_file, status_file, metrics_file = parts
     config = flatten(_mapping(config_file, texts[config_file], read_yaml))
     status = _mapping(status_file, texts[status_file] or b"{}", json.loads)
@@ -66,7 +67,7 @@ def read_recorded_run(folder: Path, *, most_sheets: int) -> RecordedRun:
 
 def _mapping(path: Path, text: bytes, parse: Any) -> dict[str, Any]:  # noqa: ANN401 (json.loads, read_yaml)
     try:
-        value = parse(text.decode("utf-8"))
+        value = parse(without_secrets(text.decode("utf-8")))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from error
     if not isinstance(value, dict):
@@ -86,7 +87,8 @@ def _rows(path: Path, text: bytes) -> dict[int, dict[str, float]]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+    inside = folder.is_dir() and is_inside(folder, folder.parent)
+    return [path for path in folder.iterdir() if path.is_file() and is_inside(path, folder)] if inside else []
 
 
 def _spread(sheets: dict[int, Path], most: int) -> dict[int, Path]:

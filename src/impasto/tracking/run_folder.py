@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import platform
-import re
 import socket
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 from impasto.files import remove_unfinished, write_text
 from impasto.group import find_group, is_first_process
 from impasto.hardware import describe_machine
+from impasto.redaction import without_secrets
 from impasto.run_folders import read_status
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def recorded(folder: Path, *, config: str | None) -> Iterator[None]:
         if status.get("pid") == os.getpid() and status.get("status") == "running":  # it has begun
             with contextlib.suppress(OSError):  # a full disk: the body has failed with it, and its error is to be shown
                 _write(folder, status | outcome | ended)
-        finish_wandb(0 if outcome["status"] in ("finished", "pruned") else 1)
+        finish_wandb(outcome["status"])
 
 
 def begin(folder: Path, *, config: str) -> None:
@@ -88,13 +88,13 @@ def begin(folder: Path, *, config: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(pid := read_status(folder).get("pid"), int):
         remove_unfinished(folder, pid)
-    write_text(folder / "config.yaml", config)
+    write_text(folder / "config.yaml", without_secrets(config))
     started = {"started": _clock(time.time()), "pid": os.getpid(), "host": socket.gethostname()}
     _write(folder, {"status": "running", **started})
 
 
 def _write(folder: Path, status: dict[str, Any]) -> None:
-    write_text(folder / "status.json", json.dumps(status, indent=2) + "\n")
+    write_text(folder / "status.json", without_secrets(json.dumps(status, indent=2)) + "\n")
 
 
 def _clock(seconds: float) -> str:
@@ -104,7 +104,7 @@ def _clock(seconds: float) -> str:
 def write_environment(folder: Path) -> None:
     """Write `environment.json`: command, packages, machine."""
     told = {
-        "command": [re.sub(r"(://[^:/@]*):.*@", r"\1:***@", word) for word in sys.argv],  # without passwords of URLs
+        "command": [without_secrets(word) for word in sys.argv],
         "launch": find_group().launch,
         "folder": str(Path.cwd()),
         "python": platform.python_version(),
@@ -114,11 +114,19 @@ def write_environment(folder: Path) -> None:
     write_text(folder / "environment.json", json.dumps(told, indent=2) + "\n")
 
 
-def finish_wandb(exit_code: int) -> None:
-    """End the W&B run of this process, if there is one, as finished (0) or crashed (anything else)."""
+def finish_wandb(status: str) -> None:
+    """End the W&B run of this process, if there is one.
+
+    Args:
+        status: "finished", "pruned", "interrupted" or "failed", which its summary says; W&B knows exit codes alone.
+    """
     wandb = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
+        with contextlib.suppress(Exception):
+            wandb.run.summary["status"] = status
         try:
-            wandb.finish(exit_code=exit_code)
+            wandb.finish(exit_code={"failed": 1, "interrupted": 255}.get(status, 0))  # 255: W&B's own for a Ctrl-C
         except Exception as error:  # whatever W&B meets at the end, the run itself has ended as it has
             log.warning("W&B could not finish its record: %s", error)
+            with contextlib.suppress(Exception):
+                wandb.teardown()  # its own process is gone; the next run starts another

@@ -1,0 +1,40 @@
+"""Texts without the secrets in them: what is shown, logged or sent away says *** in place of a password."""
+
+import logging
+import os
+import re
+
+_RULES = [  # bounded, so that no text takes long
+    (r"(https?://)(?:[^\s/?#@:\"'\\]{0,500}:[^\s\"\\]{0,500}|[^\s/?#@\"'\\]{0,500})@", r"\1***@"),
+    (r"(://[^\s/?#@:\"'\\]{0,500}:)[^\s\"\\]{0,500}@", r"\1***@"),
+    (r"(https?://[^\s?#\"'\\]{0,500}[?#])[^\s\"'\\]+", r"\1***"),  # a token, or the signature of an address
+    (r"(authorization[:=]\s*(?:(?:basic|bearer|token)\s+)?)[^\s\"'\\]+", r"\1***"),
+    (r"((?:token|secret|password|signature|(?:api|access|secret)[_-]?key)[\"']?(?:=|: ?)[\"']?)[^\s&\"'\\]+", r"\1***"),
+]
+_VARIABLE = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|KEY)$")
+_SHORTEST = 6  # characters of a variable's value that is taken for a secret
+
+
+def without_secrets(text: str) -> str:
+    """Put *** for what lets somebody in.
+
+    That is: who reads an address and what stands behind its question mark, values called password, token, secret or
+    key, and the values of environment variables whose names end in TOKEN, SECRET, PASSWORD or KEY.
+
+    Args:
+        text: any; a configuration, an error, a line of a log.
+    """
+    for name, value in os.environ.items():
+        if len(value) >= _SHORTEST and _VARIABLE.search(name):
+            text = text.replace(value, "***")
+    for pattern, replacement in _RULES:
+        text = re.sub(pattern, replacement, text, flags=re.IGNORECASE)
+    return text
+
+
+class Formatter(logging.Formatter):
+    """Lines of a log without secrets, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return without_secrets(super().format(record))
