@@ -14,6 +14,8 @@ import torch
 from PIL import Image
 from processes import start, wait_for
 
+from impasto.features.weights import CAFFE
+
 SMOKE = ("optimize", "experiment=smoke_optimize", "logger=csv")
 
 
@@ -289,19 +291,21 @@ def test_a_loss_that_blows_up_later_keeps_the_last_finite_image(
     assert _pixels(image).shape == (27, 40, 3)
 
 
-def test_missing_weights_say_what_to_do(impasto: Callable[..., Any], photograph: Path) -> None:
+def test_without_weights_and_network_it_says_what_to_do(
+    impasto: Callable[..., Any], photograph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CAFFE, "vgg19", "http://127.0.0.1:9/vgg19-00000000.pth")
     result = impasto("optimize", photograph.name, "data_root=nowhere", "logger=csv", "style=stained_glass")
     assert result.code == 1
-    assert "no weights file nowhere/weights/vgg19_features.safetensors" in result.err
+    assert "could not download http://127.0.0.1:9/vgg19-00000000.pth (" in result.err
     assert "features=random loss=random" in result.err
 
 
 def test_every_preset_runs_on_real_weights(impasto: Callable[..., Any], photograph: Path, real_data: Path) -> None:
-    weights = real_data / "weights/vgg19_features.safetensors"
-    for preset in ("gatys", "gatys2015", "gatys2016", "gatys_official"):
+    for preset in ("gatys", "gatys2015", "gatys2016", "gatys_official", "johnson2016_baseline"):
         result = impasto(
             "optimize", f"experiment={preset}", photograph.name, "steps=8", "size=48", "logger=csv", "style_size=64",
-            f"features.weights={weights}", f"data_root={real_data}",
+            f"data_root={real_data}",
         )  # fmt: skip
         assert result.code == 0, result.err
         losses = [float(row["train/best"]) for row in _curve(result.folder)]

@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from PIL import Image
 from processes import start, wait_for
+from safetensors import safe_open
 
 SMOKE = ("train", "experiment=smoke_train")
 CSV = (*SMOKE, "logger=csv")
@@ -120,6 +121,26 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
     assert (first / "checkpoints" / "last.ckpt").read_bytes() == good
     assert _status(first)["status"] == "failed"
     assert "FloatingPointError" in _status(first)["traceback"]
+
+
+@pytest.mark.parametrize("experiment", ["style", "style_official", "sr_x4", "sr_x8"])
+def test_johnsons_experiments_train_on_the_papers_own_loss_network(
+    impasto: Callable[..., Any], real_data: Path, experiment: str
+) -> None:
+    coco = real_data / "coco"
+    if experiment.startswith("style"):
+        data = [f"data.root={coco}", "data.year='2017'"]
+    else:
+        data = [f"data.{part}=[{coco}/{part}2017]" for part in ("train", "val")]
+    result = impasto(
+        "train", f"experiment=johnson2016_{experiment}", f"data_root={real_data}", *data, "logger=csv",
+        "data.num_workers=0", "data.train_transform.size=64", "data.val_transform.size=64", "data.val_limit=1",
+        "callbacks.samples.size=64", "trainer.max_steps=1", "trainer.accelerator=cpu", "network.width=4",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    with safe_open(result.folder / "network.safetensors", framework="pt") as network:
+        card = json.loads(network.metadata()["impasto"])
+    assert card["loss_network"].startswith("vgg16: vgg16_features.safetensors")
 
 
 @pytest.mark.parametrize(

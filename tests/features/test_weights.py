@@ -5,23 +5,30 @@ import os
 import pickle
 import re
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.error import URLError
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import WeightsEnum
 
 from impasto.features.vgg import VGG
-from impasto.features.weights import pretrained_vgg
+from impasto.features.weights import CAFFE, pretrained_vgg
 
 MEAN, STD = [0.4, 0.5, 0.6], [0.1, 0.2, 0.3]
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-CAFFE = ([0.48235, 0.45882, 0.40784], [1 / 255] * 3)
+CAFFE_ROUNDED = ([0.48235, 0.45882, 0.40784], [1 / 255] * 3)
+CAFFE_MEAN = ([123.68 / 255, 116.779 / 255, 103.939 / 255], [1 / 255] * 3)
 TO_RELU2_2 = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128)}  # of features, the same in VGG-16 and VGG-19
 
 
@@ -101,7 +108,7 @@ def test_a_file_without_mean_and_std_asks_for_them(tmp_path: Path, given: dict[s
     [
         ("vgg19", "vgg19-dcbb9e9d.pth", IMAGENET),
         ("vgg16", "vgg16-397923af.pth", IMAGENET),
-        ("vgg16", "vgg16_features-amdegroot-88682ab5.pth", CAFFE),
+        ("vgg16", "vgg16_features-amdegroot-88682ab5.pth", CAFFE_ROUNDED),
     ],
 )
 def test_a_file_named_as_torchvision_names_it_has_torchvisions_normalisation(
@@ -201,7 +208,7 @@ def test_what_is_not_a_dictionary_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["gone.pth", "imagenet1k_v1", "folder/gone.safetensors"])
 def test_a_missing_file_is_named_with_the_names_that_exist(tmp_path: Path, name: str) -> None:
-    with pytest.raises(FileNotFoundError, match=rf"{re.escape(name)}; expected a file, or one of IMAGENET1K_V1"):
+    with pytest.raises(FileNotFoundError, match=rf"{re.escape(name)}; expected a file, or one of CAFFE, IMAGENET1K_V1"):
         _load(tmp_path / name)
 
 
@@ -210,7 +217,7 @@ def test_a_missing_file_is_named_with_the_names_that_exist(tmp_path: Path, name:
 
 @pytest.mark.parametrize(
     ("architecture", "name", "expected"),
-    [("vgg19", "IMAGENET1K_V1", IMAGENET), ("vgg16", "IMAGENET1K_FEATURES", CAFFE)],
+    [("vgg19", "IMAGENET1K_V1", IMAGENET), ("vgg16", "IMAGENET1K_FEATURES", CAFFE_ROUNDED)],
 )
 def test_downloaded_weights_have_torchvisions_normalisation(
     monkeypatch: pytest.MonkeyPatch, architecture: str, name: str, expected: tuple[list[float], list[float]]
@@ -265,12 +272,109 @@ def test_an_unknown_architecture_is_refused(tmp_path: Path, monkeypatch: pytest.
         _load(weights, architecture="vgg91")
 
 
+# ---------------------------------------------------------------- the original weights
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+        Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+@pytest.fixture
+def original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A whole network in Caffe's order of colours, on a server; the cache is empty."""
+    (tmp_path / "server").mkdir()
+    saved = tmp_path / "server" / "saved"
+    torch.save(_state() | {"classifier.0.weight": torch.zeros(9, 9)}, saved, _use_new_zipfile_serialization=False)
+    file = saved.rename(saved.with_name(f"vgg19-{hashlib.sha256(saved.read_bytes()).hexdigest()[:8]}.pth"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with _served(file.parent) as address:
+        monkeypatch.setitem(CAFFE, "vgg19", f"{address}/{file.name}")
+        yield file
+
+
+def _cached(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "cache").glob("impasto/weights/*"))
+
+
+def test_the_original_weights_are_fetched_once_and_only_their_convolutions_are_kept(
+    tmp_path: Path, original: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vgg = _load("CAFFE")
+    assert "100%" in capsys.readouterr().err
+    original.unlink()
+    assert vgg.description == _load("CAFFE").description
+    (kept,) = _cached(tmp_path)
+    with safe_open(kept, framework="pt") as file:
+        assert set(file.keys()) == set(_state())
+
+
+def test_the_original_weights_see_the_colours_in_caffes_order(original: Path) -> None:
+    image, state = torch.rand(1, 3, 6, 6), _state()
+    caffe = (image * 255 - torch.tensor([123.68, 116.779, 103.939]).view(3, 1, 1)).flip(1)  # blue, green, red
+    expected = functional.conv2d(caffe, state["features.0.weight"], state["features.0.bias"], padding=1)
+    for weights in ("CAFFE", str(original)):
+        torch.testing.assert_close(_load(weights)(image, ["conv1_1"])["conv1_1"], expected, rtol=1e-4, atol=1e-3)
+
+
+def test_the_first_weights_that_are_there_are_taken(tmp_path: Path, original: Path) -> None:
+    here = tmp_path / "here.safetensors"
+    save_file(_state(0), here, {"mean": "[0, 0, 0]", "std": "[1, 1, 1]"})
+    assert _load_first(tmp_path / "gone.pth", here, "CAFFE").description.startswith("here.safetensors")
+    assert not _cached(tmp_path)
+    assert _load_first(tmp_path / "gone.pth", "CAFFE").description.startswith(original.stem)
+
+
+def _load_first(*weights: str | Path) -> VGG:
+    return pretrained_vgg(
+        torch.rand(1, 3, 8, 8),
+        weights=[str(w) for w in weights], architecture="vgg19", pooling=nn.MaxPool2d(2), mean=None, std=None,
+    )  # fmt: skip
+
+
+def _damage(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"), [(Path.unlink, "HTTP Error 404: File not found"), (_damage, "invalid hash value")]
+)
+def test_original_weights_that_do_not_come_leave_nothing_and_say_what_to_do(
+    tmp_path: Path, original: Path, harm: Callable[[Path], None], said: str
+) -> None:
+    harm(original)
+    with pytest.raises(ConnectionError, match=rf"{original.name} \({said}.*features\.weights=.*features=random"):
+        _load("CAFFE")
+    assert not _cached(tmp_path)
+
+
+def test_code_in_the_original_weights_does_not_run(tmp_path: Path, original: Path) -> None:
+    marker = tmp_path / "it_ran"
+    torch.save(_state(0) | {"extra": _Bomb(marker)}, original)
+    renamed = original.rename(original.with_name(f"x-{hashlib.sha256(original.read_bytes()).hexdigest()[:8]}.pth"))
+    CAFFE["vgg19"] = CAFFE["vgg19"].replace(original.name, renamed.name)
+    with pytest.raises(ValueError, match=r"is refused"):
+        _load("CAFFE")
+    assert not marker.exists()
+    assert not _cached(tmp_path)
+
+
 # ---------------------------------------------------------------- real data
 
 
 def test_the_real_weights_give_finite_activations(real_data: Path) -> None:
     vgg = _load(real_data / "weights" / "vgg19_features.safetensors")
-    assert _same(vgg, ([123.68 / 255, 116.779 / 255, 103.939 / 255], [1 / 255] * 3))
+    assert _same(vgg, CAFFE_MEAN)
     found = vgg(torch.rand(1, 3, 48, 33, generator=torch.Generator().manual_seed(0)), ["relu1_1", "relu3_3", "relu5_4"])
     for activation in found.values():
         assert activation.isfinite().all()

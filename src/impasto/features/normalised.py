@@ -15,7 +15,7 @@ def normalised_vgg(
     style: Tensor,
     *,
     architecture: str,
-    weights: str,
+    weights: str | Sequence[str],
     pooling: nn.Module,
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
@@ -31,7 +31,7 @@ def normalised_vgg(
     Args:
         style: not used (see `pretrained_vgg`).
         architecture: "vgg16" or "vgg19".
-        weights: a file, or the name of torchvision weights.
+        weights: as `pretrained_vgg` takes them.
         pooling: halves height and width.
         mean: of a file that does not say it.
         std: likewise.

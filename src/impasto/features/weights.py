@@ -1,20 +1,33 @@
-"""Trained VGG weights: torchvision's, or a file that says its own mean and deviation."""
+"""Trained VGG weights: the original Caffe ones, torchvision's, or a file that says its own mean and deviation."""
 
 import json
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from urllib.error import URLError
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_model_weights
 
 from impasto.features.vgg import ARCHITECTURES, VGG, build_layers
-from impasto.files import sha256
+from impasto.files import cache_folder, sha256, whole_file
 from impasto.suggest import did_you_mean
+
+log = logging.getLogger(__name__)
+
+CAFFE = {  # the authors' weights, converted by Johnson for PyTorch; a name ends with its file's SHA-256
+    "vgg16": "https://web.eecs.umich.edu/~justincj/models/vgg16-00b39a1b.pth",
+    "vgg19": "https://web.eecs.umich.edu/~justincj/models/vgg19-d01eb7cb.pth",
+}
+_CAFFE_MEAN, _CAFFE_STD = [123.68 / 255, 116.779 / 255, 103.939 / 255], [1 / 255] * 3  # RGB; the files want BGR
 
 
 class Weights(NamedTuple):
@@ -30,7 +43,7 @@ def pretrained_vgg(
     style: Tensor,
     *,
     architecture: str,
-    weights: str,
+    weights: str | Sequence[str],
     pooling: nn.Module,
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
@@ -40,8 +53,8 @@ def pretrained_vgg(
     Args:
         style: not used; every loss network is built from the style image, and only random filters look at it.
         architecture: "vgg16" or "vgg19".
-        weights: the name of torchvision weights (`IMAGENET1K_V1`; for VGG-16 also `IMAGENET1K_FEATURES`, the original
-            Caffe weights), downloaded once; or a file, .safetensors or a PyTorch state dict, with torchvision's keys.
+        weights: a file, .safetensors or a PyTorch state dict, with torchvision's keys; or `CAFFE`, the original
+            weights, or a name of torchvision's (`IMAGENET1K_V1`), downloaded once. Of several, the first that is there.
         pooling: takes the place of max pooling; halves height and width.
         mean: of the images that a file's weights were trained on, RGB in [0, 1]; None where the file says it.
         std: likewise.
@@ -55,8 +68,10 @@ def pretrained_vgg(
         ConnectionError: the download failed; says what to do.
     """
     del style
-    is_name = re.fullmatch(r"[A-Z0-9_]+", weights) is not None and not Path(weights).exists()
-    loaded = _from_torchvision(architecture, weights) if is_name else _from_file(architecture, Path(weights), mean, std)
+    *others, last = [weights] if isinstance(weights, str) else weights
+    chosen = next((file for file in others if Path(file).is_file()), last)
+    is_name = re.fullmatch(r"[A-Z0-9_]+", chosen) is not None and not Path(chosen).exists()
+    loaded = _by_name(architecture, chosen) if is_name else _from_file(architecture, Path(chosen), mean, std)
     return VGG(
         _rename(loaded.tensors, architecture),
         architecture=architecture,
@@ -84,19 +99,44 @@ def _torchvision_weights(architecture: str) -> dict[str, WeightsEnum]:
     return {w.name: w for w in get_model_weights(architecture)}
 
 
-def _from_torchvision(architecture: str, name: str) -> Weights:
+def _by_name(architecture: str, name: str) -> Weights:
     known = _torchvision_weights(architecture)
+    if name == "CAFFE":
+        return _from_file(architecture, _fetched(CAFFE[architecture]), None, None)
     if name not in known:
-        raise ValueError(f"{architecture} has no weights '{name}'{did_you_mean(name, known)}")
+        names = ["CAFFE", *known]
+        raise ValueError(f"{architecture} has no weights '{name}'{did_you_mean(name, names)}")
     entry = known[name]
-    try:
+    with _download(entry.url):
         tensors = entry.get_state_dict(progress=True, check_hash=True)
-    except (URLError, TimeoutError, ConnectionError, RuntimeError) as error:  # RuntimeError: the hash does not match
-        raise ConnectionError(
-            f"could not download {entry.url} ({error}); download it on a machine with network and give "
-            "features.weights=<that file>, or train without any download with features=random"
-        ) from error
     return Weights(tensors, *_normalisation(entry), f"torchvision {architecture} {name}")
+
+
+def _fetched(url: str) -> Path:
+    """Return the file of the convolutions behind this address: the cache's, which is made once."""
+    name = Path(url).stem
+    path = cache_folder("weights") / f"{name}.safetensors"
+    if path.is_file():
+        return path
+    log.info("fetching %s, once; its convolutions are kept as %s", url, path)
+    with whole_file(path) as temporary, TemporaryDirectory(dir=path.parent) as folder:
+        whole = Path(folder) / Path(url).name
+        with _download(url):
+            torch.hub.download_url_to_file(url, str(whole), hash_prefix=name.rpartition("-")[2])
+        tensors, told = _read_state_dict(whole)
+        save_file(tensors, temporary, {key: json.dumps(list(value)) for key, value in told.items()})
+    return path
+
+
+@contextmanager
+def _download(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (URLError, TimeoutError, ConnectionError, HTTPException, RuntimeError) as error:  # the last: a wrong hash
+        raise ConnectionError(
+            f"could not download {url} ({error}); download it on a machine with network and give "
+            "features.weights=<that file>, or work without any download with features=random loss=random"
+        ) from error
 
 
 def _normalisation(entry: WeightsEnum) -> tuple[Sequence[float], Sequence[float]]:
@@ -108,7 +148,7 @@ def _from_file(architecture: str, path: Path, mean: Sequence[float] | None, std:
     if not path.is_file():
         known = _torchvision_weights(architecture)
         raise FileNotFoundError(
-            f"no weights file {path}; expected a file, or one of {', '.join(known)}; "
+            f"no weights file {path}; expected a file, or one of CAFFE, {', '.join(known)}; "
             "without any weights: features=random loss=random"
         )
     tensors, told = _read_safetensors(path) if path.suffix == ".safetensors" else _read_state_dict(path)
@@ -156,4 +196,8 @@ def _read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, Sequence[
     told: dict[str, Sequence[float]] = {
         key: [float(v) for v in loaded[key]] for key in ("mean", "std") if key in loaded
     }
+    first = tensors.get("features.0.weight")
+    if first is not None and path.name in {Path(url).name for url in CAFFE.values()}:
+        told = {"mean": _CAFFE_MEAN, "std": _CAFFE_STD} | told
+        tensors["features.0.weight"] = first.flip(1).contiguous()  # from BGR, which Caffe reads, to RGB
     return tensors, told
