@@ -248,7 +248,7 @@ def test_a_gradient_that_is_not_finite_is_told_and_the_best_stays() -> None:
         return (a - b).square().flatten(1).sum(dim=1).sqrt()  # its slope at 0 is not a number
 
     optimization = _optimization((13, 11, 9), loss=_loss(content_distance=norm))
-    with pytest.raises(FloatingPointError, match="the gradient is not finite any more .* at step 1"):
+    with pytest.raises(FloatingPointError, match=r"the gradient is not finite any more .* at step 1"):
         optimization.step()
     assert torch.equal(optimization.best, _sample("astronaut.png", 13, 11))
 

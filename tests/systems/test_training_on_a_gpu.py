@@ -56,9 +56,7 @@ def _colorizer(space: str, folder: Path, **training: Any) -> System:
         rare_colours=RareColours(color_space=space, photographs=[str(folder)], count=1, bins=4, mixing=0.5),
         perceptual=partial(_perceptual, style=None),
     )
-    network = Colorizer(
-        width=2, classes=6, channels=loss.code.channels, global_size=32, mean=0.5, global_features=True
-    )
+    network = Colorizer(width=2, classes=6, channels=loss.code.channels, global_size=32, mean=0.5, global_features=True)
     return ColorizerSystem(network, loss, classes=list("abcdef"), size=SIDE, **training)
 
 
@@ -88,9 +86,7 @@ def _rival() -> Rival:
 
 SYSTEMS: dict[str, Callable[..., System]] = {
     "stylizer": partial(_stylizer, partial(Stylizer, width=4, blocks=1), {}),
-    "stylizer, varied": partial(
-        _stylizer, partial(Stylizer, width=4, blocks=1), {"jitter": 8, "views": 8, "looks": 2}
-    ),
+    "stylizer, varied": partial(_stylizer, partial(Stylizer, width=4, blocks=1), {"jitter": 8, "views": 8, "looks": 2}),
     "Johnson's stylizer": partial(_stylizer, partial(JohnsonStylizer, width=4), {}),
     "upscaler, pixels": partial(_upscaler, Upscaler, PixelLoss),
     "upscaler, features": partial(_upscaler, Upscaler, lambda: _perceptual(tiny_vgg())),

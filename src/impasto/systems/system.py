@@ -50,6 +50,10 @@ class System(LightningModule):
         if compiled:
             self.network.compile()  # in place: the keys of the state dict stay as they are
 
+    def on_train_start(self) -> None:
+        """Let chance differ between processes, which were all given one seed: their photographs differ, too."""
+        torch.manual_seed(torch.initial_seed() + self.global_rank)
+
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401
         """Move a batch, and leave here how long its reading took, which the host looks at in every step."""
         return super().transfer_batch_to_device(batch, device, dataloader_idx)._replace(seconds=batch.seconds)
