@@ -13,6 +13,7 @@ from impasto.hardware import (
     choose_precision,
     computes_bf16,
     describe_machine,
+    exact_float32,
     peak_memory,
     synchronise,
 )
@@ -69,23 +70,44 @@ def test_an_unknown_precision_is_refused_with_those_that_exist(name: str) -> Non
         choose_precision(name, "cpu")
 
 
-@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
-def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+@pytest.mark.parametrize("device", ["cuda:99", "mps"])
+def test_a_gpu_that_is_not_there_is_refused(device: str) -> None:
+    if device == "mps" and torch.backends.mps.is_available():
+        pytest.skip("there is one")
     with pytest.raises(ValueError, match=f"device={device} needs a GPU.*use device=cpu"):
         check_device(device)
     check_device("cpu")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    check_device(device)
+
+
+@pytest.mark.parametrize("device", ["gpu", "meta", "cuda:", "None"])
+def test_what_is_no_device_is_refused_with_those_that_are(device: str) -> None:
+    with pytest.raises(ValueError, match=f"expected device=cpu, device=cuda, .* got device={device}"):
+        check_device(device)
+
+
+def test_auto_is_fp32_where_nothing_is_known_of_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert choose_precision("auto", "mps") == torch.float32
+
+
+def test_exact_float32_is_not_rounded_to_tf32_and_leaves_all_as_it_was() -> None:
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")  # as a training does
+        with exact_float32():
+            assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+        assert torch.backends.cudnn.allow_tf32 == before[0] and torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before[1])
 
 
 def test_only_a_gpu_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[str] = []
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append("cuda"))
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
     synchronise("cpu")
     assert waited == []
-    synchronise("cuda:0")
-    assert waited == ["cuda"]
+    synchronise("cuda:1")
+    assert waited == ["cuda:1"]
 
 
 # ---------------------------------------------------------------- description
@@ -162,8 +184,8 @@ def test_without_linuxs_files_the_peak_is_what_is_held(monkeypatch: pytest.Monke
 
 def test_the_peak_of_a_gpu_is_pytorchs(monkeypatch: pytest.MonkeyPatch) -> None:
     marks: list[int] = [10**9]
-    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", marks.clear)
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: max(marks))
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: marks.clear())
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: max(marks))
     with peak_memory("cuda:0") as peak:
         marks.extend([5, 70, 20])
     assert peak.bytes == 70

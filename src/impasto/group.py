@@ -49,6 +49,19 @@ def find_group() -> Group:
     return Group("", 0, 1, 0, "")
 
 
+def usable_cores(*, processes: int = 1) -> int:
+    """Return how many cores each of some processes may use, at least one.
+
+    Args:
+        processes: that share this machine.
+    """
+    # What taskset and containers allow; macOS and Windows do not say.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if "SLURM_CPUS_PER_TASK" in os.environ:  # these are this process's own
+        return cores
+    return max(1, cores // processes)
+
+
 def slurm_job() -> str:
     """Return the id of the Slurm job as scontrol takes it, that of an array included."""
     if "SLURM_ARRAY_JOB_ID" in os.environ:

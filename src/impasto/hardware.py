@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import platform
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ def computes_bf16(device: str = "cpu") -> bool:
     """Whether the hardware computes in bfloat16; emulated, it is slower than float32."""
     if device.startswith("cuda"):
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    if device != "cpu":
+        return False
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
@@ -44,13 +47,30 @@ def choose_precision(name: str, device: str) -> torch.dtype:
 
 
 def check_device(device: str) -> None:
-    """Refuse a GPU that is not there.
+    """Refuse a device that is not there.
 
     Raises:
-        ValueError: PyTorch finds no GPU.
+        ValueError: no device's name, or PyTorch does not find it.
     """
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device={device} needs a GPU, and PyTorch finds none; use device=cpu")
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", str(device)):
+        raise ValueError(f"expected device=cpu, device=cuda, device=cuda:<number> or device=mps, got device={device}")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # which one depends on what PyTorch was built for
+        raise ValueError(f"device={device} needs a GPU that PyTorch does not find here; use device=cpu") from error
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Keep a GPU from rounding what convolutions and products take to TF32, by default PyTorch's float32 there."""
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before[0]
+        torch.set_float32_matmul_precision(before[1])
 
 
 def describe_machine() -> dict[str, Any]:
@@ -80,7 +100,7 @@ def processor() -> str:
 def synchronise(device: str) -> None:
     """Wait until a GPU has done what it was given; the clock may then be read."""
     if device.startswith("cuda"):
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
 
 
 @dataclass
@@ -98,11 +118,11 @@ def peak_memory(device: str) -> Iterator[Peak]:
     """
     peak = Peak()
     if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.reset_peak_memory_stats(device)
         try:
             yield peak
         finally:
-            peak.bytes = torch.cuda.max_memory_allocated()
+            peak.bytes = torch.cuda.max_memory_allocated(device)
         return
     _give_back()
     with contextlib.suppress(OSError):

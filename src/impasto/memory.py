@@ -78,18 +78,19 @@ def gibibytes(count: float) -> str:
     return f"{count / 2**30:.1f} GiB"
 
 
-def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | None = None) -> None:
+def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | None = None, device: str = "cpu") -> None:
     """Refuse work that would not fit into the free memory, before it is begun.
 
     Args:
         needed: bytes.
         what: names the work in the message.
         fits: from free bytes to the longer side in pixels that they are enough for; None where that is not known.
+        device: whose memory it would take; that of mps is the machine's.
 
     Raises:
         TooLargeError: it would not fit; says both numbers, and the side that would.
     """
-    free = free_memory()
+    free = _free_on_gpu(device) if device.startswith("cuda") else free_memory()
     if needed <= free:
         return
     side = None if fits is None else fits(free)
@@ -99,6 +100,14 @@ def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | Non
     raise TooLargeError(
         f"{what} would take about {gibibytes(needed)} of memory and {gibibytes(free)} is free; {advice}"
     )
+
+
+def _free_on_gpu(device: str) -> int:
+    """Bytes that are free there, and those that PyTorch keeps without using them."""
+    import torch
+
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + kept
 
 
 def largest_side(needed: Callable[[int], float], side: int, free: float) -> int:

@@ -83,7 +83,8 @@ class Stylizing:
             raise ValueError(f"expected strength from 0 (the photograph) to 1 (painted), got {strength}")
         self.run, self.strength = engine(trained), float(strength)
         self.colours = colours or PaintingColours()
-        self._needed = cache(partial(activation_bytes, trained.network))  # a folder's photographs mostly share a size
+        self._inside = cache(partial(activation_bytes, trained.network))  # a folder's photographs mostly share a size
+        self._device = _device(engine)
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor) -> list[Applied]:
@@ -92,7 +93,7 @@ class Stylizing:
         Raises:
             ValueError: they would not fit into memory.
         """
-        refuse_large(photos, self._needed)
+        refuse_large(photos, self._inside, device=self._device)
         height, width = photos.shape[-2:]
 
         def network(seen: Tensor) -> Tensor:
@@ -121,7 +122,8 @@ class Colouring:
         self.code = colour_code(trained.card["color_space"])
         self.size = size or int(trained.card["size"])
         self.global_photo = global_photo
-        self._inside = cache(partial(activation_bytes, trained.network, channels=1))
+        self._network = cache(partial(activation_bytes, trained.network, channels=1))
+        self._device = _device(engine)
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor) -> list[Applied]:
@@ -130,15 +132,15 @@ class Colouring:
         Raises:
             ValueError: they would not fit into memory.
         """
-        refuse_large(photos, self._needed)
+        refuse_large(photos, self._inside, _joining, device=self._device)
         other = None if self.global_photo is None else self.global_photo.expand(len(photos), -1, -1, -1)
         found = colorize(self.run, photos, code=self.code, size=self.size, global_photo=other)
         logits = found.prediction.logits
         remarks = [self._remark(photo, None if logits is None else logits[i]) for i, photo in enumerate(photos)]
         return [Applied(image, remark) for image, remark in zip(found.image, remarks, strict=True)]
 
-    def _needed(self, height: int, width: int) -> int:
-        return self._inside(*working_size(height, width, self.size)) + _BYTES_TO_JOIN * height * width
+    def _inside(self, height: int, width: int) -> int:
+        return self._network(*working_size(height, width, self.size))
 
     def _remark(self, photo: Tensor, logits: Tensor | None) -> str:
         remarks = [] if is_grey(photo) else ["is in colour: only its lightness was used"]
@@ -186,7 +188,8 @@ class Upscaling:
         self.run = engine(trained)
         self.tile, self.match_histograms = tile, match_histograms
         self._reach = _reach(network)
-        self._inside = cache(partial(activation_bytes, network))
+        self._network = cache(partial(activation_bytes, network))
+        self._device = _device(engine)
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor) -> list[Applied]:
@@ -195,7 +198,7 @@ class Upscaling:
         Raises:
             ValueError: they would not fit into memory.
         """
-        refuse_large(photos, self._needed, factor=self.factor)
+        refuse_large(photos, self._inside, self._finishing, factor=self.factor, device=self._device)
         height, width = photos.shape[-2:]
         large = torch.empty(len(photos), 3, self.factor * height, self.factor * width)
         for (top, bottom), (left, right) in product(_parts(height, self.tile), _parts(width, self.tile)):
@@ -222,10 +225,25 @@ class Upscaling:
         )
         return result[..., inner_rows, inner_columns]
 
-    def _needed(self, height: int, width: int) -> int:
+    def _inside(self, height: int, width: int) -> int:
         seen = (side if self.tile is None else min(side, self.tile + 2 * self._reach) for side in (height, width))
-        pixel = _BYTES_TO_MATCH if self.match_histograms else _BYTES_TO_ENLARGE
-        return self._inside(*seen) + pixel * height * width * self.factor**2
+        return self._network(*seen)
+
+    def _finishing(self, height: int, width: int) -> int:
+        return (_BYTES_TO_MATCH if self.match_histograms else _BYTES_TO_ENLARGE) * height * width * self.factor**2
+
+
+def _joining(height: int, width: int) -> int:
+    return _BYTES_TO_JOIN * height * width
+
+
+def _nothing(height: int, width: int) -> int:
+    return 0
+
+
+def _device(engine: Engine) -> str:
+    """Where an engine computes; ours have it as a keyword (`PLAIN`)."""
+    return str(engine.keywords["device"]) if isinstance(engine, partial) else "cpu"
 
 
 def _reach(network: nn.Module) -> int:
@@ -250,13 +268,22 @@ def describe_scene(logits: Tensor, classes: list[str]) -> str:
     return ", ".join(f"{classes[index]} {100 * share:.0f} %" for index, share in pairs)
 
 
-def refuse_large(photos: Tensor, needed: Callable[[int, int], int], *, factor: int = 1) -> None:
+def refuse_large(
+    photos: Tensor,
+    inside: Callable[[int, int], int],
+    around: Callable[[int, int], int] = _nothing,
+    *,
+    factor: int = 1,
+    device: str = "cpu",
+) -> None:
     """Refuse photographs that would not fit into the free memory, before it is taken.
 
     Args:
         photos: (N, 3, H, W).
-        needed: from height and width to the bytes of one.
+        inside: from height and width to the bytes that the network takes for one, on the device.
+        around: likewise to those of the machine that are taken besides.
         factor: by which they are enlarged.
+        device: where the network is.
 
     Raises:
         ValueError: they would not fit; names the longer side that would.
@@ -265,8 +292,10 @@ def refuse_large(photos: Tensor, needed: Callable[[int, int], int], *, factor: i
     what = f"an image of {width} x {height} pixels" if count == 1 else f"{count} images of {width} x {height} pixels"
     if factor > 1:
         what += f", {factor * width} x {factor * height} when enlarged,"
-    bytes_of = partial(_scaled, needed, height, width)
-    check_memory(count * needed(height, width), what, fits=partial(largest_side, bytes_of, max(height, width)))
+    wholes = {"cpu": lambda h, w: inside(h, w) + around(h, w)} if device == "cpu" else {device: inside, "cpu": around}
+    for place, needed in wholes.items():
+        fits = partial(largest_side, partial(_scaled, needed, height, width), max(height, width))
+        check_memory(count * needed(height, width), what, fits=fits, device=place)
 
 
 def _scaled(needed: Callable[[int, int], int], height: int, width: int, side: int) -> int:

@@ -166,7 +166,7 @@ def test_a_resumed_stream_equals_the_uninterrupted_one(packed: Path, step: int) 
 # A machine with one core is advised against two workers: https://github.com/pytorch/pytorch/pull/46867
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")
 def test_a_stream_of_two_workers_is_resumed_likewise(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2))
     whole = _take(16, packed, num_workers=2)
     for step in (5, 8):
         assert _same(_take(16 - step, packed, num_workers=2, step=step), whole[step:])
@@ -280,7 +280,7 @@ def test_checksums_find_what_sizes_do_not(packed: Path) -> None:
 
 
 def test_fewer_shards_than_readers(packed: Path, caplog: pytest.LogCaptureFixture, monkeypatch: Any) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
     data = _data(packed, num_workers=4, world_size=2)
     data.setup("fit")
     assert data.num_workers == 2

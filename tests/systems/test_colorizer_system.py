@@ -29,8 +29,6 @@ pytestmark = [
     # On three cores and more it advises workers, and the tests read in the training process:
     # https://github.com/Lightning-AI/pytorch-lightning/pull/1378
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    # kornia scripts functions: https://github.com/kornia/kornia/issues/3357
-    pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
 ]
 
 WEIGHTS = {"colour": 1.0, "class": 1 / 300, "perceptual": 0.0}

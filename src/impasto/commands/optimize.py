@@ -95,7 +95,7 @@ class Painter:
     def optimization(self, photo: Tensor) -> Optimization:
         """Prepare the optimisation of a photograph."""
         height, width = photo.shape[-2:]
-        check_memory(_bytes(self.cfg, height, width), f"optimising {width} x {height} pixels")
+        check_memory(_bytes(self.cfg, height, width), f"optimising {width} x {height} pixels", device=self.cfg.device)
         longer = max(height, width)
         sizes = pyramid_sizes(longer, smallest=self.cfg.smallest or longer)
         levels = [

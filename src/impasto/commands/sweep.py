@@ -17,7 +17,7 @@ from impasto.commands.sweep_definition import Definition, read_definition
 from impasto.commands.sweep_results import Results
 from impasto.commands.sweep_trial import LOG, Launcher, Listener, wait_for_leftover
 from impasto.commands.sweep_workers import FIRST, WORKER, end, end_with, recorded_once, start_helper
-from impasto.group import find_group
+from impasto.group import find_group, usable_cores
 from impasto.run_folders import read_status
 from impasto.sweep.objectives import NotLoggedError, reached
 from impasto.sweep.owners import SECONDS_BETWEEN_SIGNS
@@ -54,7 +54,7 @@ def run(cfg: DictConfig) -> None:
     trials = definition.trials(open_storage(name), storage_name=name, folder=folder)
     worker, is_helper = int(os.environ.get(WORKER, "0")), WORKER in os.environ
     if cfg.workers > 1:
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // cfg.workers)))
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores(processes=cfg.workers)))
     sweep = _Sweep(cfg, definition, trials, folder, Launcher(worker=worker, workers=cfg.workers))
     with ExitStack() as stack:
         stack.enter_context(recorded_once(folder, cfg))

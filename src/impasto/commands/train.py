@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
@@ -114,14 +116,20 @@ def _trainer(cfg: DictConfig, folder: Path, checkpoints: Checkpoints) -> Trainer
     if is_first_process() and (wandb := wandb_logger(cfg, run_id=cfg.run_id, name=f"{cfg.name}_{cfg.run_id}")):
         loggers.append(wandb)
     callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback is not None]
-    trainer: Trainer = instantiate(
-        cfg.trainer,
-        precision=_precision(cfg.trainer.precision),
-        logger=loggers,
-        callbacks=[*callbacks, LambdaCallback(on_train_start=lambda *_: begin_again(cfg)), checkpoints],
-        plugins=[AtomicCheckpoints(), *_environment()],
-        default_root_dir=str(folder),
-    )
+    try:
+        trainer: Trainer = instantiate(
+            cfg.trainer,
+            precision=_precision(cfg.trainer),
+            logger=loggers,
+            callbacks=[*callbacks, LambdaCallback(on_train_start=lambda *_: begin_again(cfg)), checkpoints],
+            plugins=[AtomicCheckpoints(), *_environment()],
+            default_root_dir=str(folder),
+        )
+    except InstantiationException as error:
+        if isinstance(error.__cause__, MisconfigurationException | TypeError):
+            told = f"trainer.accelerator={cfg.trainer.accelerator}, trainer.devices={cfg.trainer.devices}"
+            raise ValueError(f"{told}: {error.__cause__} (trainer.accelerator=auto takes what is there)") from error
+        raise
     check_size(trainer.num_devices, trainer.num_nodes)
     _refuse_in_parallel(trainer)
     return trainer
@@ -147,8 +155,9 @@ def _environment() -> list[ClusterEnvironment]:
     return [SLURMEnvironment(auto_requeue=False) if find_group().size > 1 else LightningEnvironment()]
 
 
-def _precision(wanted: str) -> str:
+def _precision(trainer: DictConfig) -> str:
     """Resolve "auto": bf16-mixed where the hardware computes in it, else 32-true (emulated bf16 is slow)."""
-    if wanted != "auto":
-        return wanted
-    return "bf16-mixed" if computes_bf16("cuda" if torch.cuda.is_available() else "cpu") else "32-true"
+    if trainer.precision != "auto":
+        return str(trainer.precision)
+    on_gpu = trainer.accelerator != "cpu" and torch.cuda.is_available()
+    return "bf16-mixed" if computes_bf16("cuda" if on_gpu else "cpu") else "32-true"

@@ -19,6 +19,7 @@ from impasto.data.photographs import Labelled
 from impasto.data.shard_index import FILE, Shard
 from impasto.data.shard_reader import LABEL
 from impasto.files import sha256, whole_file, write_text
+from impasto.group import usable_cores
 from impasto.images import decode_image, to_uint8
 from impasto.listing import SUFFIXES
 
@@ -150,7 +151,7 @@ def _sample(item: Labelled, packed: Packed, number: int, *, labelled: bool) -> d
 
 def _read(items: Sequence[Labelled], packing: Packing) -> Iterator[Packed]:
     build: Callable[..., DataLoader[Packed]] = DataLoader
-    workers = min(packing.workers, os.cpu_count() or 1)
+    workers = min(packing.workers, usable_cores())
     reading = _Reading(items, packing.shorter_side)
     return iter(build(reading, batch_size=None, collate_fn=_as_it_is, num_workers=workers)) if items else iter(())
 

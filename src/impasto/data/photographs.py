@@ -1,7 +1,6 @@
 """Any folder or list of photographs as training and validation data."""
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from impasto.chance import generator_of
+from impasto.group import usable_cores
 from impasto.images import read_image
 from impasto.listing import find_images
 
@@ -141,7 +141,7 @@ class Photographs(LightningDataModule):
         train_transform: to squares of one size.
         val_transform: likewise, nothing random.
         batch_size: photographs in a batch.
-        num_workers: processes that read, at most as many as there are cores; 0 reads in the training process.
+        num_workers: processes that read, at most as many as this process has cores; 0 reads in the training process.
         seed: of order and crops.
         val_limit: validate on at most this many photographs, spread evenly over all; None uses all.
         skip: a text file with one path or file name a line, as `impasto verify` writes it; those are left out.
@@ -172,7 +172,7 @@ class Photographs(LightningDataModule):
         self.train_sources, self.val_sources = as_list(train), as_list(val)
         self.train_transform, self.val_transform = train_transform, val_transform
         self.batch_size, self.seed = batch_size, seed
-        self.num_workers = min(num_workers, os.cpu_count() or 1)
+        self.num_workers = min(num_workers, usable_cores())
         self.val_limit, self.skip = val_limit, skip
 
     def setup(self, stage: str) -> None:
@@ -220,11 +220,12 @@ class Photographs(LightningDataModule):
 
     def _loader(self, dataset: Dataset[Any], **options: object) -> DataLoader[Batch]:
         build: Callable[..., DataLoader[Batch]] = DataLoader
-        workers = self.num_workers
+        if self.trainer is not None:
+            self.num_workers = min(self.num_workers, usable_cores(processes=self.trainer.num_devices))
         return build(
             dataset,
-            num_workers=workers,
-            persistent_workers=workers > 0,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
             **options,
         )

@@ -1,7 +1,6 @@
 """Photographs that are streamed out of tar shards, as `impasto pack` writes them."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -15,6 +14,7 @@ from impasto.data.shard_batches import EndlessShards, HeldOut
 from impasto.data.shard_index import ShardIndex, check_shards, load_index
 from impasto.data.shard_reader import Reader
 from impasto.data.shard_source import Source
+from impasto.group import usable_cores
 from impasto.images import decode_image
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Shards(LightningDataModule):
         self.source = Source(str(urls))
         self.train_transform, self.val_transform = train_transform, val_transform
         self.batch_size, self.seed, self.val_limit = batch_size, seed, val_limit
-        self.num_workers = min(num_workers, os.cpu_count() or 1)
+        self.num_workers = min(num_workers, usable_cores())
         self.shuffle_buffer = shuffle_buffer
         self._index: ShardIndex | None = None
         self._checked = False
@@ -91,6 +91,8 @@ class Shards(LightningDataModule):
         if self._checked:
             return
         check_shards(self.source, [*self.index.train, *self.index.val])
+        if self.trainer is not None:
+            self.num_workers = min(self.num_workers, usable_cores(processes=self.trainer.num_devices))
         _, world_size = self._place()
         shards = len(self.index.train)
         if shards < world_size:

@@ -73,7 +73,7 @@ class Auto:
     """Chooses among engines, then is the one that it chose.
 
     An engine is tried when that is worth its time: none that must compile for half a minute is for a single photograph.
-    What was measured is kept below ~/.cache/impasto/engines, by network, processor, threads and versions.
+    What was measured is kept below ~/.cache/impasto/engines, by network, processor, GPU, threads and versions.
 
     Args:
         candidates: by name.
@@ -119,7 +119,15 @@ class Auto:
         return measured.start + measured.seconds * self.megapixels
 
     def _machine(self, device: str) -> str:
-        told = [device, processor(), platform.machine(), str(torch.get_num_threads()), *map(_version, self.candidates)]
+        name = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
+        told = [
+            device,
+            name,
+            processor(),
+            platform.machine(),
+            str(torch.get_num_threads()),
+            *map(_version, self.candidates),
+        ]
         return hashlib.sha256(" ".join(told).encode()).hexdigest()[:12]
 
     def _measure(

@@ -2,12 +2,13 @@
 
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from impasto.engines.form import Compute, Run, as_called, form_of
-from impasto.hardware import fastest_precision
+from impasto.hardware import exact_float32, fastest_precision
 from impasto.networks import Trained, Upscaler
 from impasto.networks.rewriting import BicubicEnlargement, rewritten, with_group_norm
 
@@ -60,7 +61,9 @@ def _computed(
     @torch.inference_mode()
     def run(*inputs: Tensor) -> tuple[Tensor, ...]:
         given = [x.to(device, seen, memory_format=_memory_format(precision)) for x in inputs]
-        return tuple(x.float().to(inputs[0].device) for x in compute(*given))
+        with exact_float32() if precision == torch.float32 else nullcontext():  # others are compared with it
+            found = compute(*given)
+        return tuple(x.float().to(inputs[0].device) for x in found)
 
     return as_called(trained.network, run)
 

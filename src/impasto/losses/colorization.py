@@ -78,8 +78,8 @@ class RareColours(nn.Module):
     def _bin(self, target: Tensor) -> Tensor:
         """Codes (N, C, H, W) -> number of the bin, (N, H, W)."""
         place = (target.float() * self.bins).long().clamp(max=self.bins - 1)
-        parts = [channel * self.bins**power for power, channel in enumerate(place.unbind(dim=1))]
-        return torch.stack(parts).sum(dim=0)
+        numbers = [channel * self.bins**power for power, channel in enumerate(place.unbind(dim=1))]
+        return torch.stack(numbers).sum(dim=0)
 
     def forward(self, target: Tensor) -> Tensor:
         """Codes in [0, 1], (N, C, H, W) -> weights (N, 1, H, W)."""

@@ -84,7 +84,7 @@ class StylizerSystem(System):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch; log its terms."""
-        generator = generator_of(torch.initial_seed() + self.global_rank, self.global_step)
+        generator = generator_of(torch.initial_seed(), self.global_step)
         styles = torch.randint(self.loss.styles, (len(batch.image),), generator=generator)
         return self.log_training(self._terms(batch.image, self.network, styles))
 

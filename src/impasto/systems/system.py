@@ -79,6 +79,10 @@ class System(LightningModule):
                 for kept, statistics in zip(self.average.buffers(), self.network.buffers(), strict=True):
                     kept.copy_(statistics)
 
+    def on_train_start(self) -> None:
+        """Let chance differ between processes, which were all given one seed: their photographs differ, too."""
+        torch.manual_seed(torch.initial_seed() + self.global_rank)
+
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401
         """Move a batch, and leave here how long its reading took, which the host looks at in every step."""
         return super().transfer_batch_to_device(batch, device, dataloader_idx)._replace(seconds=batch.seconds)
