@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto import methods
 from impasto.color import MatchedColours, PhotoChroma, colour_code, yuv
 from impasto.colorization import colorize
 from impasto.images import is_grey
@@ -123,7 +122,7 @@ def test_a_photograph_that_does_not_fit_into_memory_is_refused(monkeypatch: pyte
     def refuse(needed: float, what: str, **_: object) -> None:
         raise ValueError(f"{what} would take {needed}")
 
-    monkeypatch.setattr(methods, "check_memory", refuse)
+    monkeypatch.setattr("impasto.methods.method.check_memory", refuse)
     for trained in (_stylizer(), _colorizer()):
         with pytest.raises(ValueError, match="an image of 47 x 33 pixels would take"):
             method_of(trained)(_photo()[None])[0]
@@ -174,14 +173,14 @@ def test_tiles_leave_no_trace(network: torch.nn.Module, photo: Tensor, monkeypat
     trained = _upscaler(network)
     whole = Upscaling(trained, tile=None)(photo[None])[0].image
     torch.testing.assert_close(Upscaling(trained, tile=17)(photo[None])[0].image, whole, atol=1e-5, rtol=0)
-    monkeypatch.setattr(methods, "_reach", lambda _: 1)
+    monkeypatch.setattr("impasto.methods.upscaling._reach", lambda _: 1)
     assert (Upscaling(trained, tile=17)(photo[None])[0].image - whole).abs().max() > 1e-3
 
 
 def test_a_tile_bounds_what_the_network_sees_and_what_is_asked_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     trained, seen, asked = _upscaler(), [], []
     trained.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-2:]))
-    monkeypatch.setattr(methods, "check_memory", lambda needed, _, **__: asked.append(needed))
+    monkeypatch.setattr("impasto.methods.method.check_memory", lambda needed, _, **__: asked.append(needed))
     method = Upscaling(trained, tile=20)
     method(_photo(100, 30)[None])
     surroundings = 2 * (1 + 4 + 2 + 1)  # head, two blocks of two, two enlargements, to RGB

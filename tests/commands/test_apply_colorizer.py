@@ -12,11 +12,11 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from impasto import methods
 from impasto.color import lab, yuv
 from impasto.commands import apply
 from impasto.data import sample_paths
 from impasto.images import is_grey, read_image, resize_longer_side, write_image
+from impasto.methods import colouring
 from impasto.networks import Colorizer, Stylizer, save_network
 from impasto.runs import WEIGHTS, load_shipped, shipped
 from impasto.tracking.run_folder import Interrupted
@@ -144,8 +144,8 @@ def test_the_colours_of_a_photograph_are_not_looked_at(tmp_path: Path) -> None:
 
 def test_a_scene_is_told_with_its_probability() -> None:
     logits = torch.tensor([0.1, 0.22, 0.5, 0.18]).log() + 3
-    assert methods.describe_scene(logits, ["a", "b", "c [x]", "d"]) == "c [x] 50 %, b 22 %, d 18 %"
-    assert methods.describe_scene(torch.zeros(1), ["all"]) == "all 100 %"
+    assert colouring.describe_scene(logits, ["a", "b", "c [x]", "d"]) == "c [x] 50 %, b 22 %, d 18 %"
+    assert colouring.describe_scene(torch.zeros(1), ["all"]) == "all 100 %"
 
 
 def test_one_broken_file_costs_that_file_only(impasto: Callable[..., Any], tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_huge_photograph_is_refused_before_its_memory_is_taken(
 
     run, photo = _save(tmp_path / "run"), _photograph(tmp_path / "a.png", 1000, 1000)
     monkeypatch.setattr("psutil.virtual_memory", Free)
-    monkeypatch.setattr(methods, "colorize", lambda *_, **__: pytest.fail("it began"))
+    monkeypatch.setattr(colouring, "colorize", lambda *_, **__: pytest.fail("it began"))
     with pytest.raises(ValueError, match=r"1000 x 1000 pixels would take about 0\.3 GiB"):
         _coloured(photo, run)
 
@@ -281,7 +281,7 @@ def test_a_huge_photograph_is_refused_before_its_memory_is_taken(
 def test_an_interrupted_run_says_how_to_go_on_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, output = _save(tmp_path / "run"), tmp_path / "out"
     photos = [_photograph(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
-    usual, calls = methods.colorize, []
+    usual, calls = colouring.colorize, []
 
     def stopped(*arguments: Any, **options: Any) -> Any:
         calls.append(1)
@@ -289,7 +289,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(tmp_path: Path, monkey
             raise KeyboardInterrupt
         return usual(*arguments, **options)
 
-    monkeypatch.setattr(methods, "colorize", stopped)
+    monkeypatch.setattr(colouring, "colorize", stopped)
     with pytest.raises(Interrupted, match=r"1 of 3 written to .*; the same command with output=.* goes on"):
         apply.run(_config(photos, output, run))
     apply.run(_config(photos, output, run))

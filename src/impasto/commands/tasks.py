@@ -3,23 +3,17 @@
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from hydra.utils import instantiate
 from lightning import LightningModule
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
-from torch.nn.functional import avg_pool2d
 
 from impasto.color import colour_code
 from impasto.commands.config import require
 from impasto.data import Patches, Photographs, Places, Shards
 from impasto.losses import ColorizationLoss, PerceptualLoss, PixelLoss
-from impasto.networks import Trained
-from impasto.runs import load_run, load_trunk
-from impasto.styles import Style
 
 log = logging.getLogger(__name__)
 
@@ -41,91 +35,6 @@ class Task(NamedTuple):
 BuildTask = Callable[[DictConfig, Photographs | Shards], Task]
 
 
-def stylization(
-    cfg: DictConfig,
-    data: Photographs | Shards,
-    *,
-    styles: DictConfig | None,
-    coarse: float,
-    start: str | None,
-    trunk: str | None,
-    photographs: int,
-) -> Task:
-    """Build a style network's training: style images, loss network, perceptual loss.
-
-    Args:
-        cfg: of `impasto train`.
-        data: of the training.
-        styles: of a network for many, by name; None takes the one of `style=`.
-        coarse: weight of the style term at half the size; 0 does without.
-        start: a run folder or file whose network the training begins with; None begins untrained.
-        trunk: a shipped network of many styles that takes the place of `network=`: a new style is the scale and shift
-            of its norms, and only they are trained; None trains all of a network.
-        photographs: held-out ones that a loss with equal shares is measured on.
-
-    Raises:
-        ValueError: no style or loss network is configured, a loss or network for colorizers, or another start.
-    """
-    require(cfg, features=None, loss=PerceptualLoss)
-    if styles is None:
-        require(cfg, style=None)
-    _check_network(cfg, from_data=())
-    chosen: list[Style] = [instantiate(style) for style in (styles.values() if styles else [cfg.style])]
-    with torch.random.fork_rng(devices=[]):
-        features = instantiate(cfg.features)(chosen[0].image(cfg.style_size))
-        seen = _held_out(data, photographs) if cfg.loss.get("equal_shares") else None
-        loss: PerceptualLoss = instantiate(cfg.loss)(features, _images(chosen, cfg.style_size), photographs=seen)
-        options = {}
-        if coarse:
-            weights = {"content": 0.0, "style": coarse, "tv": 0.0}
-            half = None if seen is None else avg_pool2d(seen, 2)
-            images = _images(chosen, cfg.style_size // 2)
-            options["coarse"] = instantiate(cfg.loss, weights=weights)(features, images, photographs=half)
-    sizes = {"styles": len(chosen)} if styles else {}
-    card = common_card(cfg)
-    card["network"] |= sizes
-    if trunk is None:
-        network = instantiate(cfg.network, **sizes)
-    elif styles or start:
-        raise ValueError("a trunk is given one new style; expected task.trunk=null beside task.styles or task.start")
-    else:
-        network, told = load_trunk(trunk)[:2]
-        card |= told
-    described = [style.describe() | {"size": cfg.style_size} for style in chosen]
-    card |= {"styles": described} if styles else {"style": described[0]}
-    card |= {"loss_network": f"{cfg.features.architecture}: {features.description}", "start": start}
-    if start is not None:
-        _begin_with(network, card, load_run(Path(start).expanduser(), system="stylizer"), start)
-    log.info("%d parameters", sum(p.numel() for p in network.parameters() if p.requires_grad))
-    return Task(instantiate(cfg.system, network=network, loss=loss, **options), card)
-
-
-def _begin_with(network: nn.Module, card: dict[str, Any], trained: Trained, start: str) -> None:
-    """Take over the weights of a network of the same kind and styles."""
-    ours, theirs = ([style["name"] for style in told.get("styles", [])] for told in (card, trained.card))
-    if card["network"] != trained.card["network"] or ours != theirs:
-        raise ValueError(
-            f"{start} does not fit: expected {card['network']} for {ours}, got {trained.card['network']} for {theirs}"
-        )
-    network.load_state_dict(trained.network.state_dict())
-
-
-def _images(styles: Sequence[Style], size: int) -> torch.Tensor | list[torch.Tensor]:
-    images = [style.image(size) for style in styles]
-    return images if len(images) > 1 else images[0]
-
-
-def _held_out(data: Photographs | Shards, count: int) -> torch.Tensor:
-    """The first photographs of the validation, (P, 3, H, W)."""
-    data.setup("fit")
-    found: list[torch.Tensor] = []
-    for batch in data.val_dataloader():
-        found += list(batch.image)
-        if len(found) >= count:
-            break
-    return torch.stack(found[:count])
-
-
 def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
     """Build a colorizer's training: as many classes as the data has, as many channels as the colour space needs.
 
@@ -140,7 +49,7 @@ def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
     if isinstance(data, Shards):
         _check_shards(cfg, data)
     require(cfg, loss=ColorizationLoss)
-    _check_network(cfg, from_data=("classes", "channels"))
+    check_network(cfg, from_data=("classes", "channels"))
     channels = colour_code(cfg.loss.color_space).channels
     data.prepare_data()  # takes its time, so whatever is misspelt is better found before
     classes = data.classes
@@ -171,7 +80,7 @@ def superresolution(cfg: DictConfig, data: Photographs | Shards) -> Task:
     """
     if not isinstance(data, Patches):
         raise ValueError("an upscaler is trained on patches, as experiment=upscaler_x4 does; give data=patches")
-    _check_network(cfg, from_data=())
+    check_network(cfg, from_data=())
     if cfg.network.factor != data.factor:
         raise ValueError(f"expected data.factor to be network.factor={cfg.network.factor}, got {data.factor}")
     least = 2 * data.factor + _SSIM_WINDOW
@@ -205,7 +114,7 @@ def _check_shards(cfg: DictConfig, data: Shards) -> None:
         raise ValueError("expected loss.rare_colours.photographs=<folder>: colours are not counted in shards")
 
 
-def _check_network(cfg: DictConfig, *, from_data: Sequence[str]) -> None:
+def check_network(cfg: DictConfig, *, from_data: Sequence[str]) -> None:
     """Refuse the network of another system: a colorizer's is given sizes, an upscaler's has a factor."""
     upscales = ("factor" in cfg.network) == (cfg.system_name == "upscaler")
     if not upscales or bool(cfg.network.get("_partial_", False)) != bool(from_data):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.losses import PerceptualLoss
-from impasto.losses.perceptual import total_variation
+from impasto.losses import total_variation
 
 
 class UsualLoss(nn.Module):

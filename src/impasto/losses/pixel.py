@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from impasto.losses.perceptual import mean_square
+from impasto.losses.distances import mean_square
 
 _GREY_LEVELS = 255.0
 

@@ -1,0 +1,32 @@
+"""Methods: a trained network as a function of photographs, with what it says of each."""
+
+from collections.abc import Callable
+
+from impasto.methods.colouring import Colouring, describe_scene
+from impasto.methods.method import PLAIN, Applied, Engine, Method
+from impasto.methods.stylizing import Stylizing
+from impasto.methods.upscaling import Upscaling
+from impasto.networks import Trained
+
+__all__ = ["PLAIN", "Applied", "Colouring", "Engine", "Method", "Stylizing", "Upscaling", "describe_scene", "method_of"]
+
+
+def method_of(trained: Trained, engine: Engine = PLAIN) -> Method:
+    """Return what a trained network does to photographs: paints, colours or enlarges them.
+
+    Args:
+        trained: of the system "stylizer", "colorizer" or "upscaler".
+        engine: what computes the network (`engines`).
+
+    Raises:
+        ValueError: a network of another system.
+    """
+    kinds: dict[str, Callable[[Trained, Engine], Method]] = {
+        "stylizer": Stylizing,
+        "colorizer": Colouring,
+        "upscaler": Upscaling,
+    }
+    system = str(trained.card.get("system"))
+    if system not in kinds:
+        raise ValueError(f"expected a network of {', '.join(kinds)}, got one of {system}")
+    return kinds[system](trained, engine)

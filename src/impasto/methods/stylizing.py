@@ -1,0 +1,54 @@
+"""A style network as a method."""
+
+from functools import cache, partial
+
+import torch
+from torch import Tensor
+
+from impasto.color import Colours, PaintingColours
+from impasto.methods.method import PLAIN, Applied, Engine, device_of, refuse_large
+from impasto.networks import Trained, activation_bytes
+
+
+class Stylizing:
+    """Paints photographs in the style of a network, at their own size.
+
+    Args:
+        trained: a stylizer of one style.
+        engine: what computes it.
+        strength: how much of the result is mixed into the photograph, 0 (the photograph) to 1 (the result).
+        colours: whose the picture has.
+
+    Raises:
+        ValueError: a network of several styles, or a strength out of range.
+    """
+
+    def __init__(
+        self, trained: Trained, engine: Engine = PLAIN, *, strength: float = 1.0, colours: Colours | None = None
+    ) -> None:
+        if getattr(trained.network, "styles", None) is not None:
+            names = ", ".join(str(style["name"]) for style in trained.card.get("styles", []))
+            raise ValueError(f"this network paints {names}; give style=<one of them>")
+        if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= 1:
+            raise ValueError(f"expected strength from 0 (the photograph) to 1 (painted), got {strength}")
+        self.run, self.strength = engine(trained), float(strength)
+        self.colours = colours or PaintingColours()
+        self._inside = cache(partial(activation_bytes, trained.network))  # a folder's photographs mostly share a size
+        self._device = device_of(engine)
+
+    @torch.inference_mode()
+    def __call__(self, photos: Tensor) -> list[Applied]:
+        """Paint photographs.
+
+        Raises:
+            ValueError: they would not fit into memory.
+        """
+        refuse_large(photos, self._inside, device=self._device)
+        height, width = photos.shape[-2:]
+
+        def network(seen: Tensor) -> Tensor:
+            painted: Tensor = self.run(seen)[..., :height, :width]  # the paper's network rounds up to multiples of 4
+            return painted
+
+        output = photos.lerp(self.colours.paint(network, photos), self.strength)
+        return [Applied(image, "") for image in output]
