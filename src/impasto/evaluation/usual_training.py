@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from impasto.losses import PerceptualLoss
-from impasto.losses import total_variation
+from impasto.losses import PerceptualLoss, total_variation
 
 
 class UsualLoss(nn.Module):
