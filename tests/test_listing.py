@@ -142,6 +142,12 @@ def test_another_spelling_of_a_path_is_the_same_file(tmp_path: Path, monkeypatch
     assert _names([path, "a.jpg"]) == ["a.jpg"]
 
 
+def test_a_folder_whose_name_is_a_number_to_hydra_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _touch(tmp_path, "2024/a.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert [item.path for item in find_images(2024)] == [Path("2024/a.jpg")]
+
+
 def test_hidden_files_are_skipped(tmp_path: Path) -> None:
     _touch(tmp_path, ".hidden.jpg", "sea/._a.jpg", "a.jpg")
     assert _names([tmp_path]) == ["a.jpg"]

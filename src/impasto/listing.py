@@ -33,7 +33,7 @@ class Found(NamedTuple):
     name: Path
 
 
-def find_images(sources: str | Path | Sequence[str | Path] | None, *, output: Path | None = None) -> list[Found]:
+def find_images(sources: str | int | Path | Sequence[str | Path] | None, *, output: Path | None = None) -> list[Found]:
     """List the image files that files, folders and glob patterns name.
 
     Folders are searched with all their subfolders, whose names are kept in `Found.name`; what is hidden is passed over.
@@ -52,7 +52,7 @@ def find_images(sources: str | Path | Sequence[str | Path] | None, *, output: Pa
         FileNotFoundError: a source that does not exist, or a pattern that matches nothing.
         ValueError: no source at all, or a folder or pattern without images.
     """
-    sources = [sources] if isinstance(sources, str | Path) else list(sources or [])
+    sources = [str(sources)] if isinstance(sources, str | Path | int) else list(sources or [])  # 2024 may be a folder
     if not sources:
         raise ValueError("no images were given; expected images=<file, folder or pattern>")
     found: dict[str, Found] = {}
