@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from typing import Any, TextIO
 
 _RULES = [  # bounded, so that no text takes long
     (r"(https?://)(?:[^\s/?#@:\"'\\]{0,500}:[^\s\"\\]{0,500}|[^\s/?#@\"'\\]{0,500})@", r"\1***@"),
@@ -38,3 +39,22 @@ class Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         return without_secrets(super().format(record))
+
+
+class Shown:
+    """A stream without secrets: Hydra prints the words of each job.
+
+    Args:
+        stream: to write to.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the text without its secrets."""
+        return self._stream.write(without_secrets(text))
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (whatever a stream has)
+        """All else is the stream's."""
+        return getattr(self._stream, name)
