@@ -25,6 +25,8 @@ from impasto.redaction import Formatter, without_secrets
         ("pipe:curl -H 'X-Auth-Token: abc.def' https://h/{}", None),
         ("postgresql://u:abc.def@h/x", "postgresql://u:***@h/x"),
         ("https://h/x and a photo@2x.png, why? hf://datasets/a/b@main", "<as it is>"),
+        ("open http://127.0.0.1:7861/?project=impasto in a browser", "<as it is>"),
+        ("https://h/x?project=a&token=b", "https://h/x?***"),
         ("token of the study, 16 tokens, key: 3", "<as it is>"),
     ],
 )
@@ -35,9 +37,9 @@ def test_what_lets_somebody_in_is_left_out(text: str, without: str | None) -> No
 
 
 def test_what_comes_from_a_secret_variable_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHARDS_TOKEN", "4f7a-91")
+    monkeypatch.setenv("SHARDS_TOKEN", "4f7a-91b")
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false-ish")
-    assert without_secrets("pipe:get 4f7a-91 {} false-ish") == "pipe:get *** {} false-ish"
+    assert without_secrets("pipe:get 4f7a-91b {} false-ish") == "pipe:get *** {} false-ish"
 
 
 @pytest.mark.parametrize("text", ["://a:" * 20_000, "https://" * 10_000, "https://a" * 10_000, "token=" * 10_000])

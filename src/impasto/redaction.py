@@ -8,12 +8,12 @@ from typing import Any, TextIO
 _RULES = [  # bounded, so that no text takes long
     (r"(https?://)(?:[^\s/?#@:\"'\\]{0,500}:[^\s\"\\]{0,500}|[^\s/?#@\"'\\]{0,500})@", r"\1***@"),
     (r"(://[^\s/?#@:\"'\\]{0,500}:)[^\s\"\\]{0,500}@", r"\1***@"),
-    (r"(https?://[^\s?#\"'\\]{0,500}[?#])[^\s\"'\\]+", r"\1***"),  # a token, or the signature of an address
+    (r"(https?://[^\s?\"'\\]{0,500}\?)(?!project=[^\s&]*(?:\s|$))[^\s\"'\\]+", r"\1***"),  # but trackio's own
     (r"(authorization[:=]\s*(?:(?:basic|bearer|token)\s+)?)[^\s\"'\\]+", r"\1***"),
     (r"((?:token|secret|password|signature|(?:api|access|secret)[_-]?key)[\"']?(?:=|: ?)[\"']?)[^\s&\"'\\]+", r"\1***"),
 ]
 _VARIABLE = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|KEY)$")
-_SHORTEST = 6  # characters of a variable's value that is taken for a secret
+_SHORTEST = 8  # characters of a variable's value that is taken for a secret
 
 
 def without_secrets(text: str) -> str:
