@@ -4,11 +4,12 @@ import logging
 import os
 import signal
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from impasto.group import rank
-from impasto.redaction import without_secrets
+from impasto.redaction import Shown, without_secrets
 from impasto.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -121,7 +122,9 @@ def _start_hydra() -> None:
     if "hydra/launcher=joblib" in sys.argv:  # its processes hear Ctrl-C, too, and save; joblib would kill them
         signal.signal(signal.SIGINT, lambda *_: signal.signal(signal.SIGINT, signal.default_int_handler))
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+        shown: list[Any] = [Shown(sys.stdout), Shown(sys.stderr)]
+        with redirect_stdout(shown[0]), redirect_stderr(shown[1]):
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
     except KeyboardInterrupt:  # while it waited for other processes' jobs
         _fail("interrupted", 130)
 

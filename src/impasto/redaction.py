@@ -3,16 +3,17 @@
 import logging
 import os
 import re
+from typing import Any, TextIO
 
 _RULES = [  # bounded, so that no text takes long
     (r"(https?://)(?:[^\s/?#@:\"'\\]{0,500}:[^\s\"\\]{0,500}|[^\s/?#@\"'\\]{0,500})@", r"\1***@"),
     (r"(://[^\s/?#@:\"'\\]{0,500}:)[^\s\"\\]{0,500}@", r"\1***@"),
-    (r"(https?://[^\s?#\"'\\]{0,500}[?#])[^\s\"'\\]+", r"\1***"),  # a token, or the signature of an address
+    (r"(https?://[^\s?\"'\\]{0,500}\?)(?!project=[^\s&]*(?:\s|$))[^\s\"'\\]+", r"\1***"),  # but trackio's own
     (r"(authorization[:=]\s*(?:(?:basic|bearer|token)\s+)?)[^\s\"'\\]+", r"\1***"),
     (r"((?:token|secret|password|signature|(?:api|access|secret)[_-]?key)[\"']?(?:=|: ?)[\"']?)[^\s&\"'\\]+", r"\1***"),
 ]
 _VARIABLE = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|KEY)$")
-_SHORTEST = 6  # characters of a variable's value that is taken for a secret
+_SHORTEST = 8  # characters of a variable's value that is taken for a secret
 
 
 def without_secrets(text: str) -> str:
@@ -38,3 +39,22 @@ class Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         return without_secrets(super().format(record))
+
+
+class Shown:
+    """A stream without secrets: Hydra prints the words of each job.
+
+    Args:
+        stream: to write to.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the text without its secrets."""
+        return self._stream.write(without_secrets(text))
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (whatever a stream has)
+        """All else is the stream's."""
+        return getattr(self._stream, name)
