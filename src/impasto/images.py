@@ -65,6 +65,8 @@ def decode_image(content: bytes, name: str, *, at_least: int | None = None) -> T
 
 
 def _read(source: Path | io.BytesIO, name: str, at_least: int | None) -> Tensor:
+    if isinstance(source, Path) and source.is_fifo():
+        raise ValueError(f"{name} is a pipe; expected a file")
     try:
         with Image.open(source) as image:
             return _decode(image, name, at_least)
