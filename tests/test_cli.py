@@ -1,8 +1,10 @@
 """The command line itself: lists, help, version, completion, and its speed of import."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +38,33 @@ def test_version(impasto: Callable[..., Any]) -> None:
     from impasto import __version__
 
     assert impasto("--version").out == f"impasto {__version__}\n"
+
+
+def test_neither_a_closed_pipe_nor_a_terminal_without_umlauts_ends_the_work() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = "import sys; from impasto.cli import main; main(); print('Größe', file=sys.stderr); print('Größe')"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--version"],
+        stdout=writer, stderr=subprocess.PIPE, env=os.environ | {"PYTHONIOENCODING": "ascii:strict"}, check=False,
+    )  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"Gr\\xf6\\xdfe\n")
+
+
+def test_a_run_folder_that_cannot_be_made_is_one_sentence(impasto: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = impasto("apply", "style=starry_night", "photo.jpg", "output_root=file/here")
+    assert result.code == 2
+    assert result.err.startswith(f"error: no run folder can be made in {tmp_path / 'file'}, which cannot be written")
+
+
+def test_the_traceback_is_shown_where_hydra_shows_it(
+    impasto: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    result = impasto("report", "nothing")
+    assert (result.code, result.err) == (1, "error: no such folder: nothing\n")
 
 
 def test_an_unknown_command_is_refused_with_the_nearest(impasto: Callable[..., Any]) -> None:

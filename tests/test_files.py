@@ -1,11 +1,12 @@
 """Laws of files that are whole or absent."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from impasto.files import sha256, whole_file, write_text
+from impasto.files import cache_file, sha256, whole_file, write_text
 
 
 def test_a_whole_file_has_its_content_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -83,3 +84,31 @@ def test_a_private_file_is_never_readable_by_others(tmp_path: Path) -> None:
         assert temporary.stat().st_mode & 0o077 == 0
         temporary.write_text("secret")
     assert (tmp_path / "tokens.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_kept_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    write_text(cache_file("kind/a.json"), "x")
+    assert (tmp_path / "impasto/kind/a.json").read_text() == "x"
+    assert cache_file("kind/a.json").read_text() == "x"
+
+
+def _file_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+
+def _nobodys_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del tmp_path
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+
+
+@pytest.mark.parametrize("spoil", [_file_in_the_way, _nobodys_home])
+def test_without_a_cache_things_are_kept_until_the_process_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path, pytest.MonkeyPatch], None]
+) -> None:
+    spoil(tmp_path, monkeypatch)
+    write_text(cache_file("kind/a.json"), "x")
+    assert cache_file("kind/a.json").read_text() == "x"

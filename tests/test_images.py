@@ -1,6 +1,7 @@
 """Laws of reading, finding and writing images."""
 
 import errno
+import os
 import re
 import struct
 import zlib
@@ -165,6 +166,12 @@ def test_a_colour_profile_is_converted_to_srgb(tmp_path: Path, mode: str, suffix
 def test_a_broken_colour_profile_does_not_cost_the_photograph(tmp_path: Path) -> None:
     path = _saved(tmp_path / "a.png", Image.fromarray(COLOURS), icc_profile=b"not a profile" * 20)
     np.testing.assert_array_equal(_levels(path), COLOURS)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"a\.png is a pipe; expected a file"):
+        read_image(tmp_path / "a.png")
 
 
 def test_one_pixel_is_an_image(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The command line: `impasto <command> key=value ...`. Heavy imports wait until a command runs."""
 
+import io
 import logging
 import os
 import signal
@@ -47,8 +48,30 @@ def conf_dir() -> Path:
     return checkout if (checkout / "base.yaml").is_file() else package / "conf"
 
 
+class _Output(io.FileIO):
+    """Standard output or error. Where its reader has gone (`| head`), the work goes on all the same."""
+
+    def write(self, data: Any) -> int:  # noqa: ANN401 (any buffer)
+        """Write, or act as if."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+def _write_without_fail() -> None:
+    """Let no reader that has gone and no character that a terminal lacks end the work."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream is getattr(sys, f"__{name}__"):
+            raw = io.BufferedWriter(_Output(stream.fileno(), "w", closefd=False))
+            told = io.TextIOWrapper(raw, encoding=stream.encoding, errors="backslashreplace", line_buffering=True)
+            setattr(sys, name, told)
+
+
 def main() -> None:
     """Run the command that `sys.argv` names; end the process with 0, 1 (failed), 2 (misuse) or 130 (interrupted)."""
+    _write_without_fail()
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         from impasto.commands.help import overview

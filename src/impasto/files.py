@@ -1,13 +1,18 @@
 """Files that are whole or absent: written under a temporary name, then renamed."""
 
 import hashlib
+import logging
 import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 
 from impasto.redaction import without_secrets
+
+log = logging.getLogger(__name__)
 
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)  # the only way to ask for it is to set it
@@ -54,9 +59,26 @@ def remove_unfinished(folder: Path, pid: int) -> None:
         path.unlink(missing_ok=True)
 
 
-def cache_folder(name: str) -> Path:
-    """Return the folder in which something is kept that can be made again: below $XDG_CACHE_HOME or ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "impasto" / name
+def cache_file(name: str) -> Path:
+    """Return the file in which something is kept that can be made again: below $XDG_CACHE_HOME or ~/.cache.
+
+    Where it is not there and cannot be written, it is in a folder that lasts as long as this process.
+    """
+    try:
+        path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "impasto" / name
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=path.parent):
+                return path
+    except (OSError, RuntimeError) as error:  # RuntimeError: nobody's home
+        return Path(_replaced_cache(str(error)).name) / name
+    return path
+
+
+@cache
+def _replaced_cache(error: str) -> "TemporaryDirectory[str]":
+    log.warning("nothing is kept for the next time: %s; XDG_CACHE_HOME=<folder> names another cache", error)
+    return TemporaryDirectory(prefix="impasto_")
 
 
 def short_name(name: str) -> str:

@@ -111,6 +111,8 @@ def read_file(path: Path, *, at_most: int | None = None) -> Decoded:
 
 def _read(source: Path | bytes, name: str, *, at_least: int | None = None, at_most: int | None = None) -> Decoded:
     # Pillow maps a file that it opens by its path into memory, and turns an uncompressed TIFF wrongly there.
+    if isinstance(source, Path) and source.is_fifo():
+        raise ValueError(f"{name} is a pipe; expected a file")
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file, Image.open(file) as image:
             return _decode(image, name, at_least=at_least, at_most=at_most)

@@ -220,7 +220,7 @@ def read_yaml(text: str) -> dict[str, Any]:
     Raises:
         ValueError: no YAML, or no mapping.
     """
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader: Any = yaml.SafeLoader if "\\uDC" in text else getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # no UTF-8
     try:
         depth = 0
         for event in yaml.parse(text, Loader=loader):

@@ -44,7 +44,7 @@ def _refuse(path: Path) -> float:
 @pytest.fixture
 def read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data set that cannot be written, also by root; ~ is another folder."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home/.cache"))
     root, access = tmp_path / "data", os.access
     root.mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != root and access(path, mode))
@@ -207,7 +207,7 @@ def test_memory_that_cannot_be_written_costs_a_warning(
     (tmp_path / "home").write_text("a file where a folder is expected")
     paths = _tree(read_only)
     assert len(measure_chroma(paths, read_only, workers=0)) == 3
-    assert "the colours cannot be remembered" in caplog.text
+    assert "nothing is kept for the next time" in caplog.text
 
 
 def test_what_was_measured_before_an_interrupt_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +257,7 @@ def test_nothing_to_measure_writes_nothing(tmp_path: Path, capfd: pytest.Capture
 def test_a_folder_that_nobody_may_write_is_left_alone_by_root_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home/.cache"))
     paths = _tree(tmp_path / "data")
     (tmp_path / "data").chmod(0o555)
     measured = measure_chroma(paths, tmp_path / "data", workers=0)

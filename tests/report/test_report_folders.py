@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from made_runs import make_run
+from omegaconf import OmegaConf
 
 from impasto.run_folders import find_runs, read_json, read_text, read_yaml
 
@@ -122,3 +123,8 @@ def test_yaml_that_is_no_plain_mapping_is_refused(text: str) -> None:
 def test_yaml_that_is_no_plain_mapping_is_refused_at_once(text: str) -> None:
     with pytest.raises(ValueError, match=r"is no YAML|expected a YAML mapping"):
         read_yaml(text)
+
+
+def test_names_that_are_no_utf8_are_read_as_they_were_written() -> None:
+    told = {"images": ["caf\udce9.png"]}
+    assert read_yaml(OmegaConf.to_yaml(told)) == told

@@ -1,7 +1,9 @@
 """The overrides behind a command composed once before the run: every word must be one that the configuration has."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -104,10 +106,22 @@ def _check_variant(
     for override in overrides:
         if not _is_group(override, options):
             _check_key(override, known)
-    composed = compose(command, [*search, *texts])
+    composed = compose(command, [*search, *texts], return_hydra_config=True)
     for key in map(str, composed):
         if key not in list(reference):  # not `in reference`, which is false for a value that is still to be given
             raise ValueError(f"unknown key '{key}' in the configuration{did_you_mean(key, map(str, reference))}")
+    node: Any = composed._get_node("folder")  # resolved, it would ask for the run that is to come
+    if not node._is_none():
+        _check_writable(Path(str(composed.hydra.run.dir)))
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse a run folder that Hydra could not make."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"no run folder can be made in {there}, which cannot be written; expected output_root=<a folder that can>"
+        )
 
 
 def _check_experiment(conf: Path, command: str, overrides: list[Override]) -> None:

@@ -80,7 +80,7 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
         log.info("%s", error)
         return "", 0
     except Exception as error:
-        if os.environ.get("HYDRA_FULL_ERROR"):
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":  # as Hydra reads it
             raise
         return _sentence(error, folder), 1
     if keeps_record:

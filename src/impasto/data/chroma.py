@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from impasto.color import lab
-from impasto.files import whole_file
+from impasto.files import cache_file, whole_file
 from impasto.images import read_image, resize_longer_side
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def _file(root: Path) -> Path:
     if os.access(root, os.W_OK) and root.stat().st_mode & _ANYBODY_MAY_WRITE:  # root may where nobody is meant to
         return root / FILE
     name = hashlib.sha256(str(root.absolute()).encode()).hexdigest()[:16]
-    return Path.home() / ".cache" / "impasto" / f"chroma_{name}.csv"
+    return cache_file(f"chroma_{name}.csv")
 
 
 def _remembered(file: Path) -> dict[str, tuple[int, float]]:
@@ -103,7 +103,6 @@ def _remembered(file: Path) -> dict[str, tuple[int, float]]:
 
 def _remember(file: Path, known: dict[str, tuple[int, float]]) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         with (
             whole_file(file) as temporary,
             temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as opened,

@@ -1,5 +1,6 @@
 """The fastest engine that is installed and agrees with eager float32: measured once on a machine, then remembered."""
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -17,7 +18,7 @@ from torch import Tensor
 from impasto.engines.eager import eager
 from impasto.engines.export import fingerprint
 from impasto.engines.form import Run, form_of
-from impasto.files import cache_folder, write_text
+from impasto.files import cache_file, write_text
 from impasto.hardware import computes_bf16, processor, synchronise
 from impasto.networks import Trained
 
@@ -100,12 +101,13 @@ class Auto:
         Raises:
             ValueError: none of the engines can compute it.
         """
-        file = cache_folder("engines") / f"{fingerprint(trained)}_{self._machine(device)}.json"
+        file = cache_file(f"engines/{fingerprint(trained)}_{self._machine(device)}.json")
         known = _read(file)
         before = len(known)
         self._measure(trained, known, _precisions(precision, device), device)
         if len(known) > before:
-            write_text(file, json.dumps([asdict(measured) for measured in known.values()], indent=1) + "\n")
+            with contextlib.suppress(OSError):  # a cache that may only be read
+                write_text(file, json.dumps([asdict(measured) for measured in known.values()], indent=1) + "\n")
         able = [m for m in known.values() if precision is None or m.precision == _NAMES[precision]]
         agreeing = [m for m in able if m.mean <= self.mean and m.largest <= self.largest and m.name in self.candidates]
         if not agreeing:

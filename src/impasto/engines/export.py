@@ -10,7 +10,7 @@ from torch import Tensor
 
 from impasto.engines.form import Form, form_of
 from impasto.engines.formats import Format, format_of
-from impasto.files import cache_folder, sha256, whole_file, write_text
+from impasto.files import cache_file, sha256, whole_file, write_text
 from impasto.networks import Trained
 from impasto.networks.rewriting import rewritten
 
@@ -78,7 +78,7 @@ def onnx_file(trained: Trained) -> Path:
     """Return the ONNX file of a network: the exported one, or one that is made once and kept below ~/.cache/impasto."""
     if trained.exported is not None:
         return trained.exported
-    path = cache_folder("onnx") / f"{fingerprint(trained)}.onnx"
+    path = cache_file(f"onnx/{fingerprint(trained)}.onnx")
     try:
         read_card(path)
     except (OSError, ValueError):  # not made yet, or not whole any more

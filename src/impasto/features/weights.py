@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_model_weights
 
 from impasto.features.vgg import ARCHITECTURES, VGG, build_layers
-from impasto.files import cache_folder, sha256, whole_file
+from impasto.files import cache_file, sha256, whole_file
 from impasto.suggest import did_you_mean
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ def _by_name(architecture: str, name: str) -> Weights:
 def _fetched(url: str) -> Path:
     """Return the file of the convolutions behind this address: the cache's, which is made once."""
     name = Path(url).stem
-    path = cache_folder("weights") / f"{name}.safetensors"
+    path = cache_file(f"weights/{name}.safetensors")
     if path.is_file():
         return path
     log.info("fetching %s, once; its convolutions are kept as %s", url, path)
