@@ -25,6 +25,16 @@ def test_work_that_fits_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         check_memory(1001, "the work")
 
 
+def test_a_gpu_is_asked_for_its_own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    _free(monkeypatch, 10**12)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (700, 10**12))
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda device: 500)  # by PyTorch, which uses 200 of it
+    monkeypatch.setattr("torch.cuda.memory_allocated", lambda device: 200)
+    check_memory(1000, "the work", device="cuda:1")
+    with pytest.raises(ValueError, match="the work would take"):
+        check_memory(1001, "the work", device="cuda:1")
+
+
 def test_the_size_that_would_fit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     _free(monkeypatch, 2**30)
     with pytest.raises(

@@ -1,6 +1,7 @@
 """Laws of methods: a trained network as a function of one photograph, whatever its system."""
 
 import copy
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 from impasto.color import MatchedColours, PhotoChroma, colour_code, yuv
 from impasto.colorization import colorize
 from impasto.images import is_grey
-from impasto.methods import Applied, Colouring, Stylizing, Upscaling, method_of
+from impasto.methods import PLAIN, Applied, Colouring, Stylizing, Upscaling, method_of
 from impasto.networks import (
     Colorizer,
     ConditionalStylizer,
@@ -128,6 +129,23 @@ def test_a_photograph_that_does_not_fit_into_memory_is_refused(monkeypatch: pyte
             method_of(trained)(_photo()[None])[0]
     with pytest.raises(ValueError, match="an image of 47 x 33 pixels, 188 x 132 when enlarged, would take"):
         method_of(_upscaler())(_photo()[None])[0]
+
+
+def test_a_gpus_memory_is_for_the_network_and_the_machines_for_what_is_done_around_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: dict[str, float] = {}
+    monkeypatch.setattr(methods, "check_memory", lambda needed, _, *, device, fits: asked.update({device: needed}))
+
+    def engine(trained: Trained, *, device: str) -> Any:
+        return PLAIN(trained)
+
+    photo = _photo(32, 48)[None]
+    for trained in (_stylizer(), _colorizer(), _upscaler()):
+        method_of(trained)(photo)
+        whole = asked.pop("cpu")
+        method_of(trained, partial(engine, device="cuda:1"))(photo)
+        assert asked["cuda:1"] > 0 and asked.pop("cuda:1") + asked.pop("cpu") == whole and not asked
 
 
 # ---------------------------------------------------------------- enlarging

@@ -190,7 +190,6 @@ COLOUR = (
 )  # fmt: skip
 
 
-# kornia, of torch
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_a_colorizer_is_trained_on_shards_with_scenes_only(packing: Callable[..., Any]) -> None:

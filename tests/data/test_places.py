@@ -168,7 +168,7 @@ def test_skip_keeps_labels_and_photographs_together(scenes: Path, tmp_path: Path
 class _Trainer:
     """What a DataModule asks of a trainer that resumes."""
 
-    global_rank, world_size, accumulate_grad_batches = 0, 1, 1
+    global_rank, world_size, num_devices, accumulate_grad_batches = 0, 1, 1, 1
 
     def __init__(self, step: int) -> None:
         self.global_step = step

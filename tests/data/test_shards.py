@@ -68,7 +68,9 @@ def _data(urls: Path | str, *, step: int = 0, rank: int = 0, world_size: int = 1
         "shuffle_buffer": 4,
     }
     data = Shards(**(settings | options))
-    trainer: Any = SimpleNamespace(global_step=step, accumulate_grad_batches=1, global_rank=rank, world_size=world_size)
+    trainer: Any = SimpleNamespace(
+        global_step=step, accumulate_grad_batches=1, global_rank=rank, world_size=world_size, num_devices=world_size
+    )
     data.trainer = trainer
     return data
 
@@ -287,6 +289,12 @@ def test_fewer_shards_than_readers(packed: Path, caplog: pytest.LogCaptureFixtur
     assert "data.num_workers=4 becomes 2: 5 shards for 2 processes" in caplog.text
     with pytest.raises(ValueError, match="expected at least one shard for each of 6 processes, got 5"):
         _data(packed, world_size=6).setup("fit")
+
+
+def test_the_seconds_of_a_batch_stay_on_the_host(packed: Path) -> None:
+    batch = Batch(torch.zeros(2, 3, 8, 8), torch.zeros(2), torch.zeros(2))
+    moved = _data(packed).transfer_batch_to_device(batch, torch.device("meta"), 0)
+    assert moved.image.device.type == moved.label.device.type == "meta" and moved.seconds is batch.seconds
 
 
 @pytest.mark.parametrize("name", ["batch_size", "val_limit", "shuffle_buffer"])

@@ -110,3 +110,11 @@ def test_precisions_are_chosen_too_where_none_is_given(monkeypatch: pytest.Monke
     engine = _Fake(1.0)
     _choose(_auto({"eager": engine}), precision=None)
     assert engine.built == 3  # float32, bfloat16, and the one that was chosen
+
+
+def test_another_gpu_is_measured_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = []
+    for name in ("NVIDIA H100", "NVIDIA T4", "NVIDIA H100"):
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device, name=name: name)
+        names.append(_auto({})._machine("cuda:1"))
+    assert names[0] == names[2] != names[1]

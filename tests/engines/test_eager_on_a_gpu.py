@@ -18,8 +18,10 @@ def test_a_network_runs_there_and_its_results_come_back(
     kind: str, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = small(kind)
-    faster = rewritten(trained.network)  # of real tensors, for fake ones have no storage to copy
-    monkeypatch.setattr(import_module("impasto.engines.eager"), "rewritten", lambda _: faster)
+    module: Any = import_module("impasto.engines.eager")
+    ready = module._lowered(rewritten(trained.network), precision)  # copies of fake tensors have no storage
+    monkeypatch.setattr(module, "rewritten", lambda network: network)
+    monkeypatch.setattr(module, "_lowered", lambda *_: ready)
     with fake_gpu() as kernels:
         run = eager(trained, precision=precision, device="cuda")
         kernels.waits.clear()

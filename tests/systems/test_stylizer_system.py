@@ -420,3 +420,16 @@ def test_each_photograph_is_shown_in_every_style() -> None:
 def test_a_decay_out_of_range_is_refused(average: float) -> None:
     with pytest.raises(ValueError, match=f"expected system.average between 0 and 1, or null, got {average}"):
         _many(average=average)
+
+
+def test_each_process_has_views_of_its_own_and_the_first_those_of_a_single_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, found = torch.rand(8, 3, 24, 24), []
+    for rank in (None, 0, 1):
+        system = _system()
+        system.loss.views = 8
+        torch.manual_seed(3)
+        if rank is not None:
+            monkeypatch.setattr(StylizerSystem, "global_rank", rank)
+            system.on_train_start()
+        found.append([system.loss.varied(photo, photo, step=step)[2] for step in range(4)])
+    assert found[0] == found[1] != found[2]

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -112,6 +113,10 @@ class Shards(LightningDataModule):
     @property
     def _reader(self) -> Reader:
         return Reader(self.source, len(self.classes))
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401
+        """Move a batch, but not the seconds, which the host looks at in every step."""
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)._replace(seconds=batch.seconds)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Endless batches, from the step at which the trainer stands."""

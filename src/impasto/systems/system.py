@@ -83,10 +83,6 @@ class System(LightningModule):
         """Let chance differ between processes, which were all given one seed: their photographs differ, too."""
         torch.manual_seed(torch.initial_seed() + self.global_rank)
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401
-        """Move a batch, and leave here how long its reading took, which the host looks at in every step."""
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)._replace(seconds=batch.seconds)
-
     def log_training(self, terms: Mapping[str, Tensor], *, weights: Mapping[str, float] | None = None) -> Tensor:
         """Log the terms of a step's loss and return their sum.
 
