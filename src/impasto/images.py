@@ -20,9 +20,7 @@ from impasto.memory import TooLargeError, reserve_memory
 _BYTES_TO_DECODE = 27  # a pixel; measured 19 (JPEG, PNG), 24 (with a profile, transparency or 16 bits), 27 (WebP)
 _BYTES_TO_REDUCE = 17  # the same where it is made smaller before it becomes float32; measured 5 to 17
 _BYTES_OF_COEFFICIENTS = 6  # a pixel of a progressive JPEG, however small it is decoded; measured 3 at half the colours
-_MARGIN = (
-    2.0  # times the side that is wanted: so far averages over squares of pixels may go before bicubic does the rest
-)
+_MARGIN = 2.0  # times the side that is wanted: how far averages over squares of pixels may go before bicubic
 _DAMAGED = (  # what Pillow raises on damaged files
     *(ValueError, SyntaxError, EOFError, ArithmeticError, LookupError),
     *(TypeError, AttributeError, RuntimeError, struct.error),
