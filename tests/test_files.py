@@ -1,12 +1,13 @@
 """Laws of files that are whole or absent."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from impasto.files import cache_file, sha256, whole_file, write_text
+from impasto.files import cache_file, sha256, short_name, whole_file, write_text
 
 
 def test_a_whole_file_has_its_content_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -18,6 +19,16 @@ def test_a_whole_file_has_its_content_and_leaves_nothing_else(tmp_path: Path) ->
         assert not path.exists()
     assert path.read_bytes() == b"content"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("letter", ["x", "写", "\udce9"])
+def test_a_short_name_leaves_room_for_a_number_and_a_suffix(letter: str, tmp_path: Path) -> None:
+    longest = letter * (250 // len(os.fsencode(letter)))
+    names = [short_name(longest + end) for end in ("1.jpg", "2.jpg", "")]
+    for name in names:
+        (tmp_path / f"{name}_123456_{'f' * 20}.png").touch()
+    assert len(set(names)) == 3
+    assert short_name("my photo.jpg") == "my photo.jpg"
 
 
 def test_the_folder_is_made(tmp_path: Path) -> None:

@@ -232,6 +232,7 @@ def test_styles_are_blended_by_name_and_by_file(impasto: Callable[..., Any], pho
         ("+loss.style_layers.relu9_1=1", "has no layer 'relu9_1'; did you mean 'relu"),
         ("+loss.style_layers.relu9_1=1", "(its layers are conv1_1, relu1_1, conv1_2, relu1_2, pool1, conv2_1,"),
         ("blend={great_wav:1}", "blend: neither a style nor a file 'great_wav'; did you mean 'great_wave'?"),
+        ("blend=stained_glass", "expected blend={<style or file>: <weight>, ...}, got stained_glass"),
         ("blend={stained_glass:-1}", "expected blend={stained_glass:<weight above 0>}, got -1"),
         ("optimizer.history=0", "optimizer.history of at least 1"),
         ("start=nosie", "start has no 'nosie'; did you mean 'noise'?"),
