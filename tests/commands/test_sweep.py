@@ -284,7 +284,7 @@ def test_a_password_is_written_nowhere(tmp_path: Path, monkeypatch: pytest.Monke
     with sweep_workers.recorded_once(tmp_path, OmegaConf.create({"storage": word.removeprefix("storage=")})):
         pass
     assert OmegaConf.to_container(OmegaConf.load(tmp_path / "config.yaml")) == {"storage": "postgresql://u:***@h/x"}
-    assert not [path for path in tmp_path.iterdir() if "secret" in path.read_text(encoding="utf-8")]
+    assert not [path for path in tmp_path.iterdir() if "u:secret" in path.read_text(encoding="utf-8")]
     started = SimpleNamespace(overrides=SimpleNamespace(task=["experiment=mine", word]))
     monkeypatch.setattr(HydraConfig, "get", lambda: started)
     definition: Any = SimpleNamespace(conf=["conf", "/my conf"])
