@@ -214,6 +214,8 @@ def test_a_change_that_a_resumed_run_refuses_leaves_it_as_it_was(impasto: Callab
     assert result.code == 1 and "system.scheduler ends with step 4; expected trainer.max_steps of at" in result.err
     assert {path: path.read_bytes() for path in before} == before
     assert impasto("train", f"resume={folder}").code == 0
+    (folder / "checkpoints" / "last.ckpt").write_bytes(before[folder / "checkpoints" / "last.ckpt"][:5000])
+    assert "last.ckpt cannot be read; expected a whole checkpoint" in impasto("train", f"resume={folder}").err
 
 
 def test_only_a_training_that_is_not_running_is_resumed(impasto: Callable[..., Any], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import logging
 import shlex
 import signal
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -49,6 +50,8 @@ def run(cfg: DictConfig) -> None:
     checkpoints = Checkpoints(folder, every=cfg.checkpoint_every, card=card)
     resume = cfg.resume is not None and checkpoints.last.exists()
     _check_schedule(cfg, resume=resume)
+    if resume:
+        _check_fits(system, checkpoints.last)
     trainer = _trainer(cfg, folder, checkpoints)
     log.info("run folder: %s", folder)
     try:
@@ -80,14 +83,25 @@ def _fit(
     except RuntimeError as error:
         if trainer.world_size > 1 and "Connection" in str(error):
             raise ConnectionError("another process of this training ended; unless killed, it says why") from error
-        if "loading state_dict" not in str(error):
-            raise
-        raise ValueError(
-            f"{checkpoints.last} does not fit; give network and loss the values that the run began with"
-        ) from error
+        raise
     if checkpoints.validated_step != trainer.global_step and not checkpoints.stop_requested:
         trainer.validate(system, data, verbose=False, weights_only=True)
         checkpoints.save_network(trainer, system)
+
+
+def _check_fits(system: LightningModule, checkpoint: Path) -> None:
+    """Refuse another network before W&B and other processes are told of the run."""
+    try:
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+        raise ValueError(f"{checkpoint} cannot be read; expected a whole checkpoint of 'impasto train'") from error
+    system.on_load_checkpoint(saved)
+    try:
+        system.load_state_dict(saved["state_dict"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"{checkpoint} does not fit; give network and loss the values that the run began with"
+        ) from error
 
 
 def _check_schedule(cfg: DictConfig, *, resume: bool) -> None:
