@@ -135,7 +135,9 @@ def test_a_gpus_memory_is_for_the_network_and_the_machines_for_what_is_done_arou
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: dict[str, float] = {}
-    monkeypatch.setattr(methods, "check_memory", lambda needed, _, *, device, fits: asked.update({device: needed}))
+    monkeypatch.setattr(
+        "impasto.methods.method.check_memory", lambda needed, _, *, device, fits: asked.update({device: needed})
+    )
 
     def engine(trained: Trained, *, device: str) -> Any:
         return PLAIN(trained)

@@ -433,3 +433,18 @@ def test_each_process_has_views_of_its_own_and_the_first_those_of_a_single_one(m
             system.on_train_start()
         found.append([system.loss.varied(photo, photo, step=step)[2] for step in range(4)])
     assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize(("every", "expected"), [(1, 4), (2, 2), (0, 0)])
+def test_losses_are_reduced_over_processes_in_one_call_where_they_are_logged(
+    tmp_path: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch, every: int, expected: int
+) -> None:
+    trainer, reduced = small_trainer(tmp_path, steps=4, log_every_n_steps=every), []
+
+    def reduce(values: Tensor, **_: object) -> Tensor:
+        reduced.append(values)
+        return values
+
+    monkeypatch.setattr(trainer.strategy, "reduce", reduce)
+    trainer.fit(_system(), datamodule=_data(photographs))
+    assert len(reduced) == expected and all(values.shape == (4,) for values in reduced)

@@ -91,7 +91,7 @@ class EnlargedConv(nn.Conv2d):
 
 def _widened(weight: Tensor, taps: Sequence[float], *, total: float) -> Tensor:
     """Convolve kernels (a, b, 3, 3) with the taps, down and across, divided by the total."""
-    line = weight.new_tensor(taps)
+    line = torch.stack([weight.new_full((), tap) for tap in taps])  # for a list, a GPU would be waited for
     wide = len(taps) - 1
     outer = (line[:, None] * line[None, :] / total)[None, None]
     flat = functional.conv2d(functional.pad(weight.flatten(0, 1)[:, None], (wide,) * 4), outer)  # symmetric taps

@@ -67,7 +67,8 @@ class StylizerSystem(System):
         """Call a network with what it takes: photographs, and with many styles the weights of them."""
         if self.loss.styles == 1:
             return network(photo)
-        return network(photo, functional.one_hot(styles, self.loss.styles).to(photo.device, torch.float32))
+        weights = functional.one_hot(styles, self.loss.styles)
+        return network(photo, weights.to(photo.device, torch.float32, non_blocking=photo.is_cuda))
 
     def _terms(self, photo: Tensor, network: Callable[..., Tensor], styles: Tensor) -> dict[str, Tensor]:
         photo = photo.contiguous(memory_format=self.memory_format)
