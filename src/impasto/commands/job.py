@@ -99,6 +99,8 @@ def _sentence(error: Exception, record: Path | None) -> str:
         return f"{error.strerror}: {error.filename}" if error.filename else str(error)
     if isinstance(error, _EXPECTED):
         return str(error)
+    if "unable to allocate shared memory" in str(error):  # PyTorch's, in a worker
+        return "/dev/shm is too small for what the workers read; expected data.num_workers=0, or docker --shm-size=1g"
     where = f"the traceback is in {record}" if record is not None else "HYDRA_FULL_ERROR=1 shows the traceback"
     return f"{type(error).__name__}: {error} (unexpected; {where})"
 
