@@ -15,10 +15,16 @@ from impasto.commands.help import choices
 
 def test_impasto_alone_lists_commands_experiments_and_styles(impasto: Callable[..., Any]) -> None:
     text = impasto().out
-    for name in [*COMMANDS, *choices(conf_dir(), "experiment"), *choices(conf_dir(), "style")]:
+    experiments = [name for name in choices(conf_dir(), "experiment") if not name.startswith("smoke_")]
+    for name in [*COMMANDS, *experiments, *choices(conf_dir(), "style").keys() - {"none"}]:
         line = next(line for line in text.splitlines() if line.startswith(f"  {name} "))
         assert len(line.split(maxsplit=1)[1]) > 10
     assert impasto("--help").out == text
+
+
+def test_help_shows_users_what_is_theirs(impasto: Callable[..., Any]) -> None:
+    assert "smoke_" not in impasto().out + impasto("train", "--help").out
+    assert "styles (apply has networks for great_wave, starry_night; train and optimize want" in impasto().out
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -126,6 +126,20 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
     assert "FloatingPointError" in _status(first)["traceback"]
 
 
+def test_shared_memory_that_is_too_small_is_one_sentence(
+    impasto: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(cfg: object) -> None:
+        raise RuntimeError(
+            "Caught RuntimeError in DataLoader worker 0.\n unable to allocate shared memory(shm) for file"
+        )
+
+    monkeypatch.setattr("impasto.commands.train.run", fail)
+    result = impasto(*CSV)
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert result.err.startswith("error: /dev/shm is too small for what the workers read; expected data.num_workers=0")
+
+
 @pytest.mark.parametrize("experiment", ["style", "style_official", "sr_x4", "sr_x8"])
 def test_johnsons_experiments_train_on_the_papers_own_loss_network(
     impasto: Callable[..., Any], real_data: Path, experiment: str

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+_STYLIZERS = Path(__file__).parents[1] / "weights" / "stylizer"
 _EXAMPLES = """
 examples:
   impasto train                                          quickstart: a style in two minutes, no download
@@ -30,10 +31,12 @@ examples:
 
 
 def overview(conf: Path, commands: Mapping[str, str]) -> str:
-    """Return the list of commands, experiments and styles, with a line each."""
-    parts = ["impasto: networks judged by perceptual losses\n", _table("commands", commands)]
-    parts += [_table(f"{group}s", choices(conf, group)) for group in ("experiment", "style")]
-    return "\n".join(parts) + _EXAMPLES
+    """Return the list of commands, experiments and styles, with a line each; what only tests run is left out."""
+    shipped = ", ".join(sorted(path.stem for path in _STYLIZERS.glob("*.safetensors")))
+    styles = f"styles (apply has networks for {shipped}; train and optimize want the painting in data_root/styles)"
+    parts = [_table("commands", commands), _table("experiments", _of_users(choices(conf, "experiment")))]
+    parts += [_table(styles, {name: line for name, line in choices(conf, "style").items() if name != "none"})]
+    return "\n".join(["impasto: networks judged by perceptual losses\n", *parts]) + _EXAMPLES
 
 
 def command_help(conf: Path, command: str) -> str:
@@ -53,9 +56,13 @@ def _choices_of(conf: Path, command: str, group: str) -> dict[str, str]:
     """The choices that a command can take: all but the experiments of other commands."""
     return {
         name: line.removeprefix(f"{command.replace('_', ' ')}: ")
-        for name, line in choices(conf, group).items()
+        for name, line in _of_users(choices(conf, group)).items()
         if group != "experiment" or experiment_command(conf, name) == command
     }
+
+
+def _of_users(experiments: Mapping[str, str]) -> dict[str, str]:
+    return {name: line for name, line in experiments.items() if ": For the tests: " not in line}
 
 
 def experiment_command(conf: Path, experiment: str) -> str | None:

@@ -114,6 +114,8 @@ def _sentence(error: Exception, folder: Path) -> str:
         return f"{error.strerror}: {error.filename}" if error.filename else str(error)
     if isinstance(error, _EXPECTED):
         return str(error)
+    if "unable to allocate shared memory" in str(error):  # PyTorch's, in a worker
+        return "/dev/shm is too small for what the workers read; expected data.num_workers=0, or docker --shm-size=1g"
     told = f"{type(error).__name__}: {error}"
     kept = read_status(folder).get("error") == told
     where = f"the traceback is in {folder / 'status.json'}" if kept else "HYDRA_FULL_ERROR=1 shows the traceback"
