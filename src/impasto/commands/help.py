@@ -1,7 +1,10 @@
 """What `impasto` and `impasto <command> --help` print: read off the configuration, without Hydra."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+
+from safetensors import safe_open
 
 _STYLIZERS = Path(__file__).parents[1] / "weights" / "stylizer"
 _EXAMPLES = """
@@ -32,11 +35,18 @@ examples:
 
 def overview(conf: Path, commands: Mapping[str, str]) -> str:
     """Return the list of commands, experiments and styles, with a line each; what only tests run is left out."""
-    shipped = ", ".join(sorted(path.stem for path in _STYLIZERS.glob("*.safetensors")))
+    shipped = ", ".join(sorted(name for path in _STYLIZERS.glob("*.safetensors") for name in _painted_by(path)))
     styles = f"styles (apply has networks for {shipped}; train and optimize want the painting in data_root/styles)"
     parts = [_table("commands", commands), _table("experiments", _of_users(choices(conf, "experiment")))]
     parts += [_table(styles, {name: line for name, line in choices(conf, "style").items() if name != "none"})]
     return "\n".join(["impasto: networks judged by perceptual losses\n", *parts]) + _EXAMPLES
+
+
+def _painted_by(path: Path) -> list[str]:
+    """The styles of a shipped network, without importing PyTorch."""
+    with safe_open(path, framework="numpy") as file:
+        card = json.loads(file.metadata()["impasto"])
+    return [style["name"] for style in card.get("styles", [])] or [path.stem]
 
 
 def command_help(conf: Path, command: str) -> str:
