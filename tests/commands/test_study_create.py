@@ -17,7 +17,7 @@ from torch import Tensor
 
 from impasto.cli import conf_dir
 from impasto.commands import study_create
-from impasto.images import read_image, resize_longer_side, to_uint8, write_image
+from impasto.images import read_image, to_uint8, write_image
 from impasto.methods import method_of
 from impasto.networks import Stylizer, save_network
 from impasto.runs import load_named
@@ -200,7 +200,7 @@ def test_pictures_are_reduced_to_the_longer_side_that_is_asked_for(tmp_path: Pat
     _photographs(tmp_path / "photos")
     folder = _create(tmp_path, f"images={tmp_path}/photos", "methods={truth: photograph}", "size=24")
     for name in NAMES:
-        expected = resize_longer_side(read_image(tmp_path / "photos" / name), 24)
+        expected = read_image(tmp_path / "photos" / name, at_most=24)
         np.testing.assert_array_equal(_shown(folder)[name, "truth"], to_uint8(expected))
 
 
