@@ -1,5 +1,7 @@
 """W&B for one command: its options, name and configuration from the command's own configuration."""
 
+import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,18 @@ def wandb_logger(cfg: DictConfig, *, run_id: str, name: str) -> RunLogger | None
         name: shown in the dashboard.
 
     Returns:
-        The logger; None where the user wants none (logger=csv).
+        The logger; None where the user wants none (logger=csv), or W&B cannot take the names that were given.
     """
-    if cfg.logger is None:
+    if cfg.logger is None or not _is_utf8(str(Path(cfg.folder).absolute()), *sys.argv):
         return None
     config: Any = OmegaConf.to_container(OmegaConf.create(without_secrets(OmegaConf.to_yaml(cfg, resolve=True))))
     return start_wandb(instantiate(cfg.logger), folder=Path(cfg.folder), run_id=run_id, name=name, config=config)
+
+
+def _is_utf8(*words: str) -> bool:
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        logging.getLogger(__name__).warning("W&B takes only names in UTF-8: this run is in metrics.csv alone")
+        return False
+    return True
