@@ -114,7 +114,7 @@ def _check_schedule(cfg: DictConfig, *, resume: bool) -> None:
     for key in ("optimizer", "scheduler"):
         old, new = was[key] or {}, now[key] or {}
         for name in {**old, **new}:
-            if old.get(name) != new.get(name):
+            if old.get(name) != new.get(name) and name != "steps":  # of warm_up_cosine, which may be made longer
                 raise ValueError(
                     f"a resumed run keeps its {key}; system.{key}.{name} was {old.get(name)} and would be "
                     f"{new.get(name)}; start a new run for that"
