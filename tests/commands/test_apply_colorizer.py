@@ -109,7 +109,7 @@ def test_any_photograph_keeps_its_name_size_and_lightness(impasto: Callable[...,
         image.save(tmp_path / "in" / name)
     result = impasto("apply", "in", "method=colorizer", f"run={run}", "output=out")
     assert result.code == 0, result.err
-    assert sorted(path.name for path in Path("out").iterdir()) == sorted(images)
+    assert sorted(path.name for path in Path("out").glob("[!.]*")) == sorted(images)
     said = {name: line for line in result.out.splitlines() for name in images if f"{name}: " in line}
     for name, image in images.items():
         before, after = read_image(tmp_path / "in" / name), read_image(Path("out", name))
@@ -154,7 +154,7 @@ def test_one_broken_file_costs_that_file_only(impasto: Callable[..., Any], tmp_p
     (tmp_path / "in" / "b.png").write_bytes((tmp_path / "in" / "b.png").read_bytes()[:500])
     result = impasto("apply", "in", "method=colorizer", f"run={_save(tmp_path / 'run')}", "output=out")
     assert result.code == 1
-    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "c.png"]
+    assert sorted(path.name for path in Path("out").glob("[!.]*")) == ["a.png", "c.png"]
     assert "1 of 3 failed" in result.err and "b.png is damaged" in result.err and "Traceback" not in result.err
 
 
@@ -261,7 +261,7 @@ def test_a_run_and_an_output_may_be_called_by_numbers(impasto: Callable[..., Any
     _photograph(tmp_path / "a.png")
     result = impasto("apply", "a.png", "method=colorizer", "run=0", "output=1")
     assert result.code == 0, result.err
-    assert [path.name for path in Path("1").iterdir()] == ["a.png"]
+    assert [path.name for path in Path("1").glob("[!.]*")] == ["a.png"]
 
 
 def test_a_huge_photograph_is_refused_before_its_memory_is_taken(
@@ -293,7 +293,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(tmp_path: Path, monkey
     with pytest.raises(Interrupted, match=r"1 of 3 written to .*; the same command with output=.* goes on"):
         apply.run(_config(photos, output, run))
     apply.run(_config(photos, output, run))
-    assert len(calls) == 4 and sorted(path.name for path in output.iterdir()) == ["a.png", "b.png", "c.png"]
+    assert len(calls) == 4 and sorted(path.name for path in output.glob("[!.]*")) == ["a.png", "b.png", "c.png"]
 
 
 @pytest.mark.parametrize("name", shipped("colorizer"))

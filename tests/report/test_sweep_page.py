@@ -203,7 +203,7 @@ def test_the_page_is_bounded_whatever_it_is_given(tmp_path: Path) -> None:
         folder = tmp_path / "s" / str(number)
         if number < 60:
             (folder / "samples/step_000001").mkdir(parents=True)
-            (folder / "samples/step_000001" / f"{ugly * 9}.png").symlink_to(noise[number])
+            (folder / "samples/step_000001" / f"{ugly * 9}.png").hardlink_to(noise[number])
         parameters: dict[str, float | int | str] = {f"{ugly * 26}{n}": f"{ugly * 100}{number}" for n in range(35)}
         parameters |= {f"n{n}": 1e-300 * (number + 1) for n in range(10)}
         values = {f"{ugly * 40}{n}": -1.23456e-300 * number for n in range(9)}

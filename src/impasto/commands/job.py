@@ -62,7 +62,8 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
             raise ValueError(f"hydra.run.dir={folder} has a study already, which would be lost; give another folder")
         cfg = _prepare(cfg, folder) if keeps_record else cfg
         if keeps_record:
-            _keep_to_owner(folder)
+            above = Path(HydraConfig.get().sweep.dir)
+            _keep_to_owner(folder, above / "multirun.yaml", *above.glob(".submitit/*/*.pkl"))
         config = None if cfg.get("resume") else OmegaConf.to_yaml(cfg, resolve=True)
         with recorded(folder, config=config) if keeps_record else nullcontext():
             check_config(cfg)
@@ -88,10 +89,9 @@ def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
     return "", 0
 
 
-def _keep_to_owner(folder: Path) -> None:
+def _keep_to_owner(folder: Path, *others: Path) -> None:
     """Hydra's records must keep a password, so that the run can go on: its owner alone reads them then."""
-    above = Path(HydraConfig.get().sweep.dir)
-    for path in (*(folder / ".hydra").glob("*"), above / "multirun.yaml", *above.glob(".submitit/*/*.pkl")):
+    for path in (*(folder / ".hydra").glob("*"), *others):
         if path.is_file() and (text := path.read_text(encoding="utf-8", errors="replace")) != without_secrets(text):
             path.chmod(0o600)
 

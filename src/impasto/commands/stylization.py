@@ -47,9 +47,7 @@ def stylization(
     Raises:
         ValueError: no style or loss network is configured, a loss or network for colorizers, or another start.
     """
-    require(cfg, features=None, loss=PerceptualLoss)
-    if styles is None:
-        require(cfg, style=None)
+    require(cfg, **({} if styles else {"style": None}), features=None, loss=PerceptualLoss)
     check_network(cfg, from_data=())
     chosen: list[Style] = [instantiate(style) for style in (styles.values() if styles else [cfg.style])]
     with torch.random.fork_rng(devices=[]):

@@ -57,7 +57,7 @@ def evaluate(
         The terms, and the gradient, float32 (N, 3, H, W).
 
     Raises:
-        FloatingPointError: a term or the gradient is not finite; names it.
+        FloatingPointError: the gradient is not finite, though all terms are.
         ValueError: the loss does not depend on the image.
     """
     image = image.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
@@ -70,10 +70,7 @@ def evaluate(
     finite = gradient.isfinite().all()
     *values, kept = torch.stack([*(value.detach() for value in terms.values()), finite]).cpu().tolist()  # one wait
     found = dict(zip(terms, values, strict=True))
-    for name, value in found.items():
-        if not math.isfinite(value):
-            raise FloatingPointError(f"loss term '{name}' became {value}")
-    if not kept:
+    if not kept and all(map(math.isfinite, values)):
         raise FloatingPointError(f"the gradient is not finite any more (loss {found})")
     return found, gradient.contiguous()
 
@@ -150,6 +147,9 @@ class Optimization:
             terms, gradient = evaluate(self._image, self._loss, self._targets, precision=self.precision)
         except FloatingPointError as error:
             raise FloatingPointError(f"{error} at step {self.calls + 1}") from error
+        for name, term in terms.items():
+            if not math.isfinite(term):
+                raise FloatingPointError(f"loss term '{name}' became {term} at step {self.calls + 1}")
         value = sum(terms.values())
         if value < self.best_value:
             self.best, self.best_value = self._image, value
