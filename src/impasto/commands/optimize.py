@@ -119,7 +119,8 @@ class Painter:
         return [(weight, self.colours.prepare(image, photo)[0]) for weight, image in images]
 
     def _loss(self, photo: Tensor, scale: float) -> PerceptualLoss:
-        loss: PerceptualLoss = instantiate(self.cfg.loss)(self.features, self._styles(photo, scale))
+        build, styles = instantiate(self.cfg.loss), self._styles(photo, scale)
+        loss: PerceptualLoss = build(self.features, styles, photographs=photo)  # for equal shares of the layers
         return loss.to(photo.device)
 
     def finish(self, result: Tensor, photo: Tensor) -> Tensor:
@@ -133,7 +134,8 @@ def _prepare(cfg: DictConfig) -> Painter:
     styles = [(_BLEND_ITSELF, style), *_blended(cfg)]
     image = style.image(cfg.style_size or cfg.size or 512)  # random filters are calibrated on it
     features: LossNetwork = instantiate(cfg.features)(image)
-    instantiate(cfg.loss)(features, torch.zeros(1, 3, 64, 64))  # a wrong layer or weight is found before the work
+    square = torch.zeros(1, 3, 64, 64)
+    instantiate(cfg.loss)(features, square, photographs=square)  # a wrong layer or weight is found before the work
     return Painter(
         cfg=cfg,
         features=features.to(cfg.device),

@@ -94,8 +94,8 @@ class PerceptualLoss(nn.Module):
     @torch.no_grad()
     def _measure_shares(self, photographs: Tensor) -> None:
         """Keep what the distance at a layer is divided by: of each style, (S,), or of the content, ()."""
-        style = {layer: torch.zeros(self.styles) for layer in self.style_layers}
-        content = {layer: torch.zeros(()) for layer in self.content_layers}
+        style = {layer: photographs.new_zeros(self.styles) for layer in self.style_layers}
+        content = {layer: photographs.new_zeros(()) for layer in self.content_layers}
         for photo in photographs:
             found = self.features(photo[None], {*style, *content})
             for layer in content:
