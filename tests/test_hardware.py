@@ -31,19 +31,21 @@ def test_a_precision_that_is_named_is_taken(name: str, expected: torch.dtype, de
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "able"),
+    ("name", "capabilities", "able"),
     [
-        ({}, False),
-        ({"avx512_bf16": False, "amx_bf16": False}, False),
-        ({"avx512_bf16": True}, True),
-        ({"avx512_bf16": False, "amx_bf16": True}, True),
-        ({"avx512_f": True}, False),
+        ("AMD EPYC 9R14", {}, False),
+        ("AMD EPYC 9R14", {"avx512_bf16": False, "amx_bf16": False}, False),
+        ("AMD EPYC 9R14", {"avx512_bf16": True}, True),
+        ("Intel(R) Xeon(R) Processor", {"avx512_bf16": True}, False),
+        ("Intel(R) Xeon(R) Processor", {"avx512_bf16": True, "amx_bf16": True}, True),
+        ("AMD EPYC 9R14", {"avx512_f": True}, False),
     ],
 )
-def test_auto_is_bf16_where_the_processor_computes_in_it(
-    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], able: bool
+def test_auto_is_bf16_where_the_processor_is_faster_in_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, capabilities: dict[str, bool], able: bool
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    monkeypatch.setattr("impasto.hardware.processor", lambda: name)
     assert computes_bf16() is able
     assert choose_precision("auto", "cpu") == (torch.bfloat16 if able else torch.float32)
 
