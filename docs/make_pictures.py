@@ -12,8 +12,9 @@ from impasto.evaluation.super_resolution import Protocol, compare, enlarge, low_
 from impasto.evaluation.super_resolution_sheet import Row, write_sheet
 from impasto.images import read_image, resize_longer_side, sheet, write_image
 from impasto.listing import find_images
+from impasto.methods import Stylizing
 from impasto.resampling import upscale
-from impasto.runs import load_run, load_shipped, shipped
+from impasto.runs import load_mix, load_run, load_shipped, shipped
 
 HERE = Path(__file__).parent
 PHOTOGRAPHS = ["astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"]
@@ -23,7 +24,7 @@ GATYS = ["plain", "match", "luminance", "blend"]
 
 
 def main() -> None:
-    """Write docs/styles.jpg and docs/sizes.jpg; with `quickstart=<run folder>`, `gatys=<folder>` or others, those.
+    """Write styles.jpg, sizes.jpg and mixes.jpg; with `quickstart=<run folder>`, `gatys=<folder>` or others, those.
 
     The folder for docs/gatys.jpg holds what docs/optimize_pictures.sh makes, that for docs/historic.jpg grey
     photographs; docs/pocket.jpg takes two run folders, with a comma between them.
@@ -44,18 +45,27 @@ def main() -> None:
 
 @torch.inference_mode()
 def draw_styles(_: Path) -> None:
-    """Draw photographs in each shipped style, and one at three sizes."""
-    photos = [read_image(Path(sample_path(name))) for name in PHOTOGRAPHS]
-    networks = {style: load_shipped(style).network for style in shipped("stylizer")}
-    rows = [[resize_longer_side(photo, 512) for photo in photos]]
-    rows += [[network(photo[None])[0] for photo in rows[0]] for network in networks.values()]
+    """Draw photographs in each shipped style, one at three sizes in some, and strengths and a mix."""
+    photos = [resize_longer_side(read_image(Path(sample_path(name))), 512) for name in PHOTOGRAPHS]
+    networks = [load_shipped(style).network for style in shipped("stylizer")]
+    pictures = [[photo, *(network(photo[None])[0] for network in networks)] for photo in (photos[0], photos[3])]
+    rows = [row[start : start + 6] for row in pictures for start in range(0, len(row), 6)]
     write_image(HERE / "styles.jpg", sheet(rows, cell=300))
-    rocket = photos[3]
+    rocket = read_image(Path(sample_path(PHOTOGRAPHS[3])))
     sizes = [
-        [network(resize_longer_side(rocket, size)[None])[0] for size in (256, 512, 1024)]
-        for network in networks.values()
+        [network(resize_longer_side(rocket, size)[None])[0] for size in (256, 512, 1024)] for network in networks[:3]
     ]
     write_image(HERE / "sizes.jpg", sheet(sizes, cell=400))
+    cat = photos[1]
+    strengths = [
+        Stylizing(load_shipped("starry_night"), strength=strength)(cat[None])[0].image
+        for strength in (0.25, 0.5, 0.75, 1)
+    ]
+    mixes = [
+        load_mix({"starry_night": 1 - share, "the_scream": share}).network(cat[None])[0]
+        for share in (0.25, 0.5, 0.75, 1)
+    ]
+    write_image(HERE / "mixes.jpg", sheet([strengths, mixes], cell=300))
 
 
 @torch.inference_mode()

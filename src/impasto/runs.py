@@ -16,14 +16,14 @@ SYSTEMS = ("stylizer", "colorizer", "upscaler")  # of which we ship networks
 
 
 def shipped(system: str) -> list[str]:
-    """List what comes with the package: styles of "stylizer", networks of "colorizer" and "upscaler"."""
-    return sorted(_files(system))
+    """List what comes with the package: styles of "stylizer" in their order, networks of "colorizer" and "upscaler"."""
+    return list(_files(system))
 
 
 def shipped_styles() -> dict[str, dict[str, Any]]:
     """Title, painter and year of the styles that come with the package, by name."""
     found = {}
-    for name, path in sorted(_files("stylizer").items()):
+    for name, path in _files("stylizer").items():
         card = network_card(path)
         styles = [style for style in styles_of(card) if style["name"] == name] or styles_of(card)
         found[name] = styles[0]

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 
 from impasto.networks import JohnsonStylizer, Stylizer, save_network
-from impasto.runs import shipped
 
 
 def _photograph(path: Path, width: int = 60, height: int = 41) -> Path:
@@ -140,8 +139,7 @@ def test_a_pickle_is_refused_and_nothing_in_it_runs(impasto: Callable[..., Any],
         (("nothing.jpg", "style=starry_night"), "no such file or folder: nothing.jpg"),
         (("style=starry_night",), "no images were given"),
         (("empty", "style=starry_night"), "no images in folder empty"),
-        (("a.png",), "give style=<name of a shipped style> or run=<run folder>"),
-        (("a.png", "style=udnie"), "no network is shipped for style=udnie"),
+        (("a.png", "style=image"), "no network is shipped for style=image"),
         (("a.png", "run=nowhere"), "no run folder nowhere"),
         (("a.png", "run=empty"), "empty holds no network.safetensors"),
         (("a.png", "style=starry_night", "output=a.png"), "a.png"),
@@ -206,21 +204,56 @@ def test_a_full_disk_stops_and_leaves_no_half_written_image(
     assert [path.name for path in Path("out").iterdir()] == [".impasto"]
 
 
-@pytest.mark.parametrize("style", shipped("stylizer"))
-def test_shipped_networks_have_cards_and_change_a_photograph(
-    style: str, impasto: Callable[..., Any], tmp_path: Path
-) -> None:
-    from impasto.runs import WEIGHTS, load_shipped
+def test_styles_change_a_photograph_and_mixes_lie_between(impasto: Callable[..., Any], tmp_path: Path) -> None:
+    before = _pixels(_photograph(tmp_path / "a.png", 96, 64))
+    found = {}
+    for name, words in {
+        "night": ["style=starry_night"],
+        "wave": ["style=great_wave"],
+        "mix": ["styles={starry_night: 3, great_wave: 1}"],
+        "half": ["style=starry_night", "strength=0.5"],
+        "colours": ["style=starry_night", "colors=original"],
+    }.items():
+        result = impasto("apply", "a.png", *words, f"output={name}", "engine=eager", "precision=fp32")
+        assert result.code == 0, result.err
+        found[name] = _pixels(Path(name, "a.png")).astype(float)
+        assert found[name].shape == before.shape
+        assert np.abs(before - found[name]).mean() > 5
 
-    assert (WEIGHTS / "stylizer" / f"{style}.safetensors").stat().st_size < 4_000_000
-    card = load_shipped(style).card
-    assert {"system", "network", "style", "loss", "loss_network", "data", "steps", "final"} <= set(card)
+    def gap(a: str, b: str) -> float:
+        return float(np.abs(found[a] - found[b]).mean())
+
+    assert gap("mix", "night") < gap("mix", "wave") and min(gap("mix", "night"), gap("night", "wave")) > 2
+    assert np.abs(found["half"] - (before + found["night"]) / 2).max() <= 1
+    assert gap("colours", "night") > 2
+
+
+def test_without_a_style_they_are_listed_with_a_sentence_each(impasto: Callable[..., Any], tmp_path: Path) -> None:
     _photograph(tmp_path / "a.png", 96, 64)
-    result = impasto("apply", "a.png", f"style={style}", "output=out")
-    assert result.code == 0, result.err
-    before, after = (_pixels(p) for p in (tmp_path / "a.png", Path("out/a.png")))
-    assert before.shape == after.shape
-    assert np.abs(before - after).mean() > 10
+    result = impasto("apply", "a.png")
+    assert result.code == 1
+    assert "give style=<name>, styles={<name>: <weight>, ...} or run=<run folder>:" in result.err
+    assert "starry_night" in result.err and "The Great Wave off Kanagawa, Katsushika Hokusai, 1831" in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["styles={starry_nigth: 1}"], "did you mean 'starry_night'?"),
+        (["styles={starry_night: -1}"], "expected styles={starry_night: <weight of at least 0>}, got -1"),
+        (["styles={starry_night: 0}"], "expected weights of styles that sum to more than 0"),
+        (["styles=[starry_night]"], "expected styles={<name>: <weight>, ...}, got ['starry_night']"),
+        (["style=starry_night", "styles={great_wave: 1}"], "expected style=<name> or styles={<name>: <weight>, ...}"),
+        (["style=starry_night", "strength=2"], "expected strength from 0 (the photograph) to 1 (painted), got 2"),
+    ],
+)
+def test_a_mix_or_a_strength_that_is_none_is_refused(
+    words: list[str], message: str, impasto: Callable[..., Any], tmp_path: Path
+) -> None:
+    _photograph(tmp_path / "a.png", 96, 64)
+    result = impasto("apply", "a.png", *words, "output=out")
+    assert (result.code, message in result.err) == (1, True), result.err
+    assert not list(Path("out").glob("*.png"))
 
 
 def test_a_photograph_is_not_overwritten_by_its_own_result_even_if_told(

@@ -20,7 +20,7 @@ def evaluate_artefacts(
     cfg: DictConfig,
     *,
     methods: Mapping[str, str] | None,
-    photographs: Sequence[str],
+    photographs: Sequence[str] | None,
     size: int,
     periods: Sequence[int],
     shifts: Sequence[int],
@@ -31,7 +31,7 @@ def evaluate_artefacts(
     Args:
         cfg: the whole configuration.
         methods: as of `evaluate_pictures`; None takes all shipped styles. Folders have no response to a shift.
-        photographs: files, folders or patterns.
+        photographs: as of `evaluate_pictures`.
         size: their longer side in pixels at most.
         periods: of the grids that are looked for, in pixels.
         shifts: of the photograph, in pixels.
@@ -64,8 +64,8 @@ def evaluate_artefacts(
 def evaluate_gram_errors(
     cfg: DictConfig,
     *,
-    methods: Mapping[str, str],
-    photographs: Sequence[str],
+    methods: Mapping[str, str] | None,
+    photographs: Sequence[str] | None,
     size: int,
     style_sizes: Sequence[int],
     layers: Sequence[str],
@@ -74,8 +74,8 @@ def evaluate_gram_errors(
 
     Args:
         cfg: the whole configuration; its features and style judge.
-        methods: as of `evaluate_pictures`.
-        photographs: files, folders or patterns.
+        methods: as of `evaluate_pictures`; None takes the shipped network of the style.
+        photographs: as of `evaluate_pictures`.
         size: their longer side in pixels at most.
         style_sizes: longer sides of the style image; of each picture and layer the best one counts.
         layers: of the loss network.
@@ -100,5 +100,5 @@ def evaluate_gram_errors(
             errors[layer] = min(float((own[layer] - t[layer]).norm() / t[layer].norm()) for t in targets)
         return errors
 
-    named = {"photograph": "photograph"} | dict(methods)
+    named = {"photograph": "photograph"} | dict(methods or {"network": style.name})
     evaluate_pictures(cfg, measure, name="gram_errors", methods=named, photographs=photographs, size=size)

@@ -33,10 +33,11 @@ examples:
 
 def overview(conf: Path, commands: Mapping[str, str]) -> str:
     """Return the list of commands, experiments and styles, with a line each; what only tests run is left out."""
-    shipped = ", ".join(sorted(name for path in _STYLIZERS.glob("*.safetensors") for name in _painted_by(path)))
-    styles = f"styles (apply has networks for {shipped}; train and optimize want the painting in data_root/styles)"
+    shipped = {name for path in _STYLIZERS.glob("*.safetensors") for name in _painted_by(path)}
+    styles = "styles (apply paints in those with a *; train and optimize want the painting in data_root/styles)"
+    lines = {name: line for name, line in choices(conf, "style").items() if name != "none"}
     parts = [_table("commands", commands), _table("experiments", _of_users(choices(conf, "experiment")))]
-    parts += [_table(styles, {name: line for name, line in choices(conf, "style").items() if name != "none"})]
+    parts += [_table(styles, {f"{name} *" if name in shipped else name: line for name, line in lines.items()})]
     return "\n".join(["impasto: networks judged by perceptual losses\n", *parts]) + _EXAMPLES
 
 

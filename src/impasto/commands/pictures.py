@@ -6,12 +6,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
 from impasto.commands.study_sources import source_of
 from impasto.commands.wandb_logger import wandb_logger
+from impasto.data import sample_paths
 from impasto.files import write_text
 from impasto.hardware import check_device
 from impasto.images import read_image, sheet, write_image
@@ -21,6 +21,7 @@ from impasto.tracking.tables import log_table
 
 log = logging.getLogger(__name__)
 
+_SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 _SHOWN = 4  # photographs on the sheet
 
 
@@ -47,7 +48,7 @@ def evaluate_pictures(
     *,
     name: str,
     methods: Mapping[str, str],
-    photographs: Sequence[str],
+    photographs: Sequence[str] | None,
     size: int,
 ) -> None:
     """Measure each method on each photograph; write `<name>.json`, `.csv`, `.md` and `sheet.png`, and the same to W&B.
@@ -57,7 +58,7 @@ def evaluate_pictures(
         measure: from a picture to figures, the same for all.
         name: of the evaluation.
         methods: by name: `photograph`, a shipped network, a run folder, or a folder of results.
-        photographs: files, folders or patterns.
+        photographs: files, folders or patterns; None takes scikit-image's samples.
         size: their longer side in pixels at most.
 
     Raises:
@@ -71,8 +72,7 @@ def evaluate_pictures(
     still = {method for method, text in methods.items() if text == "photograph" or _is_results(str(text))}
     rows: list[dict[str, Any]] = []
     pictures: list[list[Tensor]] = []
-    listed = instantiate(photographs) if isinstance(photographs, DictConfig) else photographs
-    for item in find_images([str(pattern) for pattern in listed]):
+    for item in find_images([str(pattern) for pattern in photographs or sample_paths(_SAMPLES)]):
         photo = read_image(item.path, at_most=size)
         log.info("%s ...", item.path.name)
         made = []

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
 from torch import nn
 from torch.nn.functional import avg_pool2d
@@ -29,7 +29,6 @@ def stylization(
     styles: DictConfig | None,
     coarse: float,
     start: str | None,
-    trunk: str | None,
     photographs: int,
 ) -> Task:
     """Build a style network's training: style images, loss network, perceptual loss.
@@ -40,8 +39,6 @@ def stylization(
         styles: of a network for many, by name; None takes the one of `style=`.
         coarse: weight of the style term at half the size; 0 does without.
         start: a run folder or file whose network the training begins with; None begins untrained.
-        trunk: a shipped network of many styles that takes the place of `network=`: a new style is the scale and shift
-            of its norms, and only they are trained; None trains all of a network.
         photographs: held-out ones that a loss with equal shares is measured on.
 
     Raises:
@@ -63,13 +60,12 @@ def stylization(
     sizes = {"styles": len(chosen)} if styles else {}
     card = common_card(cfg)
     card["network"] |= sizes
-    if trunk is None:
-        network = instantiate(cfg.network, **sizes)
-    elif styles or start:
-        raise ValueError("a trunk is given one new style; expected task.trunk=null beside task.styles or task.start")
-    else:
-        network, told = load_trunk(trunk)[:2]
-        card |= told
+    trunk = get_object(cfg.network._target_) is load_trunk
+    if trunk and (styles or start):
+        raise ValueError("network=trunk is given one new style; expected no task.styles and no task.start beside it")
+    built = instantiate(cfg.network, **sizes)
+    network = built.network if trunk else built
+    card |= built.card if trunk else {}
     described = [style.describe() | {"size": cfg.style_size} for style in chosen]
     card |= {"styles": described} if styles else {"style": described[0]}
     card |= {"loss_network": f"{cfg.features.architecture}: {features.description}", "start": start}
