@@ -7,7 +7,7 @@ from pathlib import Path
 _STYLIZERS = Path(__file__).parents[1] / "weights" / "stylizer"
 _EXAMPLES = """
 examples:
-  impasto train                                          quickstart: a style in two minutes, no download
+  impasto train                                          quickstart: one more style in minutes, no download
   impasto apply style=starry_night photo.jpg             a network that comes with the package
   impasto apply run=outputs/<date>/<run> photos/         one of your own
   impasto apply method=colorizer old.jpg                 a grey photograph in colour, and its scene
