@@ -92,7 +92,7 @@ def test_every_variant_of_the_ablations_is_a_training(experiment: str) -> None:
 
 
 def test_a_key_that_the_class_does_not_take_is_refused_with_the_nearest() -> None:
-    cfg = _compose("train", "+network.widht=3")
+    cfg = _compose("train", "network=stylizer_small", "+network.widht=3")
     with pytest.raises(ValueError, match=r"network\.widht: .* takes no 'widht'; did you mean 'width'\?"):
         check_config(cfg)
 

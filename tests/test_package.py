@@ -29,7 +29,7 @@ def test_the_wheel_holds_the_whole_configuration(wheel: list[str]) -> None:
 def test_the_wheel_holds_the_shipped_weights(wheel: list[str]) -> None:
     weights = ROOT / "src/impasto/weights"
     expected = {f"impasto/weights/{p.relative_to(weights).as_posix()}" for p in weights.rglob("*.safetensors")}
-    assert len([name for name in expected if name.startswith("impasto/weights/stylizer/")]) >= 2
+    assert len([name for name in expected if name.startswith("impasto/weights/stylizer/")]) >= 1
     assert expected <= set(wheel)
 
 

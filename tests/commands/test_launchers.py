@@ -68,7 +68,11 @@ def test_launchers_and_their_keys_are_taken_and_misspelt_ones_refused(launcher: 
     if launcher != "basic":
         pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="impasto[launchers] is not installed")
         key = "hydra.launcher.n_jobs=2" if launcher == "joblib" else "hydra.launcher.timeout_min=600"
-        check_arguments(conf_dir(), "train", [f"hydra/launcher={launcher}", key, "--multirun", "network.width=4,6"])
+        check_arguments(
+            conf_dir(),
+            "train",
+            [f"hydra/launcher={launcher}", key, "--multirun", "network=stylizer_small", "network.width=4,6"],
+        )
     with pytest.raises(ValueError, match=r"hydra\.launcher\.timeout_mni"):
         check_arguments(conf_dir(), "train", [f"hydra/launcher={launcher}", "hydra.launcher.timeout_mni=3"])
 
