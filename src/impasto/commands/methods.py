@@ -40,16 +40,14 @@ def _stylizer(cfg: DictConfig) -> Trained:
         raise ValueError(f"expected styles={{<name>: <weight>, ...}}, got {mix}; style=<name> takes one")
     if mix is not None and cfg.style is not None:
         raise ValueError("expected style=<name> or styles={<name>: <weight>, ...}, got both")
-    wanted = {str(name): weight for name, weight in (mix or {}).items()} if mix is not None else None
-    if wanted is None and cfg.style is not None:
-        wanted = {str(cfg.style.name): 1.0}
+    wanted = mix if cfg.style is None else {str(cfg.style.name): 1.0}
     if cfg.run is not None:
         trained = _own(cfg, "stylizer")
         return trained if wanted is None else mixed_style(trained, wanted)
     if wanted is None:
         lines = [f"  {name:<18}{_sentence(style)}" for name, style in shipped_styles().items()]
         raise ValueError("\n".join(["give style=<name>, styles={<name>: <weight>, ...} or run=<run folder>:", *lines]))
-    return load_mix(wanted) if mix is not None else load_shipped(next(iter(wanted)))
+    return load_mix(wanted)
 
 
 def from_network(photo: Tensor, style: Tensor, *, network: str) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 from torch import Tensor
 
-from impasto.commands.study_sources import source_of
+from impasto.commands.study_sources import is_results, source_of
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import sample_paths
 from impasto.files import write_text
@@ -69,7 +69,9 @@ def evaluate_pictures(
     if not isinstance(size, int) or size < 1:
         raise ValueError(f"expected evaluation.size of at least 1, got {size}")
     sources = {method: source_of(str(text), method, cfg.device) for method, text in methods.items()}
-    still = {method for method, text in methods.items() if text == "photograph" or _is_results(str(text))}
+    still = {
+        method for method, text in methods.items() if text == "photograph" or is_results(Path(str(text)).expanduser())
+    }
     rows: list[dict[str, Any]] = []
     pictures: list[list[Tensor]] = []
     for item in find_images([str(pattern) for pattern in photographs or sample_paths(_SAMPLES)]):
@@ -89,11 +91,6 @@ def evaluate_pictures(
             pictures.append(made)
     write_image(Path(cfg.folder) / "sheet.png", sheet(pictures))
     _report(cfg, name, rows, [_mean(rows, method) for method in methods])
-
-
-def _is_results(text: str) -> bool:
-    folder = Path(text).expanduser()
-    return folder.is_dir() and not (folder / "network.safetensors").is_file()
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], method: str) -> dict[str, Any]:

@@ -38,13 +38,18 @@ def source_of(text: str, name: str, device: str) -> Source:
     if text in plain:
         return plain[text]
     folder = Path(text).expanduser()
-    if folder.is_dir() and not (folder / "network.safetensors").is_file():
+    if is_results(folder):
         return _results(folder, name)
     try:
         method = method_of(load_named(text), partial(eager, precision=torch.float32, device=device))
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f"methods.{name}: {error}") from error
     return lambda _, photo: method(photo[None])[0].image
+
+
+def is_results(folder: Path) -> bool:
+    """Whether a folder holds results, and not a run with its network."""
+    return folder.is_dir() and not (folder / "network.safetensors").is_file()
 
 
 def _results(folder: Path, name: str) -> Source:

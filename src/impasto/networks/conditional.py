@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from impasto.networks.stylizer import cut_to, enlarged_to
+
 _BLUR = (1.0, 2.0, 1.0)  # binomial, sums to 4
 _BILINEAR = (1.0, 3.0, 3.0, 1.0)  # of an enlargement by two, sums to 8
 
@@ -223,18 +225,11 @@ class ConditionalStylizer(nn.Module):
             RGB in [0, 1], (N, 3, H, W).
         """
         h, w = image.shape[-2:]
-        x = functional.pad(image, (0, self._missing(w), 0, self._missing(h)), mode="replicate")
+        x = enlarged_to(image, multiple=self._MULTIPLE, smallest=self._SMALLEST)
         for layer in self.layers:
             x = layer(x, *style)
         result: Tensor = self.to_rgb(x)
-        if torch.compiler.is_exporting():  # a view's strides are compared, and the answer would bind other sizes, too
-            rows, columns = (torch.arange(side, device=image.device) for side in (h, w))
-            return result.index_select(2, rows).index_select(3, columns)
-        return result[..., :h, :w]
-
-    def _missing(self, size: int) -> int:
-        multiples = (size + self._MULTIPLE - 1) // self._MULTIPLE  # ONNX rounds quotients to zero: none below it
-        return max(self._SMALLEST, multiples * self._MULTIPLE) - size
+        return cut_to(result, h, w)
 
     @torch.no_grad()
     def single(self, style: Tensor) -> "ConditionalStylizer":

@@ -96,6 +96,25 @@ def transposed_convolution(inputs: int, outputs: int) -> list[nn.Module]:
 # ---------------------------------------------------------------- the modern form
 
 
+def enlarged_to(image: Tensor, *, multiple: int, smallest: int) -> Tensor:
+    """Continue images by their last row and column to sides of at least `smallest` that are multiples."""
+
+    def missing(size: int) -> int:
+        multiples = (size + multiple - 1) // multiple  # ONNX rounds quotients to zero: none below it
+        return max(smallest, multiples * multiple) - size
+
+    h, w = image.shape[-2:]
+    return functional.pad(image, (0, missing(w), 0, missing(h)), mode="replicate")
+
+
+def cut_to(image: Tensor, height: int, width: int) -> Tensor:
+    """Cut images to a size, in a form that can be exported for any."""
+    if torch.compiler.is_exporting():  # a view's strides are compared, and the answer would bind other sizes, too
+        rows, columns = (torch.arange(side, device=image.device) for side in (height, width))
+        return image.index_select(2, rows).index_select(3, columns)
+    return image[..., :height, :width]
+
+
 class ConvNorm(nn.Module):
     """Reflection padding, convolution, instance norm: the piece that the modern network is made of."""
 
@@ -170,13 +189,6 @@ class Stylizer(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) -> RGB in [0, 1], (N, 3, H, W), any H and W from 1 px."""
         h, w = image.shape[-2:]
-        x = functional.pad(image, (0, self._missing(w), 0, self._missing(h)), mode="replicate")
+        x = enlarged_to(image, multiple=self._MULTIPLE, smallest=self._SMALLEST)
         result: Tensor = self.to_rgb(self.decoder(self.encoder(x)))
-        if torch.compiler.is_exporting():  # a view's strides are compared, and the answer would bind other sizes, too
-            rows, columns = (torch.arange(side, device=image.device) for side in (h, w))
-            return result.index_select(2, rows).index_select(3, columns)
-        return result[..., :h, :w]
-
-    def _missing(self, size: int) -> int:
-        multiples = (size + self._MULTIPLE - 1) // self._MULTIPLE  # ONNX rounds quotients to zero: none below it
-        return max(self._SMALLEST, multiples * self._MULTIPLE) - size
+        return cut_to(result, h, w)
