@@ -278,7 +278,7 @@ def test_two_photographs_whose_results_would_have_one_name_are_refused(
 
 @pytest.mark.parametrize(
     ("argument", "message"),
-    [("size=0", "expected size="), ("device=cuda", "device=cuda needs a GPU"), ("output=a.png", "a.png")],
+    [("size=0", "expected size to be"), ("device=cuda", "device=cuda needs a GPU"), ("output=a.png", "a.png")],
 )
 def test_what_cannot_be_done_is_said_before_the_work(
     impasto: Callable[..., Any], network: Path, tmp_path: Path, argument: str, message: str

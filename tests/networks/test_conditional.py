@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from impasto.networks import ConditionalStylizer
-from impasto.networks.conditional import BlurredConv, ConditionalNorm, EnlargedConv
+from impasto.networks.conditional import BlurredConv, ConditionalNorm, EnlargedConv, grain
 
 BLUR = torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64) / 4
 
@@ -38,11 +38,32 @@ def test_blurred_convolution_is_a_blur_and_a_convolution(size: tuple[int, int]) 
 
 
 @pytest.mark.parametrize("size", [(1, 1), (33, 47), (8, 6)])
-def test_enlarged_convolution_is_pytorchs_bilinear_enlargement_and_a_convolution(size: tuple[int, int]) -> None:
+def test_enlarged_convolution_is_a_smooth_enlargement_and_a_convolution(size: tuple[int, int]) -> None:
+    """The enlargement retyped: zeros between the pixels, then five times the mean of neighbours."""
     conv, image = EnlargedConv(3, 5).double(), torch.rand(2, 3, *size).double()
-    large = functional.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
-    expected = functional.conv2d(functional.pad(large, (1, 1, 1, 1), mode="replicate"), conv.weight, conv.bias)
-    torch.testing.assert_close(conv(functional.pad(image, (1, 1, 1, 1), mode="replicate")), expected)
+    padded = functional.pad(image, (2, 2, 2, 2), mode="replicate")
+    h, w = padded.shape[-2:]
+    large = torch.zeros(2, 3, 2 * h, 2 * w).double()
+    large[..., ::2, ::2] = 4 * padded
+    for _ in range(5):  # each moves it by half a pixel
+        large = functional.avg_pool2d(large, 2, stride=1)
+    large = large[..., : 2 * h - 6, : 2 * w - 6]  # from 1 px before the image, which the convolution takes
+    expected = functional.conv2d(large, conv.weight, conv.bias)
+    torch.testing.assert_close(conv(padded), expected)
+    assert expected.shape[-2:] == (2 * size[0], 2 * size[1])
+
+
+def test_an_even_image_stays_even_when_it_is_enlarged() -> None:
+    found = EnlargedConv(3, 5)(torch.full((1, 3, 9, 9), 0.3))
+    torch.testing.assert_close(found, found[..., :1, :1].expand_as(found))
+
+
+def test_grain_repeats_without_a_seam_and_does_not_change_the_mean() -> None:
+    found = grain()
+    twice = torch.cat([found, found])
+    seam, steps = (twice[256] - twice[255]).abs().mean(), twice.diff(dim=0).abs().mean()
+    assert abs(float(found.mean())) < 1e-6 and float(found.std()) == pytest.approx(0.04, abs=1e-5)
+    assert 0.7 < float(seam / steps) < 1.4
 
 
 def test_conditional_norm_gives_each_photograph_the_mean_and_spread_of_its_style() -> None:
@@ -94,6 +115,7 @@ def test_a_photograph_moved_by_the_stride_moves_the_picture_along() -> None:
     for module in network.modules():
         if isinstance(module, nn.InstanceNorm2d):
             module.forward = lambda x: x  # type: ignore[method-assign]  # of the whole picture, so it sees the borders
+    network.grain.zero_()  # which stays where it is
     image = torch.rand(1, 3, 320, 336)
     a, b = network(image[..., :320]), network(image[..., 16:])
     middle = slice(152, 168)

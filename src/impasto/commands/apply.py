@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from impasto.commands.engines import engine_of
+from impasto.commands.settings import Count, Flag, Folder, Settings
 from impasto.hardware import check_device
 from impasto.listing import find_photographs, make_results_folder
 from impasto.pipeline import Job, Pipeline
@@ -23,6 +24,15 @@ log = logging.getLogger(__name__)
 _LOG_EVERY_SECONDS = 30.0
 
 
+class ApplySettings(Settings):
+    """What `impasto apply` takes for itself, as in conf/apply.yaml."""
+
+    output: Folder
+    size: Count | None
+    batch: Count
+    overwrite: Flag
+
+
 def run(cfg: DictConfig) -> None:
     """Apply a shipped network or that of a run to every photograph named.
 
@@ -31,21 +41,21 @@ def run(cfg: DictConfig) -> None:
         OSError: the output folder cannot be written, or the disk is full.
         Interrupted: stopped by Ctrl-C; what was written is whole.
     """
-    output = Path(str(cfg.output))  # a folder 0 is a number to Hydra
-    found = find_photographs(cfg.images, output)
-    if cfg.size is not None and (not isinstance(cfg.size, int) or cfg.size < 1):
-        raise ValueError(f"expected size=<longer side in pixels>, at least 1, got {cfg.size}")
-    if not isinstance(cfg.batch, int) or cfg.batch < 1:
-        raise ValueError(f"expected batch=<photographs of one size at once>, at least 1, got {cfg.batch}")
+    given = ApplySettings.read(cfg)
+    found = find_photographs(cfg.images, given.output)
     check_device(cfg.device)
     method = instantiate(cfg.method)(cfg, engine_of(cfg, photographs=len(found)))
-    make_results_folder(output)
-    jobs = [Job(source, output / name) for source, name in found if cfg.overwrite or not (output / name).exists()]
-    pipeline = Pipeline(method, size=cfg.size, batch=cfg.batch)
+    make_results_folder(given.output)
+    jobs = [
+        Job(source, given.output / name)
+        for source, name in found
+        if given.overwrite or not (given.output / name).exists()
+    ]
+    pipeline = Pipeline(method, size=given.size, batch=given.batch)
     begin = time.perf_counter()
-    failed = _apply(pipeline, jobs, output)
+    failed = _apply(pipeline, jobs, given.output)
     written = len(pipeline.written)
-    log.info("%d written to %s, %.1f images/s", written, output, written / (time.perf_counter() - begin))
+    log.info("%d written to %s, %.1f images/s", written, given.output, written / (time.perf_counter() - begin))
     if kept := len(found) - len(jobs):
         log.info("%d were already there and kept as they are; overwrite=true replaces them", kept)
     if failed:

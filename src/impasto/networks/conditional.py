@@ -1,6 +1,8 @@
 """One feed-forward network for many styles: what a style is, is the scale and shift of its instance norms."""
 
 import copy
+import math
+import random
 from collections.abc import Sequence
 from functools import partial
 
@@ -11,7 +13,8 @@ from torch.nn import functional
 from impasto.networks.stylizer import cut_to, enlarged_to
 
 _BLUR = (1.0, 2.0, 1.0)  # binomial, sums to 4
-_BILINEAR = (1.0, 3.0, 3.0, 1.0)  # of an enlargement by two, sums to 8
+_SMOOTH = (1.0, 5.0, 10.0, 10.0, 5.0, 1.0)  # of an enlargement by two, sums to 32
+_GRAIN = (256, 0.04)  # pixels after which the grain repeats, and its standard deviation
 
 
 class ConditionalNorm(nn.Module):
@@ -68,27 +71,28 @@ class BlurredConv(nn.Conv2d):
 
 
 class EnlargedConv(nn.Conv2d):
-    """Bilinear enlargement by 2 and a 3 x 3 convolution, as one transposed convolution: no checkerboard.
+    """Smooth enlargement by 2 and a 3 x 3 convolution, as one transposed convolution: no checkerboard.
 
-    The enlarged image, continued by its edge, is never written.
+    The enlarged image, continued by its edge, is never written. It is a spline's, with binomial weights 1, 5, 10, 10,
+    5, 1: after a bilinear one, whose slope jumps at each second pixel, trained networks draw a grid of 4 px.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3)
 
     def kernel(self) -> Tensor:
-        """The 6 x 6 kernel of the transposed convolution, (inputs, outputs, 6, 6)."""
-        return _widened(self.weight.flip(-2, -1), _BILINEAR, total=16).transpose(0, 1)
+        """The 8 x 8 kernel of the transposed convolution, (inputs, outputs, 8, 8)."""
+        return _widened(self.weight.flip(-2, -1), _SMOOTH, total=256).transpose(0, 1)
 
     def plain(self) -> nn.ConvTranspose2d:
         """The same as one of PyTorch's layers, whose kernel is computed once."""
-        conv = nn.ConvTranspose2d(self.in_channels, self.out_channels, 6, stride=2, padding=4)
+        conv = nn.ConvTranspose2d(self.in_channels, self.out_channels, 8, stride=2, padding=7)
         conv.weight, conv.bias = nn.Parameter(self.kernel().detach().contiguous()), self.bias
         return conv
 
     def forward(self, x: Tensor) -> Tensor:
-        """Padded by 1 px, (N, C, H + 2, W + 2) -> (N, C', 2 H, 2 W)."""
-        return functional.conv_transpose2d(x, self.kernel(), self.bias, stride=2, padding=4)
+        """Padded by 2 px, (N, C, H + 4, W + 4) -> (N, C', 2 H, 2 W)."""
+        return functional.conv_transpose2d(x, self.kernel(), self.bias, stride=2, padding=7)
 
 
 def _widened(weight: Tensor, taps: Sequence[float], *, total: float) -> Tensor:
@@ -122,6 +126,19 @@ class StyledConv(nn.Module):
         return functional.relu(found) if self.relu else found
 
 
+def grain() -> Tensor:
+    """A fixed pattern of waves of 4 to 128 px, as strong in each octave, that repeats without a seam, (256, 256)."""
+    side, spread = _GRAIN
+    chance, places = random.Random(0), torch.arange(side, dtype=torch.float64) * (2 * math.pi / side)
+    total = torch.zeros(side, side, dtype=torch.float64)
+    for _ in range(400):
+        frequency, direction = 2 ** chance.uniform(1, 6), chance.uniform(0, math.pi)
+        phase = chance.uniform(0, 2 * math.pi)
+        down, across = round(frequency * math.sin(direction)), round(frequency * math.cos(direction))
+        total += (down * places[:, None] + across * places + phase).cos()
+    return (spread / total.std() * total).float()
+
+
 def norms_of(network: nn.Module) -> dict[str, nn.Parameter]:
     """Scale and shift of every norm, by the names that the state dict has: what a style is."""
     return {
@@ -141,7 +158,7 @@ def _halved(inputs: int, outputs: int, *, styles: int | None) -> StyledConv:
 
 
 def _doubled(inputs: int, outputs: int, *, styles: int | None, relu: bool = True) -> StyledConv:
-    return StyledConv(nn.ReplicationPad2d(1), EnlargedConv(inputs, outputs), styles=styles, relu=relu)
+    return StyledConv(nn.ReplicationPad2d(2), EnlargedConv(inputs, outputs), styles=styles, relu=relu)
 
 
 class Residual(nn.Module):
@@ -167,8 +184,8 @@ class ConditionalStylizer(nn.Module):
     """A network for many styles, or for one, and for photographs of any size.
 
     Johnson's encoder, residual blocks and decoder at half the width; the middle also works at an eighth and a sixteenth
-    of the size, where a stroke of a hundred pixels is a few pixels long. Strides are blurred and enlargements bilinear,
-    so that nothing in the network knows where its grid lies.
+    of the size, where a stroke of a hundred pixels is a few pixels long. Strides are blurred and enlargements smooth,
+    so that nothing in the network knows where its grid lies; a faint grain gives strokes in an even sky a place to be.
 
     Args:
         width: channels of the first layer.
@@ -213,6 +230,8 @@ class ConditionalStylizer(nn.Module):
             ]
         )
         self.to_rgb = nn.Sequential(nn.ReflectionPad2d(2), nn.Conv2d(w, 3, 5), nn.Sigmoid())
+        self.grain: Tensor
+        self.register_buffer("grain", grain(), persistent=False)
 
     def forward(self, image: Tensor, *style: Tensor) -> Tensor:
         """Paint photographs of any height and width from 1 px.
@@ -226,6 +245,8 @@ class ConditionalStylizer(nn.Module):
         """
         h, w = image.shape[-2:]
         x = enlarged_to(image, multiple=self._MULTIPLE, smallest=self._SMALLEST)
+        rows, columns = (torch.arange(side, device=x.device) & (len(self.grain) - 1) for side in x.shape[-2:])
+        x = x + self.grain[rows][:, columns]
         for layer in self.layers:
             x = layer(x, *style)
         result: Tensor = self.to_rgb(x)
