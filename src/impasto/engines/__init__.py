@@ -1,6 +1,6 @@
 """Engines: what computes a trained network. All give what eager float32 gives, as far as their precision goes."""
 
-from impasto.engines.choice import Auto, Candidate, Engine
+from impasto.engines.choice import Engine, auto
 from impasto.engines.eager import compiled, eager
 from impasto.engines.export import export_network, read_card
 from impasto.engines.form import Form, Run, form_of
@@ -13,12 +13,11 @@ ENGINES: dict[str, Engine] = {"eager": eager, "compiled": compiled, "onnxruntime
 __all__ = [
     "ENGINES",
     "FORMATS",
-    "Auto",
-    "Candidate",
     "Engine",
     "Form",
     "Format",
     "Run",
+    "auto",
     "compiled",
     "eager",
     "export_network",

@@ -78,12 +78,22 @@ def onnx_file(trained: Trained) -> Path:
     """Return the ONNX file of a network: the exported one, or one that is made once and kept below ~/.cache/impasto."""
     if trained.exported is not None:
         return trained.exported
-    path = cache_file(f"onnx/{fingerprint(trained)}.onnx")
-    try:
-        read_card(path)
-    except (OSError, ValueError):  # not made yet, or not whole any more
+    path = _kept(trained)
+    if not is_exported(trained):
         export_network(trained, path, format_of("onnx"), check=False)
     return path
+
+
+def is_exported(trained: Trained) -> bool:
+    """Whether `onnx_file` has its file already, whole."""
+    try:
+        return trained.exported is not None or bool(read_card(_kept(trained)))
+    except (OSError, ValueError):
+        return False
+
+
+def _kept(trained: Trained) -> Path:
+    return cache_file(f"onnx/{fingerprint(trained)}.onnx")
 
 
 def fingerprint(trained: Trained) -> str:
