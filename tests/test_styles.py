@@ -1,5 +1,6 @@
 """Laws of style images: drawn, from a file, and the user's own."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ import torch
 from torch import Tensor
 
 from impasto.images import write_image
-from impasto.styles import Style, stained_glass
+from impasto.styles import Style, stained_glass, swirls
 
 window = partial(stained_glass, seed=4, cells=5, leading=0.03)
+paint = partial(swirls, seed=1, colours=[[0, 0, 80], [250, 200, 60]])
 
 
 def _style(**changes: Any) -> Style:
@@ -26,32 +28,47 @@ def _picture(path: Path, *, height: int = 10, width: int = 20) -> Tensor:
     return image
 
 
-# ---------------------------------------------------------------- the window
+# ---------------------------------------------------------------- what is drawn
 
 
-def test_the_same_seed_draws_the_same_window() -> None:
+@pytest.mark.parametrize("draw", [window, paint])
+def test_a_seed_draws_one_image_whatever_else_is_random(draw: Callable[..., Tensor]) -> None:
     torch.manual_seed(0)
-    first = window(32)
-    torch.manual_seed(1)
-    assert torch.equal(window(32), first)
-
-
-def test_another_seed_draws_another_window() -> None:
-    assert (window(32) - window(32, seed=5)).abs().mean() > 0.05
-
-
-def test_drawing_does_not_touch_the_global_generator() -> None:
-    before = torch.get_rng_state()
-    window(16)
+    first = draw(32)
+    before = torch.manual_seed(1).get_state()
+    assert torch.equal(draw(32), first)
     assert torch.equal(torch.get_rng_state(), before)
+    assert (draw(32) - draw(32, seed=5)).abs().mean() > 0.05
 
 
-@pytest.mark.parametrize("size", [1, 33, 64])
-def test_a_window_is_an_image(size: int) -> None:
-    image = window(size)
+@pytest.mark.parametrize("draw", [window, paint])
+@pytest.mark.parametrize("size", [8, 33, 64])
+def test_what_is_drawn_is_an_image(draw: Callable[..., Tensor], size: int) -> None:
+    image = draw(size)
     assert image.shape == (3, size, size)
     assert image.dtype == torch.float32
     assert 0 <= image.min() <= image.max() <= 1
+
+
+def test_strokes_are_long_where_they_run_and_short_across() -> None:
+    """Somewhere neighbours along the stroke are alike and those across it are not."""
+    image = paint(128).mean(dim=0)
+    down, across = (
+        image.diff(dim=dim).square()[:127, :127].unfold(0, 8, 8).unfold(1, 8, 8).mean((2, 3)) for dim in (0, 1)
+    )
+    ratio = torch.maximum(down, across) / torch.minimum(down, across)
+    assert float(ratio.median()) > 2.5
+    flat = torch.rand(128, 128, generator=torch.Generator().manual_seed(0))
+    down, across = (
+        flat.diff(dim=dim).square()[:127, :127].unfold(0, 8, 8).unfold(1, 8, 8).mean((2, 3)) for dim in (0, 1)
+    )
+    assert float((torch.maximum(down, across) / torch.minimum(down, across)).median()) < 1.5
+
+
+@pytest.mark.parametrize(("size", "colours"), [(64, [[1, 2, 3]]), (4, [[0, 0, 0], [1, 1, 1]])])
+def test_swirls_of_one_colour_or_of_few_pixels_are_refused(size: int, colours: list[list[int]]) -> None:
+    with pytest.raises(ValueError, match=f"at least 2 colours and 8 pixels, got {len(colours)} and {size}"):
+        swirls(size, seed=1, colours=colours)
 
 
 def test_a_window_has_dark_leading_and_saturated_panes() -> None:

@@ -1,12 +1,14 @@
-"""Style images: paintings on disk, an image of the user's own, and a window drawn from a seed."""
+"""Style images: paintings on disk, an image of the user's own, and two that are drawn from a seed."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from impasto.images import read_image, resize_longer_side
 
@@ -43,6 +45,82 @@ def stained_glass(size: int, *, seed: int, cells: int, leading: float) -> Tensor
     edge = ((second - first) / leading).clamp(0, 1).unsqueeze(1) ** 2  # 0 in the leading, 1 in the pane
     window = glass * edge + 0.04 * (1 - edge)
     return window.clamp(0, 1).view(size, size, 3).permute(2, 0, 1).contiguous()
+
+
+def swirls(size: int, *, seed: int, colours: Sequence[Sequence[int]]) -> Tensor:
+    """Draw brush strokes that follow a flow full of eddies, lit from one side as thick paint is.
+
+    Args:
+        size: pixels of the side.
+        seed: of the flow and the strokes.
+        colours: of the paint, RGB of 0 to 255, from the darkest eddies to the brightest.
+
+    Returns:
+        RGB in [0, 1], (3, size, size).
+
+    Raises:
+        ValueError: fewer than two colours, or fewer than 8 pixels.
+
+    Source:
+        Cabral and Leedom 1993, "Imaging Vector Fields Using Line Integral Convolution".
+    """
+    if len(colours) < 2 or size < 8:
+        raise ValueError(f"expected at least 2 colours and 8 pixels, got {len(colours)} and {size}")
+    generator = torch.Generator().manual_seed(seed)
+    potential = _waves(size, count=6, frequencies=(1.0, 3.0), generator=generator)
+    down, across = torch.gradient(potential)
+    flow = torch.stack([down, -across])  # along the lines of equal potential
+    tone = potential + 0.5 * _waves(size, count=8, frequencies=(2.0, 6.0), generator=generator)
+    stroke, bristle = (
+        _standardised(_along(_noise(size, cells, generator), flow, length=length))
+        for cells, length in ((70, 0.09), (max(2, size // 2), 0.06))
+    )
+    place = torch.special.ndtr((tone + 0.9 * stroke) / 1.5) * (len(colours) - 1)
+    first = place.floor().clamp(max=len(colours) - 2).long()
+    part = functional.hardtanh(place - first, 0, 1)[..., None]
+    part = part.square() * (3 - 2 * part)  # paint of one tube, then of the next
+    paint = torch.tensor(colours, dtype=torch.float32) / 255
+    slopes = torch.stack(torch.gradient(stroke + 0.45 * bristle)).sum(dim=0)
+    light = 1 + 0.12 * slopes / slopes.std()
+    return (paint[first].lerp(paint[first + 1], part) * light[..., None]).clamp(0, 1).permute(2, 0, 1).contiguous()
+
+
+def _waves(size: int, *, count: int, frequencies: tuple[float, float], generator: torch.Generator) -> Tensor:
+    """Sum of plane waves, (size, size), of mean 0 and standard deviation 1; a wave is as strong as it is long."""
+    down, across = _grid(size).view(size, size, 2).unbind(dim=-1)
+    total = torch.zeros(size, size)
+    low, high = frequencies
+    for chance, direction, phase in torch.rand(count, 3, generator=generator).tolist():
+        frequency, angle = low * (high / low) ** chance, 2 * math.pi * direction
+        along = math.cos(angle) * across + math.sin(angle) * down
+        total += (2 * math.pi * (frequency * along + phase)).cos() / frequency
+    return _standardised(total)
+
+
+def _noise(size: int, cells: int, generator: torch.Generator) -> Tensor:
+    """Smooth noise of so many cells along a side, (size, size)."""
+    coarse = torch.randn(1, 1, cells, cells, generator=generator)
+    return functional.interpolate(coarse, size=(size, size), mode="bicubic")[0, 0]
+
+
+def _along(image: Tensor, flow: Tensor, *, length: float, steps: int = 12) -> Tensor:
+    """Mean of an image (H, W) along the flow (2, H, W) as (across, down), `length` of the side to each direction."""
+    start = functional.affine_grid(torch.eye(2, 3)[None], [1, 1, *image.shape], align_corners=False)
+    total = image.clone()
+    for sign in (1, -1):
+        place = start
+        for _ in range(steps):
+            step = functional.grid_sample(flow[None], place, padding_mode="border", align_corners=False)
+            step = functional.normalize(step, dim=1).permute(0, 2, 3, 1)
+            place = place + sign * (2 * length / steps) * step
+            total += functional.grid_sample(image[None, None], place, padding_mode="reflection", align_corners=False)[
+                0, 0
+            ]
+    return total / (2 * steps + 1)
+
+
+def _standardised(image: Tensor) -> Tensor:
+    return (image - image.mean()) / image.std()
 
 
 def _grid(count: int) -> Tensor:

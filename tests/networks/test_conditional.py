@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from impasto.networks import ConditionalStylizer
-from impasto.networks.conditional import BlurredConv, ConditionalNorm, EnlargedConv, grain
+from impasto.networks.antialiased import BlurredConv, EnlargedConv
+from impasto.networks.conditional import ConditionalNorm, grain
 
 BLUR = torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64) / 4
 

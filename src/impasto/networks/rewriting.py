@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from impasto.networks.conditional import BlurredConv, EnlargedConv, StyledConv
+from impasto.networks.antialiased import BlurredConv, EnlargedConv
+from impasto.networks.conditional import StyledConv
 from impasto.networks.folding import fold_batch_norm
 from impasto.networks.stylizer import ConvNorm
 from impasto.networks.upscaler import Upscaler
