@@ -41,7 +41,7 @@ def test_blurred_convolution_is_a_blur_and_a_convolution(size: tuple[int, int]) 
 @pytest.mark.parametrize("size", [(1, 1), (33, 47), (8, 6)])
 def test_enlarged_convolution_is_a_smooth_enlargement_and_a_convolution(size: tuple[int, int]) -> None:
     """The enlargement retyped: zeros between the pixels, then five times the mean of neighbours."""
-    conv, image = EnlargedConv(3, 5).double(), torch.rand(2, 3, *size).double()
+    conv, image = EnlargedConv(3, 5).double().eval(), torch.rand(2, 3, *size).double()
     padded = functional.pad(image, (2, 2, 2, 2), mode="replicate")
     h, w = padded.shape[-2:]
     large = torch.zeros(2, 3, 2 * h, 2 * w).double()
@@ -52,6 +52,13 @@ def test_enlarged_convolution_is_a_smooth_enlargement_and_a_convolution(size: tu
     expected = functional.conv2d(large, conv.weight, conv.bias)
     torch.testing.assert_close(conv(padded), expected)
     assert expected.shape[-2:] == (2 * size[0], 2 * size[1])
+
+
+def test_training_enlarges_as_pytorch_does_bilinearly() -> None:
+    conv, image = EnlargedConv(3, 5).double(), torch.rand(2, 3, 33, 47).double()
+    large = functional.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
+    expected = functional.conv2d(functional.pad(large, (1, 1, 1, 1), mode="replicate"), conv.weight, conv.bias)
+    torch.testing.assert_close(conv(functional.pad(image, (2, 2, 2, 2), mode="replicate")), expected)
 
 
 def test_an_even_image_stays_even_when_it_is_enlarged() -> None:

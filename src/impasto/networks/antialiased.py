@@ -8,6 +8,7 @@ from torch.nn import functional
 
 _BLUR = (1.0, 2.0, 1.0)  # binomial, sums to 4
 _SMOOTH = (1.0, 5.0, 10.0, 10.0, 5.0, 1.0)  # of an enlargement by two, sums to 32
+_BILINEAR = (0.0, 4.0, 12.0, 12.0, 4.0, 0.0)  # likewise
 
 
 class BlurredConv(nn.Conv2d):
@@ -39,7 +40,9 @@ class EnlargedConv(nn.Conv2d):
     """Smooth enlargement by 2 and a 3 x 3 convolution, as one transposed convolution: no checkerboard.
 
     The enlarged image, continued by its edge, is never written. It is a spline's, with binomial weights 1, 5, 10, 10,
-    5, 1: after a bilinear one, whose slope jumps at each second pixel, trained networks draw a grid of 4 px.
+    5, 1; in training it is bilinear. The slope of a bilinear enlargement jumps at each second pixel, and every network
+    learns to draw a grid of 4 px with that; where the jumps are gone when it is applied, so is the grid. (A network
+    that is trained with the smooth one learns to use what little is left.)
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -47,10 +50,11 @@ class EnlargedConv(nn.Conv2d):
 
     def kernel(self) -> Tensor:
         """The 8 x 8 kernel of the transposed convolution, (inputs, outputs, 8, 8)."""
-        return _widened(self.weight.flip(-2, -1), _SMOOTH, total=256).transpose(0, 1)
+        taps = _BILINEAR if self.training else _SMOOTH
+        return _widened(self.weight.flip(-2, -1), taps, total=256).transpose(0, 1)
 
     def plain(self) -> nn.ConvTranspose2d:
-        """The same as one of PyTorch's layers, whose kernel is computed once."""
+        """The same as one of PyTorch's layers, whose kernel is computed once, as the mode has it."""
         conv = nn.ConvTranspose2d(self.in_channels, self.out_channels, 8, stride=2, padding=7)
         conv.weight, conv.bias = nn.Parameter(self.kernel().detach().contiguous()), self.bias
         return conv
