@@ -114,7 +114,10 @@ def test_artefacts_and_gram_errors_are_written_and_printed(impasto: Callable[...
     errors = {row["method"]: row for row in json.loads((result.folder / "gram_errors.json").read_text())["means"]}
     assert errors["same"]["relu4_3"] == errors["photograph"]["relu4_3"] > 0.1
     refused = impasto("evaluate", "experiment=artefacts", "evaluation.periods=[0]", *common)
-    assert (refused.code, "expected evaluation.periods to be of whole numbers" in refused.err) == (1, True)
+    assert (refused.code, "expected evaluation.periods.0 to be greater than or equal to 1, got 0" in refused.err) == (
+        1,
+        True,
+    )
 
 
 def test_an_optimisation_starts_from_the_network(impasto: Callable[..., Any]) -> None:

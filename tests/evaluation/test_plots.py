@@ -8,10 +8,9 @@ import pytest
 from matplotlib.axes import Axes
 from PIL import Image
 
-from impasto.evaluation.objective import Curve
 from impasto.evaluation.plots import plot_bars, plot_curves
 
-CURVES = {"ours": Curve([9.0, 4.0, 2.0], [0.1, 0.2, 0.3]), "torch's": Curve([9.0, 8.0, 5.0], [0.1, 0.2, 0.3])}
+CURVES = {"ours": [9.0, 4.0, 2.0], "torch's": [9.0, 8.0, 5.0]}
 
 
 def _pixels(path: Path) -> np.ndarray:
@@ -63,7 +62,7 @@ def test_a_picture_has_a_panel_for_each_size(tmp_path: Path) -> None:
 
 
 def test_other_numbers_give_another_picture_and_the_same_ones_the_same(tmp_path: Path) -> None:
-    lower = CURVES | {"ours": Curve([9.0, 1.0, 0.5], [0.1, 0.2, 0.3])}
+    lower = CURVES | {"ours": [9.0, 1.0, 0.5]}
     for name, curves in (("one", CURVES), ("same", CURVES), ("other", lower)):
         plot_curves(tmp_path / f"{name}.png", {"192 px": (curves, {})}, caption="")
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "same.png").read_bytes()
@@ -72,7 +71,7 @@ def test_other_numbers_give_another_picture_and_the_same_ones_the_same(tmp_path:
 
 def test_no_curve_and_no_line_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = _labels(monkeypatch)
-    curves = {f"curve {i}": Curve([9.0, 4.0 - i / 2], [0.1, 0.2]) for i in range(6)}
+    curves = {f"curve {i}": [9.0, 4.0 - i / 2] for i in range(6)}
     lines = {f"line {i}": 1.0 + i for i in range(3)}
     plot_curves(tmp_path / "curves.png", {"192 px": (curves, lines)}, caption="")
     assert set(labels) == {*curves, *lines}

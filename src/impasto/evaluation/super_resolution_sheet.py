@@ -1,60 +1,116 @@
-"""A contact sheet of crops: low resolution, each method, truth, pixel for pixel."""
+"""The contact sheet of super-resolution: which crops, and what each method makes of them."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from impasto.files import whole_file
-from impasto.images import to_uint8
+from impasto.evaluation.comparison import Count, Figures, Keys, Natural
+from impasto.evaluation.plots import SheetRow, write_sheet
+from impasto.evaluation.super_resolution_protocol import Protocol, Upscaling, enlarge, low_and_truth, read_test_image
 
-_GAP, _EDGE = 8, 20  # pixels
-_LINE = 24  # of text
-_INK, _PALE = "#1c1c1e", "#63636b"
+log = logging.getLogger(__name__)
+
+_CELL = 192  # pixels
+_CENTRES, _SIDE = 6, 96  # rows and pixels of crops that nobody chose
 
 
-class Row(NamedTuple):
-    """A row of the sheet.
+class Crop(Keys):
+    """A square of a photograph, in pixels; the image's suffix may be left out."""
 
-    Attributes:
-        title: what is shown, above its row.
-        pictures: RGB in [0, 1], (3, S, S) each.
-        captions: below each.
+    set: str
+    image: str
+    left: Natural
+    top: Natural
+    size: Count
+
+
+def find_places(crops: Sequence[Crop], images: Mapping[str, Mapping[str, Path]], *, multiple: int) -> list[Crop]:
+    """Find the photographs of the crops that are wanted; without any, the centres of the first photographs.
+
+    Args:
+        crops: of these or other sets.
+        images: by set and name, the files that are measured.
+        multiple: of which left, top and size must be, so that low-resolution pixels are whole.
+
+    Raises:
+        ValueError: a crop that is no multiple, or outside of its photograph.
     """
+    places = []
+    for crop in crops:
+        paths = images.get(crop.set, {})
+        name = next((name for name in paths if crop.image in (name, Path(name).stem)), None)
+        if name is not None:
+            _check(crop, paths[name], multiple)
+            places.append(crop.model_copy(update={"image": name}))
+        elif paths:
+            log.info("%s has no image %s: the contact sheet goes without it", crop.set, crop.image)
+    return places or _centres(images, multiple)
 
-    title: str
-    pictures: Sequence[Tensor]
-    captions: Sequence[str]
+
+def _check(place: Crop, path: Path, multiple: int) -> None:
+    height, width = read_test_image(path).photo.shape[-2:]
+    inside = (
+        place.left + place.size <= width - width % multiple and place.top + place.size <= height - height % multiple
+    )
+    if not inside or any(number % multiple for number in (place.left, place.top, place.size)):
+        raise ValueError(
+            f"expected evaluation.crops inside their image, in multiples of {multiple} pixels; got left {place.left}, "
+            f"top {place.top}, size {place.size} in {path} ({width} x {height})"
+        )
 
 
-def write_sheet(path: Path, columns: Sequence[str], rows: Sequence[Row], *, cell: int, note: str) -> None:
-    """Write a contact sheet; pictures are enlarged by repeating pixels, so that what is seen is what was made.
+def _centres(images: Mapping[str, Mapping[str, Path]], multiple: int) -> list[Crop]:
+    found = []
+    listed = [(name, image, path) for name, paths in images.items() for image, path in paths.items()]
+    for name, image, path in listed[:_CENTRES]:
+        height, width = read_test_image(path).photo.shape[-2:]
+        size = min(_SIDE, *(side // multiple * multiple for side in (height, width)))
+        left, top = ((side - size) // (2 * multiple) * multiple for side in (width, height))
+        found.append(Crop(set=name, image=image, left=left, top=top, size=size))
+    return found
+
+
+def draw_crops(
+    path: Path,
+    places: Sequence[Crop],
+    images: Mapping[str, Mapping[str, Path]],
+    methods: Mapping[str, Upscaling],
+    figures: Mapping[tuple[str, str], Figures],
+    *,
+    factor: int,
+    protocol: Protocol,
+    device: str,
+) -> None:
+    """Draw crops at one factor: low resolution, each method, truth.
 
     Args:
         path: of the PNG.
-        columns: their titles.
-        rows: pictures, each with as many as there are columns.
-        cell: side of a shown picture, best a multiple of the side of each.
-        note: below all.
+        places: a row each.
+        images: by set and name, their files.
+        methods: a column each.
+        figures: by set and image, then by method, of whole photographs.
+        factor: of the enlargement.
+        protocol: by which the pictures are made.
+        device: of the methods.
     """
-    step, height = cell + _GAP, cell + 2 * _LINE + _GAP
-    size = (2 * _EDGE + step * len(columns) - _GAP, 2 * _EDGE + 2 * _LINE + height * len(rows))
-    canvas = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(canvas)
-    title, text = ImageFont.load_default(size=17), ImageFont.load_default(size=14)
-    for x, name in enumerate(columns):
-        draw.text((_EDGE + x * step + cell // 2, _EDGE + _LINE // 3), name, fill=_INK, font=title, anchor="mm")
-    for y, row in enumerate(rows):
-        top = _EDGE + _LINE + y * height
-        draw.text((_EDGE, top + _LINE // 2), row.title, fill=_PALE, font=text, anchor="lm")
-        for x, (picture, caption) in enumerate(zip(row.pictures, row.captions, strict=True)):
-            left = _EDGE + x * step
-            shown = Image.fromarray(to_uint8(picture)).resize((cell, cell), Image.Resampling.NEAREST)
-            canvas.paste(shown, (left, top + _LINE))
-            place = (left + cell // 2, top + _LINE + cell + _LINE // 2 + 1)
-            draw.text(place, caption, fill=_INK, font=text, anchor="mm")
-    draw.text((_EDGE, size[1] - _EDGE), note, fill=_PALE, font=text, anchor="ls")
-    with whole_file(path) as temporary:
-        canvas.save(temporary)
+    rows = []
+    for place in places:
+        low, truth = low_and_truth(read_test_image(images[place.set][place.image]).photo, factor, protocol)
+        pictures, captions = [_cut(low, place, scale=factor)], [f"{low.shape[-1]} x {low.shape[-2]}"]
+        for name, method in methods.items():
+            matched = protocol.match_histograms and name != "bicubic"
+            pictures.append(_cut(enlarge(method, low.to(device), matched=matched), place, scale=1))
+            found = figures[place.set, place.image][name]["psnr"]
+            captions.append("no error" if found is None else f"{found:.2f} dB")
+        pictures.append(_cut(truth, place, scale=1))
+        captions.append(f"{truth.shape[-1]} x {truth.shape[-2]}")
+        rows.append(SheetRow(f"{place.set}, {Path(place.image).stem}", pictures, captions))
+    columns = ["low", *(name.replace("_", " ") for name in methods), "truth"]
+    write_sheet(path, columns, rows, cell=_CELL, note=f"x{factor}; below: PSNR of the whole picture")
+
+
+def _cut(image: Tensor, place: Crop, *, scale: int) -> Tensor:
+    left, top, size = (number // scale for number in (place.left, place.top, place.size))
+    return image[0, :, top : top + size, left : left + size].cpu()
