@@ -141,22 +141,18 @@ def torch_lbfgs_curve(
     return Curve(values[: steps + 1], seconds[: steps + 1])
 
 
+CURVES: dict[str, Callable[..., Curve]] = {
+    name: partial(torch_lbfgs_curve, line_search=line_search, history=100, precision="fp32")
+    for name, line_search in ((REFERENCE, None), ("torch L-BFGS, strong Wolfe, fp32", "strong_wolfe"))
+}
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Measure as the words of the command line have it."""
     given = parser("Our L-BFGS beside torch's own.").parse_args(words)
     cfg: Any = composed("evaluate", *_WORDS, f"device={given.device}", *given.words)
     keys: dict[str, Any] = instantiate(cfg.evaluation, _convert_="all").__dict__
-    torchs: Callable[..., Curve] = partial(torch_lbfgs_curve, history=100)
-    curves = {
-        **keys["curves"],
-        REFERENCE: _in_float32(partial(torchs, line_search=None)),
-        "torch L-BFGS, strong Wolfe, fp32": _in_float32(partial(torchs, line_search="strong_wolfe")),
-    }
-    measure(Optimizers(**{**keys, "curves": curves}), given)
-
-
-def _in_float32(curve: Callable[..., Curve]) -> Callable[..., Curve]:
-    return lambda *scene, precision: curve(*scene, precision=torch.float32)
+    measure(Optimizers(**{**keys, "curves": {**keys["curves"], **CURVES}}), given)
 
 
 if __name__ == "__main__":

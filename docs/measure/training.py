@@ -14,7 +14,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from itertools import cycle
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 from impasto.allocator import keep_freed_memory
 from impasto.data import Photographs
 from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Natural, Table
-from impasto.evaluation.plots import COLOURS, new_figure, save_figure
+from impasto.evaluation.plots import new_figure, save_figure
 from impasto.hardware import choose_precision, peak_memory, synchronise
 from impasto.losses import PerceptualLoss, total_variation
 from impasto.memory import gibibytes
@@ -300,8 +299,8 @@ def plot_stacked(path: Path, groups: Sequence[str], parts: Mapping[str, Sequence
     figure = new_figure(1)
     axis = figure.subplots()
     bottoms = [0.0] * len(groups)
-    for colour, (name, values) in zip(cycle(COLOURS), parts.items(), strict=False):
-        axis.barh(groups, values, left=bottoms, label=name, color=colour)
+    for name, values in parts.items():
+        axis.barh(groups, values, left=bottoms, label=name)
         bottoms = [bottom + value for bottom, value in zip(bottoms, values, strict=True)]
     axis.set(xlabel=label, xlim=(0, 1.15 * max(bottoms)))
     axis.invert_yaxis()

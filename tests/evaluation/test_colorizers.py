@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from impasto.color import lab
-from impasto.evaluation.colorizers import colorizer_of, comparisons, measure_colorizer, measure_guesses, tinted
+from impasto.evaluation.colorizers import colorizer_of, measure_colorizer, measure_guesses, tinted
 from impasto.evaluation.colour import ColourError, mean_chroma
 from impasto.images import is_grey, read_image, write_image
 from impasto.networks import Colorizer, Prediction, Trained
@@ -146,13 +146,3 @@ def test_a_method_keeps_size_and_lightness() -> None:
     found = colorizer_of(_one_chroma(torch.tensor([40.0, 30.0])))(photo)
     assert found.image.shape == photo.shape and found.prediction.colour.shape == (1, 2, 16, 24)
     assert (lab().split(found.image[None])[:, 0] - lab().split(photo[None])[:, 0]).abs().max() < 0.1
-
-
-def test_comparisons_lay_out_grey_each_network_and_truth() -> None:
-    photos = list(torch.rand(2, 3, 24, 32, generator=torch.Generator().manual_seed(1)))
-    red, blue = _one_chroma(torch.tensor([40.0, 20.0])), _one_chroma(torch.tensor([10.0, -40.0]))
-    rows = list(comparisons([red, blue], photos))
-    for (grey, first, second, truth), photo in zip(rows, photos, strict=True):
-        assert is_grey(grey) and truth is photo
-        assert first[0].mean() > first[2].mean() and second[2].mean() > second[0].mean()
-    assert len(next(iter(comparisons([], photos)))) == 2

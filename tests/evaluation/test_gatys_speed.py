@@ -64,6 +64,7 @@ def _measure(*, steps: list[int] | None = None, **changes: Any) -> Figures:
     keys: dict[str, Any] = {
         "sizes": [17],
         "features": lambda style: tiny_vgg(depth=2),
+        "architecture": None,
         "loss": partial(PerceptualLoss, **loss),
         "style": style,
         "style_size": 9,

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from impasto.evaluation.super_resolution_protocol import (
     Protocol,
-    check_size,
     compare,
     enlarge,
     gradient_energy,
@@ -134,9 +133,9 @@ def test_a_protocol_that_cannot_be_is_refused(changed: dict[str, float], message
 
 
 def test_photographs_must_leave_a_whole_window_inside_the_border() -> None:
-    check_size(torch.rand(3, 20, 40), 4, PLAIN)  # 4 + 11 + 4 = 19
-    with pytest.raises(ValueError, match=r"40 x 19 pixels are too few at factor 4: .* take 19 of each side"):
-        check_size(torch.rand(3, 19, 40), 4, PLAIN)
+    PLAIN.refuse_small(torch.rand(3, 20, 40), 4, Path("a.png"))  # 4 + 11 + 4 = 19
+    with pytest.raises(ValueError, match=r"a.png: 40 x 19 pixels are too few at factor 4: .* take 19 of each side"):
+        PLAIN.refuse_small(torch.rand(3, 19, 40), 4, Path("a.png"))
 
 
 def test_bicubic_reaches_the_papers_row(real_data: Path) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
 from impasto.commands.config import require
 from impasto.commands.job import begin_again
 from impasto.commands.settings import in_sentences
+from impasto.commands.study_sources import source_of
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.evaluation.comparison import Comparison, run_comparison
 from impasto.hardware import check_device
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _LOG_EVERY_SECONDS = 30.0
 _KINDS = {"style": None, "features": None, "loss": PerceptualLoss}  # what these groups must build
+_GIVEN = {"build": instantiate, "source_of": source_of}  # to comparisons that have such a field
 
 
 def run(cfg: DictConfig, *, command: str = "evaluate") -> None:
@@ -61,8 +63,10 @@ def run(cfg: DictConfig, *, command: str = "evaluate") -> None:
 
 def _build(cfg: DictConfig) -> Comparison:
     require(cfg, **{group: kind for group, kind in _KINDS.items() if group in cfg.evaluation})
+    kind: type[Comparison] = get_class(cfg.evaluation._target_)
+    given = {name: function for name, function in _GIVEN.items() if name in kind.model_fields}
     try:
-        comparison: Comparison = instantiate(cfg.evaluation, _convert_="all")
+        comparison: Comparison = instantiate(cfg.evaluation, **given, _convert_="all")
     except InstantiationException as error:
         if isinstance(error.__cause__, ValidationError):
             raise ValueError(in_sentences(error.__cause__, within="evaluation.")) from error

@@ -11,11 +11,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+import torch
 import yaml
 from pydantic import Field
 
 from impasto.data import Places
-from impasto.evaluation.colorizers import Measured, comparisons, measure_colorizer, measure_guesses
+from impasto.evaluation.colorizers import Measured, colorizer_of, measure_colorizer, measure_guesses, tinted
 from impasto.evaluation.colour import mean_chroma
 from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Listed, Row, Table, fingerprint
 from impasto.images import read_image, sheet, write_image
@@ -185,9 +186,11 @@ class Ablations(Comparison):
     def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
         """Draw the contact sheet: grey, each variant that learned colours, truth."""
         networks = [load_run(folder, system="colorizer") for folder in self._folders.values()]
-        coloured = [trained for trained in networks if _learned_colour(trained)]
+        methods = [colorizer_of(trained) for trained in networks if _learned_colour(trained)]
         photos = [read_image(photo) for photo in _spread(self._data.val_paths, self.rows)]
-        write_image(path, sheet(list(comparisons(coloured, photos)), cell=224))
+        grey = torch.zeros(1, 2, 1, 1)
+        rows = [[tinted(photo, grey), *(method(photo).image for method in methods), photo] for photo in photos]
+        write_image(path, sheet(rows, cell=224))
         return [path]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -35,6 +35,10 @@ class Artefacts(PictureComparison):
     @cached_property
     def _metric(self) -> LPIPS | None:
         return None if self.lpips is None else LPIPS(Path(self.lpips))
+
+    def about(self) -> dict[str, Any]:
+        """Say methods and photographs; refuse weights that are not there."""
+        return {**super().about(), "lpips": self._metric is not None}
 
     def measure(self, picture: Picture) -> Figures:
         """Measure grids, border, spots, response to shifts and LPIPS to the photograph."""

@@ -1,7 +1,7 @@
 """A colorizer over held-out photographs: colours, scenes, and what guesses without a network reach."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,10 +95,3 @@ def tinted(photo: Tensor, chroma: Tensor) -> Tensor:
     space = lab()
     lightness = space.split(photo[None])[:, :1]
     return join_chroma(lightness, chroma.expand(-1, -1, *photo.shape[-2:]), space=space)[0]
-
-
-def comparisons(methods: Sequence[Trained], photos: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Yield rows of a contact sheet: grey, each method's colours, the truth."""
-    for photo in photos:
-        grey = tinted(photo, torch.zeros(1, 2, 1, 1))
-        yield [grey, *(colorizer_of(trained)(photo).image for trained in methods), photo]

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from impasto.allocator import keep_freed_memory
 from impasto.data import sample_paths
 from impasto.engines import ENGINES, form_of
-from impasto.evaluation.comparison import Cells, Comparison, Count, Counts, Figures, Natural, Row, Table
+from impasto.evaluation.comparison import Cells, Comparison, Count, Counts, Figures, Natural, Row, Table, fingerprint
 from impasto.evaluation.plots import plot_bars
 from impasto.evaluation.timing import spread, time_calls
 from impasto.hardware import computes_bf16, peak_memory, synchronise
@@ -72,7 +72,8 @@ class Engines(Comparison):
         for name in self.engines:
             if name not in ENGINES:
                 raise ValueError(f"unknown engine '{name}' in evaluation.engines{did_you_mean(name, ENGINES)}")
-        return {"operations": {str(size): operations(self._trained.network, size) for size in self.sizes}}
+        work = {str(size): operations(self._trained.network, size) for size in self.sizes}
+        return {"operations": work, "network": fingerprint(self._trained.network)}
 
     def cells(self) -> Cells:
         """Measure the machine, then side by side; the others are compared with PyTorch as users run it, the first."""

@@ -43,6 +43,7 @@ class GatysSpeed(Comparison):
     network: nn.Module
     optimizer: Callable[[], ImageOptimizer]
     features: Callable[[Tensor], LossNetwork]
+    architecture: str | None
     loss: Callable[..., PerceptualLoss]
     style: Style
     style_size: Count
@@ -59,7 +60,8 @@ class GatysSpeed(Comparison):
 
     def about(self) -> dict[str, Any]:
         """Say precision and loss network."""
-        return {"precision": str(self._dtype), "loss_network": self._loss.features.description}
+        precision = str(self._dtype).removeprefix("torch.")
+        return {"precision": precision, "loss_network": f"{self.architecture}: {self._loss.features.description}"}
 
     def cells(self) -> Cells:
         """Measure size by size."""
@@ -121,10 +123,10 @@ class GatysSpeed(Comparison):
         columns = ["seconds", *(f"{n} iterations" for n in self.iterations), "one pass"]
         columns += [*(f"ratio {n}" for n in self.iterations), "iteration / pass", "iteration / bare VGG", "peak memory"]
         lines = [line for row in rows for line in (self._line(row), *self._lines_of_paper(row))]
+        precision, loss_network = self.about().values()
         notes = [
-            f"{str(self._dtype).removeprefix('torch.')}, channels_last, both sides; loss network "
-            f"{self._loss.features.description}. Medians; quartiles in brackets. Memory of the process: optimisation; "
-            "network.",
+            f"{precision}, channels_last, both sides; loss network {loss_network}. Medians; quartiles in brackets. "
+            "Memory of the process: optimisation; network.",
             "\\* extrapolated from the median iteration:",
             *map(_extrapolation, rows),
         ]
@@ -154,11 +156,11 @@ class GatysSpeed(Comparison):
         most, rows = max(self.iterations), list(figures.values())
         series = {f"optimisation, {most} iterations": [row[f"gatys_{most}_seconds"] for row in rows]}
         series |= {"one forward pass": [row["network_seconds"] for row in rows]}
-        told = {entry["size"]: entry for entry in self.paper if most in entry["gatys"]}
-        if all(size in told for size in self.sizes):
-            label = told[self.sizes[0]]["label"]
-            series[f"optimisation, {label}"] = [told[size]["gatys"][most] for size in self.sizes]
-            series[f"forward pass, {label}"] = [told[size]["network"] for size in self.sizes]
+        reported = {entry["size"]: entry for entry in self.paper if most in entry["gatys"]}
+        if all(size in reported for size in self.sizes):
+            label = reported[self.sizes[0]]["label"]
+            series[f"optimisation, {label}"] = [reported[size]["gatys"][most] for size in self.sizes]
+            series[f"forward pass, {label}"] = [reported[size]["network"] for size in self.sizes]
         plot_bars(path, list(figures), series, label="seconds")
         return [path]
 

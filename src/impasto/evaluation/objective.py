@@ -42,6 +42,7 @@ class Objective(Comparison):
     style: Style
     style_size: Count | None
     features: Callable[[Tensor], LossNetwork]
+    architecture: str | None
     loss: Callable[..., PerceptualLoss]
     precision: str
 
@@ -63,6 +64,10 @@ class Objective(Comparison):
     def _features(self) -> LossNetwork:
         return self.features(self.style.image(self.style_size or 512)).to(self.device)
 
+    @property
+    def _loss_network(self) -> str:
+        return f"{self.architecture}: {self._features.description}"
+
     @cached_property
     def _network(self) -> nn.Module | None:
         if self.network is None:
@@ -72,7 +77,7 @@ class Objective(Comparison):
     def about(self) -> dict[str, Any]:
         """Say style, loss network and network."""
         network = None if self._network is None else fingerprint(self._network)
-        about = {"style": self.style.describe(), "loss_network": self._features.description, "network": network}
+        about = {"style": self.style.describe(), "loss_network": self._loss_network, "network": network}
         return about | {"photographs": {size: len(paths) for size, paths in self._paths.items()}}
 
     def cells(self) -> Cells:
@@ -111,7 +116,8 @@ class Objective(Comparison):
     def table(self, figures: Mapping[str, Figures]) -> Table:
         """A row a size and method: the mean loss and seconds at the marks; a line is the same at each."""
         rows: list[Row] = []
-        notes = [f"Precision {self.precision}; loss network {self._features.description}."]
+        precision = str(choose_precision(self.precision, self.device)).removeprefix("torch.")
+        notes = [f"{precision}; loss network {self._loss_network}."]
         for size, paths in self._paths.items():
             curves, lines = self._means(figures, size)
             for name, curve in curves.items():
@@ -140,7 +146,7 @@ class Objective(Comparison):
             curves, lines = self._means(figures, size)
             values = {name: curve.values for name, curve in curves.items()}
             panels[f"{size} px, photographs: {len(paths)}"] = (values, lines)
-        plot_curves(path, panels, caption=f"{self.style.describe().get('title')}; {self._features.description}")
+        plot_curves(path, panels, caption=f"{self.style.describe().get('title')}; {self._loss_network}")
         return [path]
 
 

@@ -15,18 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 110
-COLOURS = [
-    "#0b5394",
-    "#b45f06",
-    "#38761d",
-    "#741b47",
-    "#666666",
-    "#6fa8dc",
-    "#f6b26b",
-    "#93c47d",
-    "#c27ba0",
-    "#bbbbbb",
-]
 _GAP, _EDGE, _LINE = 8, 20, 24  # of a sheet: pixels between pictures, around all, and of a line of text
 _INK, _PALE = "#1c1c1e", "#63636b"
 
@@ -56,11 +44,10 @@ def plot_curves(
     """
     figure = new_figure(len(panels))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    names = dict.fromkeys(name for curves, _ in panels.values() for name in curves)
-    colours = dict(zip(names, cycle(COLOURS), strict=False))  # a curve has one colour in all panels
+    names = list(dict.fromkeys(name for curves, _ in panels.values() for name in curves))
     for axis, (title, (curves, lines)) in zip(axes, panels.items(), strict=True):
         for name, curve in curves.items():
-            axis.plot(range(len(curve)), curve, label=name, color=colours[name])
+            axis.plot(range(len(curve)), curve, label=name, color=f"C{names.index(name)}")
         for dash, (name, value) in zip(cycle(("--", ":", "-.")), lines.items(), strict=False):
             axis.axhline(value, label=name, color="#990000", linestyle=dash)
         axis.set(title=title, xlabel="closure calls", yscale="log")
@@ -86,11 +73,11 @@ def plot_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[f
     figure = new_figure(1 + len(series) * len(groups) // 16)
     axis = figure.subplots()
     width = 0.8 / len(series)
-    for index, (colour, (name, values)) in enumerate(zip(cycle(COLOURS), series.items(), strict=False)):
+    for index, (name, values) in enumerate(series.items()):
         places = [group + index * width for group in range(len(groups))]
         if len(values) != len(groups):
             raise ValueError(f"expected a value of '{name}' for each of {list(groups)}, got {list(values)}")
-        bars = axis.bar(places, values, width, label=name, color=colour, alpha=0.4 if "reported" in name else 0.9)
+        bars = axis.bar(places, values, width, label=name, color=f"C{index}", alpha=0.4 if "reported" in name else 0.9)
         axis.bar_label(bars, fmt="{:,.3g}", fontsize=7)
     axis.set_xticks([group + 0.4 - width / 2 for group in range(len(groups))], groups)
     axis.set(yscale="log", ylabel=label)

@@ -16,7 +16,6 @@ from impasto.evaluation.comparison import Cells, Comparison, Figures, Keys, List
 from impasto.evaluation.super_resolution_protocol import (
     Protocol,
     Upscaling,
-    check_size,
     compare,
     enlarge,
     low_and_truth,
@@ -104,10 +103,7 @@ class SuperResolution(Comparison):
         for path in (path for paths in self._images.values() for path in paths.values()):
             photo = read_test_image(path).photo
             for factor in self.factors:
-                try:
-                    check_size(photo, factor, self.protocol)
-                except ValueError as error:
-                    raise ValueError(f"{path}: {error}") from error
+                self.protocol.refuse_small(photo, factor, path)
         return {"networks": networks, "crops": len(self._places)}
 
     def _methods(self, factor: int) -> dict[str, Upscaling]:

@@ -49,6 +49,20 @@ class Protocol(Keys):
         """Pixels that SSIM's window reaches to each side."""
         return int(_DEVIATIONS * self.ssim_sigma + 0.5)
 
+    def refuse_small(self, photo: Tensor, factor: int, path: Path) -> None:
+        """Refuse a photograph (3, H, W) of which the border and SSIM's window leave nothing.
+
+        Raises:
+            ValueError: it is too small; says the least size.
+        """
+        height, width = (side - side % factor for side in photo.shape[-2:])
+        least = 2 * self.margin(factor) + 2 * self.reach + 1
+        if min(height, width) < least:
+            raise ValueError(
+                f"{path}: {photo.shape[-1]} x {photo.shape[-2]} pixels are too few at factor {factor}: the border and "
+                f"SSIM's window take {least} of each side"
+            )
+
     def describe(self) -> str:
         """Say the protocol in words."""
         blur = f"Gaussian blur of sigma {self.sigma:g}" if self.sigma else "no blur"
@@ -99,26 +113,6 @@ def read_test_image(path: Path) -> TestImage:
     photo = read_image(path)
     with Image.open(path) as file:
         return TestImage(photo, file.mode in _GREY_MODES)
-
-
-def check_size(photo: Tensor, factor: int, protocol: Protocol) -> None:
-    """Refuse a photograph of which the border and SSIM's window leave nothing.
-
-    Args:
-        photo: (3, H, W).
-        factor: of the enlargement.
-        protocol: how it would be measured.
-
-    Raises:
-        ValueError: it is too small; says the least size.
-    """
-    height, width = (side - side % factor for side in photo.shape[-2:])
-    least = 2 * protocol.margin(factor) + 2 * protocol.reach + 1
-    if min(height, width) < least:
-        raise ValueError(
-            f"{photo.shape[-1]} x {photo.shape[-2]} pixels are too few at factor {factor}: the border and SSIM's "
-            f"window take {least} of each side"
-        )
 
 
 def low_and_truth(photo: Tensor, factor: int, protocol: Protocol) -> tuple[Tensor, Tensor]:
