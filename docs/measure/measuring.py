@@ -32,7 +32,7 @@ def measure(comparison: Comparison, arguments: argparse.Namespace) -> None:
     found = run_comparison(
         comparison,
         arguments.folder,
-        keys=keys,
+        about={"keys": keys, **comparison.about()},
         resume=True,
         progress=lambda done, name: sys.stderr.write(f"{done}: {name}\n"),
     )

@@ -60,7 +60,7 @@ def test_the_evaluation_writes_and_prints_its_table(impasto: Callable[..., Any],
     result = impasto("evaluate", "experiment=iizuka2016_speed", *TINY, *words)
     assert result.code == 0, result.err
     told = json.loads((result.folder / "colouring_speed.json").read_text())
-    assert told["machine"]["torch"] and told["keys"]["repeats"] == 2
+    assert told["machine"]["torch"] and told["about"]["keys"]["repeats"] == 2
     assert [(row["width"], row["height"]) for row in told["rows"]] == [(40, 24)] * 2 + [(32, 32)] * 2
     assert [row["method"] for row in told["rows"]] == ["the paper's network, whole size", "run, 40 px"] * 2
     assert all(0 < row["low"] <= row["seconds"] <= row["high"] for row in told["rows"])

@@ -49,7 +49,7 @@ def _squares(*numbers: int, **changed: Any) -> Squares:
 
 
 def test_all_files_are_written_and_agree(tmp_path: Path) -> None:
-    found = run_comparison(_squares(2, 3), tmp_path, keys={}, resume=False, progress=lambda done, name: None)
+    found = run_comparison(_squares(2, 3), tmp_path, about={}, resume=False, progress=lambda done, name: None)
     told = json.loads((tmp_path / "squares.json").read_text())
     assert told["rows"] == found.table.rows == [{"number": 2, "square": 4}, {"number": 3, "square": 9}]
     assert told["cells"]["3"] == {"number": 3, "square": 9} and told["machine"]["torch"] == torch.__version__
@@ -88,7 +88,7 @@ def test_without_a_resume_all_is_measured(tmp_path: Path) -> None:
 
 def test_progress_names_the_cells_one_by_one(tmp_path: Path) -> None:
     seen: list[tuple[int, str]] = []
-    run_comparison(_squares(5, 6), tmp_path, keys={}, resume=False, progress=lambda *told: seen.append(told))
+    run_comparison(_squares(5, 6), tmp_path, about={}, resume=False, progress=lambda *told: seen.append(told))
     assert seen == [(0, "5"), (1, "6")]
 
 

@@ -44,11 +44,11 @@ def run(cfg: DictConfig, *, command: str = "evaluate") -> None:
     keys: Any = OmegaConf.to_container(cfg.evaluation, resolve=True)
     folder = Path(cfg.folder)
     log.info("run folder: %s", folder)
-    bar = Bar(total=len(comparison.cells()), done=0, log_every_seconds=_LOG_EVERY_SECONDS)
-    begin_again(cfg)
     try:
-        with bar:
-            outcome = run_comparison(comparison, folder, keys=keys, resume=bool(cfg.resume), progress=bar.update)
+        about = {"keys": keys, **comparison.about()}
+        begin_again(cfg)
+        with Bar(total=len(comparison.cells()), done=0, log_every_seconds=_LOG_EVERY_SECONDS) as bar:
+            outcome = run_comparison(comparison, folder, about=about, resume=bool(cfg.resume), progress=bar.update)
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"stopped; what is finished is saved; go on with: impasto {command} resume={shlex.quote(str(folder))}"

@@ -88,7 +88,7 @@ def run_comparison(
     comparison: Comparison,
     folder: Path,
     *,
-    keys: Mapping[str, Any],
+    about: Mapping[str, Any],
     resume: bool,
     progress: Callable[[int, str], None],
 ) -> Outcome:
@@ -97,18 +97,16 @@ def run_comparison(
     Args:
         comparison: what is measured.
         folder: of the files.
-        keys: of the configuration, plain data, by which the cells are measured.
-        resume: keep the cells that an earlier start has measured, where keys and `about` are the same.
+        about: what the cells depend on, plain data: the configuration's keys and what the comparison says of itself.
+        resume: keep the cells that an earlier start has measured, where that is the same.
         progress: called with the number of cells that are done and the next one's name.
 
-    Raises:
-        ValueError: something cannot be compared.
     """
     file = folder / f"{comparison.name}.json"
-    shared = json.loads(json.dumps({"keys": keys, "about": comparison.about()}))
+    shared = json.loads(json.dumps(about))
     saved = json.loads(file.read_text(encoding="utf-8")) if resume and file.is_file() else {}
-    done: dict[str, Figures] = saved["cells"] if all(saved.get(k) == v for k, v in shared.items()) else {}
-    result: dict[str, Any] = {"machine": describe_machine(), **shared, "cells": done}
+    done: dict[str, Figures] = saved["cells"] if saved.get("about") == shared else {}
+    result: dict[str, Any] = {"machine": describe_machine(), "about": shared, "cells": done}
     cells = comparison.cells()
     for number, (key, measure) in enumerate(cells.items()):
         progress(number, key)
