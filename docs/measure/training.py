@@ -37,8 +37,10 @@ PARTS = ("loading", "network", "loss network", "optimiser")
 _LAST = 20  # steps over which the losses at the end are averaged
 _RANDOM = ("network=stylizer", "features=random", "loss=random", "style=stained_glass", "style_size=256", "data=sample")
 _LAYERS = (  # as loss=johnson2016
-    "loss.content_layers={relu2_2:0.0,relu3_3:1.0}",
-    "loss.style_layers={relu1_1:0.0,relu1_2:1.0,relu2_2:1.0,relu3_3:1.0,relu4_3:1.0}",
+    "loss.content_layers.relu2_2=0.0",
+    "+loss.content_layers.relu3_3=1.0",
+    "loss.style_layers.relu1_1=0.0",
+    "+loss.style_layers.relu4_3=1.0",
 )
 
 

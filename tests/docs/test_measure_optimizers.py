@@ -51,8 +51,7 @@ def _falls(values: list[float]) -> bool:
 def test_the_script_writes_and_prints_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = (
         *("features=random", "style=stained_glass", "style_size=32", "precision=fp32"),
-        *("loss.style_layers={relu1_1:1.0,relu2_1:0.0,relu3_1:0.0,relu4_1:0.0,relu5_1:0.0}",),
-        *("loss.content_layers={relu4_2:0.0,relu2_2:1.0}", "evaluation.sizes=[32]", "evaluation.counts=[1]"),
+        *("evaluation.sizes=[32]", "evaluation.counts=[1]"),
         *("evaluation.steps=[5]", "evaluation.marks=[1,2]"),
         f"evaluation.photographs=[{sample_path('chelsea.png')}]",
     )

@@ -86,13 +86,7 @@ def plot_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[f
 
 
 class SheetRow(NamedTuple):
-    """A row of the sheet.
-
-    Attributes:
-        title: what is shown, above its row.
-        pictures: RGB in [0, 1], (3, S, S) each.
-        captions: below each.
-    """
+    """A row of a sheet: its title, pictures (3, S, S), RGB in [0, 1], and a caption below each."""
 
     title: str
     pictures: Sequence[Tensor]

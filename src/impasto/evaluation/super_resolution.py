@@ -93,12 +93,9 @@ class SuperResolution(Comparison):
     def about(self) -> dict[str, Any]:
         """Say which networks and images; refuse what cannot be measured, since a mean over others is another's."""
         networks = {
-            f"x{factor}": {
-                name: {key: trained.card.get(key) for key in ("experiment", "steps")}
-                | {"name": self._named(factor)[name], "sha256": fingerprint(trained.network)}
-                for name, trained in found.items()
-            }
+            f"x{factor} {name}": fingerprint(trained.network)
             for factor, found in self._trained.items()
+            for name, trained in found.items()
         }
         for path in (path for paths in self._images.values() for path in paths.values()):
             photo = read_test_image(path).photo
