@@ -24,7 +24,10 @@ def test_both_sides_train_alike_and_the_table_says_how_fast(
 ) -> None:
     here = lambda given, side: training.measure_training(copy.deepcopy(given), side)  # noqa: E731
     monkeypatch.setattr(training, "in_own_process", here)
-    words = ["network.width=4", "network.blocks=1", "style_size=48"]
+    words = ["network.width=4", "network.blocks=1", "style_size=48", "loss.content_layers.relu2_2=1.0"]
+    words += [
+        f"loss.{layer}=0.0" for layer in ("content_layers.relu3_3", "style_layers.relu3_3", "style_layers.relu4_3")
+    ]
     options = ["--size", "32", "--steps", "3", "--timed", "1", "--warmup", "1", "--precision", "fp32"]
     training.main([str(tmp_path), *words, *options])
     told = json.loads((tmp_path / "training.json").read_text())
