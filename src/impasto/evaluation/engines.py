@@ -35,13 +35,7 @@ _RATES = "rates"  # the cell of what the machine reaches at best
 
 
 class Side(NamedTuple):
-    """What computes the network.
-
-    Attributes:
-        engine: its name; None for the network as it was trained, in PyTorch.
-        precision: "fp32" or "bf16".
-        kept: whether the allocator keeps freed memory (`impasto.allocator`), as impasto's commands have it.
-    """
+    """An engine, None for PyTorch as the network was trained; its precision; whether the allocator keeps freed memory."""
 
     engine: str | None
     precision: str

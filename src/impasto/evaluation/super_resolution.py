@@ -13,6 +13,8 @@ from pydantic import Field
 from torch import Tensor
 
 from impasto.evaluation.comparison import Cells, Comparison, Figures, Keys, Listed, Row, Table, fingerprint
+from impasto.evaluation.plots import SheetRow, write_sheet
+from impasto.evaluation.super_resolution_crops import Crop, cut, find_places
 from impasto.evaluation.super_resolution_protocol import (
     Protocol,
     Upscaling,
@@ -22,7 +24,6 @@ from impasto.evaluation.super_resolution_protocol import (
     luma,
     read_test_image,
 )
-from impasto.evaluation.super_resolution_sheet import Crop, draw_crops, find_places
 from impasto.hardware import synchronise
 from impasto.listing import find_images
 from impasto.networks import FACTORS, Trained
@@ -30,6 +31,7 @@ from impasto.resampling import upscale
 from impasto.runs import load_named
 from impasto.suggest import did_you_mean
 
+_CELL = 192  # pixels of a crop's side on the sheet
 _RESERVED = ("bicubic", "low", "truth")  # columns that no network makes
 
 
@@ -179,22 +181,30 @@ class SuperResolution(Comparison):
         return Table(rows, self.words(columns, lines, notes))
 
     def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
-        """Draw a sheet of crops a factor."""
+        """Draw a sheet of crops a factor: low resolution, each method, truth."""
         sheets = []
         for factor in self.factors:
+            methods = self._methods(factor)
+            rows = [self._crops(place, factor, methods, figures) for place in self._places]
+            columns = ["low", *(name.replace("_", " ") for name in methods), "truth"]
             sheets.append(path.with_stem(f"{path.stem}_x{factor}"))
-            found = {(place.set, place.image): figures[_key(place.set, factor, place.image)] for place in self._places}
-            draw_crops(
-                sheets[-1],
-                self._places,
-                self._images,
-                self._methods(factor),
-                found,
-                factor=factor,
-                protocol=self.protocol,
-                device=self.device,
-            )
+            write_sheet(sheets[-1], columns, rows, cell=_CELL, note=f"x{factor}; below: PSNR of the whole picture")
         return sheets
+
+    def _crops(
+        self, place: Crop, factor: int, methods: Mapping[str, Upscaling], figures: Mapping[str, Figures]
+    ) -> SheetRow:
+        photo = read_test_image(self._images[place.set][place.image]).photo
+        low, truth = low_and_truth(photo, factor, self.protocol)
+        pictures, captions = [cut(low, place, scale=factor)], [f"{low.shape[-1]} x {low.shape[-2]}"]
+        for name, method in methods.items():
+            matched = self.protocol.match_histograms and name != "bicubic"
+            pictures.append(cut(enlarge(method, low.to(self.device), matched=matched), place, scale=1))
+            psnr = figures[_key(place.set, factor, place.image)][name]["psnr"]
+            captions.append("no error" if psnr is None else f"{psnr:.2f} dB")
+        pictures.append(cut(truth, place, scale=1))
+        captions.append(f"{truth.shape[-1]} x {truth.shape[-2]}")
+        return SheetRow(f"{place.set}, {Path(place.image).stem}", pictures, captions)
 
 
 def _key(name: str, factor: int, image: str) -> str:

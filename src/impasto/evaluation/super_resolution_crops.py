@@ -1,4 +1,4 @@
-"""The contact sheet of super-resolution: which crops, and what each method makes of them."""
+"""The crops of a contact sheet of super-resolution."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -6,13 +6,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from impasto.evaluation.comparison import Count, Figures, Keys, Natural
-from impasto.evaluation.plots import SheetRow, write_sheet
-from impasto.evaluation.super_resolution_protocol import Protocol, Upscaling, enlarge, low_and_truth, read_test_image
+from impasto.evaluation.comparison import Count, Keys, Natural
+from impasto.evaluation.super_resolution_protocol import read_test_image
 
 log = logging.getLogger(__name__)
 
-_CELL = 192  # pixels
 _CENTRES, _SIDE = 6, 96  # rows and pixels of crops that nobody chose
 
 
@@ -72,45 +70,7 @@ def _centres(images: Mapping[str, Mapping[str, Path]], multiple: int) -> list[Cr
     return found
 
 
-def draw_crops(
-    path: Path,
-    places: Sequence[Crop],
-    images: Mapping[str, Mapping[str, Path]],
-    methods: Mapping[str, Upscaling],
-    figures: Mapping[tuple[str, str], Figures],
-    *,
-    factor: int,
-    protocol: Protocol,
-    device: str,
-) -> None:
-    """Draw crops at one factor: low resolution, each method, truth.
-
-    Args:
-        path: of the PNG.
-        places: a row each.
-        images: by set and name, their files.
-        methods: a column each.
-        figures: by set and image, then by method, of whole photographs.
-        factor: of the enlargement.
-        protocol: by which the pictures are made.
-        device: of the methods.
-    """
-    rows = []
-    for place in places:
-        low, truth = low_and_truth(read_test_image(images[place.set][place.image]).photo, factor, protocol)
-        pictures, captions = [_cut(low, place, scale=factor)], [f"{low.shape[-1]} x {low.shape[-2]}"]
-        for name, method in methods.items():
-            matched = protocol.match_histograms and name != "bicubic"
-            pictures.append(_cut(enlarge(method, low.to(device), matched=matched), place, scale=1))
-            found = figures[place.set, place.image][name]["psnr"]
-            captions.append("no error" if found is None else f"{found:.2f} dB")
-        pictures.append(_cut(truth, place, scale=1))
-        captions.append(f"{truth.shape[-1]} x {truth.shape[-2]}")
-        rows.append(SheetRow(f"{place.set}, {Path(place.image).stem}", pictures, captions))
-    columns = ["low", *(name.replace("_", " ") for name in methods), "truth"]
-    write_sheet(path, columns, rows, cell=_CELL, note=f"x{factor}; below: PSNR of the whole picture")
-
-
-def _cut(image: Tensor, place: Crop, *, scale: int) -> Tensor:
+def cut(image: Tensor, place: Crop, *, scale: int) -> Tensor:
+    """Cut a crop out of a picture, (1, 3, H, W) -> (3, S, S), that is so many times smaller than the photograph."""
     left, top, size = (number // scale for number in (place.left, place.top, place.size))
     return image[0, :, top : top + size, left : left + size].cpu()
