@@ -35,7 +35,7 @@ _RATES = "rates"  # the cell of what the machine reaches at best
 
 
 class Side(NamedTuple):
-    """An engine, None for PyTorch as the network was trained; its precision; whether the allocator keeps freed memory."""
+    """An engine (None: PyTorch, the network as trained), its precision, whether the allocator keeps freed memory."""
 
     engine: str | None
     precision: str
