@@ -29,11 +29,11 @@ def composed(command: str, *words: str) -> DictConfig:
 def measure(comparison: Comparison, arguments: argparse.Namespace) -> None:
     """Measure what is not measured yet, write the files, and print the table."""
     keys = {name: str(value) for name, value in vars(arguments).items()}
-    found = run_comparison(
+    table, _ = run_comparison(
         comparison,
         arguments.folder,
         about={"keys": keys, **comparison.about()},
         resume=True,
         progress=lambda done, name: sys.stderr.write(f"{done}: {name}\n"),
     )
-    sys.stdout.write(found.table.text)
+    sys.stdout.write(table.text)

@@ -49,15 +49,15 @@ def _squares(*numbers: int, **changed: Any) -> Squares:
 
 
 def test_all_files_are_written_and_agree(tmp_path: Path) -> None:
-    found = run_comparison(_squares(2, 3), tmp_path, about={}, resume=False, progress=lambda done, name: None)
+    table, pictures = run_comparison(_squares(2, 3), tmp_path, about={}, resume=False, progress=lambda done, name: None)
     told = json.loads((tmp_path / "squares.json").read_text())
-    assert told["rows"] == found.table.rows == [{"number": 2, "square": 4}, {"number": 3, "square": 9}]
+    assert told["rows"] == table.rows == [{"number": 2, "square": 4}, {"number": 3, "square": 9}]
     assert told["cells"]["3"] == {"number": 3, "square": 9} and told["machine"]["torch"] == torch.__version__
     with (tmp_path / "squares.csv").open() as file:
         assert [row["square"] for row in csv.DictReader(file)] == ["4", "9"]
     text = (tmp_path / "squares.md").read_text()
-    assert text == found.table.text and "| 3 | 9 |" in text and "torch" in text and text.endswith("Exact.\n")
-    assert found.pictures == [tmp_path / "squares.png"] and found.pictures[0].read_text() == "picture"
+    assert text == table.text and "| 3 | 9 |" in text and "torch" in text and text.endswith("Exact.\n")
+    assert pictures == [tmp_path / "squares.png"] and pictures[0].read_text() == "picture"
 
 
 def test_each_cell_is_saved_at_once_and_a_resumed_run_repeats_none(tmp_path: Path) -> None:

@@ -48,17 +48,19 @@ def run(cfg: DictConfig, *, command: str = "evaluate") -> None:
         about = {"keys": keys, **comparison.about()}
         begin_again(cfg)
         with Bar(total=len(comparison.cells()), done=0, log_every_seconds=_LOG_EVERY_SECONDS) as bar:
-            outcome = run_comparison(comparison, folder, about=about, resume=bool(cfg.resume), progress=bar.update)
+            table, pictures = run_comparison(
+                comparison, folder, about=about, resume=bool(cfg.resume), progress=bar.update
+            )
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"stopped; what is finished is saved; go on with: impasto {command} resume={shlex.quote(str(folder))}"
         ) from error
     logger = wandb_logger(cfg, run_id=cfg.run_id, name=f"{cfg.name}_{cfg.run_id}")
     name = f"evaluate/{comparison.name}"
-    log_table(logger, name, outcome.table.rows, bars=outcome.table.bars)
-    if outcome.pictures:
-        log_pictures(logger, f"{name}_picture", outcome.pictures, [path.stem for path in outcome.pictures])
-    log.info("%s", outcome.table.text)
+    log_table(logger, name, table.rows, bars=table.bars)
+    if pictures:
+        log_pictures(logger, f"{name}_picture", pictures, [path.stem for path in pictures])
+    log.info("%s", table.text)
 
 
 def _build(cfg: DictConfig) -> Comparison:

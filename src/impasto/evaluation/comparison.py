@@ -77,13 +77,6 @@ class Comparison(Keys, ABC):
         return "\n".join([markdown(columns, lines), f"{where}; torch {machine['torch']}.", *notes]) + "\n"
 
 
-class Outcome(NamedTuple):
-    """The table and the pictures that a comparison wrote."""
-
-    table: Table
-    pictures: list[Path]
-
-
 def run_comparison(
     comparison: Comparison,
     folder: Path,
@@ -91,7 +84,7 @@ def run_comparison(
     about: Mapping[str, Any],
     resume: bool,
     progress: Callable[[int, str], None],
-) -> Outcome:
+) -> tuple[Table, list[Path]]:
     """Measure cell by cell, saving each; then write `<name>.json`, `.csv`, `.md` and `.png`.
 
     Args:
@@ -101,6 +94,8 @@ def run_comparison(
         resume: keep the cells that an earlier start has measured, where that is the same.
         progress: called with the number of cells that are done and the next one's name.
 
+    Returns:
+        The table, and the pictures that were drawn.
     """
     file = folder / f"{comparison.name}.json"
     shared = json.loads(json.dumps(about))
@@ -117,7 +112,7 @@ def run_comparison(
     write_json(file, {**result, "rows": table.rows})
     write_csv(folder / f"{comparison.name}.csv", table.rows)
     write_text(folder / f"{comparison.name}.md", table.text)
-    return Outcome(table, comparison.picture(done, folder / f"{comparison.name}.png"))
+    return table, comparison.picture(done, folder / f"{comparison.name}.png")
 
 
 def fingerprint(network: nn.Module) -> str:
