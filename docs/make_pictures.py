@@ -8,8 +8,8 @@ import torch
 
 from impasto.data.sample import sample_path
 from impasto.evaluation.colorizers import colorizer_of, tinted
-from impasto.evaluation.super_resolution import Protocol, compare, enlarge, low_and_truth, luma
-from impasto.evaluation.super_resolution_sheet import Row, write_sheet
+from impasto.evaluation.plots import SheetRow, write_sheet
+from impasto.evaluation.super_resolution_protocol import Protocol, compare, enlarge, low_and_truth, luma
 from impasto.images import read_image, resize_longer_side, sheet, write_image
 from impasto.listing import find_images
 from impasto.methods import Stylizing
@@ -134,7 +134,7 @@ def draw_upscaled(_: Path) -> None:
             found = compare(luma(output, grey=False), wanted, border=factor, ssim_sigma=rule.ssim_sigma)
             pictures.append(output[0][:, *square])
             captions.append(f"{found.psnr:.2f} dB, sharpness {found.sharpness:.2f}")
-        rows.append(Row(Path(name).stem, [*pictures, truth[0][:, *square]], [*captions, ""]))
+        rows.append(SheetRow(Path(name).stem, [*pictures, truth[0][:, *square]], [*captions, ""]))
     note = "PSNR of the whole picture's luma; sharpness: energy of its gradient, as a share of the truth's"
     write_sheet(HERE / "upscaled.png", ["low", *methods, "truth"], rows, cell=2 * size, note=note)
     write_image(HERE / "upscaled.jpg", read_image(HERE / "upscaled.png"))

@@ -25,7 +25,7 @@ def measure_colorizers() -> None:
         data.setup("fit")
         chroma = mean_chroma(read_image(path) for path in data.train_paths[::10])
         found = measure_guesses(data.val_paths, data.val_labels, chroma)
-        found["shipped"] = measure_colorizer(trained, data.val_paths, data.val_labels, lambda _: None)
+        found["shipped"] = measure_colorizer(trained, data.val_paths, data.val_labels)
         for label, measured in found.items():
             figures = {**measured.error._asdict(), "top1": measured.top1, "top5": measured.top5}
             told = ", ".join(f"{key} {value:.3f}" for key, value in figures.items() if value is not None)

@@ -65,20 +65,11 @@ def test_no_experiment_brings_a_key_that_nothing_reads(experiment: str) -> None:
 
 
 def test_every_evaluation_is_that_of_an_experiment() -> None:
-    experiments = [
-        name for name in choices(conf_dir(), "experiment") if experiment_command(conf_dir(), name) == "evaluate"
-    ]
-    chosen = {_compose("evaluate", f"experiment={name}").evaluation._target_ for name in experiments}
+    chosen = set()
+    for name in choices(conf_dir(), "experiment"):
+        if (command := experiment_command(conf_dir(), name)) in ("evaluate", "benchmark"):
+            chosen.add(_compose(command, f"experiment={name}").evaluation._target_)
     files = (conf_dir() / "evaluation").glob("*.yaml")
-    assert {OmegaConf.load(file)._target_ for file in files} == chosen  # type: ignore[union-attr]
-
-
-def test_every_benchmark_is_that_of_an_experiment() -> None:
-    experiments = [
-        name for name in choices(conf_dir(), "experiment") if experiment_command(conf_dir(), name) == "benchmark"
-    ]
-    chosen = {_compose("benchmark", f"experiment={name}").benchmark._target_ for name in experiments}
-    files = (conf_dir() / "benchmark").glob("*.yaml")
     assert {OmegaConf.load(file)._target_ for file in files} == chosen  # type: ignore[union-attr]
 
 

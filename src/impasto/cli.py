@@ -23,7 +23,7 @@ COMMANDS = {
     "apply": "stylize, colour or enlarge photographs with a shipped network or one of your own",
     "export": "a trained network as a file that other programs run (ONNX, torch.export), with its card",
     "optimize": "paint photographs by optimising each image (Gatys): slow, any style, no training",
-    "benchmark": "seconds on this machine: optimisation beside one pass, engines, training",
+    "benchmark": "seconds on this machine: optimisation beside one pass, engines",
     "evaluate": "the papers' comparisons: what methods reach, as tables and plots",
     "pack": "photographs into tar shards, for data that outgrow a disk (data=shards)",
     "sweep": "search hyperparameters: trials that survive a kill, pruning, a page with the best",

@@ -18,9 +18,9 @@ SMOKE = ("evaluate", "experiment=smoke_evaluate", f"evaluation.photographs=[{PHO
 def test_the_evaluation_writes_and_prints_its_table(impasto: Callable[..., Any]) -> None:
     result = impasto(*SMOKE, "logger=csv")
     assert result.code == 0, result.err
-    measured = json.loads((result.folder / "objective.json").read_text())["measured"]["32"]
-    assert sorted(measured) == ["chelsea.png", "coffee.png"]
-    for photograph in measured.values():
+    cells = json.loads((result.folder / "objective.json").read_text())["cells"]
+    assert sorted(cells) == ["32 px, chelsea.png", "32 px, coffee.png"]
+    for photograph in cells.values():
         (curve,) = photograph["curves"].values()
         assert len(curve["values"]) == len(curve["seconds"]) == 5
         assert curve["values"] == sorted(curve["values"], reverse=True)
@@ -29,23 +29,28 @@ def test_the_evaluation_writes_and_prints_its_table(impasto: Callable[..., Any])
     assert text.strip() in result.out
     with (result.folder / "objective.csv").open() as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}
-    mean = sum(p["curves"]["L-BFGS from noise"]["values"][2] for p in measured.values()) / 2
+    mean = sum(p["curves"]["L-BFGS from noise"]["values"][2] for p in cells.values()) / 2
     assert float(rows["L-BFGS from noise"]["loss_2"]) == pytest.approx(mean)
     with Image.open(result.folder / "objective.png") as image:
         assert len(set(image.convert("L").tobytes())) > 20
 
 
-def test_the_crossing_is_where_the_curve_says(impasto: Callable[..., Any]) -> None:
-    result = impasto(*SMOKE, "logger=csv", "evaluation.steps=[12]", "evaluation.counts=[1]")
+@pytest.mark.slow
+def test_the_crossing_is_where_the_curve_says_and_the_table_is_in_wandb(impasto: Callable[..., Any]) -> None:
+    result = impasto(*SMOKE, "evaluation.steps=[12]", "evaluation.counts=[1]")
     assert result.code == 0, result.err
-    (photograph,) = json.loads((result.folder / "objective.json").read_text())["measured"]["32"].values()
+    (photograph,) = json.loads((result.folder / "objective.json").read_text())["cells"].values()
     line, values = photograph["lines"]["the photograph"], photograph["curves"]["L-BFGS from noise"]["values"]
     call = next((i for i, value in enumerate(values) if value <= line), None)
     expected = "not within 12 calls" if call is None else f"after {call} calls"
     (sentence,) = [s for s in result.out.splitlines() if "passes the photograph" in s]
     assert sentence.endswith(expected)
+    (table,) = (result.folder / "wandb").rglob("media/table/evaluate/*.table.json")
+    assert "loss_2" in json.loads(table.read_text())["columns"]
+    assert list((result.folder / "wandb").rglob("media/images/evaluate/*.png"))
 
 
+@pytest.mark.slow
 def test_a_resumed_evaluation_repeats_nothing(impasto: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from impasto.gatys import Optimization
 
@@ -61,35 +66,22 @@ def test_a_resumed_evaluation_repeats_nothing(impasto: Callable[..., Any], monke
     monkeypatch.setattr(Optimization, "step", counting)
     stopped = impasto(*SMOKE, "logger=csv")
     assert stopped.code == 130 and "go on with: impasto evaluate resume=" in stopped.err
-    first = json.loads((stopped.folder / "objective.json").read_text())["measured"]["32"]
+    first = json.loads((stopped.folder / "objective.json").read_text())["cells"]
     steps[:] = [0] * 10
     resumed = impasto("evaluate", f"resume={stopped.folder}")
     assert resumed.code == 0, resumed.err
     assert len(steps) == 10 + 5
-    second = json.loads((stopped.folder / "objective.json").read_text())["measured"]["32"]
-    assert second["chelsea.png"] == first["chelsea.png"] and len(second["coffee.png"]["curves"]) == 1
+    second = json.loads((stopped.folder / "objective.json").read_text())["cells"]
+    assert second["32 px, chelsea.png"] == first["32 px, chelsea.png"] and len(second) == 2
 
 
-def test_the_table_is_in_wandb(impasto: Callable[..., Any]) -> None:
-    result = impasto(*SMOKE, "evaluation.counts=[1]")
-    assert result.code == 0, result.err
-    (table,) = (result.folder / "wandb").rglob("media/table/evaluate/*.table.json")
-    assert "loss_2" in json.loads(table.read_text())["columns"]
-
-
-def test_a_reference_is_compared_with(impasto: Callable[..., Any]) -> None:
-    curve = "{_target_:impasto.evaluation.reference.torch_lbfgs_curve,_partial_:true,line_search:null,history:9}"
-    result = impasto(*SMOKE, "logger=csv", f"+evaluation.curves.torch={curve}", "evaluation.reference=torch")
-    assert result.code == 0, result.err
-    assert "L-BFGS from noise reaches the loss that torch has after 2 calls in" in result.out
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("evaluation.sizes=[32,48]", "to be lists of the same length"),
-        ("evaluation.counts=[0]", "all numbers at least 1"),
-        ("evaluation.reference=nothing", "reference=nothing among them"),
+        ("evaluation.counts=[0]", "expected evaluation.counts.0 to be greater than or equal to 1, got 0"),
+        ("evaluation.square=perhaps", "expected evaluation.square to be a valid boolean, got perhaps"),
         ("evaluation.network=nothing", "nothing"),
         (f"evaluation.photographs=[{PHOTOGRAPHS},copy]", "different file names"),
         ("features=none", "features=none is for other work than this"),

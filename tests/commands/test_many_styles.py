@@ -1,6 +1,5 @@
 """One network for many styles by its commands: trained, applied, given one more style, measured."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,24 +96,6 @@ def test_quickstart_is_one_more_style_in_a_small_file_that_is_applied_and_export
     assert exported.code == 0, exported.err
     refused = impasto("train", *TINY, "task.start=out")
     assert (refused.code, "network=trunk is given one new style" in refused.err) == (1, True)
-
-
-def test_artefacts_and_gram_errors_are_written_and_printed(impasto: Callable[..., Any]) -> None:
-    common = ("logger=csv", f"evaluation.photographs=[{CHELSEA}]", "evaluation.size=96")
-    result = impasto("evaluate", "experiment=artefacts", "evaluation.methods={night: starry_night}", *common)
-    assert result.code == 0, result.err
-    means = {row["method"]: row for row in json.loads((result.folder / "artefacts.json").read_text())["means"]}
-    assert means["photograph"]["border"] == 1 and means["photograph"]["shift 1 px, levels"] is None
-    assert means["night"]["shift 1 px, levels"] > 0
-    assert (result.folder / "artefacts.md").read_text().strip() in result.out
-    assert (result.folder / "sheet.png").is_file()
-    words = ("experiment=gram_errors", "features=pocket", "style=stained_glass", "evaluation.style_sizes=[64, 96]")
-    result = impasto("evaluate", *words, "evaluation.methods={same: photograph}", *common)
-    assert result.code == 0, result.err
-    errors = {row["method"]: row for row in json.loads((result.folder / "gram_errors.json").read_text())["means"]}
-    assert errors["same"]["relu4_3"] == errors["photograph"]["relu4_3"] > 0.1
-    refused = impasto("evaluate", "experiment=artefacts", "evaluation.periods=[0]", *common)
-    assert (refused.code, "expected evaluation.periods to be of whole numbers" in refused.err) == (1, True)
 
 
 def test_an_optimisation_starts_from_the_network(impasto: Callable[..., Any]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from impasto.color import lab
-from impasto.evaluation.colorizers import colorizer_of, comparisons, measure_colorizer, measure_guesses, tinted
+from impasto.evaluation.colorizers import colorizer_of, measure_colorizer, measure_guesses, tinted
 from impasto.evaluation.colour import ColourError, mean_chroma
 from impasto.images import is_grey, read_image, write_image
 from impasto.networks import Colorizer, Prediction, Trained
@@ -53,11 +53,9 @@ class _Told(nn.Module):
 def test_a_network_that_says_one_colour_is_measured_like_the_guess(tmp_path: Path) -> None:
     paths = _photographs(tmp_path, 3)
     chroma = mean_chroma(map(read_image, paths))
-    steps: list[int] = []
-    found = measure_colorizer(_one_chroma(chroma), paths, [0, 1, 2], steps.append)
+    found = measure_colorizer(_one_chroma(chroma), paths, [0, 1, 2])
     guess = measure_guesses(paths, [0, 1, 2], chroma)["mean chroma"]
     assert found.error == pytest.approx(guess.error, rel=1e-4)
-    assert steps == [1, 2, 3]
 
 
 def test_a_guess_without_colour_has_the_error_that_skimage_says(tmp_path: Path) -> None:
@@ -110,7 +108,7 @@ def test_scenes_are_counted_as_torchmetrics_counts_them(tmp_path: Path) -> None:
     logits, labels = torch.randn(9, 7, generator=generator), [3, 1, -1, 6, 2, 2, -1, 5, 0]
     logits[3, 6] = 9.0
     (path,) = _photographs(tmp_path, 1)
-    found = measure_colorizer(Trained(_Told(logits), CARD), [path] * 9, labels, lambda _: None)
+    found = measure_colorizer(Trained(_Told(logits), CARD), [path] * 9, labels)
     for k, share in ((1, found.top1), (5, found.top5)):
         expected = multiclass_accuracy(
             logits, torch.tensor(labels), num_classes=7, top_k=k, average="micro", ignore_index=-1
@@ -120,7 +118,7 @@ def test_scenes_are_counted_as_torchmetrics_counts_them(tmp_path: Path) -> None:
 
 def test_a_network_that_cannot_decide_is_not_given_every_scene(tmp_path: Path) -> None:
     (path,) = _photographs(tmp_path, 1)
-    found = measure_colorizer(Trained(_Told(torch.zeros(7, 7)), CARD), [path] * 7, list(range(7)), lambda _: None)
+    found = measure_colorizer(Trained(_Told(torch.zeros(7, 7)), CARD), [path] * 7, list(range(7)))
     assert found.top1 == pytest.approx(1 / 7) and found.top5 == pytest.approx(5 / 7)
 
 
@@ -129,7 +127,7 @@ def test_where_no_scene_is_told_or_known_there_is_no_share(tmp_path: Path, globa
     paths = _photographs(tmp_path, 2)
     trained = _one_chroma(torch.zeros(2), global_features=global_features)
     labels = [-1, -1] if global_features else [0, 1]
-    found = measure_colorizer(trained, paths, labels, lambda _: None)
+    found = measure_colorizer(trained, paths, labels)
     assert found.top1 is None and found.top5 is None and isinstance(found.error, ColourError)
 
 
@@ -148,13 +146,3 @@ def test_a_method_keeps_size_and_lightness() -> None:
     found = colorizer_of(_one_chroma(torch.tensor([40.0, 30.0])))(photo)
     assert found.image.shape == photo.shape and found.prediction.colour.shape == (1, 2, 16, 24)
     assert (lab().split(found.image[None])[:, 0] - lab().split(photo[None])[:, 0]).abs().max() < 0.1
-
-
-def test_comparisons_lay_out_grey_each_network_and_truth() -> None:
-    photos = list(torch.rand(2, 3, 24, 32, generator=torch.Generator().manual_seed(1)))
-    red, blue = _one_chroma(torch.tensor([40.0, 20.0])), _one_chroma(torch.tensor([10.0, -40.0]))
-    rows = list(comparisons([red, blue], photos))
-    for (grey, first, second, truth), photo in zip(rows, photos, strict=True):
-        assert is_grey(grey) and truth is photo
-        assert first[0].mean() > first[2].mean() and second[2].mean() > second[0].mean()
-    assert len(next(iter(comparisons([], photos)))) == 2

@@ -12,18 +12,8 @@ from tiny import tiny_vgg
 from torch import Tensor
 
 from impasto.data.sample import sample_path
-from impasto.evaluation import reference
-from impasto.evaluation.objective import (
-    Curve,
-    crossings,
-    first_below,
-    mean_curve,
-    objective,
-    optimization_curve,
-    seconds_below,
-)
-from impasto.evaluation.reference import torch_lbfgs_curve
-from impasto.gatys import LBFGS, Adam, ImageOptimizer, evaluate, from_noise, from_photo, identity, resized
+from impasto.evaluation.curves import Curve, first_below, mean_curve, objective, optimization_curve
+from impasto.gatys import LBFGS, Adam, ImageOptimizer, from_noise, from_photo, identity, resized
 from impasto.images import read_image
 from impasto.losses import PerceptualLoss, mean_square, squared_frobenius
 
@@ -32,7 +22,6 @@ OPTIMIZERS: dict[str, Callable[[], ImageOptimizer]] = {
     "adam": partial(Adam, lr=10.0, betas=[0.9, 0.999]),
 }
 NOISE = partial(from_noise, seed=0, centre=127.5, spread=30.0)
-LINE_SEARCHES = pytest.mark.parametrize("line_search", [None, "strong_wolfe"])
 
 
 def _sample(name: str, height: int, width: int) -> Tensor:
@@ -107,7 +96,6 @@ def test_more_steps_go_on_where_fewer_end() -> None:
 def test_a_curve_does_not_change_its_photograph() -> None:
     before = PHOTO.clone(), STYLE.clone()
     _curve(2)
-    torch_lbfgs_curve(PHOTO, STYLE, _loss(), 2, line_search=None, history=5, precision=torch.float32)
     assert torch.equal(PHOTO, before[0]) and torch.equal(STYLE, before[1])
 
 
@@ -127,90 +115,3 @@ def test_the_mean_of_curves_is_taken_call_by_call_as_far_as_all_go() -> None:
 def test_a_curve_crosses_a_line_at_the_first_call_that_is_not_above_it(value: float, call: int | None) -> None:
     curve = Curve([9.0, 5.0, 5.0, 2.0], [0.5, 1.0, 1.5, 2.5])
     assert first_below(curve, value) == call
-    assert seconds_below(curve, value) == (None if call is None else curve.seconds[call])
-    assert crossings(curve, {"network": value, "never": 0.0}) == {"network": call, "never": None}
-
-
-# ---------------------------------------------------------------- torch's own
-
-
-def _watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, Tensor]]:
-    """The loss and the image of every evaluation."""
-    seen: list[tuple[float, Tensor]] = []
-
-    def watch(image: Tensor, *arguments: Any, **options: Any) -> tuple[dict[str, float], Tensor]:
-        terms, gradient = evaluate(image, *arguments, **options)
-        seen.append((sum(terms.values()), image.clone()))
-        return terms, gradient
-
-    monkeypatch.setattr(reference, "evaluate", watch)
-    return seen
-
-
-def _torch_curve(steps: int, line_search: str | None, **changes: Any) -> Curve:
-    told: dict[str, Any] = {"loss": _loss(), "history": 5, "precision": torch.float32}
-    told |= changes
-    return torch_lbfgs_curve(PHOTO, STYLE, told.pop("loss"), steps, line_search=line_search, **told)
-
-
-@LINE_SEARCHES
-def test_torchs_curve_begins_at_the_photographs_loss_and_never_rises(line_search: str | None) -> None:
-    curve = _torch_curve(12, line_search)
-    assert len(curve.values) == len(curve.seconds) == 13
-    assert curve.values[0] == pytest.approx(objective(PHOTO, PHOTO, _loss(), precision=torch.float32), rel=1e-5)
-    assert _falls(curve.values)
-    assert curve.values[-1] < 0.95 * curve.values[0]
-    assert _falls(curve.seconds[::-1])
-
-
-def test_without_a_line_search_every_image_is_in_range_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = _watched(monkeypatch)
-    curve = _torch_curve(12, None)
-    assert len(seen) == 13
-    assert all(image.min() >= 0 and image.max() <= 1 for _, image in seen)
-    assert curve.values == [min(value for value, _ in seen[: call + 1]) for call in range(13)]
-
-
-def test_every_evaluation_of_a_line_search_is_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps: list[int] = []
-    step = torch.optim.LBFGS.step
-
-    def count(self: torch.optim.LBFGS, closure: Callable[[], Tensor]) -> Tensor:
-        steps.append(1)
-        found: Tensor = step(self, closure)
-        return found
-
-    seen = _watched(monkeypatch)
-    monkeypatch.setattr(torch.optim.LBFGS, "step", count)
-    curve = _torch_curve(20, "strong_wolfe")
-    assert len(curve.values) == 21 <= len(seen)
-    assert len(steps) < 15  # several evaluations a step, and each of them a call
-
-
-def test_only_images_in_range_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = _watched(monkeypatch)
-    curve = _torch_curve(30, "strong_wolfe")
-    outside = [value for value, image in seen if image.min() < 0 or image.max() > 1]
-    assert outside  # the line search leaves the range, so that there is something to leave out
-    for call, noted in enumerate(curve.values):
-        inside = [value for value, image in seen[: call + 1] if image.min() >= 0 and image.max() <= 1]
-        assert noted in inside
-
-
-@LINE_SEARCHES
-def test_torchs_curve_in_bfloat16_is_near(line_search: str | None) -> None:
-    short, exact = (_torch_curve(4, line_search, precision=p).values for p in (torch.bfloat16, torch.float32))
-    assert short[0] == pytest.approx(exact[0], rel=0.05)
-    assert _falls(short)
-
-
-def test_a_loss_that_is_no_number_does_not_spoil_the_best_so_far() -> None:
-    calls = 0
-
-    def spoilt(a: Tensor, b: Tensor) -> Tensor:
-        nonlocal calls
-        calls += 1
-        return squared_frobenius(a, b) * (1 if calls <= 8 else float("nan"))
-
-    curve = _torch_curve(12, None, loss=_loss(style_layers={"relu1_2": 1.0}, style_distance=spoilt))
-    assert _falls(curve.values)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from impasto.data.sample import sample_path
-from impasto.evaluation.super_resolution import (
+from impasto.evaluation.super_resolution_protocol import (
     Protocol,
     Quality,
     compare,

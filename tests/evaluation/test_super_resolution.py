@@ -1,149 +1,202 @@
-"""The protocol of super-resolution: luma, borders, SSIM, sharpness, and the paper's bicubic row."""
+"""impasto evaluate experiment=johnson2016_sr: table, sheet, resume, and test sets that cannot be measured."""
 
-import math
-from functools import partial
+import csv
+import json
+import re
+import statistics
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from compared import compared
+from omegaconf import OmegaConf
 from PIL import Image
-from skimage.color import rgb2ycbcr
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from torch import Tensor
+from pydantic import ValidationError
 
-from impasto.evaluation.super_resolution import (
-    Protocol,
-    check_size,
-    compare,
-    enlarge,
-    gradient_energy,
-    low_and_truth,
-    luma,
-    read_test_image,
-)
-from impasto.images import write_image
-from impasto.resampling import upscale
+from impasto.cli import conf_dir
+from impasto.commands.settings import in_sentences
+from impasto.evaluation.super_resolution import SuperResolution
+from impasto.evaluation.super_resolution_protocol import Quality
+from impasto.images import read_image, write_image
+from impasto.networks import Upscaler, save_network
 
-PLAIN = Protocol(border=None, sigma=0.0, ssim_sigma=1.5, match_histograms=False)
+PAPER = {
+    "x4": {
+        "Set5": {"checked": True, "rows": {"bicubic": [28.43, 0.8114], "SRCNN": [30.48, 0.8628]}},
+        "grey": {"checked": False, "rows": {"bicubic": [25.99, 0.7301]}},
+    }
+}
 
 
-def _image(height: int, width: int, seed: int = 0) -> Tensor:
-    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """Two sets of small images, one of them with a grey file, and a network of each factor."""
+    generator = torch.Generator().manual_seed(0)
+    for name, size in (("Set5/bird.png", (45, 51)), ("Set5/butterfly.png", (48, 40)), ("grey/bridge.png", (56, 44))):
+        coarse = torch.rand(1, 3, 9, 9, generator=generator)
+        photo = torch.nn.functional.interpolate(coarse, size=size, mode="bicubic").clamp(0, 1)
+        write_image(tmp_path / name, photo[0])
+    with Image.open(tmp_path / "grey/bridge.png") as image:
+        image.convert("L").save(tmp_path / "grey/bridge.png")
+    for factor in (4, 8):
+        card = {
+            "system": "upscaler",
+            "network": {"class": "Upscaler", "factor": factor, "width": 8, "blocks": 1},
+            "loss": {},
+            "experiment": "tiny",
+            "steps": 7,
+        }
+        torch.manual_seed(factor)
+        network = Upscaler(factor=factor, width=8, blocks=1)
+        torch.nn.init.normal_(network.to_rgb.weight, std=0.05)
+        save_network(tmp_path / f"x{factor}.safetensors", network, card)
+    return tmp_path
 
 
-def test_luma_is_that_of_ycbcr_in_studio_range() -> None:
-    image = _image(9, 7)
-    expected = rgb2ycbcr(image[0].permute(1, 2, 0).double().numpy())[..., 0]
-    np.testing.assert_allclose(luma(image, grey=False)[0, 0].numpy(), expected, atol=1e-9)
+def _comparison(world: Path, **changed: Any) -> SuperResolution:
+    keys: dict[str, Any] = {
+        "sets": None,
+        "factors": [4],
+        "folders": {"Set5": str(world / "Set5"), "grey": str(world / "grey")},
+        "networks": {"x4": {"pixel_loss": str(world / "x4.safetensors"), "feature_loss": None}, "x8": None},
+        "protocol": {"border": None, "sigma": 0.0, "ssim_sigma": 1.5, "match_histograms": False},
+        "crops": [{"set": "Set5", "image": "bird", "left": 8, "top": 0, "size": 40}],
+        "paper": PAPER,
+        "device": "cpu",
+    }
+    merged: Any = OmegaConf.to_container(OmegaConf.merge(keys, changed))
+    return SuperResolution(**merged)
 
 
-def test_a_grey_file_is_its_own_luma() -> None:
-    grey = _image(9, 7)[:, :1].expand(-1, 3, -1, -1)
-    torch.testing.assert_close(luma(grey, grey=True), grey[:, :1].double() * 255)
+def _of(told: dict[str, Any], start: str) -> list[dict[str, Any]]:
+    """The figures of the cells whose names start so."""
+    return [found for name, found in told["cells"].items() if name.startswith(start)]
 
 
-@pytest.mark.parametrize(("mode", "grey"), [("L", True), ("1", True), ("RGB", False), ("P", False)])
-def test_grey_is_a_file_with_one_channel_not_one_without_colour(tmp_path: Path, mode: str, grey: bool) -> None:
-    path = tmp_path / "photo.png"
-    Image.new("L", (8, 6), 130).convert(mode).save(path)
-    found = read_test_image(path)
-    assert found.grey is grey and found.photo.shape == (3, 6, 8)
+def test_the_evaluation_writes_and_prints_its_table(impasto: Callable[..., Any], world: Path) -> None:
+    networks = [f"evaluation.networks.x{f}.pixel_loss={world}/x{f}.safetensors" for f in (4, 8)]
+    sets = (f"evaluation.folders.Set5={world}/Set5", f"+evaluation.folders.mine={world}/grey")
+    words = ("experiment=smoke_sr", "evaluation.sets=[mine,Set5]", "evaluation.factors=[8,4]", "evaluation.crops=[]")
+    result = impasto("evaluate", *words, *networks, *sets)
+    assert result.code == 0, result.err
+    told = json.loads((result.folder / "super_resolution.json").read_text())
+    found = [(row["set"], row["factor"], row["method"], row["images"]) for row in told["rows"]]
+    ours = [row for row in found if row[3] is not None]
+    assert ours == [
+        (s, f, m, n) for f in (8, 4) for s, n in (("mine", 1), ("Set5", 2)) for m in ("bicubic", "pixel loss")
+    ]
+    assert [row for row in found if row[3] is None] == [
+        ("Set5", 8, "feature loss", None),
+        ("Set5", 4, "feature loss", None),
+        ("Set5", 4, "SRCNN", None),
+    ]
+    text = (result.folder / "super_resolution.md").read_text()
+    assert text.strip() in result.out
+    assert "x4.safetensors (experiment tiny, 7 steps)" in text and "no loss network" in text
+    assert "| 28.43 | 0.8114 |" in text and "| 23.80* | 0.6455* |" in text and "\\* from memory" in text
+    with (result.folder / "super_resolution.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["psnr"] for row in rows] == ["" if row["psnr"] is None else str(row["psnr"]) for row in told["rows"]]
+    (table,) = (result.folder / "wandb").rglob("media/table/evaluate/*.table.json")
+    assert "paper_psnr" in json.loads(table.read_text())["columns"]
+    assert len(list((result.folder / "wandb").rglob("media/images/evaluate/*.png"))) == 2
 
 
-@pytest.mark.parametrize(("height", "width", "border", "sigma"), [(40, 31, 4, 1.5), (33, 47, 0, 1.0), (64, 64, 8, 2.0)])
-def test_figures_are_skimages(height: int, width: int, border: int, sigma: float) -> None:
-    ours, theirs = (luma(_image(height, width, seed), grey=False) for seed in (1, 2))
-    ours = 0.3 * ours + 0.7 * theirs
-    found = compare(ours, theirs, border=border, ssim_sigma=sigma)
-    inside = (slice(border, height - border), slice(border, width - border))
-    a, b = (x[0, 0].numpy()[inside] for x in (ours, theirs))
-    ssim = structural_similarity(a, b, gaussian_weights=True, sigma=sigma, use_sample_covariance=False, data_range=255)
-    assert found.ssim == pytest.approx(ssim, abs=1e-5)
-    assert found.psnr == pytest.approx(peak_signal_noise_ratio(b, a, data_range=255), abs=1e-6)
+def test_means_are_over_the_images(world: Path) -> None:
+    told = compared(_comparison(world), world / "out")
+    row = next(row for row in told["rows"] if (row["set"], row["method"]) == ("Set5", "pixel loss"))
+    images = [image["pixel_loss"] for image in _of(told, "Set5 x4")]
+    for key in (*Quality._fields, "seconds"):
+        assert row[key] == pytest.approx(statistics.fmean(image[key] for image in images))
+    assert len({image["psnr"] for image in images}) == 2
 
 
-def test_the_border_is_left_out() -> None:
-    truth = luma(_image(40, 40), grey=False)
-    spoilt = truth.clone()
-    spoilt[..., :4, :] = spoilt[..., -4:, :] = spoilt[..., :4] = spoilt[..., -4:] = 0
-    assert compare(spoilt, truth, border=4, ssim_sigma=1.5) == (math.inf, pytest.approx(1), 1)
-    assert compare(spoilt, truth, border=3, ssim_sigma=1.5).psnr < 40
+def test_the_sheet_shows_the_pixels_and_the_figures_do_not_depend_on_it(world: Path) -> None:
+    first = compared(_comparison(world), world / "out")
+    sheet = read_image(world / "out/super_resolution_x4.png")
+    truth = read_image(world / "Set5/bird.png")[:, :40, 8:48].repeat_interleave(4, 1).repeat_interleave(4, 2)
+    assert sheet.shape[2] == 2 * 20 + 4 * 200 - 8
+    shown = sheet[:, 68 : 68 + 192, -212:-20]
+    torch.testing.assert_close(shown[:, 2, 2], truth[:, 0, 0])
+    torch.testing.assert_close(shown[:, -2, -2], truth[:, -1, -1])
+    second = compared(_comparison(world, crops=[]), world / "out")
+    figures = [[m["psnr"] for image in _of(told, "") for m in image.values()] for told in (first, second)]
+    assert figures[0] == figures[1]
+    assert read_image(world / "out/super_resolution_x4.png").shape != sheet.shape  # three centres
 
 
-def test_sharpness_falls_with_blur_and_rises_with_contrast() -> None:
-    truth = luma(_image(32, 32), grey=False)
-    smooth = torch.nn.functional.avg_pool2d(truth, 3, stride=1, padding=1)
-    assert compare(smooth, truth, border=2, ssim_sigma=1.5).sharpness < 0.5
-    assert compare(3 * truth, truth, border=2, ssim_sigma=1.5).sharpness == pytest.approx(9)
+def test_histograms_are_matched_where_the_protocol_says_so(world: Path) -> None:
+    (plain,) = _of(compared(_comparison(world), world / "out"), "Set5 x4, bird")
+    told = compared(_comparison(world, protocol={"match_histograms": True}), world / "out")
+    (bird,) = _of(told, "Set5 x4, bird")
+    assert bird["pixel_loss"]["psnr"] != plain["pixel_loss"]["psnr"]
+    assert bird["bicubic"]["psnr"] == plain["bicubic"]["psnr"]
+    assert "histograms matched" in (world / "out/super_resolution.md").read_text()
 
 
-def test_gradient_energy_of_a_ramp_is_its_slope_squared() -> None:
-    ramp = torch.arange(6.0).mul(25.5).expand(1, 1, 4, 6)
-    assert float(gradient_energy(ramp)) == pytest.approx(0.01)
-
-
-def test_sharpness_beside_a_flat_truth_is_no_number() -> None:
-    flat = torch.full((1, 1, 24, 24), 90.0, dtype=torch.float64)
-    assert math.isnan(compare(flat, flat, border=2, ssim_sigma=1.5).sharpness)
-
-
-@pytest.mark.parametrize("factor", [4, 8])
-def test_odd_photographs_are_cut_to_a_multiple(factor: int) -> None:
-    low, truth = low_and_truth(_image(67, 50)[0], factor, PLAIN)
-    assert truth.shape[-2:] == (67 // factor * factor, 50 // factor * factor)
-    assert low.shape[-2:] == (67 // factor, 50 // factor)
-    torch.testing.assert_close(low * 255, (low * 255).round())
-
-
-def test_a_blur_makes_the_low_image_smoother() -> None:
-    photo = _image(64, 64)[0]
-    blurred = Protocol(border=None, sigma=1.0, ssim_sigma=1.5, match_histograms=False)
-    energies = [float(gradient_energy(low_and_truth(photo, 4, rule)[0])) for rule in (blurred, PLAIN)]
-    assert energies[0] < 0.8 * energies[1]
-
-
-def test_enlarged_pictures_are_as_a_file_would_hold_them(tmp_path: Path) -> None:
-    low = _image(12, 9)
-    output = enlarge(partial(upscale, factor=4), low, matched=False)
-    write_image(tmp_path / "output.png", output[0])
-    torch.testing.assert_close(read_test_image(tmp_path / "output.png").photo[None], output)
-
-
-def test_pictures_of_two_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected pictures of one size"):
-        compare(torch.rand(1, 1, 40, 40), torch.rand(1, 1, 40, 44), border=0, ssim_sigma=1.5)
+def test_a_flat_image_has_no_figure_that_json_could_not_hold(world: Path) -> None:
+    Image.new("RGB", (40, 40), (10, 200, 90)).save(world / "grey/flat.png")
+    told = compared(_comparison(world, sets="grey", networks={"x4": None}), world / "out")
+    assert _of(told, "grey x4, flat")[0]["bicubic"]["psnr"] is None
+    assert told["rows"][0]["psnr"] is None and told["rows"][0]["ssim"] is not None
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"border": -1}, "expected protocol.border to be null or a whole number of at least 0, got -1"),
-        ({"border": 1.5}, "expected protocol.border to be null or a whole number of at least 0, got 1.5"),
-        ({"sigma": -0.1}, "expected protocol.sigma of at least 0, got -0.1"),
-        ({"sigma": float("nan")}, "expected protocol.sigma of at least 0, got nan"),
-        ({"ssim_sigma": 0}, "expected protocol.ssim_sigma above 0, got 0"),
+        ({"sets": ["Set55"]}, "unknown set 'Set55'; did you mean 'Set5'?"),
+        ({"folders": {"Set5": "/nowhere"}}, "no folder /nowhere with the images of Set5; expected it below data_root"),
+        ({"networks": {"x4": {"mine": "8"}}}, "enlarges by 8; expected 4"),
+        ({"networks": {"x4": {"mine": "nothing"}}}, "'nothing' is neither a run folder"),
+        ({"networks": {"x4": {"truth": "8"}}}, "'truth' cannot name a network"),
+        ({"protocol": {"border": 20}}, "are too few at factor 4"),
+        ({"crops": [{"set": "Set5", "image": "bird", "left": 16, "top": 0, "size": 40}]}, "inside their image"),
+        ({"crops": [{"set": "Set5", "image": "bird", "left": 4, "top": 0, "size": 40}]}, "in multiples of 8 pixels"),
     ],
 )
-def test_a_protocol_that_cannot_be_is_refused(changed: dict[str, float], message: str) -> None:
-    wanted = {"border": None, "sigma": 0.0, "ssim_sigma": 1.5, "match_histograms": False} | changed
-    with pytest.raises(ValueError, match=message):
-        Protocol(**wanted)  # type: ignore[arg-type]
+def test_bad_input_is_one_sentence(world: Path, changed: dict[str, Any], message: str) -> None:
+    networks = changed.get("networks", {}).get("x4", {})
+    networks.update({name: str(world / "x8.safetensors") for name, text in networks.items() if text == "8"})
+    with pytest.raises((ValueError, OSError), match=re.escape(message)) as error:
+        compared(_comparison(world, **changed), world / "out")
+    assert "\n" not in str(error.value)
+    assert not (world / "out/super_resolution.json").exists()
 
 
-def test_photographs_must_leave_a_whole_window_inside_the_border() -> None:
-    check_size(torch.rand(3, 20, 40), 4, PLAIN)  # 4 + 11 + 4 = 19
-    with pytest.raises(ValueError, match=r"40 x 19 pixels are too few at factor 4: .* take 19 of each side"):
-        check_size(torch.rand(3, 19, 40), 4, PLAIN)
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"sets": []}, "evaluation.sets to be"),
+        ({"factors": 3}, "evaluation.factors.0 to be 4 or 8, got 3"),
+        ({"networks": {"x5": {}}}, "evaluation.networks.x5"),
+        ({"protocol": {"sigma": -1}}, "evaluation.protocol.sigma to be greater than or equal to 0, got -1"),
+        ({"crops": [{"set": "Set5", "left": 4}]}, "evaluation.crops.0.image to be"),
+        ({"crops": [5]}, "evaluation.crops.0 to be"),
+    ],
+)
+def test_a_key_of_another_kind_is_named(world: Path, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        _comparison(world, **changed)
+    assert f"expected {message}" in in_sentences(error.value, within="evaluation.")
 
 
-def test_bicubic_reaches_the_papers_row(real_data: Path) -> None:
-    found = []
-    for path in sorted((real_data / "sr" / "Set5").iterdir()):
-        photo, grey = read_test_image(path)
-        low, truth = low_and_truth(photo, 4, PLAIN)
-        output = enlarge(partial(upscale, factor=4), low, matched=False)
-        found.append(compare(luma(output, grey=grey), luma(truth, grey=grey), border=4, ssim_sigma=1.5))
-    means = torch.tensor(found).mean(dim=0).tolist()
-    assert len(found) == 5
-    assert means[0] == pytest.approx(28.43, abs=0.05) and means[1] == pytest.approx(0.8114, abs=0.003)
+def test_an_unreadable_file_is_named_before_anything_is_measured(world: Path) -> None:
+    whole = (world / "grey/bridge.png").read_bytes()
+    (world / "grey/broken.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"grey/broken\.png is damaged"):
+        compared(_comparison(world), world / "out")
+    assert not (world / "out/super_resolution.json").exists()
+
+
+def test_the_papers_rows_are_marked_as_they_are_known() -> None:
+    paper = OmegaConf.load(conf_dir() / "evaluation" / "super_resolution.yaml").paper
+    checked = [(factor, name) for factor, sets in paper.items() for name, told in sets.items() if told.checked]
+    assert checked == [("x4", "Set5")]
+    assert paper.x4.Set5.rows == {
+        "bicubic": [28.43, 0.8114],
+        "pixel_loss": [28.40, 0.8205],
+        "feature_loss": [27.09, 0.7680],
+        "SRCNN": [30.48, 0.8628],
+    }

@@ -36,11 +36,15 @@ class Settings(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise ValueError("; ".join(_sentence(dict(entry)) for entry in error.errors())) from error
+            raise ValueError(in_sentences(error)) from error
 
 
-def _sentence(entry: dict[str, Any]) -> str:
-    """Word one of pydantic's errors: `expected size to be greater than or equal to 1, got 0`."""
+def in_sentences(error: ValidationError, *, within: str = "") -> str:
+    """Word pydantic's errors: `expected size to be greater than or equal to 1, got 0`; `within` stands before keys."""
+    return "; ".join(_sentence(dict(entry), within) for entry in error.errors())
+
+
+def _sentence(entry: dict[str, Any], within: str) -> str:
     key = ".".join(str(part) for part in entry["loc"] if not str(part).startswith(("function-", "constrained-")))
     message = str(entry["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"expected {key} to be {message}, got {entry['input']}"
+    return f"expected {within}{key} to be {message}, got {entry['input']}"

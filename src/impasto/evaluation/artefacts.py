@@ -1,15 +1,56 @@
 """What a network leaves on a picture that its photograph does not have: a grid, a border, spots, and unsteadiness."""
 
 from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+
+from impasto.evaluation.comparison import Count, Figures
+from impasto.evaluation.lpips import LPIPS
+from impasto.evaluation.pictures import Picture, PictureComparison
+from impasto.runs import shipped
 
 _BORDER = 8  # pixels
 _WINDOW = 9  # pixels a side of the neighbourhood that a spot stands out of
 _SPOT = 0.25  # of [0, 1]: what is further from the median of its neighbourhood is a spot, or an edge
 
 Network = Callable[[Tensor], Tensor]  # RGB in [0, 1], (1, 3, H, W) of both
+
+
+class Artefacts(PictureComparison):
+    """Grids, borders, spots, the response to a moved photograph, and LPIPS."""
+
+    name: ClassVar[str] = "artefacts"
+    periods: list[Count]
+    shifts: list[Count]
+    lpips: str | None
+
+    def default_methods(self) -> dict[str, str]:
+        """Return all shipped styles."""
+        return {name: name for name in shipped("stylizer")}
+
+    @cached_property
+    def _metric(self) -> LPIPS | None:
+        return None if self.lpips is None else LPIPS(Path(self.lpips))
+
+    def about(self) -> dict[str, Any]:
+        """Say methods and photographs; refuse weights that are not there."""
+        return {**super().about(), "lpips": self._metric is not None}
+
+    def measure(self, picture: Picture) -> Figures:
+        """Measure grids, border, spots, response to shifts and LPIPS to the photograph."""
+        image, photo, network = picture
+        figures: Figures = {f"repeated {period} px, %": repeated_share(image, period) for period in self.periods}
+        figures |= {"border": border_ratio(image, photo), "spots, %": spot_share(image, photo)}
+        for shift in self.shifts:
+            moved = None if network is None else shift_response(network, photo, shift)
+            figures[f"shift {shift} px, levels"] = moved
+        if self._metric is not None:
+            figures["LPIPS"] = float(self._metric(image[None], photo[None]))
+        return figures
 
 
 def repeated_share(image: Tensor, period: int) -> float:

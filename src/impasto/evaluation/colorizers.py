@@ -1,7 +1,7 @@
 """A colorizer over held-out photographs: colours, scenes, and what guesses without a network reach."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +14,6 @@ from impasto.evaluation.colour import ColourError, colour_error, mean_error
 from impasto.images import read_image
 from impasto.losses import UNKNOWN
 from impasto.networks import Trained
-
-Progress = Callable[[int], None]
 
 
 class Measured(NamedTuple):
@@ -48,25 +46,23 @@ def colorizer_of(trained: Trained) -> Callable[[Tensor], Colorized]:
     return method
 
 
-def measure_colorizer(trained: Trained, paths: Sequence[Path], labels: Sequence[int], progress: Progress) -> Measured:
+def measure_colorizer(trained: Trained, paths: Sequence[Path], labels: Sequence[int]) -> Measured:
     """Colour photographs at their own size and compare.
 
     Args:
         trained: the network with its card.
         paths: of the photographs.
-        labels: of their scenes; -1 where nobody told it.
-        progress: called with the number that are done.
+        labels: of their scenes; -1 where they are unknown.
     """
     method = colorizer_of(trained)
     errors, ranks = [], []
-    for done, (path, label) in enumerate(zip(paths, labels, strict=True), start=1):
+    for path, label in zip(paths, labels, strict=True):
         photo = read_image(path)
         found = method(photo)
         errors.append(colour_error(found.image, photo))
         if found.prediction.logits is not None and label != UNKNOWN:
             order = found.prediction.logits[0].argsort(descending=True, stable=True).tolist()
             ranks.append(order.index(label))
-        progress(done)
     share = [sum(rank < k for rank in ranks) / len(ranks) if ranks else None for k in (1, 5)]
     return Measured(mean_error(errors), *share)
 
@@ -99,10 +95,3 @@ def tinted(photo: Tensor, chroma: Tensor) -> Tensor:
     space = lab()
     lightness = space.split(photo[None])[:, :1]
     return join_chroma(lightness, chroma.expand(-1, -1, *photo.shape[-2:]), space=space)[0]
-
-
-def comparisons(methods: Sequence[Trained], photos: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Yield rows of a contact sheet: grey, each method's colours, the truth."""
-    for photo in photos:
-        grey = tinted(photo, torch.zeros(1, 2, 1, 1))
-        yield [grey, *(colorizer_of(trained)(photo).image for trained in methods), photo]

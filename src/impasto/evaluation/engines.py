@@ -1,124 +1,208 @@
-"""What engines take for a network, each in a process of its own, beside PyTorch as users run it."""
+"""Every engine and precision, each in a process of its own, beside PyTorch as users run it."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from copy import deepcopy
-from functools import partial
+from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import torch
-from skimage import data
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from impasto.allocator import keep_freed_memory
-from impasto.engines import ENGINES
-from impasto.engines.form import form_of
-from impasto.evaluation.timing import time_calls
-from impasto.hardware import peak_memory, synchronise
+from impasto.data import sample_paths
+from impasto.engines import ENGINES, form_of
+from impasto.evaluation.comparison import Cells, Comparison, Count, Counts, Figures, Natural, Row, Table, fingerprint
+from impasto.evaluation.plots import plot_bars
+from impasto.evaluation.timing import spread, time_calls
+from impasto.hardware import computes_bf16, peak_memory, synchronise
+from impasto.images import read_image
+from impasto.memory import gibibytes
 from impasto.networks import Trained
+from impasto.runs import load_named
+from impasto.suggest import did_you_mean
+from impasto.tables import digits
 
-Row = dict[str, Any]
 _FEWEST = 3  # repeats
+_RATES = "rates"  # the cell of what the machine reaches at best
 
 
 class Side(NamedTuple):
-    """What is measured.
-
-    Attributes:
-        engine: its name; None for the network as it was trained, in PyTorch.
-        precision: "fp32" or "bf16".
-        kept: whether the allocator keeps freed memory (`impasto.allocator`), as impasto tells it to.
-    """
+    """An engine (None: PyTorch, the network as trained), its precision, whether the allocator keeps freed memory."""
 
     engine: str | None
     precision: str
     kept: bool
 
-
-class Plan(NamedTuple):
-    """How it is measured.
-
-    Attributes:
-        sizes: pixels of a square's side.
-        batches: images at once.
-        warmup: calls before.
-        repeats: calls that are timed, at most.
-        most_seconds: after which no more are; three there are at least, where `repeats` is more.
-        device: "cpu" or "cuda".
-        folder: where the outputs of the first side are kept, with which the others' are compared.
-    """
-
-    sizes: Sequence[int]
-    batches: Sequence[int]
-    warmup: int
-    repeats: int
-    most_seconds: float
-    device: str
-    folder: Path
+    def __str__(self) -> str:
+        return f"{self.engine or 'as trained'} {self.precision}{'' if self.kept else ', plain allocator'}"
 
 
-def in_own_process(trained: Trained, side: Side, plan: Plan) -> list[Row]:
+class Engines(Comparison):
+    """PyTorch as users run it, first with either allocator, then each engine in each precision that it has."""
+
+    name: ClassVar[str] = "engines"
+    run: str
+    engines: list[str]
+    sizes: Counts
+    batches: Counts
+    warmup: Natural
+    repeats: Count
+    most_seconds: float = Field(ge=0)
+
+    @cached_property
+    def _trained(self) -> Trained:
+        return load_named(self.run)
+
+    def about(self) -> dict[str, Any]:
+        """Say how much work the network is; refuse an unknown engine."""
+        for name in self.engines:
+            if name not in ENGINES:
+                raise ValueError(f"unknown engine '{name}' in evaluation.engines{did_you_mean(name, ENGINES)}")
+        work = {str(size): operations(self._trained.network, size) for size in self.sizes}
+        return {"operations": work, "network": fingerprint(self._trained.network)}
+
+    def cells(self) -> Cells:
+        """Measure the machine, then side by side; the others are compared with PyTorch as users run it, the first."""
+        precisions = ["fp32", "bf16"] if computes_bf16(self.device) else ["fp32"]
+        sides = [Side(None, "fp32", False), Side(None, "fp32", True)]
+        sides += [
+            Side(name, precision, True)
+            for name in self.engines
+            for precision in precisions
+            if (name, precision) != ("onnxruntime", "bf16")  # it has no kernels for that
+        ]
+        cells: dict[str, Callable[[], Figures]] = {_RATES: partial(multiply_rates, self.device)}
+        return cells | {str(side): partial(in_own_process, self, side) for side in sides}
+
+    def measure(self, side: Side) -> Figures:
+        """Time a side at every size and batch; sizes grow, so that each peak is a cell's own.
+
+        Returns:
+            "rows" of plain numbers: seconds (median and quartiles), images per second, seconds of the first call, bytes
+            of the process at its peak, mean and largest deviation from eager float32 in grey levels.
+        """
+        if side.kept:
+            keep_freed_memory()
+        run, expected = (self._prepared(each) for each in (side, Side(None, "fp32", True)))
+        about = {"engine": side.engine or "as trained", "precision": side.precision}
+        about["allocator"] = "kept" if side.kept else "plain"
+        rows = []
+        for size in sorted(self.sizes):
+            for batch in sorted(self.batches):
+                image = _photographs(size, batch, form_of(self._trained.network).channels).to(self.device)
+                row, output = self._timed(partial(run, image))
+                gap = 255 * (output.float() - expected(image).float()).abs()
+                row |= {"mean_deviation": float(gap.mean()), "largest_deviation": float(gap.max())}
+                rows.append({**about, "size": size, "batch": batch, "images_per_second": batch / row["seconds"], **row})
+        return {"rows": rows}
+
+    def _prepared(self, side: Side) -> Callable[[Tensor], Tensor]:
+        if side.engine is None:
+            run: Callable[[Tensor], Any] = torch.inference_mode()(self._trained.network.to(self.device).forward)
+        else:
+            precision = torch.bfloat16 if side.precision == "bf16" else torch.float32
+            run = ENGINES[side.engine](self._trained, precision=precision, device=self.device)
+
+        def image_of(image: Tensor) -> Tensor:
+            found = run(image)
+            result: Tensor = found if isinstance(found, Tensor) else found[0]  # of a colorizer's prediction
+            return result
+
+        return image_of
+
+    def _timed(self, call: Callable[[], Tensor]) -> tuple[Row, Tensor]:
+        with peak_memory(self.device) as peak:
+            begin = time.perf_counter()
+            output = call()
+            synchronise(self.device)
+            first = time.perf_counter() - begin
+            once = time_calls(call, warmup=0, repeats=1, device=self.device).median
+            repeats = min(self.repeats, max(_FEWEST, int(self.most_seconds / max(once, 1e-6))))
+            timing = time_calls(call, warmup=self.warmup, repeats=repeats, device=self.device)
+        return {**timing.figures(), "first_seconds": first, "peak_bytes": peak.bytes}, output
+
+    def _rows(self, figures: Mapping[str, Figures]) -> list[Row]:
+        """Rows with times as fast as PyTorch with either allocator, and the share of the machine's measured rates."""
+        rows = [dict(row) for name, found in figures.items() if name != _RATES for row in found.get("rows", [])]
+        plain = {(r["allocator"], r["size"], r["batch"]): r["seconds"] for r in rows if r["engine"] == "as trained"}
+        work, rates = self.about()["operations"], figures[_RATES]
+        for row in rows:
+            for allocator in ("plain", "kept"):
+                base = plain.get((allocator, row["size"], row["batch"]))
+                row[f"ratio_{allocator}"] = None if base is None else base / row["seconds"]
+            rate = work[str(row["size"])] * row["batch"] / row["seconds"]
+            row["share"] = rate / rates[row["precision"]]
+            row["share_convolution"] = rate / rates[f"{row['precision']}_convolution"]
+        return rows
+
+    def table(self, figures: Mapping[str, Figures]) -> Table:
+        """A row an engine, precision, size and batch; what could not be measured is a note."""
+        columns = ["engine", "precision", "allocator", "size", "batch", "seconds", "images / s", "x plain", "x kept"]
+        columns += ["deviation: mean", "largest", "share of products", "of convolution", "peak memory", "first call, s"]
+        rows = self._rows(figures)
+        lines = [
+            [
+                *(str(row[key]) for key in ("engine", "precision", "allocator", "size", "batch")),
+                spread(row),
+                *(digits(row[key]) for key in ("images_per_second", "ratio_plain", "ratio_kept")),
+                f"{row['mean_deviation']:.2f}",
+                f"{row['largest_deviation']:.1f}",
+                f"{100 * row['share']:.0f} %",
+                f"{100 * row['share_convolution']:.0f} %",
+                gibibytes(row["peak_bytes"]),
+                digits(row["first_seconds"]),
+            ]
+            for row in rows
+        ]
+        rates = ", ".join(f"{name.replace('_', ' ')} {rate / 1e9:.0f}" for name, rate in figures[_RATES].items())
+        notes = [
+            f"Network {self.run}. Medians, quartiles in brackets; deviations in grey levels from the first row's side.",
+            f"Measured rates, Gop/s: {rates}; operations are the trained network's, also where a rewritten one needs "
+            "fewer.",
+        ]
+        notes += [f"{name}: {found['error']}" for name, found in figures.items() if "error" in found]
+        return Table(rows, self.words(columns, lines, notes))
+
+    def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
+        """Bars of images per second at the smallest batch, of the sides that were measured."""
+        series = {
+            name: [row["images_per_second"] for row in found["rows"] if row["batch"] == min(self.batches)]
+            for name, found in figures.items()
+            if "rows" in found
+        }
+        plot_bars(path, [f"{size} x {size}" for size in sorted(self.sizes)], series, label="images per second")
+        return [path]
+
+
+def in_own_process(comparison: Engines, side: Side) -> Figures:
     """Measure a side in a fresh process, whose allocator and compiled code no other has touched.
 
     Returns:
-        A row a cell; see `measure_side`. A process that was killed, as where memory ran out, gives a row "error".
+        As `Engines.measure`, or the "error", of a process that was killed as well: perhaps memory ran out.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
-            return pool.submit(measure_side, trained, side, plan).result()
+            return pool.submit(comparison.measure, side).result()
         except BrokenProcessPool:
-            return [_row(side) | {"error": "its process was killed, perhaps for want of memory"}]
+            return {"error": "its process was killed, perhaps for want of memory"}
         except (ImportError, ValueError) as error:
-            return [_row(side) | {"error": " ".join(str(error).split())}]
+            return {"error": " ".join(str(error).split())}
 
 
-def measure_side(trained: Trained, side: Side, plan: Plan) -> list[Row]:
-    """Time a network at every size and batch; sizes grow, so that each peak is a cell's own.
-
-    Returns:
-        Rows of plain numbers: seconds (median and quartiles), images per second, seconds of the first call, bytes of
-        the process at its peak, mean and largest deviation from eager float32 in grey levels.
-    """
-    if side.kept:
-        keep_freed_memory()
-    run = _prepared(trained, side, plan.device)
-    channels = form_of(trained.network).channels
-    return [
-        _row(side) | {"size": size, "batch": batch} | _cell(run, size, batch, channels, plan)
-        for size in sorted(plan.sizes)
-        for batch in sorted(plan.batches)
-    ]
-
-
-def _cell(run: Callable[[Tensor], Tensor], size: int, batch: int, channels: int, plan: Plan) -> Row:
-    image = _photographs(size, batch, channels).to(plan.device)
-    with peak_memory(plan.device) as peak:
-        begin = time.perf_counter()
-        output = run(image)
-        synchronise(plan.device)
-        first = time.perf_counter() - begin
-        call = partial(run, image)
-        once = time_calls(call, warmup=0, repeats=1, device=plan.device).median
-        repeats = min(plan.repeats, max(_FEWEST, int(plan.most_seconds / max(once, 1e-6))))
-        timing = time_calls(call, warmup=plan.warmup, repeats=repeats, device=plan.device)
-    mean, largest = _deviation(output, plan.folder / f"{size}_{batch}.npy")
-    return {
-        "seconds": timing.median,
-        "low": timing.low,
-        "high": timing.high,
-        "images_per_second": batch / timing.median,
-        "first_seconds": first,
-        "peak_bytes": peak.bytes,
-        "mean_deviation": mean,
-        "largest_deviation": largest,
-    }
+def _photographs(size: int, batch: int, channels: int) -> Tensor:
+    photo = read_image(Path(sample_paths(["astronaut.png"])[0]))[None]
+    square = functional.interpolate(photo, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+    if channels == 1:
+        square = square.mean(dim=1, keepdim=True)
+    return torch.cat([square.roll(number * size // 8, dims=-1) for number in range(batch)])
 
 
 def multiply_rates(device: str) -> dict[str, float]:
@@ -129,16 +213,15 @@ def multiply_rates(device: str) -> dict[str, float]:
         3 x 3 convolution of 128 channels at 128 x 128.
     """
     rates: dict[str, float] = {}
+    timed = partial(time_calls, warmup=3, repeats=11, device=device)
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         a, b = (torch.randn(2048, 2048, device=device, dtype=dtype) for _ in range(2))
         image = torch.randn(1, 128, 128, 128, device=device, dtype=dtype).to(memory_format=torch.channels_last)
         kernel = torch.randn(128, 128, 3, 3, device=device, dtype=dtype).to(memory_format=torch.channels_last)
         with torch.inference_mode():
-            products = time_calls(partial(torch.mm, a, b), warmup=3, repeats=11, device=device)
+            rates[name] = 2 * 2048**3 / timed(partial(torch.mm, a, b)).median
             convolve = partial(functional.conv2d, image, kernel, padding=1)
-            convolutions = time_calls(convolve, warmup=3, repeats=11, device=device)
-        rates[name] = 2 * 2048**3 / products.median
-        rates[f"{name}_convolution"] = 2 * 9 * 128**2 * 128**2 / convolutions.median
+            rates[f"{name}_convolution"] = 2 * 9 * 128**2 * 128**2 / timed(convolve).median
     return rates
 
 
@@ -149,46 +232,3 @@ def operations(network: nn.Module, size: int) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         form.module(*inputs)
     return int(counter.get_total_flops())
-
-
-def _row(side: Side) -> Row:
-    name = "as trained" if side.engine is None else side.engine
-    return {"engine": name, "precision": side.precision, "allocator": "kept" if side.kept else "plain"}
-
-
-def _prepared(trained: Trained, side: Side, device: str) -> Callable[[Tensor], Tensor]:
-    if side.engine is None:
-        network = trained.network.to(device)
-
-        def plain(image: Tensor) -> Tensor:
-            with torch.inference_mode():
-                return _image(network(image))
-
-        return plain
-    precision = torch.bfloat16 if side.precision == "bf16" else torch.float32
-    run = ENGINES[side.engine](trained, precision=precision, device=device)
-    return lambda image: _image(run(image))
-
-
-def _image(result: Any) -> Tensor:  # noqa: ANN401 (an image or a prediction)
-    found: Tensor = result if isinstance(result, Tensor) else result[0]
-    return found
-
-
-def _photographs(size: int, batch: int, channels: int) -> Tensor:
-    photo = torch.from_numpy(data.astronaut())  # type: ignore[no-untyped-call]
-    photo = photo.permute(2, 0, 1)[None].float() / 255
-    square = functional.interpolate(photo, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
-    if channels == 1:
-        square = square.mean(dim=1, keepdim=True)
-    return torch.cat([square.roll(number * size // 8, dims=-1) for number in range(batch)])
-
-
-def _deviation(output: Tensor, file: Path) -> tuple[float, float]:
-    """Compare with what the first side gave, which keeps its own."""
-    found = output.detach().float().cpu().numpy()
-    if not file.exists():
-        np.save(file, found)
-    expected = np.load(file)
-    gap = 255 * np.abs(found - expected)
-    return float(gap.mean()), float(gap.max())

@@ -1,59 +1,53 @@
-"""Plots of measurements as PNG."""
+"""Pictures of measurements as PNG: curves, bars, and sheets of small pictures pixel for pixel."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from impasto.evaluation.objective import Curve
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
 from impasto.files import whole_file
+from impasto.images import to_uint8
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 110
-_COLOURS = [
-    "#0b5394",
-    "#b45f06",
-    "#38761d",
-    "#741b47",
-    "#666666",
-    "#6fa8dc",
-    "#f6b26b",
-    "#93c47d",
-    "#c27ba0",
-    "#bbbbbb",
-]
+_GAP, _EDGE, _LINE = 8, 20, 24  # of a sheet: pixels between pictures, around all, and of a line of text
+_INK, _PALE = "#1c1c1e", "#63636b"
 
 
-def _figure(columns: int) -> "Figure":
+def new_figure(columns: int) -> "Figure":
+    """Return an empty figure, wide enough for so many panels."""
     from matplotlib.figure import Figure  # seconds to import
 
     return Figure(figsize=(max(5.5, 4.2 * columns), 4.0), layout="constrained", dpi=_DPI)
 
 
-def _save(figure: "Figure", path: Path) -> None:
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure as PNG, whole."""
     with whole_file(path) as temporary:
         figure.savefig(temporary, metadata={"Software": None})
 
 
 def plot_curves(
-    path: Path, panels: Mapping[str, tuple[Mapping[str, Curve], Mapping[str, float]]], *, caption: str
+    path: Path, panels: Mapping[str, tuple[Mapping[str, Sequence[float]], Mapping[str, float]]], *, caption: str
 ) -> None:
     """Draw curves of the loss against closure calls, a panel a size, with horizontal lines.
 
     Args:
         path: of the PNG.
-        panels: by title: curves by name, and lines by name.
+        panels: by title: losses by the curve's name, and lines by name.
         caption: below all.
     """
-    figure = _figure(len(panels))
+    figure = new_figure(len(panels))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    names = dict.fromkeys(name for curves, _ in panels.values() for name in curves)
-    colours = dict(zip(names, cycle(_COLOURS), strict=False))  # a curve has one colour in all panels
+    names = list(dict.fromkeys(name for curves, _ in panels.values() for name in curves))
     for axis, (title, (curves, lines)) in zip(axes, panels.items(), strict=True):
         for name, curve in curves.items():
-            axis.plot(range(len(curve.values)), curve.values, label=name, color=colours[name])
+            axis.plot(range(len(curve)), curve, label=name, color=f"C{names.index(name)}")
         for dash, (name, value) in zip(cycle(("--", ":", "-.")), lines.items(), strict=False):
             axis.axhline(value, label=name, color="#990000", linestyle=dash)
         axis.set(title=title, xlabel="closure calls", yscale="log")
@@ -61,7 +55,7 @@ def plot_curves(
     axes[0].set_ylabel("loss (mean)")
     axes[0].legend(fontsize=8)
     figure.supxlabel(caption, fontsize=7)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[float]], *, label: str) -> None:
@@ -76,39 +70,55 @@ def plot_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[f
     Raises:
         ValueError: not a value for every group.
     """
-    figure = _figure(1 + len(series) * len(groups) // 16)
+    figure = new_figure(1 + len(series) * len(groups) // 16)
     axis = figure.subplots()
     width = 0.8 / len(series)
-    for index, (colour, (name, values)) in enumerate(zip(cycle(_COLOURS), series.items(), strict=False)):
+    for index, (name, values) in enumerate(series.items()):
         places = [group + index * width for group in range(len(groups))]
         if len(values) != len(groups):
             raise ValueError(f"expected a value of '{name}' for each of {list(groups)}, got {list(values)}")
-        bars = axis.bar(places, values, width, label=name, color=colour, alpha=0.4 if "reported" in name else 0.9)
+        bars = axis.bar(places, values, width, label=name, color=f"C{index}", alpha=0.4 if "reported" in name else 0.9)
         axis.bar_label(bars, fmt="{:,.3g}", fontsize=7)
     axis.set_xticks([group + 0.4 - width / 2 for group in range(len(groups))], groups)
     axis.set(yscale="log", ylabel=label)
     figure.legend(loc="outside upper center", ncols=2 + len(series) // 6, fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def plot_stacked(path: Path, groups: Sequence[str], parts: Mapping[str, Sequence[float]], *, label: str) -> None:
-    """Draw stacked bars, one a group.
+class SheetRow(NamedTuple):
+    """A row of a sheet: its title, pictures (3, S, S), RGB in [0, 1], and a caption below each."""
+
+    title: str
+    pictures: Sequence[Tensor]
+    captions: Sequence[str]
+
+
+def write_sheet(path: Path, columns: Sequence[str], rows: Sequence[SheetRow], *, cell: int, note: str) -> None:
+    """Write a contact sheet; pictures are enlarged by repeating pixels, so that what is seen is what was made.
 
     Args:
         path: of the PNG.
-        groups: names of the bars.
-        parts: by name, a value a group.
-        label: of the axis.
+        columns: their titles.
+        rows: pictures, each with as many as there are columns.
+        cell: side of a shown picture, best a multiple of the side of each.
+        note: below all.
     """
-    figure = _figure(1)
-    axis = figure.subplots()
-    bottoms = [0.0] * len(groups)
-    for colour, (name, values) in zip(cycle(_COLOURS), parts.items(), strict=False):
-        axis.barh(groups, values, left=bottoms, label=name, color=colour)
-        bottoms = [bottom + value for bottom, value in zip(bottoms, values, strict=True)]
-    axis.set(xlabel=label, xlim=(0, 1.15 * max(bottoms)))
-    axis.invert_yaxis()
-    for index, total in enumerate(bottoms):
-        axis.annotate(f" {total:.3g}", (total, index), va="center", fontsize=8)
-    figure.legend(loc="outside upper center", ncols=len(parts), fontsize=8)
-    _save(figure, path)
+    step, height = cell + _GAP, cell + 2 * _LINE + _GAP
+    size = (2 * _EDGE + step * len(columns) - _GAP, 2 * _EDGE + 2 * _LINE + height * len(rows))
+    canvas = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(canvas)
+    title, text = ImageFont.load_default(size=17), ImageFont.load_default(size=14)
+    for x, name in enumerate(columns):
+        draw.text((_EDGE + x * step + cell // 2, _EDGE + _LINE // 3), name, fill=_INK, font=title, anchor="mm")
+    for y, row in enumerate(rows):
+        top = _EDGE + _LINE + y * height
+        draw.text((_EDGE, top + _LINE // 2), row.title, fill=_PALE, font=text, anchor="lm")
+        for x, (picture, caption) in enumerate(zip(row.pictures, row.captions, strict=True)):
+            left = _EDGE + x * step
+            shown = Image.fromarray(to_uint8(picture)).resize((cell, cell), Image.Resampling.NEAREST)
+            canvas.paste(shown, (left, top + _LINE))
+            place = (left + cell // 2, top + _LINE + cell + _LINE // 2 + 1)
+            draw.text(place, caption, fill=_INK, font=text, anchor="mm")
+    draw.text((_EDGE, size[1] - _EDGE), note, fill=_PALE, font=text, anchor="ls")
+    with whole_file(path) as temporary:
+        canvas.save(temporary)

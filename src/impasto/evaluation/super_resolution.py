@@ -1,220 +1,232 @@
-"""Super-resolution as the literature measures it: the protocol, and how near an enlarged picture comes to the truth."""
+"""Johnson's tables of super-resolution: PSNR, SSIM and sharpness of methods over test sets, and a sheet of crops."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from PIL import Image
+from pydantic import Field
 from torch import Tensor
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from impasto.color import match_histograms, studio_luma
-from impasto.images import read_image
-from impasto.resampling import as_stored, crop_to_multiple, degrade
+from impasto.evaluation.comparison import Cells, Comparison, Figures, Keys, Listed, Row, Table, fingerprint
+from impasto.evaluation.plots import SheetRow, write_sheet
+from impasto.evaluation.super_resolution_crops import Crop, cut, find_places
+from impasto.evaluation.super_resolution_protocol import (
+    Protocol,
+    Upscaling,
+    compare,
+    enlarge,
+    low_and_truth,
+    luma,
+    read_test_image,
+)
+from impasto.hardware import synchronise
+from impasto.listing import find_images
+from impasto.networks import FACTORS, Trained
+from impasto.resampling import upscale
+from impasto.runs import load_named
+from impasto.suggest import did_you_mean
 
-Upscaling = Callable[[Tensor], Tensor]  # from RGB in [0, 1], (1, 3, h, w), to (1, 3, factor h, factor w)
-_GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "F")  # Pillow's, of files with one channel of brightness
-_BT601 = (0.299, 0.587, 0.114)
-_DEVIATIONS = 3.5  # of SSIM's Gaussian window, beyond which it ends (torchmetrics, skimage): 11 x 11 at 1.5
-_PEAK = 255.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Protocol:
-    """How super-resolution is measured.
-
-    A photograph is cut to a multiple of the factor, blurred, made smaller and rounded to 8 bits; so is what a method
-    makes of it. Both are compared in their luma.
-
-    Attributes:
-        border: pixels left out at each side; None leaves out as many as the factor.
-        sigma: of the Gaussian blur before downsampling, pixels; 0 is none.
-        ssim_sigma: of SSIM's Gaussian window, pixels; the window reaches 3.5 of them to each side.
-        match_histograms: give each network's output the histograms of its low-resolution input, as the paper does.
-
-    Raises:
-        ValueError: a border that is no whole number of at least 0, a negative sigma, or a window of no size.
-    """
-
-    border: int | None
-    sigma: float
-    ssim_sigma: float
-    match_histograms: bool
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.match_histograms, bool):
-            raise ValueError(f"expected protocol.match_histograms=true or false, got {self.match_histograms}")
-        if self.border is not None and (type(self.border) is not int or self.border < 0):
-            raise ValueError(f"expected protocol.border to be null or a whole number of at least 0, got {self.border}")
-        if not isinstance(self.sigma, int | float) or not 0 <= self.sigma < float("inf"):
-            raise ValueError(f"expected protocol.sigma of at least 0, got {self.sigma}")
-        if not isinstance(self.ssim_sigma, int | float) or not 0 < self.ssim_sigma < float("inf"):
-            raise ValueError(f"expected protocol.ssim_sigma above 0, got {self.ssim_sigma}")
-
-    def margin(self, factor: int) -> int:
-        """Return the pixels that are left out at each side."""
-        return factor if self.border is None else self.border
-
-    @property
-    def reach(self) -> int:
-        """Pixels that SSIM's window reaches to each side."""
-        return int(_DEVIATIONS * self.ssim_sigma + 0.5)
-
-    def describe(self) -> str:
-        """Say the protocol in words."""
-        blur = f"Gaussian blur of sigma {self.sigma:g}" if self.sigma else "no blur"
-        border = "as many pixels as the factor" if self.border is None else f"{self.border} pixels"
-        window = 2 * self.reach + 1
-        matched = "; the networks' histograms matched to their input's" if self.match_histograms else ""
-        return (
-            f"photographs cut to a multiple of the factor; {blur}, MATLAB's antialiased bicubic, 8 bits; results "
-            f"rounded to 8 bits{matched}; Y of BT.601 in studio range (a file with one channel is its own Y); {border} "
-            f"left out at each side; PSNR with a peak of 255; SSIM with a Gaussian window of sigma "
-            f"{self.ssim_sigma:g} ({window} x {window}) where it is whole; means over the images"
-        )
+_CELL = 192  # pixels of a crop's side on the sheet
+_RESERVED = ("bicubic", "low", "truth")  # columns that no network makes
 
 
-class TestImage(NamedTuple):
-    """A photograph of a test set.
+class Reported(Keys):
+    """What the paper says of a set: whether it was checked against the PDF, and by method PSNR in dB and SSIM."""
 
-    Attributes:
-        photo: RGB in [0, 1], (3, H, W).
-        grey: whether its file has a single channel.
-    """
-
-    photo: Tensor
-    grey: bool
+    checked: bool
+    rows: dict[str, tuple[float, float]]
 
 
-class Quality(NamedTuple):
-    """How near a picture is to the truth, in luma.
+class SuperResolution(Comparison):
+    """Bicubic interpolation and networks over every photograph of every set at every factor."""
 
-    Attributes:
-        psnr: dB; infinite where nothing differs.
-        ssim: at most 1.
-        sharpness: energy of the gradient as a share of the truth's; not a number where the truth has none.
-    """
+    name: ClassVar[str] = "super_resolution"
+    sets: Annotated[list[str] | None, Field(min_length=1), Listed]
+    factors: Annotated[list[Literal[4, 8]], Field(min_length=1), Listed]
+    folders: dict[str, str]
+    networks: dict[Annotated[str, Field(pattern="^x[48]$")], dict[str, str | None] | None]
+    protocol: Protocol
+    crops: list[Crop]
+    paper: dict[str, dict[str, Reported]]
 
-    psnr: float
-    ssim: float
-    sharpness: float
+    @cached_property
+    def _images(self) -> dict[str, dict[str, Path]]:
+        """By set and name, the files that are measured."""
+        images = {}
+        for name in self.sets or self.folders:
+            if name not in self.folders:
+                raise ValueError(f"unknown set '{name}'{did_you_mean(name, self.folders)}")
+            folder = Path(self.folders[name]).expanduser()
+            if not folder.is_dir():
+                raise FileNotFoundError(
+                    f"no folder {folder} with the images of {name}; expected it below data_root (IMPASTO_DATA), or "
+                    f"evaluation.folders.{name}=<folder>"
+                )
+            images[name] = {str(found.name): found.path for found in find_images(folder)}
+        return images
+
+    @cached_property
+    def _trained(self) -> dict[int, dict[str, Trained]]:
+        """By factor and name, the networks."""
+        return {factor: self._load(factor) for factor in self.factors}
+
+    def _load(self, factor: int) -> dict[str, Trained]:
+        loaded = {}
+        for name, text in self._named(factor).items():
+            if name in _RESERVED:
+                raise ValueError(f"'{name}' cannot name a network; {', '.join(_RESERVED)} are columns already")
+            loaded[name] = load_named(text, system="upscaler")
+            if (found := loaded[name].card["network"].get("factor")) != factor:
+                raise ValueError(f"evaluation.networks.x{factor}.{name}={text} enlarges by {found}; expected {factor}")
+        return loaded
+
+    def _named(self, factor: int) -> dict[str, str]:
+        return {name: text for name, text in (self.networks.get(f"x{factor}") or {}).items() if text is not None}
+
+    @cached_property
+    def _places(self) -> list[Crop]:
+        return find_places(self.crops, self._images, multiple=max(FACTORS))
+
+    def about(self) -> dict[str, Any]:
+        """Say which networks and images; refuse what cannot be measured, since a mean over others is another's."""
+        networks = {
+            f"x{factor} {name}": fingerprint(trained.network)
+            for factor, found in self._trained.items()
+            for name, trained in found.items()
+        }
+        for path in (path for paths in self._images.values() for path in paths.values()):
+            photo = read_test_image(path).photo
+            for factor in self.factors:
+                self.protocol.refuse_small(photo, factor, path)
+        return {"networks": networks, "crops": len(self._places)}
+
+    def _methods(self, factor: int) -> dict[str, Upscaling]:
+        methods: dict[str, Upscaling] = {"bicubic": partial(upscale, factor=factor)}
+        return methods | {name: _upscaling(trained, self.device) for name, trained in self._trained[factor].items()}
+
+    def cells(self) -> Cells:
+        """Measure every photograph of every set at every factor."""
+        cells: dict[str, Callable[[], Figures]] = {}
+        for factor in self.factors:
+            methods = self._methods(factor)
+            for name, paths in self._images.items():
+                measure = partial(self._measure, factor, methods, set[int]())
+                cells |= {_key(name, factor, image): partial(measure, path) for image, path in paths.items()}
+        return cells
+
+    def _measure(self, factor: int, methods: Mapping[str, Upscaling], warm: set[int], path: Path) -> Figures:
+        photo, grey = read_test_image(path)
+        low, truth = low_and_truth(photo.to(self.device), factor, self.protocol)
+        wanted, figures = luma(truth, grey=grey), {}
+        for name, method in methods.items():
+            matched = self.protocol.match_histograms and name != "bicubic"
+            if not warm:  # the first call chooses kernels
+                enlarge(method, low, matched=matched)
+            synchronise(self.device)
+            begin = time.perf_counter()
+            output = enlarge(method, low, matched=matched)
+            synchronise(self.device)
+            seconds = time.perf_counter() - begin
+            border, sigma = self.protocol.margin(factor), self.protocol.ssim_sigma
+            found = compare(luma(output, grey=grey), wanted, border=border, ssim_sigma=sigma)._asdict()
+            figures[name] = {key: value if math.isfinite(value) else None for key, value in found.items()}
+            figures[name]["seconds"] = seconds
+        warm.add(factor)
+        return figures
+
+    def _rows(self, figures: Mapping[str, Figures]) -> list[Row]:
+        rows = []
+        for factor in self.factors:
+            for name, paths in self._images.items():
+                images = [figures[_key(name, factor, image)] for image in paths]
+                reported = self.paper.get(f"x{factor}", {}).get(name, Reported(checked=True, rows={}))
+                for method in dict.fromkeys([*images[0], *reported.rows]):  # those of the paper alone come last
+                    found = [image[method] for image in images if method in image]
+                    psnr, ssim = reported.rows.get(method, (None, None))
+                    row: Row = {"set": name, "factor": factor, "method": method.replace("_", " ")}
+                    for key in ("psnr", "ssim", "sharpness", "seconds"):
+                        row[key] = _mean([each[key] for each in found])
+                    row |= {"paper_psnr": psnr, "paper_ssim": ssim}
+                    row |= {"paper_checked": None if psnr is None else reported.checked, "images": len(found) or None}
+                    rows.append(row)
+        return rows
+
+    def table(self, figures: Mapping[str, Figures]) -> Table:
+        """A row a set, factor and method: means over the images beside the paper's."""
+        columns = ["set", "factor", "method", "PSNR, dB", "SSIM", "sharpness", "paper PSNR, dB", "paper SSIM"]
+        rows = self._rows(figures)
+        lines = [
+            [
+                *(row["set"], f"x{row['factor']}", row["method"]),
+                *(_cell(row[key], places) for key, places in (("psnr", 2), ("ssim", 4), ("sharpness", 2))),
+                *(_cell(row[k], n, row["paper_checked"]) for k, n in (("paper_psnr", 2), ("paper_ssim", 4))),
+            ]
+            for row in rows
+        ]
+        notes = [f"- Protocol: {self.protocol.describe()}."]
+        notes.append("- Sharpness: energy of the gradient of Y, as a share of the truth's.")
+        for factor, found in self._trained.items():
+            for name, trained in found.items():
+                experiment, steps = (trained.card.get(key) or "unknown" for key in ("experiment", "steps"))
+                what = f"{self._named(factor)[name]} (experiment {experiment}, {steps} steps)"
+                notes.append(f"- x{factor} {name.replace('_', ' ')}: {what}.")
+        if any(row["paper_checked"] is False for row in rows):
+            notes.append("- \\* from memory, not checked against the PDF of Johnson 2016.")
+        notes.append("- Float32; no loss network is used in measuring.")
+        return Table(rows, self.words(columns, lines, notes))
+
+    def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
+        """Draw a sheet of crops a factor: low resolution, each method, truth."""
+        sheets = []
+        for factor in self.factors:
+            methods = self._methods(factor)
+            rows = [self._crops(place, factor, methods, figures) for place in self._places]
+            columns = ["low", *(name.replace("_", " ") for name in methods), "truth"]
+            sheets.append(path.with_stem(f"{path.stem}_x{factor}"))
+            write_sheet(sheets[-1], columns, rows, cell=_CELL, note=f"x{factor}; below: PSNR of the whole picture")
+        return sheets
+
+    def _crops(
+        self, place: Crop, factor: int, methods: Mapping[str, Upscaling], figures: Mapping[str, Figures]
+    ) -> SheetRow:
+        photo = read_test_image(self._images[place.set][place.image]).photo
+        low, truth = low_and_truth(photo, factor, self.protocol)
+        pictures, captions = [cut(low, place, scale=factor)], [f"{low.shape[-1]} x {low.shape[-2]}"]
+        for name, method in methods.items():
+            matched = self.protocol.match_histograms and name != "bicubic"
+            pictures.append(cut(enlarge(method, low.to(self.device), matched=matched), place, scale=1))
+            psnr = figures[_key(place.set, factor, place.image)][name]["psnr"]
+            captions.append("no error" if psnr is None else f"{psnr:.2f} dB")
+        pictures.append(cut(truth, place, scale=1))
+        captions.append(f"{truth.shape[-1]} x {truth.shape[-2]}")
+        return SheetRow(f"{place.set}, {Path(place.image).stem}", pictures, captions)
 
 
-def read_test_image(path: Path) -> TestImage:
-    """Read a photograph of a test set.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not an image, or damaged; the message names the file.
-    """
-    photo = read_image(path)
-    with Image.open(path) as file:
-        return TestImage(photo, file.mode in _GREY_MODES)
+def _key(name: str, factor: int, image: str) -> str:
+    return f"{name} x{factor}, {image}"
 
 
-def check_size(photo: Tensor, factor: int, protocol: Protocol) -> None:
-    """Refuse a photograph of which the border and SSIM's window leave nothing.
+def _upscaling(trained: Trained, device: str) -> Upscaling:
+    """A network as a method; from and to the device."""
+    ready = trained.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    Args:
-        photo: (3, H, W).
-        factor: of the enlargement.
-        protocol: how it would be measured.
+    def method(low: Tensor) -> Tensor:
+        output: Tensor = ready(low.contiguous(memory_format=torch.channels_last))
+        return output.contiguous()
 
-    Raises:
-        ValueError: it is too small; says the least size.
-    """
-    height, width = (side - side % factor for side in photo.shape[-2:])
-    least = 2 * protocol.margin(factor) + 2 * protocol.reach + 1
-    if min(height, width) < least:
-        raise ValueError(
-            f"{photo.shape[-1]} x {photo.shape[-2]} pixels are too few at factor {factor}: the border and SSIM's "
-            f"window take {least} of each side"
-        )
+    return method
 
 
-def low_and_truth(photo: Tensor, factor: int, protocol: Protocol) -> tuple[Tensor, Tensor]:
-    """Return what a method is given, (1, 3, h, w), and what it should make of it, (1, 3, factor h, factor w)."""
-    truth = crop_to_multiple(photo[None], factor)
-    return degrade(truth, factor, sigma=protocol.sigma), truth
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None where there are no values, or one is unknown: it would be the mean of others."""
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known and len(known) == len(values) else None
 
 
-@torch.inference_mode()
-def enlarge(method: Upscaling, low: Tensor, *, matched: bool) -> Tensor:
-    """Enlarge a picture as a file would hold it.
-
-    Args:
-        method: of the enlargement.
-        low: RGB in [0, 1], (1, 3, h, w).
-        matched: give the result the histograms of `low`.
-
-    Returns:
-        RGB in [0, 1], rounded to 256 levels, (1, 3, factor h, factor w).
-    """
-    output = method(low).clamp(0, 1)
-    if matched:
-        output = match_histograms(output[0], low[0])[None]
-    return as_stored(output)
-
-
-def luma(image: Tensor, *, grey: bool) -> Tensor:
-    """Return the luma in which pictures are compared, on the scale 0..255 and not rounded.
-
-    Args:
-        image: RGB in [0, 1], (N, 3, H, W).
-        grey: the file has one channel, which is its own luma: full range, as MATLAB scripts have it that convert only
-            what has three channels. Of such an image's enlargement, which may have got some colour, BT.601 in full
-            range is taken.
-
-    Returns:
-        (N, 1, H, W), float64.
-    """
-    exact = image.double()
-    if not grey:
-        return studio_luma(exact)
-    return _PEAK * (exact * exact.new_tensor(_BT601).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
-
-
-def compare(output: Tensor, truth: Tensor, *, border: int, ssim_sigma: float) -> Quality:
-    """Compare the luma of a picture with that of the truth.
-
-    PSNR is torchmetrics'. So is the map of SSIM; but torchmetrics (1.9) averages also over windows that hang over the
-    edges, where it mirrors the picture, and its `kernel_size` is for a uniform window only. As in Wang's code and in
-    skimage, windows count here where they are whole.
-
-    Sharpness is the energy of the gradient, the mean square of the differences between neighbours down and across, as a
-    share of the truth's: below 1 the picture is smoother than the truth, above 1 it has more contrast between
-    neighbours, be it detail or noise. It needs no network and no judgement of where the detail lies.
-
-    Args:
-        output: (1, 1, H, W), 0..255.
-        truth: likewise.
-        border: pixels left out at each side.
-        ssim_sigma: of SSIM's window, pixels.
-
-    Raises:
-        ValueError: another size.
-
-    Source:
-        Wang, Bovik, Sheikh, Simoncelli 2004, "Image quality assessment: from error visibility to structural
-        similarity".
-    """
-    if output.shape != truth.shape:
-        raise ValueError(f"expected pictures of one size, got {tuple(output.shape)} and {tuple(truth.shape)}")
-    ours, theirs = (x[..., border : x.shape[-2] - border, border : x.shape[-1] - border] for x in (output, truth))
-    reach = int(_DEVIATIONS * ssim_sigma + 0.5)
-    single = (ours.float(), theirs.float())  # convolutions in float64 take 13 times as long; the sixth digit is right
-    ssim = structural_similarity_index_measure(*single, data_range=_PEAK, sigma=ssim_sigma, return_full_image=True)[1]
-    whole = ssim[..., reach : ssim.shape[-2] - reach, reach : ssim.shape[-1] - reach].double()
-    return Quality(
-        psnr=float(peak_signal_noise_ratio(ours, theirs, data_range=_PEAK)),
-        ssim=float(whole.mean()),
-        sharpness=float(gradient_energy(ours) / gradient_energy(theirs)),
-    )
-
-
-def gradient_energy(image: Tensor) -> Tensor:
-    """Return the mean square of the differences to the neighbours below and to the right, (..., H, W) -> ()."""
-    down, across = image.diff(dim=-2), image.diff(dim=-1)
-    return (down.square().mean() + across.square().mean()) / _PEAK**2
+def _cell(value: float | None, places: int, checked: bool | None = True) -> str:
+    return "-" if value is None else f"{value:.{places}f}{'*' if checked is False else ''}"

@@ -2,10 +2,11 @@
 
 import statistics
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from impasto.hardware import synchronise
+from impasto.tables import digits
 
 
 class Timing(NamedTuple):
@@ -22,6 +23,10 @@ class Timing(NamedTuple):
     low: float
     high: float
     repeats: int
+
+    def figures(self) -> dict[str, float]:
+        """Return "seconds" and its quartiles "low" and "high"."""
+        return {"seconds": self.median, "low": self.low, "high": self.high}
 
 
 def time_calls(function: Callable[[], object], *, warmup: int, repeats: int, device: str) -> Timing:
@@ -49,3 +54,14 @@ def time_calls(function: Callable[[], object], *, warmup: int, repeats: int, dev
         seconds.append(time.perf_counter() - begin)
     low, _, high = statistics.quantiles(seconds, n=4, method="inclusive") if repeats > 1 else seconds * 3
     return Timing(statistics.median(seconds), low, high, repeats)
+
+
+def spread(row: Mapping[str, Any], before: str = "") -> str:
+    """Word a median with its quartiles: `"0.12 (0.11-0.14)"`.
+
+    Args:
+        row: holds `Timing.figures`.
+        before: stands before their keys.
+    """
+    median, low, high = (digits(row[f"{before}{key}"]) for key in ("seconds", "low", "high"))
+    return f"{median} ({low}-{high})"

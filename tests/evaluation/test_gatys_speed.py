@@ -9,10 +9,11 @@ import torch
 from tiny import tiny_vgg
 from torch import Tensor, nn
 
-from impasto.evaluation import speed
-from impasto.evaluation.speed import Row, measure_speed
+from impasto.evaluation.comparison import Figures
+from impasto.evaluation.gatys_speed import GatysSpeed, bare_pass
 from impasto.gatys import Adam
 from impasto.losses import PerceptualLoss, mean_square, squared_frobenius
+from impasto.styles import Style
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -46,33 +47,44 @@ class _Network(nn.Module):
         return found
 
 
-def _measure(*, steps: list[int] | None = None, **changes: Any) -> Row:
-    loss = PerceptualLoss(
-        tiny_vgg(depth=2),
-        _random(1, 3, 9, 11, seed=1),
-        content_layers={"relu1_1": 1.0},
-        style_layers={"relu1_2": 1.0},
-        weights={"content": 1.0, "style": 1.0, "tv": 0.0},
-        content_distance=mean_square,
-        style_distance=squared_frobenius,
+def _measure(*, steps: list[int] | None = None, **changes: Any) -> Figures:
+    style = Style(
+        **dict.fromkeys(("name", "title", "painter", "year", "rights", "source"), "drawn"),
+        file=None,
+        draw=lambda size: _random(3, size, size, seed=1),
+        path=None,
     )
-    told: dict[str, Any] = {
-        "loss": loss,
+    loss = {
+        "content_layers": {"relu1_1": 1.0},
+        "style_layers": {"relu1_2": 1.0},
+        "weights": {"content": 1.0, "style": 1.0, "tv": 0.0},
+        "content_distance": mean_square,
+        "style_distance": squared_frobenius,
+    }
+    keys: dict[str, Any] = {
+        "sizes": [17],
+        "features": lambda style: tiny_vgg(depth=2),
+        "architecture": None,
+        "loss": partial(PerceptualLoss, **loss),
+        "style": style,
+        "style_size": 9,
         "network": _Network(),
         "optimizer": partial(_CountingAdam, [] if steps is None else steps),
         "iterations": [10, 30],
-        "whole": 3,
-        "precision": torch.float32,
+        "whole": {"size": 17, "iterations": 3},
+        "precision": "fp32",
         "warmup": 1,
         "repeats": 3,
+        "paper": [],
+        "device": "cpu",
     }
-    return measure_speed(_random(1, 3, 17, 23), **(told | changes))
+    return GatysSpeed(**(keys | changes)).cells()["17 x 17"]()
 
 
 def test_a_row_is_plain_json_and_has_its_size() -> None:
     row = _measure()
     assert json.loads(json.dumps(row)) == row
-    assert (row["height"], row["width"]) == (17, 23)
+    assert (row["height"], row["width"]) == (17, 17)
     assert set(row) == {
         *("height", "width", "iteration_per_vgg", "iteration_per_network", "gatys_peak_bytes", "network_peak_bytes"),
         *(f"{what}_{part}" for what in ("iteration", "network", "vgg") for part in ("seconds", "low", "high")),
@@ -97,23 +109,24 @@ def test_ratios_are_those_of_the_seconds() -> None:
 @pytest.mark.parametrize(("warmup", "repeats", "whole"), [(0, 1, 5), (2, 3, 1)])
 def test_the_whole_is_run_from_beginning_to_end(warmup: int, repeats: int, whole: int) -> None:
     steps: list[int] = []
-    row = _measure(steps=steps, warmup=warmup, repeats=repeats, whole=whole)
+    row = _measure(steps=steps, warmup=warmup, repeats=repeats, whole={"size": 17, "iterations": whole})
     assert len(steps) == warmup + repeats + whole
     assert row["whole_iterations"] == whole
     assert row["whole_seconds"] > 0
 
 
-def test_without_a_whole_nothing_is_told_of_it() -> None:
+@pytest.mark.parametrize("whole", [None, {"size": 64, "iterations": 9}])
+def test_without_a_whole_of_this_size_its_figures_are_none(whole: dict[str, int] | None) -> None:
     steps: list[int] = []
-    row = _measure(steps=steps, whole=None)
-    assert not [key for key in row if key.startswith("whole")]
+    row = _measure(steps=steps, whole=whole)
+    assert {row[key] for key in row if key.startswith("whole")} == {None}
     assert len(steps) == 1 + 3
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_the_network_runs_in_the_same_precision_in_channels_last_and_without_gradients(precision: torch.dtype) -> None:
     network = _Network()
-    _measure(network=network, precision=precision, whole=None)
+    _measure(network=network, precision="bf16" if precision == torch.bfloat16 else "fp32", whole=None)
     assert network.seen == [(precision, True, True)] * 4
 
 
@@ -137,7 +150,7 @@ def test_the_bare_pass_goes_to_the_deepest_layer_and_back_without_gram_matrices(
     for name, layer in loss.features.layers.items():
         layer.register_forward_hook(lambda module, inputs, output, name=name: seen.append(name))
     photo = _random(1, 3, 17, 23)
-    found = speed._bare_pass(photo, loss, precision)()
+    found = bare_pass(photo, loss, precision)()
     assert isinstance(found, tuple)
     assert found[0].shape == photo.shape and found[0].abs().max() > 0
     assert seen[-1] == "relu2_1"

@@ -1,0 +1,211 @@
+"""The ablations of a colorizer: variants trained from the same seed, measured on the same held-out photographs."""
+
+import logging
+import math
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import torch
+import yaml
+from pydantic import Field
+
+from impasto.data import Places
+from impasto.evaluation.colorizers import Measured, colorizer_of, measure_colorizer, measure_guesses, tinted
+from impasto.evaluation.colour import mean_chroma
+from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Listed, Row, Table, fingerprint
+from impasto.images import read_image, sheet, write_image
+from impasto.networks import Trained
+from impasto.run_folders import read_status
+from impasto.runs import load_run
+
+log = logging.getLogger(__name__)
+
+_PHOTOGRAPHS_FOR_MEAN = 500
+_TRAIN = (sys.executable, "-m", "impasto.cli", "train")
+_STOPPED = (130, -signal.SIGINT)  # exit codes of a training: by itself, or before it listens
+_GUESSES = ("grey", "mean chroma", "truth")  # rows that no network makes
+_COLUMNS = {
+    "ciede2000": ("CIEDE2000", 2),
+    "psnr_ab": ("PSNR ab, dB", 2),
+    "psnr_rgb": ("PSNR RGB, dB", 2),
+    "colourfulness": ("colourfulness", 1),
+    "top1": ("top-1", 3),
+    "top5": ("top-5", 3),
+    "steps": ("steps", 0),
+}
+
+
+class Ablations(Comparison):
+    """A row a variant: colour error, and scenes that are right.
+
+    Every training is an `impasto train` of its own, in a run folder below this one; a resumed evaluation goes on with
+    the training that was interrupted and keeps those that are finished.
+    """
+
+    name: ClassVar[str] = "ablations"
+    train: Annotated[list[str], Listed]
+    variants: Annotated[dict[str, Annotated[list[str] | None, Listed]], Field(min_length=1)]
+    runs: dict[str, str] | None
+    count: Count | None
+    rows: Count
+    folder: str
+    data_root: str
+    seed: int
+    logger: str | None
+    build: Callable[[Any], Places]
+
+    def _own_folder(self, name: str) -> Path:
+        return Path(self.folder).absolute() / "runs" / name.replace("/", "-")
+
+    @cached_property
+    def _folders(self) -> dict[str, Path]:
+        """By variant, the folder of its training, or the folder or file that is given."""
+        given = {name: Path(path).expanduser() for name, path in (self.runs or {}).items()}
+        return {name: given.get(name, self._own_folder(name)) for name in self.variants}
+
+    def _words(self, name: str) -> list[str]:
+        """Behind `impasto train`: what all share first, so that a variant's own words win."""
+        shared = [f"data_root={self.data_root}", f"seed={self.seed}", *([] if self.logger else ["logger=csv"])]
+        return [*shared, *self.train, *(self.variants[name] or [])]
+
+    def about(self) -> dict[str, Any]:
+        """Say which networks are given; refuse the words of a training before the hours that others take."""
+        self._check_names()
+        given = {}
+        for name, folder in self._folders.items():
+            if name in (self.runs or {}):
+                given[name] = fingerprint(load_run(folder, system="colorizer").network)
+            elif not read_status(folder):
+                found = subprocess.run([*_TRAIN, *self._words(name), "--cfg", "job"], capture_output=True, text=True)
+                if found.returncode in _STOPPED:
+                    raise KeyboardInterrupt
+                if found.returncode:
+                    raise ValueError(f"variant '{name}': {' '.join(found.stderr.split()).removeprefix('error: ')}")
+        return {"runs": given}
+
+    def _check_names(self) -> None:
+        """Refuse names that do not differ as folders and as rows of the table."""
+        folders: dict[Path, str] = {}
+        for name in self.variants:
+            if not name.replace("/", "-").strip(". ") or name in _GUESSES:
+                raise ValueError(f"'{name}' cannot name a variant; {', '.join(_GUESSES)} are rows of the table already")
+            if (other := folders.setdefault(self._own_folder(name), name)) != name:
+                raise ValueError(f"the variants '{other}' and '{name}' would share {self._own_folder(name)}")
+        for name in self.runs or {}:
+            if name not in self.variants:
+                raise ValueError(f"evaluation.runs names '{name}'; expected one of {', '.join(self.variants)}")
+
+    def cells(self) -> Cells:
+        """Train what is not trained yet; measure each variant, and what guesses without a network reach."""
+        trainings = [name for name in self.variants if name not in (self.runs or {})]
+        cells: dict[str, Callable[[], Figures]] = {
+            f"training of {name}": partial(self._train, name) for name in trainings
+        }
+        cells |= {name: partial(self._measure, name) for name in self.variants}
+        return cells | {"guesses": self._measure_guesses}
+
+    def _train(self, name: str) -> Figures:
+        folder = self._folders[name]
+        status = read_status(folder).get("status")
+        if status == "finished":
+            log.info("%s: trained already", name)
+            return {"status": status}
+        folder.mkdir(parents=True, exist_ok=True)  # which lets the command line quote a name that Hydra cannot read
+        words = [f"resume={folder}"] if status else [*self._words(name), f"hydra.run.dir={folder}"]
+        log.info("%s: impasto train %s", name, shlex.join(words))
+        child = subprocess.Popen([*_TRAIN, *words])
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:  # the terminal sent it to the child as well, which saves and ends
+            child.terminate()
+            child.wait()
+            raise
+        if code in _STOPPED:
+            raise KeyboardInterrupt
+        if code:
+            raise ValueError(f"the training of '{name}' failed with exit code {code}; its words: {shlex.join(words)}")
+        return {"status": "finished"}
+
+    @cached_property
+    def _data(self) -> Places:
+        """The data of the first training whose configuration is there."""
+        files = [(path if path.is_dir() else path.parent) / "config.yaml" for path in self._folders.values()]
+        file = next((file for file in files if file.is_file()), None)
+        if file is None:
+            raise FileNotFoundError(f"no {files[0]}; expected the run folder of an 'impasto train'")
+        data = self.build(yaml.safe_load(file.read_text(encoding="utf-8"))["data"])
+        data.prepare_data()
+        data.setup("fit")
+        return data
+
+    @property
+    def _held_out(self) -> tuple[list[Path], list[int]]:
+        return _spread(self._data.val_paths, self.count), _spread(self._data.val_labels, self.count)
+
+    def _measure(self, name: str) -> Figures:
+        trained = load_run(self._folders[name], system="colorizer")
+        if trained.card["classes"] != self._data.classes:
+            raise ValueError(
+                f"{self._folders[name]} was trained on other scenes than those of {self._data.root}; expected one data "
+                "set for all"
+            )
+        trained.network.to(self.device)
+        found = measure_colorizer(trained, *self._held_out)
+        scenes = bool(trained.card["loss"]["weights"]["class"])
+        return {**_figures(found, colour=_learned_colour(trained), scenes=scenes), "steps": trained.card.get("steps")}
+
+    def _measure_guesses(self) -> Figures:
+        chroma = mean_chroma(map(read_image, _spread(self._data.train_paths, _PHOTOGRAPHS_FOR_MEAN)))
+        found = measure_guesses(*self._held_out, chroma)
+        return {name: _figures(found[name], colour=True, scenes=True) for name in _GUESSES}
+
+    def table(self, figures: Mapping[str, Figures]) -> Table:
+        """A row a variant, between the guesses and the truth; None where a variant has no such figure."""
+        found = {**figures["guesses"], **figures}
+        order = [*_GUESSES[:2], *self.variants, _GUESSES[2]]
+        rows: list[Row] = [{"variant": name, **{key: found[name].get(key) for key in _COLUMNS}} for name in order]
+        lines = [
+            [row["variant"], *("-" if row[key] is None else f"{row[key]:.{n}f}" for key, (_, n) in _COLUMNS.items())]
+            for row in rows
+        ]
+        shown = [row["variant"] for row in rows if row["ciede2000"] is not None and row["variant"] != "mean chroma"]
+        notes = [
+            f"{len(self._held_out[0])} held-out photographs of {len(self._data.classes)} scenes, each at its own size; "
+            "no loss network. Top-1 and top-5 of the mean chroma: the most frequent scenes.",
+            f"Columns of ablations.png: {', '.join(shown)}.",
+        ]
+        columns = ["variant", *(title for title, _ in _COLUMNS.values())]
+        return Table(rows, self.words(columns, lines, notes))
+
+    def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
+        """Draw the contact sheet: grey, each variant that learned colours, truth."""
+        networks = [load_run(folder, system="colorizer") for folder in self._folders.values()]
+        methods = [colorizer_of(trained) for trained in networks if _learned_colour(trained)]
+        photos = [read_image(photo) for photo in _spread(self._data.val_paths, self.rows)]
+        grey = torch.zeros(1, 2, 1, 1)
+        rows = [[tinted(photo, grey), *(method(photo).image for method in methods), photo] for photo in photos]
+        write_image(path, sheet(rows, cell=224))
+        return [path]
+
+
+def _spread(items: Sequence[Any], count: int | None) -> list[Any]:
+    taken = min(count or len(items), len(items))
+    return [items[index * len(items) // taken] for index in range(taken)]
+
+
+def _figures(found: Measured, *, colour: bool, scenes: bool) -> Figures:
+    """Plain numbers; None for what a variant did not learn, and where no error makes a PSNR infinite."""
+    figures = {key: value if colour else None for key, value in found.error._asdict().items()}
+    figures |= {"top1": found.top1 if scenes else None, "top5": found.top5 if scenes else None}
+    return {key: value if value is not None and math.isfinite(value) else None for key, value in figures.items()}
+
+
+def _learned_colour(trained: Trained) -> bool:
+    weights = trained.card["loss"]["weights"]
+    return bool(weights["colour"] or weights["perceptual"])

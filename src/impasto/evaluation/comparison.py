@@ -1,0 +1,123 @@
+"""A comparison: cells that are measured one by one and saved at once, their table, and a picture of it."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from torch import nn
+
+from impasto.files import write_text
+from impasto.hardware import describe_machine
+from impasto.tables import markdown, write_csv, write_json
+
+Figures = dict[str, Any]  # of one cell: plain numbers and texts, as JSON holds them
+Row = dict[str, Any]
+Cells = Mapping[str, Callable[[], Figures]]  # what is to be measured: by a name, the function that does it
+
+Count = Annotated[int, Field(ge=1, strict=True)]
+Counts = Annotated[list[Count], Field(min_length=1)]
+Natural = Annotated[int, Field(ge=0, strict=True)]
+Listed = BeforeValidator(lambda value: value if isinstance(value, list | None) else [value])  # one stands for a list
+
+
+class Table(NamedTuple):
+    """What a comparison says.
+
+    Attributes:
+        rows: plain numbers and texts, all with the same keys; for CSV and W&B.
+        text: the same for people, in Markdown, with what it was measured by.
+        bars: the columns of a bar chart in W&B: its labels and its values.
+    """
+
+    rows: list[Row]
+    text: str
+    bars: tuple[str, str] | None = None
+
+
+class Keys(BaseModel):
+    """Part of a comparison's configuration: a key that is wrong is refused, and named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, coerce_numbers_to_str=True)
+
+
+class Comparison(Keys, ABC):
+    """What `impasto evaluate` measures; its fields are the keys that its file in conf/evaluation/ explains."""
+
+    name: ClassVar[str]  # of its files, and of its table in W&B
+    device: str
+
+    def about(self) -> dict[str, Any]:
+        """Say what the configuration does not, such as a network's checksum: cells hold only where it is the same.
+
+        Raises:
+            ValueError: something cannot be compared; nothing has been measured yet.
+        """
+        return {}
+
+    @abstractmethod
+    def cells(self) -> Cells:
+        """Return what is to be measured, in order."""
+
+    @abstractmethod
+    def table(self, figures: Mapping[str, Figures]) -> Table:
+        """Make the table of all cells' figures."""
+
+    def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
+        """Draw the figures to a PNG, or to several with longer names; return those that were written, here none."""
+        return []
+
+    def words(self, columns: Sequence[str], lines: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+        """Return a table's text: its titles and cells, then the machine, then notes."""
+        machine = describe_machine()
+        where = machine["gpu"] if self.device != "cpu" else f"{machine['processor']}, {machine['threads']} threads"
+        return "\n".join([markdown(columns, lines), f"{where}; torch {machine['torch']}.", *notes]) + "\n"
+
+
+def run_comparison(
+    comparison: Comparison,
+    folder: Path,
+    *,
+    about: Mapping[str, Any],
+    resume: bool,
+    progress: Callable[[int, str], None],
+) -> tuple[Table, list[Path]]:
+    """Measure cell by cell, saving each; then write `<name>.json`, `.csv`, `.md` and `.png`.
+
+    Args:
+        comparison: what is measured.
+        folder: of the files.
+        about: what the cells depend on, plain data: the configuration's keys and what the comparison says of itself.
+        resume: keep the cells that an earlier start has measured, where that is the same.
+        progress: called with the number of cells that are done and the next one's name.
+
+    Returns:
+        The table, and the pictures that were drawn.
+    """
+    file = folder / f"{comparison.name}.json"
+    shared = json.loads(json.dumps(about))
+    saved = json.loads(file.read_text(encoding="utf-8")) if resume and file.is_file() else {}
+    done: dict[str, Figures] = saved["cells"] if saved.get("about") == shared else {}
+    result: dict[str, Any] = {"machine": describe_machine(), "about": shared, "cells": done}
+    cells = comparison.cells()
+    for number, (key, measure) in enumerate(cells.items()):
+        progress(number, key)
+        if key not in done:
+            done[key] = measure()
+            write_json(file, result)
+    table = comparison.table(done)
+    write_json(file, {**result, "rows": table.rows})
+    write_csv(folder / f"{comparison.name}.csv", table.rows)
+    write_text(folder / f"{comparison.name}.md", table.text)
+    return table, comparison.picture(done, folder / f"{comparison.name}.png")
+
+
+def fingerprint(network: nn.Module) -> str:
+    """Return the SHA-256 of a network's weights."""
+    content = hashlib.sha256()
+    for value in network.state_dict().values():
+        content.update(value.cpu().contiguous().numpy().tobytes())
+    return content.hexdigest()

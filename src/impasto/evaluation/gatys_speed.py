@@ -1,0 +1,190 @@
+"""Johnson's Table 1: seconds of the optimisation beside seconds of one forward pass."""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from impasto.data import CentreCrop, sample_paths
+from impasto.evaluation.comparison import Cells, Comparison, Count, Counts, Figures, Natural, Row, Table
+from impasto.evaluation.plots import plot_bars
+from impasto.evaluation.timing import spread, time_calls
+from impasto.features import LossNetwork
+from impasto.gatys import ImageOptimizer, Level, Optimization, lowered
+from impasto.hardware import choose_precision, peak_memory, synchronise
+from impasto.images import read_image
+from impasto.losses import PerceptualLoss
+from impasto.memory import gibibytes
+from impasto.styles import Style
+from impasto.tables import digits
+
+
+class GatysSpeed(Comparison):
+    """One iteration of the optimisation, one forward pass, and a bare pass through the loss network.
+
+    Both sides run in the same precision and in channels_last. The seconds of `iterations` are the median iteration
+    times their number, except `whole`, which is run from beginning to end as a check of that.
+
+    Source:
+        Johnson, Alahi, Fei-Fei 2016, Table 1.
+    """
+
+    name: ClassVar[str] = "gatys_speed"
+    sizes: Counts
+    iterations: Counts
+    whole: dict[str, Count] | None
+    warmup: Natural
+    repeats: Count
+    paper: list[dict[str, Any]]
+    network: nn.Module
+    optimizer: Callable[[], ImageOptimizer]
+    features: Callable[[Tensor], LossNetwork]
+    architecture: str | None
+    loss: Callable[..., PerceptualLoss]
+    style: Style
+    style_size: Count
+    precision: str
+
+    @cached_property
+    def _loss(self) -> PerceptualLoss:
+        style = self.style.image(self.style_size)
+        return self.loss(self.features(style), style).to(self.device)
+
+    @cached_property
+    def _dtype(self) -> torch.dtype:
+        return choose_precision(self.precision, self.device)
+
+    def about(self) -> dict[str, Any]:
+        """Say precision and loss network."""
+        precision = str(self._dtype).removeprefix("torch.")
+        return {"precision": precision, "loss_network": f"{self.architecture}: {self._loss.features.description}"}
+
+    def cells(self) -> Cells:
+        """Measure size by size."""
+        return {f"{size} x {size}": partial(self._measure, size) for size in self.sizes}
+
+    def _measure(self, size: int) -> Figures:
+        square = CentreCrop(size=size).cut(read_image(Path(sample_paths(["astronaut.png"])[0])))
+        photo = square[None].to(self.device)
+        timed = partial(time_calls, warmup=self.warmup, repeats=self.repeats, device=self.device)
+        with peak_memory(self.device) as gatys_peak:
+            iteration = timed(self._started(photo).step)
+        fresh = self._started(photo)
+        bare = timed(bare_pass(photo, self._loss, self._dtype))
+        with peak_memory(self.device) as network_peak:
+            forward = timed(self._forward(photo))
+        whole = self.whole["iterations"] if self.whole is not None and self.whole["size"] == size else None
+        seconds = None if whole is None else self._run(fresh, whole)
+        parts = {"iteration": iteration, "network": forward, "vgg": bare}
+        return {
+            "height": size,
+            "width": size,
+            **{f"{part}_{key}": value for part, timing in parts.items() for key, value in timing.figures().items()},
+            "iteration_per_vgg": iteration.median / bare.median,
+            "iteration_per_network": iteration.median / forward.median,
+            "gatys_peak_bytes": gatys_peak.bytes,
+            "network_peak_bytes": network_peak.bytes,
+            **{f"gatys_{count}_seconds": count * iteration.median for count in self.iterations},
+            **{f"speedup_{count}": count * iteration.median / forward.median for count in self.iterations},
+            "whole_iterations": whole,
+            "whole_seconds": seconds,
+            "whole_per_extrapolated": seconds / (whole * iteration.median) if whole and seconds else None,
+        }
+
+    def _started(self, photo: Tensor) -> Optimization:
+        levels = [Level(photo, lambda: self._loss, 10**9)]
+        return Optimization(levels, start=photo, optimizer=self.optimizer, precision=self._dtype)
+
+    def _run(self, optimization: Optimization, count: int) -> float:
+        synchronise(self.device)
+        begin = time.perf_counter()
+        for _ in range(count):
+            optimization.step()
+        synchronise(self.device)
+        return time.perf_counter() - begin
+
+    def _forward(self, photo: Tensor) -> Callable[[], object]:
+        network, image = self.network.eval().to(self.device), photo.contiguous(memory_format=torch.channels_last)
+
+        @torch.inference_mode()
+        def run() -> object:
+            with lowered(image, self._dtype):
+                return network(image)
+
+        return run
+
+    def table(self, figures: Mapping[str, Figures]) -> Table:
+        """A row a size, in Markdown with the paper's below each."""
+        rows = [{"size": size, **found} for size, found in figures.items()]
+        columns = ["seconds", *(f"{n} iterations" for n in self.iterations), "one pass"]
+        columns += [*(f"ratio {n}" for n in self.iterations), "iteration / pass", "iteration / bare VGG", "peak memory"]
+        lines = [line for row in rows for line in (self._line(row), *self._lines_of_paper(row))]
+        precision, loss_network = self.about().values()
+        notes = [
+            f"{precision}, channels_last, both sides; loss network {loss_network}. Medians; quartiles in brackets. "
+            "Memory of the process: optimisation; network.",
+            "\\* extrapolated from the median iteration:",
+            *map(_extrapolation, rows),
+        ]
+        return Table(rows, self.words(columns, lines, notes), bars=("size", f"speedup_{max(self.iterations)}"))
+
+    def _line(self, row: Row) -> list[str]:
+        times = [f"{digits(row[f'gatys_{n}_seconds'])} *" for n in self.iterations]
+        ratios = [f"{row[f'speedup_{n}']:.0f}" for n in self.iterations]
+        per = [digits(row["iteration_per_network"]), digits(row["iteration_per_vgg"])]
+        memory = f"{gibibytes(row['gatys_peak_bytes'])}; {gibibytes(row['network_peak_bytes'])}"
+        return [f"**{row['size']}, here**", *times, spread(row, "network_"), *ratios, *per, memory]
+
+    def _lines_of_paper(self, row: Row) -> list[list[str]]:
+        lines = []
+        for entry in (entry for entry in self.paper if entry["size"] == row["height"]):
+            seconds, one = entry["gatys"], entry["network"]
+            times = [digits(seconds.get(n)) for n in self.iterations]
+            ratios = [f"{seconds[n] / one:.0f}" if n in seconds else "-" for n in self.iterations]
+            iteration = next((value / n / one for n, value in seconds.items()), None)
+            lines.append(
+                [f"{row['size']}, {entry['label']}", *times, digits(one), *ratios, digits(iteration), "-", "-"]
+            )
+        return lines
+
+    def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
+        """Bars of the longest optimisation and of one pass, with the paper's where it reports all sizes."""
+        most, rows = max(self.iterations), list(figures.values())
+        series = {f"optimisation, {most} iterations": [row[f"gatys_{most}_seconds"] for row in rows]}
+        series |= {"one forward pass": [row["network_seconds"] for row in rows]}
+        reported = {entry["size"]: entry for entry in self.paper if most in entry["gatys"]}
+        if all(size in reported for size in self.sizes):
+            label = reported[self.sizes[0]]["label"]
+            series[f"optimisation, {label}"] = [reported[size]["gatys"][most] for size in self.sizes]
+            series[f"forward pass, {label}"] = [reported[size]["network"] for size in self.sizes]
+        plot_bars(path, list(figures), series, label="seconds")
+        return [path]
+
+
+def _extrapolation(row: Row) -> str:
+    text = (
+        f"- {row['size']}: {spread(row, 'iteration_')} s an iteration; a bare VGG pass {digits(row['vgg_seconds'])} s"
+    )
+    if row["whole_seconds"] is None:
+        return text
+    count, seconds = row["whole_iterations"], digits(row["whole_seconds"])
+    ratio = row["whole_per_extrapolated"]
+    return f"{text}; {count} iterations measured whole: {seconds} s, {ratio:.2f} of the extrapolation"
+
+
+def bare_pass(photo: Tensor, loss: PerceptualLoss, precision: torch.dtype) -> Callable[[], object]:
+    """Forward to the deepest layer of the loss and backward to the image: no Gram matrix, no distance, no step."""
+    layers = [*loss.content_layers, *loss.style_layers]
+    deepest = max(layers, key=lambda layer: loss.features.depth_of([layer]))
+
+    def run() -> object:
+        image = photo.detach().clone(memory_format=torch.channels_last).requires_grad_()
+        with torch.enable_grad(), lowered(image, precision):
+            activation = loss.features(image, [deepest])[deepest]
+        return torch.autograd.grad(activation, image, torch.ones_like(activation))
+
+    return run

@@ -1,0 +1,201 @@
+"""Super-resolution as the literature measures it: the protocol, and how near an enlarged picture comes to the truth."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import torch
+from PIL import Image
+from pydantic import Field, StrictBool
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from impasto.color import match_histograms, studio_luma
+from impasto.evaluation.comparison import Keys, Natural
+from impasto.images import read_image
+from impasto.resampling import as_stored, crop_to_multiple, degrade
+
+Upscaling = Callable[[Tensor], Tensor]  # from RGB in [0, 1], (1, 3, h, w), to (1, 3, factor h, factor w)
+_GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "F")  # Pillow's, of files with one channel of brightness
+_BT601 = (0.299, 0.587, 0.114)
+_DEVIATIONS = 3.5  # of SSIM's Gaussian window, beyond which it ends (torchmetrics, skimage): 11 x 11 at 1.5
+_PEAK = 255.0
+
+
+class Protocol(Keys):
+    """How super-resolution is measured.
+
+    A photograph is cut to a multiple of the factor, blurred, made smaller and rounded to 8 bits; so is what a method
+    makes of it. Both are compared in their luma.
+
+    Attributes:
+        border: pixels left out at each side; None leaves out as many as the factor.
+        sigma: of the Gaussian blur before downsampling, pixels; 0 is none.
+        ssim_sigma: of SSIM's Gaussian window, pixels; the window reaches 3.5 of them to each side.
+        match_histograms: give each network's output the histograms of its low-resolution input, as the paper does.
+    """
+
+    border: Natural | None
+    sigma: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+    ssim_sigma: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+    match_histograms: StrictBool
+
+    def margin(self, factor: int) -> int:
+        """Return the pixels that are left out at each side."""
+        return factor if self.border is None else self.border
+
+    @property
+    def reach(self) -> int:
+        """Pixels that SSIM's window reaches to each side."""
+        return int(_DEVIATIONS * self.ssim_sigma + 0.5)
+
+    def refuse_small(self, photo: Tensor, factor: int, path: Path) -> None:
+        """Refuse a photograph (3, H, W) of which the border and SSIM's window leave nothing.
+
+        Raises:
+            ValueError: it is too small; says the least size.
+        """
+        height, width = (side - side % factor for side in photo.shape[-2:])
+        least = 2 * self.margin(factor) + 2 * self.reach + 1
+        if min(height, width) < least:
+            raise ValueError(
+                f"{path}: {photo.shape[-1]} x {photo.shape[-2]} pixels are too few at factor {factor}: the border and "
+                f"SSIM's window take {least} of each side"
+            )
+
+    def describe(self) -> str:
+        """Say the protocol in words."""
+        blur = f"Gaussian blur of sigma {self.sigma:g}" if self.sigma else "no blur"
+        border = "as many pixels as the factor" if self.border is None else f"{self.border} pixels"
+        window = 2 * self.reach + 1
+        matched = "; the networks' histograms matched to their input's" if self.match_histograms else ""
+        return (
+            f"photographs cut to a multiple of the factor; {blur}, MATLAB's antialiased bicubic, 8 bits; results "
+            f"rounded to 8 bits{matched}; Y of BT.601 in studio range (a file with one channel is its own Y); {border} "
+            f"left out at each side; PSNR with a peak of 255; SSIM with a Gaussian window of sigma "
+            f"{self.ssim_sigma:g} ({window} x {window}) where it is whole; means over the images"
+        )
+
+
+class TestImage(NamedTuple):
+    """A photograph of a test set.
+
+    Attributes:
+        photo: RGB in [0, 1], (3, H, W).
+        grey: whether its file has a single channel.
+    """
+
+    photo: Tensor
+    grey: bool
+
+
+class Quality(NamedTuple):
+    """How near a picture is to the truth, in luma.
+
+    Attributes:
+        psnr: dB; infinite where nothing differs.
+        ssim: at most 1.
+        sharpness: energy of the gradient as a share of the truth's; not a number where the truth has none.
+    """
+
+    psnr: float
+    ssim: float
+    sharpness: float
+
+
+def read_test_image(path: Path) -> TestImage:
+    """Read a photograph of a test set.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not an image, or damaged; the message names the file.
+    """
+    photo = read_image(path)
+    with Image.open(path) as file:
+        return TestImage(photo, file.mode in _GREY_MODES)
+
+
+def low_and_truth(photo: Tensor, factor: int, protocol: Protocol) -> tuple[Tensor, Tensor]:
+    """Return what a method is given, (1, 3, h, w), and what it should make of it, (1, 3, factor h, factor w)."""
+    truth = crop_to_multiple(photo[None], factor)
+    return degrade(truth, factor, sigma=protocol.sigma), truth
+
+
+@torch.inference_mode()
+def enlarge(method: Upscaling, low: Tensor, *, matched: bool) -> Tensor:
+    """Enlarge a picture as a file would hold it.
+
+    Args:
+        method: of the enlargement.
+        low: RGB in [0, 1], (1, 3, h, w).
+        matched: give the result the histograms of `low`.
+
+    Returns:
+        RGB in [0, 1], rounded to 256 levels, (1, 3, factor h, factor w).
+    """
+    output = method(low).clamp(0, 1)
+    if matched:
+        output = match_histograms(output[0], low[0])[None]
+    return as_stored(output)
+
+
+def luma(image: Tensor, *, grey: bool) -> Tensor:
+    """Return the luma in which pictures are compared, on the scale 0..255 and not rounded.
+
+    Args:
+        image: RGB in [0, 1], (N, 3, H, W).
+        grey: the file has one channel, which is its own luma: full range, as MATLAB scripts have it that convert only
+            what has three channels. Of such an image's enlargement, which may have got some colour, BT.601 in full
+            range is taken.
+
+    Returns:
+        (N, 1, H, W), float64.
+    """
+    exact = image.double()
+    if not grey:
+        return studio_luma(exact)
+    return _PEAK * (exact * exact.new_tensor(_BT601).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def compare(output: Tensor, truth: Tensor, *, border: int, ssim_sigma: float) -> Quality:
+    """Compare the luma of a picture with that of the truth.
+
+    PSNR is torchmetrics'. So is the map of SSIM; but torchmetrics (1.9) averages also over windows that hang over the
+    edges, where it mirrors the picture, and its `kernel_size` is for a uniform window only. As in Wang's code and in
+    skimage, windows count here where they are whole.
+
+    Sharpness is the energy of the gradient, the mean square of the differences between neighbours down and across, as a
+    share of the truth's: below 1 the picture is smoother than the truth, above 1 it has more contrast between
+    neighbours, be it detail or noise. It needs no network and no judgement of where the detail lies.
+
+    Args:
+        output: (1, 1, H, W), 0..255.
+        truth: likewise.
+        border: pixels left out at each side.
+        ssim_sigma: of SSIM's window, pixels.
+
+    Raises:
+        ValueError: another size.
+
+    Source:
+        Wang, Bovik, Sheikh, Simoncelli 2004, "Image quality assessment: from error visibility to structural
+        similarity".
+    """
+    if output.shape != truth.shape:
+        raise ValueError(f"expected pictures of one size, got {tuple(output.shape)} and {tuple(truth.shape)}")
+    ours, theirs = (x[..., border : x.shape[-2] - border, border : x.shape[-1] - border] for x in (output, truth))
+    reach = int(_DEVIATIONS * ssim_sigma + 0.5)
+    single = (ours.float(), theirs.float())  # convolutions in float64 take 13 times as long; the sixth digit is right
+    ssim = structural_similarity_index_measure(*single, data_range=_PEAK, sigma=ssim_sigma, return_full_image=True)[1]
+    whole = ssim[..., reach : ssim.shape[-2] - reach, reach : ssim.shape[-1] - reach].double()
+    return Quality(
+        psnr=float(peak_signal_noise_ratio(ours, theirs, data_range=_PEAK)),
+        ssim=float(whole.mean()),
+        sharpness=float(gradient_energy(ours) / gradient_energy(theirs)),
+    )
+
+
+def gradient_energy(image: Tensor) -> Tensor:
+    """Return the mean square of the differences to the neighbours below and to the right, (..., H, W) -> ()."""
+    down, across = image.diff(dim=-2), image.diff(dim=-1)
+    return (down.square().mean() + across.square().mean()) / _PEAK**2
