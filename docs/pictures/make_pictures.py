@@ -1,4 +1,4 @@
-"""Draw README's pictures from the shipped networks and scikit-image's sample photographs (public domain or CC0)."""
+"""Draw the documentation's pictures from the shipped networks and scikit-image's sample photographs (public domain or CC0)."""
 
 import sys
 from functools import partial
@@ -26,8 +26,8 @@ GATYS = ["plain", "match", "luminance", "blend"]
 def main() -> None:
     """Write styles.jpg, sizes.jpg and mixes.jpg; with `quickstart=<run folder>`, `gatys=<folder>` or others, those.
 
-    The folder for docs/gatys.jpg holds what docs/optimize_pictures.sh makes, that for docs/historic.jpg grey
-    photographs; docs/pocket.jpg takes two run folders, with a comma between them.
+    The folder for gatys.jpg holds what docs/pictures/optimize_pictures.sh makes, that for historic.jpg grey
+    photographs; pocket.jpg takes two run folders, with a comma between them.
     """
     made = {
         "styles": draw_styles,
