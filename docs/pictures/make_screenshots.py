@@ -1,4 +1,4 @@
-"""Draw the documentation's pictures of pages: `python docs/pictures/make_screenshots.py [study] [report] [app] [trackio] [leet] [sweep]`.
+"""Draw the pictures of pages: python docs/pictures/make_screenshots.py [study] [report] [app] [trackio] [leet] [sweep].
 
 `report`, `trackio` and `leet` show the run folders below `runs=<folder>`, `sweep` the sweep in it.
 Chromium, Playwright and (for leet) tmux are needed; the photographs are scikit-image's (public domain or CC0).
