@@ -15,7 +15,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 PACKAGES = ("networks", "losses", "features", "gatys", "color", "methods")
-_ENTRY = re.compile(r"^( *)([\w.]+):(?: +(.*?))?(?:(?:^| +)# (.*))?$")
+_ENTRY = re.compile(r"^( *)([\w.]+):(?: +([^# ].*?))?(?: +# (.*))?$")
 
 
 class Key(NamedTuple):
@@ -148,7 +148,7 @@ def _keys(path: Path) -> list[Key]:
         if parents[0] != "hydra" and name != "_target_":
             found.append(Key(".".join(parents), default or "", meaning or ""))
     inner = {key.name.rpartition(".")[0] for key in found}
-    return [key for key in found if key.default or key.name not in inner]
+    return [key for key in found if key.default or key.meaning or key.name not in inner]
 
 
 def _defaults(path: Path) -> dict[str, str]:

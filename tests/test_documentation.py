@@ -26,7 +26,7 @@ def _blocks(page: Path, language: str) -> list[str]:
 
 
 def _commands(page: Path) -> Iterator[list[str]]:
-    """The words behind each `impasto` of a page: names for placeholders, no `resume=`, whose run would have to exist."""
+    """The words behind each `impasto` of a page: names for placeholders, no `resume=`, whose run would have to be."""
     lines = [line for block in _blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()]
     lines += _INLINE.findall(page.read_text(encoding="utf-8"))
     for line in lines:
@@ -45,20 +45,11 @@ def _unique(pages: list[Path]) -> list[list[str]]:
     return list({tuple(words): words for page in pages for words in _commands(page)}.values())
 
 
-def _compose(impasto: Callable[..., Result], words: list[str]) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("words", _unique(PAGES), ids=shlex.join)
+def test_commands_compose(impasto: Callable[..., Result], words: list[str]) -> None:
     result = impasto(*words, *([] if {"--help", "--cfg"} & set(words) else ["--cfg", "job"]))
     assert result.code == 0, f"impasto {shlex.join(words)}: {result.err}"
-
-
-@pytest.mark.parametrize("words", _unique(PAGES[:1]), ids=shlex.join)
-def test_the_commands_of_readme_compose(impasto: Callable[..., Result], words: list[str]) -> None:
-    _compose(impasto, words)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("words", _unique(PAGES[1:]), ids=shlex.join)
-def test_the_commands_of_the_guides_compose(impasto: Callable[..., Result], words: list[str]) -> None:
-    _compose(impasto, words)
 
 
 @pytest.mark.slow
