@@ -110,7 +110,7 @@ def draw_historic(folder: Path) -> None:
     """Draw the grey photographs of a folder and their colours."""
     method = colorizer_of(load_shipped("scenes", system="colorizer"))
     photos = [resize_longer_side(read_image(found.path), 768) for found in find_images([folder])]
-    write_image(HERE / "historic.jpg", sheet([[photo, method(photo).image] for photo in photos], cell=512))
+    _write("historic.jpg", [[photo, method(photo).image] for photo in photos], cell=512)
 
 
 def _write(name: str, rows: list[list[Tensor]], *, cell: int) -> None:
