@@ -46,9 +46,16 @@ def _place(sections: list[Any], title: str) -> int:
 
 
 def _commands() -> dict[str, str]:
-    """Commands with the sentence that their file begins with."""
-    files = [path for path in sorted(CONF.glob("*.yaml")) if path.stem != "base" and "\ndefaults:" in _text(path)]
-    return {path.stem: _summary(path) for path in files}
+    """Commands with the sentence that their file begins with; what others are made of (`base`) is none."""
+    files = [path for path in sorted(CONF.glob("*.yaml")) if "\ndefaults:" in _text(path)]
+    shared = {name for path in files for name in _shared(path)}
+    return {path.stem: _summary(path) for path in files if path.stem not in shared}
+
+
+def _shared(path: Path) -> list[str]:
+    """Files that a command's file is made of, the nearest first."""
+    names = [name for name in re.findall(r"^  - ([a-z_]+)$", _text(path), flags=re.MULTILINE) if name != "_self_"]
+    return [found for name in names for found in (name, *_shared(CONF / f"{name}.yaml"))]
 
 
 def _groups() -> list[str]:
@@ -96,9 +103,9 @@ def _command_page(command: str) -> str:
     path = CONF / f"{command}.yaml"
     words = command.replace("_", " ")
     parts = [f"# impasto {words}\n", f"{_summary(path)}\n", "```bash\nimpasto " + words + " --help\n```\n"]
-    keys = [*_keys(path), *(key for key in _keys(CONF / "base.yaml") if not key.name.startswith("hydra"))]
-    known = dict.fromkeys(key.name for key in keys)
-    rows = "\n".join(f"| `{k.name}` | {_code(k.default)} | {_cell(k.meaning)} |" for k in keys if k.name in known)
+    found = [key for part in (path, *(CONF / f"{name}.yaml" for name in _shared(path))) for key in _keys(part)]
+    keys = {key.name: key for key in reversed(found) if key.name not in _defaults(path)}  # a command's own count most
+    rows = "\n".join(f"| `{k.name}` | {_code(k.default)} | {_cell(k.meaning)} |" for k in reversed(keys.values()))
     parts.append(f"## Keys\n\n| key | default | meaning |\n|---|---|---|\n{rows}\n")
     if groups := _defaults(path):
         text = {f"[`{g}=`](groups/{g}.md)": f"`{c}` | {_listed(_choices(g))}" for g, c in groups.items()}
@@ -153,7 +160,7 @@ def _keys(path: Path) -> list[Key]:
 
 def _defaults(path: Path) -> dict[str, str]:
     """Groups that a command chooses from, with the choice that it has by itself."""
-    lines = re.findall(r"^  - ([a-z_]+): ([\w]+)", _text(path), flags=re.MULTILINE)
+    lines = re.findall(r"^  - ([a-z_]+)(?:@[\w.]+)?: (\w+)", _text(path), flags=re.MULTILINE)
     return {group: choice for group, choice in lines if (CONF / group).is_dir() and group != "experiment"}
 
 
