@@ -108,7 +108,9 @@ def _command_page(command: str) -> str:
     rows = "\n".join(f"| `{k.name}` | {_code(k.default)} | {_cell(k.meaning)} |" for k in reversed(keys.values()))
     parts.append(f"## Keys\n\n| key | default | meaning |\n|---|---|---|\n{rows}\n")
     if groups := _defaults(path):
-        text = {f"[`{g}=`](groups/{g}.md)": f"`{c}` | {_listed(_choices(g))}" for g, c in groups.items()}
+        text = {
+            f"[`{w}=`](groups/{_group(w)}.md)": f"`{c}` | {_listed(_choices(_group(w)))}" for w, c in groups.items()
+        }
         parts.append("## Groups of choices\n\n| group | default | choices |\n|---|---|---|")
         parts.append("\n".join(f"| {group} | {line} |" for group, line in text.items()) + "\n")
     if experiments := _experiments(command):
@@ -118,7 +120,7 @@ def _command_page(command: str) -> str:
 
 
 def _group_page(group: str) -> str:
-    taken = [c.replace("_", " ") for c in _commands() if group in _defaults(CONF / f"{c}.yaml")]
+    taken = [c.replace("_", " ") for c in _commands() if group in map(_group, _defaults(CONF / f"{c}.yaml"))]
     choices = _choices(group)
     by = f" of {', '.join(f'`impasto {command}`' for command in taken)}" if taken else ""
     head = (
@@ -159,9 +161,14 @@ def _keys(path: Path) -> list[Key]:
 
 
 def _defaults(path: Path) -> dict[str, str]:
-    """Groups that a command chooses from, with the choice that it has by itself."""
-    lines = re.findall(r"^  - ([a-z_]+)(?:@[\w.]+)?: (\w+)", _text(path), flags=re.MULTILINE)
-    return {group: choice for group, choice in lines if (CONF / group).is_dir() and group != "experiment"}
+    """Groups that a command chooses from (`group` or `group@place`), with the choice that it has by itself."""
+    lines = re.findall(r"^  - ([a-z_]+(?:@[\w.]+)?): (\w+)", _text(path), flags=re.MULTILINE)
+    return {group: choice for group, choice in lines if _group(group) in _groups()}
+
+
+def _group(word: str) -> str:
+    """The group of `group@place`."""
+    return word.partition("@")[0]
 
 
 def _summary(path: Path) -> str:
