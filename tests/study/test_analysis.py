@@ -333,7 +333,7 @@ def test_answers_of_another_study_are_refused() -> None:
         _analyse(_study(NATURAL, raters=3), _simulated(_study(NATURAL, raters=12)))
 
 
-# ---------------------------------------------------------------- acceptance, in small: docs/measure_coverage.py
+# ---------------------------------------------------------------- acceptance, in small: docs/measure/coverage.py
 
 
 def _coverage() -> ModuleType:

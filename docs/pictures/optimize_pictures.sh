@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The four results in README's picture of `impasto optimize`; then: python docs/make_pictures.py gatys=<folder>
+# The four results in the picture of `impasto optimize`; then: python docs/pictures/make_pictures.py gatys=<folder>
 set -euo pipefail
 photo=$(python -c 'from impasto.data.sample import sample_path; print(sample_path("rocket.jpg"))')
 paint() { impasto optimize style=starry_night images="$photo" size=384 logger=csv output="$folder/$1" "${@:2}"; }

@@ -1,10 +1,12 @@
-"""Draw README's pictures from the shipped networks and scikit-image's sample photographs (public domain or CC0)."""
+"""Draw the pictures of docs/ from the shipped networks and scikit-image's sample photographs (public domain or CC0)."""
 
 import sys
 from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from impasto.data.sample import sample_path
 from impasto.evaluation.colorizers import colorizer_of, tinted
@@ -26,8 +28,8 @@ GATYS = ["plain", "match", "luminance", "blend"]
 def main() -> None:
     """Write styles.jpg, sizes.jpg and mixes.jpg; with `quickstart=<run folder>`, `gatys=<folder>` or others, those.
 
-    The folder for docs/gatys.jpg holds what docs/optimize_pictures.sh makes, that for docs/historic.jpg grey
-    photographs; docs/pocket.jpg takes two run folders, with a comma between them.
+    The folder for gatys.jpg holds what docs/pictures/optimize_pictures.sh makes, that for historic.jpg grey
+    photographs; pocket.jpg takes two run folders, with a comma between them.
     """
     made = {
         "styles": draw_styles,
@@ -50,12 +52,12 @@ def draw_styles(_: Path) -> None:
     networks = [load_shipped(style).network for style in shipped("stylizer")]
     pictures = [[photo, *(network(photo[None])[0] for network in networks)] for photo in (photos[0], photos[3])]
     rows = [row[start : start + 6] for row in pictures for start in range(0, len(row), 6)]
-    write_image(HERE / "styles.jpg", sheet(rows, cell=300))
+    _write("styles.jpg", rows, cell=300)
     rocket = read_image(Path(sample_path(PHOTOGRAPHS[3])))
     sizes = [
         [network(resize_longer_side(rocket, size)[None])[0] for size in (256, 512, 1024)] for network in networks[:3]
     ]
-    write_image(HERE / "sizes.jpg", sheet(sizes, cell=400))
+    _write("sizes.jpg", sizes, cell=400)
     cat = photos[1]
     strengths = [
         Stylizing(load_shipped("starry_night"), strength=strength)(cat[None])[0].image
@@ -65,7 +67,7 @@ def draw_styles(_: Path) -> None:
         load_mix({"starry_night": 1 - share, "the_scream": share}).network(cat[None])[0]
         for share in (0.25, 0.5, 0.75, 1)
     ]
-    write_image(HERE / "mixes.jpg", sheet([strengths, mixes], cell=300))
+    _write("mixes.jpg", [strengths, mixes], cell=300)
 
 
 @torch.inference_mode()
@@ -92,8 +94,7 @@ def draw_gatys(folder: Path) -> None:
     photo = resize_longer_side(read_image(Path(sample_path("rocket.jpg"))), 384)
     network = load_shipped("starry_night").network
     plain, *others = [read_image(folder / name / "rocket.jpg") for name in GATYS]
-    rows = sheet([[photo, network(photo[None])[0], plain], others], cell=400)
-    write_image(HERE / "gatys.jpg", rows[:, rows.amin(dim=(0, 2)) < 1])  # without the white above and below
+    _write("gatys.jpg", [[photo, network(photo[None])[0], plain], others], cell=400)
 
 
 def draw_colour(_: Path) -> None:
@@ -109,7 +110,15 @@ def draw_historic(folder: Path) -> None:
     """Draw the grey photographs of a folder and their colours."""
     method = colorizer_of(load_shipped("scenes", system="colorizer"))
     photos = [resize_longer_side(read_image(found.path), 768) for found in find_images([folder])]
-    write_image(HERE / "historic.jpg", sheet([[photo, method(photo).image] for photo in photos], cell=512))
+    _write("historic.jpg", [[photo, method(photo).image] for photo in photos], cell=512)
+
+
+def _write(name: str, rows: list[list[Tensor]], *, cell: int) -> None:
+    """Write pictures in rows and columns, without the white above and below those that are wider than high."""
+    picture = sheet(rows, cell=cell)
+    filled = picture.amin(dim=(0, 2)) < 1
+    near = functional.max_pool1d(filled[None].float(), kernel_size=5, stride=1, padding=2)[0] > 0  # leaves four lines
+    write_image(HERE / name, picture[:, near])
 
 
 CROPS = {"astronaut.png": (176, 56), "chelsea.png": (120, 72), "coffee.png": (232, 64), "rocket.jpg": (280, 152)}

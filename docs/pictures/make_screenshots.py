@@ -1,4 +1,4 @@
-"""Draw README's pictures of pages: `python docs/make_screenshots.py [study] [report] [app] [trackio] [leet] [sweep]`.
+"""Draw the pictures of pages: python docs/pictures/make_screenshots.py [study] [report] [app] [trackio] [leet] [sweep].
 
 `report`, `trackio` and `leet` show the run folders below `runs=<folder>`, `sweep` the sweep in it.
 Chromium, Playwright and (for leet) tmux are needed; the photographs are scikit-image's (public domain or CC0).
@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 from browser import PHONE, Visit, browser
 from PIL import Image
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _save(pictures: list[Path], name: str, *, height: int) -> None:
-    """Put pictures side by side and write docs/<name>.jpg."""
+    """Put pictures side by side and write <name>.jpg beside this file."""
     images = [Image.open(path).convert("RGB") for path in pictures]
     images = [image.resize((round(image.width * height / image.height), height)) for image in images]
     canvas = Image.new("RGB", (sum(image.width + 12 for image in images) - 12, height), "white")

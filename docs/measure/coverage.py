@@ -1,7 +1,7 @@
 """Print how often the study's 95 % intervals cover the truth, over simulated studies with known preferences.
 
 Also how often the order of the methods is found, and how often a test finds a difference where there is none. Needs no
-data and about half an hour: python docs/measure_coverage.py [studies]
+data and about half an hour: python docs/measure/coverage.py [studies]
 """
 
 import os

@@ -1,6 +1,6 @@
-"""Print README's figures of the raters' page: simulated raters at once over HTTP, with a kill in the middle if wanted.
+"""Print the figures of the raters' page: simulated raters at once over HTTP, with a kill in the middle if wanted.
 
-Starts the real `impasto study serve` as a process of its own: python docs/measure_study.py seconds=120 kill=true
+Starts the real `impasto study serve` as a process of its own: python docs/measure/raters_page.py seconds=120 kill=true
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""Print README's figures of the shipped colorizer, on the held-out photographs.
+"""Print the documentation's figures of the shipped colorizer, on the held-out photographs.
 
-Needs IMPASTO_DATA, as the training did: python docs/measure_shipped.py
+Needs IMPASTO_DATA, as the training did: python docs/measure/shipped_colorizer.py
 """
 
 import sys

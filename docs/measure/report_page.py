@@ -1,6 +1,6 @@
 """Print how long 50 large run folders take to become a page, and how long a browser takes to open it, network off.
 
-python docs/measure_report.py [<folder to keep the page in>]
+python docs/measure/report_page.py [<folder to keep the page in>]
 """
 
 import csv
