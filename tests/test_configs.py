@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from impasto.cli import COMMANDS, conf_dir, config_name
 from impasto.commands.config import check_config
 from impasto.commands.help import choices, experiment_command
-from impasto.sweep.objectives import read_objectives
+from impasto.sweep.objectives import Objective
 from impasto.sweep.space import read_space
 
 GROUPS = {
@@ -255,7 +255,7 @@ def test_every_sweep_searches_keys_that_its_training_has(words: list[str]) -> No
     training = _compose("train", *cfg.train)
     for key in read_space(OmegaConf.to_container(cfg.space)):  # type: ignore[arg-type]
         assert OmegaConf.select(training, key) is not None, key
-    for objective in read_objectives(OmegaConf.to_container(cfg.objectives)):  # type: ignore[arg-type]
+    for objective in (Objective(**words) for words in cfg.objectives.values()):
         assert objective.divided_by is None or OmegaConf.select(training, objective.divided_by)
 
 

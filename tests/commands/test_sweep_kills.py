@@ -6,19 +6,22 @@
 import csv
 import os
 import random
+import re
 import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
-from processes import start
+from processes import start, wait_for
+
+pytestmark = pytest.mark.slow
 
 TRIALS = 12
 WORDS = (
     "sweep",
     "experiment=smoke_sweep",
     "sampler=tpe",  # which looks at the trials before
-    "sampler.sampler.n_startup_trials=4",
+    "sampler.n_startup_trials=4",
     f"n_trials={TRIALS}",
     "logger=csv",
     "train=['experiment=smoke_train','callbacks.samples=null','checkpoint_every=1']",
@@ -81,11 +84,13 @@ def test_a_sweep_that_is_killed_again_and_again_ends_as_one_that_was_left_alone(
     assert set(_times_trained(tmp_path).values()) == {1}  # none was trained to its end twice
 
 
-def test_four_workers_run_no_trial_twice(tmp_path: Path) -> None:
-    _sweep(tmp_path, "workers=4")
+def test_four_workers_and_a_second_command_run_no_trial_twice(tmp_path: Path) -> None:
+    process = start(tmp_path, *WORDS, "workers=3")
+    wait_for((tmp_path / "outputs/sweeps/smoke_sweep/0").exists, process)
+    outputs = [_sweep(tmp_path), process.communicate(timeout=300)[0]]
+    assert process.returncode == 0, outputs[1]
     assert _folders(tmp_path) == [str(number) for number in range(TRIALS)]
     assert set(_times_trained(tmp_path).values()) == {1}
-    logs = list((tmp_path / "outputs/sweeps/smoke_sweep").glob("worker_*.log"))
-    begun = [line for log in logs for line in log.read_text().splitlines() if line.startswith("trial") and "=" in line]
-    assert len(logs) == 3 and len(begun) == len(set(begun)) > 0
+    begun = [re.findall(r"^trial (\d+): \S+=", output, re.MULTILINE) for output in outputs]
+    assert sorted(map(int, [*begun[0], *begun[1]])) == list(range(TRIALS)) and all(begun)
     assert [row["state"] for row in _rows(tmp_path)] == ["finished"] * TRIALS

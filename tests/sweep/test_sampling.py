@@ -6,14 +6,14 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution
-from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GridSampler, RandomSampler, TPESampler
 
-from impasto.sweep.samplers import Grid, Reseeded, Sampling
-from impasto.sweep.space import Space, read_space
+from impasto.sweep.space import Sampling, Space, read_space
 
 SPACE = read_space({"a": {"float": [0.1, 10.0], "log": True}, "b": {"int": [1, 9]}, "c": {"float": [-1, 1]}})
-GRID = read_space({"a": {"choice": ["x", "y", None]}, "b": {"int": [1, 5], "step": 2}})
+GRID = read_space(
+    {"a": {"choice": ["x", "y", None]}, "b": {"int": [1, 5], "step": 2}, "c": {"float": [0, 0.3], "step": 0.1}}
+)
 
 
 def _run(make: Callable[[], Sampling], space: Space, count: int, *, anew: bool) -> list[dict[str, Any]]:
@@ -26,8 +26,9 @@ def _run(make: Callable[[], Sampling], space: Space, count: int, *, anew: bool) 
         if anew:
             sampling = make()
             study = optuna.load_study(storage=storage, study_name="s")
-        study.sampler = sampling(space, number)
+        study.sampler = sampling.of_trial(number)
         trial = study.ask(dict(space))
+        study.sampler = RandomSampler()  # a grid's would stop a loop that is not there
         study.tell(trial, sum(v for v in trial.params.values() if isinstance(v, int | float)))
         found.append(trial.params)
     return found
@@ -36,33 +37,36 @@ def _run(make: Callable[[], Sampling], space: Space, count: int, *, anew: bool) 
 @pytest.mark.parametrize(
     "sampler",
     [
-        RandomSampler,
+        partial(RandomSampler),
         partial(TPESampler, n_startup_trials=3),
         partial(CmaEsSampler, n_startup_trials=3, warn_independent_sampling=False),
     ],
     ids=["random", "tpe", "cma_es"],
 )
-def test_restarts_change_no_trial(sampler: Callable[..., BaseSampler]) -> None:
-    once = _run(lambda: Reseeded(sampler, seed=7), SPACE, 8, anew=False)
-    assert _run(lambda: Reseeded(sampler, seed=7), SPACE, 8, anew=True) == once
+def test_restarts_change_no_trial(sampler: "partial[BaseSampler]") -> None:
+    def make(seed: int = 7) -> Sampling:
+        return Sampling(sampler, SPACE, seed=seed)
+
+    once = _run(make, SPACE, 8, anew=False)
+    assert _run(make, SPACE, 8, anew=True) == once
     assert len({tuple(parameters.values()) for parameters in once}) == 8
-    assert _run(lambda: Reseeded(sampler, seed=8), SPACE, 8, anew=True)[0] != once[0]
-
-
-def test_sampling_at_random_never_ends() -> None:
-    assert Reseeded(RandomSampler, seed=0).most(SPACE) is None
+    assert _run(lambda: make(8), SPACE, 8, anew=True)[0] != once[0]
+    assert make().combinations is None
 
 
 def test_a_grid_has_each_combination_once_over_restarts() -> None:
-    most = Grid(seed=3).most(GRID)
-    assert most == 9
-    once, anew = (_run(lambda: Grid(seed=3), GRID, most, anew=anew) for anew in (False, True))
+    def make(seed: int = 3) -> Sampling:
+        return Sampling(partial(GridSampler), GRID, seed=seed)
+
+    assert make().combinations == 36
+    once, anew = (_run(make, GRID, 36, anew=anew) for anew in (False, True))
     assert once == anew
-    assert {(p["a"], p["b"]) for p in once} == {(a, b) for a in ("x", "y", None) for b in (1, 3, 5)}
-    other = _run(lambda: Grid(seed=4), GRID, most, anew=True)
-    assert other != once  # shuffled by the seed
+    every = {(a, b, c) for a in ("x", "y", None) for b in (1, 3, 5) for c in (0.0, 0.1, 0.2, 0.3)}  # not 0.1 * 3
+    assert {(p["a"], p["b"], p["c"]) for p in once} == every
+    assert _run(lambda: make(4), GRID, 36, anew=True) != once  # shuffled by the seed
 
 
-def test_a_grid_refuses_a_float_without_a_step() -> None:
-    with pytest.raises(ValueError, match="space: c: a grid needs"):
-        Grid(seed=0).most({"d": CategoricalDistribution([1]), "c": SPACE["c"]})
+@pytest.mark.parametrize("given", [{"float": [0, 1]}, {"float": [1, 2], "log": True}, {"int": [1, 8], "log": True}])
+def test_a_grid_refuses_a_range_without_a_step(given: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"space: a: a grid needs choice: \[\.\.\.\] or a range with a step"):
+        Sampling(partial(GridSampler), read_space({"a": given}), seed=0)

@@ -1,9 +1,10 @@
-"""Each trial is claimed by one living worker, told once, and taken over where its worker died."""
+"""Each trial is claimed by one living worker, ended once, and taken over where its worker died."""
 
 import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,12 @@ import optuna
 import pytest
 from optuna.exceptions import StorageInternalError
 from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
-from optuna.samplers import RandomSampler
+from optuna.samplers import BaseSampler, GridSampler, RandomSampler
 from optuna.trial import Trial, TrialState
 
-from impasto.sweep.owners import sign_of_life
-from impasto.sweep.samplers import Grid, Reseeded, Sampling
-from impasto.sweep.space import Space, read_space
-from impasto.sweep.storage import open_storage
-from impasto.sweep.trials import MOST_KILLS, Outcome, Trials, state_of
+from impasto.sweep.objectives import Objective
+from impasto.sweep.space import Sampling, Space, read_space
+from impasto.sweep.trials import MOST_KILLS, Outcome, Sweep, Trials, state_of
 
 SPACE = read_space(
     {
@@ -28,7 +27,8 @@ SPACE = read_space(
     }
 )
 DEFINITION = {"space": {"rate": {"float": [0.001, 1.0]}}, "train": ["experiment=smoke_train"], "seed": 0}
-FINISHED = Outcome("finished", [1.5], "", 2.0)
+OBJECTIVES = {"loss": Objective(metric="val/loss", direction="minimize")}
+FINISHED = Outcome("finished", {"loss": 1.5}, "", 2.0)
 NOBODY = {"pid": 2**22 + 7, "born": 0.0, "seen": 0}  # above Linux's largest number
 Opened = Callable[..., Trials]
 
@@ -47,22 +47,12 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
         definition: dict[str, Any] = DEFINITION,
         space: Space = SPACE,
         pruner: BasePruner | None = None,
-        sampling: Sampling | None = None,
+        sampler: type[BaseSampler] = RandomSampler,
         folder: Path = tmp_path,
     ) -> Trials:
-        folder.mkdir(exist_ok=True)
-        return Trials(
-            open_storage(name),
-            storage_name=name,
-            name="sweep",
-            definition=definition,
-            directions=["minimize"],
-            space=space,
-            sampling=sampling or Reseeded(RandomSampler, seed=1),
-            pruner=pruner or NopPruner(),
-            total=total,
-            folder=folder,
-        )
+        sampling = Sampling(partial(sampler), space, seed=1)
+        judge = pruner or NopPruner()
+        return Trials(Sweep("sweep", name, folder, OBJECTIVES, sampling, judge, total, definition))
 
     return make
 
@@ -74,7 +64,8 @@ def _claimed(trials: Trials) -> Trial:
 
 
 def _set_worker(trials: Trials, trial: Trial, **changes: Any) -> None:
-    trials.storage.set_trial_user_attr(trial._trial_id, "worker", sign_of_life() | changes)
+    trials.give_sign(trial)
+    trials.storage.set_trial_user_attr(trial._trial_id, "worker", trial.user_attrs["worker"] | changes)
 
 
 @BOTH
@@ -84,7 +75,7 @@ def test_each_number_is_claimed_once_and_the_total_never_exceeded(opened: Opened
     assert [None if trial is None else trial.number for trial in claimed] == [0, 1, 2, 3, 4, None, None]
     for trial in claimed[:5]:
         assert trial is not None
-        one.tell(trial, FINISHED)
+        one.end(trial, FINISHED)
     assert two.claim() is None and len(two.study.trials) == 5
     assert all(set(trial.params) == set(SPACE) for trial in two.all())
 
@@ -96,7 +87,7 @@ def test_workers_at_the_same_time_share_the_numbers_out(opened: Opened) -> None:
     def work(trials: Trials) -> None:
         while (trial := trials.claim()) is not None:
             numbers.append(trial.number)
-            trials.tell(trial, FINISHED)
+            trials.end(trial, FINISHED)
 
     threads = [threading.Thread(target=work, args=(opened(total=8),)) for _ in range(3)]
     for thread in threads:
@@ -130,7 +121,7 @@ def test_a_trial_that_was_only_begun_gets_what_it_would_have_got(opened: Opened,
     trials.study.ask()  # and the worker is killed before it drew any parameter
     again = _claimed(trials)
     expected = optuna.create_study()
-    expected.sampler = Reseeded(RandomSampler, seed=1)(SPACE, 0)
+    expected.sampler = Sampling(partial(RandomSampler), SPACE, seed=1).of_trial(0)
     assert (again.number, again.params) == (0, expected.ask(dict(SPACE)).params)
 
 
@@ -163,7 +154,7 @@ def test_more_trials_go_on_with_the_same_sweep(opened: Opened) -> None:
     few = opened(total=2)
     first = [_claimed(few), _claimed(few)]
     for trial in first:
-        few.tell(trial, FINISHED)
+        few.end(trial, FINISHED)
     assert few.claim() is None
     assert _claimed(opened(total=3)).number == 2
     assert opened(total=2).claim() is None
@@ -177,8 +168,8 @@ def test_another_definition_is_refused_with_every_difference(opened: Opened) -> 
         opened(definition=changed)
     for difference in (
         "space.rate.float was [0.001, 1.0] and is [0.001, 2.0]",
-        "space.new was not there and is {int: [1, 2]}",
-        "train was [experiment=smoke_train] and is [a=b]",
+        "space.new.int was not there and is [1, 2]",
+        'train was ["experiment=smoke_train"] and is ["a=b"]',
         "seed was 0 and is not there",
     ):
         assert difference in str(error.value)
@@ -205,8 +196,8 @@ def test_of_two_folders_that_begin_a_sweep_at_once_one_claims(opened: Opened, tm
 @BOTH
 def test_how_a_trial_ended_is_kept(opened: Opened) -> None:
     trials = opened()
-    for outcome in (FINISHED, Outcome("pruned", None, "", 3.0), Outcome("failed", None, "became nan", 4.0)):
-        trials.tell(_claimed(trials), outcome)
+    for outcome in (FINISHED, Outcome("pruned", {}, "", 3.0), Outcome("failed", {}, "became nan", 4.0)):
+        trials.end(_claimed(trials), outcome)
     found = opened().all()
     assert [state_of(trial) for trial in found] == ["finished", "pruned", "failed"]
     assert [trial.values for trial in found] == [[1.5], None, None]
@@ -216,21 +207,20 @@ def test_how_a_trial_ended_is_kept(opened: Opened) -> None:
 
 
 @BOTH
-def test_what_is_told_twice_keeps_its_first_end(opened: Opened) -> None:
+def test_what_ends_twice_keeps_its_first_end(opened: Opened) -> None:
     trials = opened()
     trial = _claimed(trials)
-    trials.tell(trial, FINISHED)
-    trials.tell(trial, Outcome("failed", None, "late", 9.0))
+    trials.end(trial, FINISHED)
+    trials.end(trial, Outcome("failed", {}, "late", 9.0))
     (found,) = opened().all()
     assert (state_of(found), found.values) == ("finished", [1.5]) and "error" not in found.user_attrs
 
 
 def test_a_grid_ends_with_its_last_combination(opened: Opened) -> None:
     space = read_space({"a": {"choice": [1, 2]}, "b": {"float": [0, 0.3], "step": 0.1}})
-    grid = Grid(seed=0)
-    trials = opened(space=space, sampling=grid, total=grid.most(space))
+    trials = opened(space=space, sampler=GridSampler, total=8)
     while (trial := trials.claim()) is not None:
-        trials.tell(trial, FINISHED)
+        trials.end(trial, FINISHED)
     assert sorted((t.params["a"], t.params["b"]) for t in trials.all()) == [
         (a, b) for a in (1, 2) for b in (0.0, 0.1, 0.2, 0.3)
     ]
@@ -261,7 +251,7 @@ def test_a_pruner_ends_a_trial(opened: Opened) -> None:
     trial = _claimed(trials)
     assert trials.report(trial, 1, 0.5) is False
     assert trials.report(trial, 2, 1.5) is True
-    assert trials.report(trial, 2, 0.5) is True  # told again after a restart
+    assert trials.report(trial, 2, 0.5) is True  # reported again after a restart
 
 
 @BOTH

@@ -1,4 +1,4 @@
-"""A trial tells its sweep what it reaches and ends where it is pruned; without a sweep it trains as any other."""
+"""A trial sends its sweep what it reaches and ends where it is pruned; without a sweep it trains as any other."""
 
 import multiprocessing
 import os
@@ -54,7 +54,7 @@ def test_each_validations_losses_reach_the_sweep(sweep: Connection) -> None:
     link = TrialLink()
     sweep.send(False)
     _validate(link, _trainer(step=4))
-    assert sweep.poll(5) and sweep.recv() == ("validated", 4, {"val/loss": 1.5, "val/style": 0.5})
+    assert sweep.poll(5) and sweep.recv() == (4, 8, {"val/loss": 1.5, "val/style": 0.5})
 
 
 def test_a_training_that_is_pruned_ends_there(sweep: Connection) -> None:
@@ -68,14 +68,14 @@ def test_the_validation_before_or_after_a_training_ends_nothing(sweep: Connectio
     link = TrialLink()
     sweep.send(True)
     _validate(link, _trainer(fn="validate"))
-    assert sweep.recv()[0] == "validated"
+    assert sweep.recv()[2]
 
 
-def test_steps_are_told_at_most_once_a_second(sweep: Connection) -> None:
+def test_steps_are_sent_at_most_once_a_second(sweep: Connection) -> None:
     link = TrialLink()
     for step in range(1, 100):
         _train(link, _trainer(step=step))
-    assert sweep.poll(5) and sweep.recv() == ("step", 1, 8)
+    assert sweep.poll(5) and sweep.recv() == (1, 8, {})
     assert not sweep.poll(0)
 
 

@@ -2,34 +2,34 @@
 
 import logging
 import os
-import threading
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import optuna
-from omegaconf import DictConfig
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
 
-from impasto.commands.sweep_definition import Definition, read_definition
-from impasto.commands.sweep_results import Results
-from impasto.commands.sweep_trial import LOG, Launcher, Listener, wait_for_leftover
-from impasto.commands.sweep_workers import FIRST, WORKER, end, end_with, recorded_once, start_helper
+from impasto.commands.sweep_definition import SweepSettings, read_definition
+from impasto.commands.sweep_results import Results, in_words
+from impasto.commands.sweep_trial import LOG, Message, Training
 from impasto.group import find_group, usable_cores
-from impasto.run_folders import read_status
-from impasto.sweep.objectives import NotLoggedError, reached
-from impasto.sweep.owners import SECONDS_BETWEEN_SIGNS
-from impasto.sweep.storage import StorageLostError, open_storage, storage_name
-from impasto.sweep.trials import Outcome, Trials
+from impasto.redaction import without_secrets
+from impasto.run_folders import read_status, running_process
+from impasto.sweep.objectives import NotLoggedError
+from impasto.sweep.trials import SECONDS_BETWEEN_SIGNS, Outcome, Trials
 from impasto.tracking.bar import Bar
-from impasto.tracking.run_folder import Interrupted
+from impasto.tracking.run_folder import Interrupted, recorded
 from impasto.tracking.stop import StopSignal
 
 log = logging.getLogger(__name__)
 
 _LOG_EVERY_SECONDS = 30.0
+_SECONDS_FOR_LEFTOVER = 600.0  # that a training whose sweep was killed may take to save and stop
+_ENDS = ("finished", "pruned", "failed")
 
 
 def run(cfg: DictConfig) -> None:
@@ -39,118 +39,100 @@ def run(cfg: DictConfig) -> None:
         Interrupted: stopped by Ctrl-C or SIGTERM; every trial is saved.
         ValueError: the search space, the words of the trainings or the objectives are wrong, or the sweep was begun
             with others.
-        StorageLostError: the storage cannot be reached.
+        StorageLostError: the storage cannot be reached; what the trials reached lies in their folders.
     """
     if (group := find_group()).size > 1:
         raise ValueError(
             f"{group.starter} started {group.size} processes of one sweep; expected one, or an array of jobs"
         )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if not isinstance(cfg.workers, int) or cfg.workers < 1:
-        raise ValueError(f"expected workers of at least 1, got {cfg.workers}")
-    definition = read_definition(cfg)
-    folder = Path(cfg.output).expanduser().absolute()
-    name = storage_name(cfg.storage, folder)
-    trials = definition.trials(open_storage(name), storage_name=name, folder=folder)
-    worker, is_helper = int(os.environ.get(WORKER, "0")), WORKER in os.environ
-    if cfg.workers > 1:
-        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores(processes=cfg.workers)))
-    sweep = _Sweep(cfg, definition, trials, folder, Launcher(worker=worker, workers=cfg.workers))
-    with ExitStack() as stack:
-        stack.enter_context(recorded_once(folder, cfg))
-        stop = stack.enter_context(StopSignal())
-        if is_helper:
-            threading.Thread(target=end_with, args=(int(os.environ[FIRST]),), daemon=True).start()
-        helpers = [] if is_helper else [start_helper(folder, number) for number in range(1, cfg.workers)]
+    given = SweepSettings.read(cfg)
+    sweep, words = read_definition(cfg, given)
+    results = Results(Trials(sweep), words)
+    if given.workers > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores(processes=given.workers)))
+    log.info("sweep folder: %s", sweep.folder)
+    with _record(sweep.folder, cfg), StopSignal() as stop:
+        with Bar(total=sweep.total, done=results.ended(), log_every_seconds=_LOG_EVERY_SECONDS) as bar:
+            gpus = [None] if given.workers == 1 else range(given.workers)
+            _work([_Worker(results, stop, bar, gpu=gpu) for gpu in gpus], stop)
+        results.write_page()
+        if stop.requested:
+            raise Interrupted(f"stopped; the same command goes on: {results.go_on}")
+    results.log_end()
+
+
+@contextmanager
+def _record(folder: Path, cfg: DictConfig) -> Iterator[None]:
+    """Keep the sweep's own record; where several commands work on one sweep, the first of them does."""
+    config = without_secrets(OmegaConf.to_yaml(cfg, resolve=True))
+    with suppress(Timeout), FileLock(folder / ".record.lock", timeout=0), recorded(folder, config=config):
+        yield
+        return
+    yield
+
+
+def _work(workers: list["_Worker"], stop: StopSignal) -> None:
+    """Let all workers run trials at the same time; where one fails, the others save and stop."""
+    with ThreadPoolExecutor(len(workers)) as pool:
+        running = [pool.submit(worker.run) for worker in workers]
         try:
-            sweep.work(stop)
-        except BaseException:
-            end(helpers)
+            while not all(future.done() for future in running):
+                if any(future.done() and future.exception() for future in running):
+                    stop.requested = True
+                time.sleep(0.1)
+        except KeyboardInterrupt:  # a second Ctrl-C
+            for worker in workers:
+                worker.abandoned = True
             raise
-        while any(helper.poll() is None for helper in helpers):
-            if stop.requested:
-                end(helpers)
-            time.sleep(0.2)
-        if helpers:
-            sweep.work(stop)  # what a helper that died has left
-        if not is_helper:
-            sweep.results.write_all()
-        if stop.requested:
-            raise Interrupted(f"stopped; the same command goes on: {sweep.results.go_on}")
-    sweep.tell_seconds()
-    if not is_helper:
-        sweep.results.tell()
+    for future in running:
+        future.result()
 
 
-class _Sweep:
-    """One worker of a sweep."""
+class _Worker:
+    """Runs one trial after the other.
 
-    def __init__(
-        self, cfg: DictConfig, definition: Definition, trials: Trials, folder: Path, launcher: Launcher
-    ) -> None:
-        self.cfg, self.definition, self.trials, self.folder, self.launcher = cfg, definition, trials, folder, launcher
-        self.results = Results(cfg, definition, trials, folder)
+    Args:
+        results: of the sweep, written anew after each trial.
+        stop: as soon as it is requested, the training is asked to save and end.
+        bar: shows how far the sweep is.
+        gpu: that its trainings take; None for what they find.
+
+    Attributes:
+        abandoned: once set, the training is killed.
+    """
+
+    def __init__(self, results: Results, stop: StopSignal, bar: Bar, *, gpu: int | None) -> None:
+        self.results, self.trials, self.stop, self.bar, self.gpu = results, results.trials, stop, bar, gpu
+        self.objectives = self.trials.sweep.objectives
+        self.abandoned = False
         self._signed = 0.0
-        self._beside: list[float] = []  # seconds of each trial that were not its training's
 
-    def work(self, stop: StopSignal) -> None:
-        """Take trials until none is left or the sweep is stopped.
+    def run(self) -> None:
+        """Take trials until none is left or the sweep is stopped."""
+        while not self.stop.requested and (trial := self.trials.claim()) is not None:
+            begin = time.monotonic()
+            if (outcome := self._train(trial)) is None:
+                self.trials.give_back(trial)
+                continue
+            self.trials.end(trial, outcome)
+            ended = outcome.error or in_words(outcome.values)
+            log.info("trial %d %s%s", trial.number, outcome.state, f": {ended}" if ended else "")
+            self.results.write_tables()
+            self.results.seconds_beside.append(time.monotonic() - begin - outcome.seconds)
+            self.bar.update(self.results.ended(), "")
 
-        Raises:
-            StorageLostError: the storage cannot be reached any more; what the trials reached lies in their folders.
-        """
-        log.info("sweep folder: %s", self.folder)
-        try:
-            with Bar(total=self.trials.total, done=self._ended(), log_every_seconds=_LOG_EVERY_SECONDS) as bar:
-                while not stop.requested:
-                    begin = time.monotonic()
-                    if (trial := self.trials.claim()) is None:
-                        break
-                    outcome = self._run(trial, bar, stop)
-                    if outcome is None:
-                        self.trials.give_back(trial)
-                        continue
-                    self.trials.tell(trial, outcome)
-                    log.info("trial %d: %s", trial.number, self.definition.told(outcome))
-                    self.results.write_tables()
-                    self._beside.append(time.monotonic() - begin - outcome.seconds)
-                    bar.update(self._ended(), "")
-        except StorageLostError as error:
-            raise StorageLostError(
-                f"{error}; what the trials reached is kept in {self.folder}, and the same command goes on"
-            ) from error
-
-    def tell_seconds(self) -> None:
-        """Say what the sweep itself took of the time."""
-        if len(self._beside) > 1:
-            first, *others = self._beside
-            log.info(
-                "seconds a trial beside its training: %.1f (median of %d; %.1f for the first, which imports)",
-                median(others), len(others), first,
-            )  # fmt: skip
-
-    def _ended(self) -> int:
-        return sum(trial.state.is_finished() for trial in self.trials.all())
-
-    def _run(self, trial: optuna.Trial, bar: Bar, stop: StopSignal) -> Outcome | None:
+    def _train(self, trial: optuna.Trial) -> Outcome | None:
         """Train a trial; None where it was stopped, or its process killed, so that it is to be taken again."""
-        folder = self.folder / str(trial.number)
-        wait_for_leftover(folder, stop, lambda: self._give_sign(trial))
-        code = 0
-        if not stop.requested and read_status(folder).get("status") not in ("finished", "pruned", "failed"):
-            words = self.definition.words(trial.params, folder)
-            log.info("trial %d: %s", trial.number, self.definition.parameters(trial.params))
-            code = self.launcher.run(
-                words,
-                folder,
-                run_id=f"{self.definition.name}-{self.trials.id}-{trial.number}",
-                listener=self._listener(trial, folder, bar),
-                stop=stop,
-            )
-        record = read_status(folder)
-        if record.get("status") in ("finished", "pruned", "failed"):
-            return self._outcome(folder, record)
-        if stop.requested:
+        folder, code = self.trials.sweep.folder / str(trial.number), 0
+        self._wait_for_leftover(trial, folder)
+        if not self.stop.requested and read_status(folder).get("status") not in _ENDS:
+            log.info("trial %d: %s", trial.number, in_words(trial.params))
+            code = self._run(trial, folder)
+        status = read_status(folder)
+        if status.get("status") in _ENDS:
+            return self._outcome(folder, status)
+        if self.stop.requested:
             return None
         if code == 1:  # Hydra or an import failed before there was a run folder: so would all other trials
             self.trials.give_back(trial)
@@ -159,43 +141,61 @@ class _Sweep:
         if self.trials.note_kill(trial):
             log.warning("trial %d: %s; it is run again from its last checkpoint", trial.number, killed)
             return None
-        return Outcome("failed", None, f"{killed}, again and again (out of memory?)", 0.0)
+        return Outcome("failed", {}, f"{killed}, again and again (out of memory?)", 0.0)
 
-    def _outcome(self, folder: Path, record: Mapping[str, Any]) -> Outcome:
-        seconds, error = float(record.get("seconds", 0.0)), str(record.get("error") or "")
-        if record["status"] != "finished":
-            return Outcome(record["status"], None, error, seconds)
+    def _wait_for_leftover(self, trial: optuna.Trial, folder: Path) -> None:
+        """Wait until the training of a sweep that was killed has saved and ended."""
+        begin = time.monotonic()
+        while (pid := running_process(folder)) is not None and not self.stop.requested:
+            if time.monotonic() - begin > _SECONDS_FOR_LEFTOVER:
+                raise ValueError(
+                    f"{folder} is still trained by process {pid}, whose sweep is gone; stop that process first"
+                )
+            self._give_sign(trial)
+            time.sleep(0.2)
+
+    def _run(self, trial: optuna.Trial, folder: Path) -> int:
+        """Run the training; return its exit code."""
+        ended, words = self.results.ended(), self.results.words.start(trial.params, folder)
+        run_id = f"{self.trials.sweep.name}-{self.trials.id}-{trial.number}"
+        with Training(words, folder, run_id=run_id, gpu=self.gpu) as training:
+            while training.exit_code is None:
+                if (message := training.hear()) is not None:
+                    self.bar.update(ended, f"trial {trial.number}: step {message.step} of {message.steps}")
+                    if message.losses:
+                        training.answer(prune=self._should_prune(trial, message, folder))
+                self._give_sign(trial)
+                if self.abandoned:
+                    training.kill()
+                elif self.stop.requested:
+                    training.stop()
+        return training.exit_code or 0
+
+    def _should_prune(self, trial: optuna.Trial, message: Message, folder: Path) -> bool:
+        first, *others = self.objectives.values()
+        if others or message.step == 0 or first.metric not in message.losses:
+            return False
         try:
-            return Outcome("finished", reached(self.definition.objectives, folder), "", seconds)
-        except NotLoggedError as wrong:
-            raise ValueError(f"objectives: {wrong} of {folder}") from wrong
-        except ValueError as wrong:
-            return Outcome("failed", None, str(wrong), seconds)
-
-    def _listener(self, trial: optuna.Trial, folder: Path, bar: Bar) -> Listener:
-        done = self._ended()
-        first, several = self.definition.objectives[0], len(self.definition.objectives) > 1
-
-        def validated(step: int, losses: Mapping[str, float]) -> bool:
-            if several or step == 0 or first.metric not in losses:
-                return False
-            try:
-                return self.trials.report(trial, step, first.value(losses[first.metric], folder))
-            except OSError as error:  # ValueErrors are told when the trial ends
-                log.warning("trial %d cannot be judged while it runs: %s", trial.number, error)
-                return False
-            except ValueError:
-                return False
-
-        def progress(step: int, steps: int) -> None:
-            bar.update(done, f"trial {trial.number}: step {step} of {steps}")
-
-        return Listener(validated, progress, lambda: self._give_sign(trial))
+            value = first.value(message.losses[first.metric], folder)
+        except ValueError:  # which is said when the trial ends
+            return False
+        return self.trials.report(trial, message.step, value)
 
     def _give_sign(self, trial: optuna.Trial) -> None:
         if time.monotonic() - self._signed > SECONDS_BETWEEN_SIGNS:
             self._signed = time.monotonic()
             self.trials.give_sign(trial)
+
+    def _outcome(self, folder: Path, status: Mapping[str, Any]) -> Outcome:
+        values, state, error = {}, str(status["status"]), str(status.get("error") or "")
+        try:
+            if state == "finished":
+                values = {name: objective.reached(folder) for name, objective in self.objectives.items()}
+        except NotLoggedError as wrong:
+            raise ValueError(f"objectives: {wrong} of {folder}") from wrong
+        except (OSError, ValueError) as wrong:
+            state, error = "failed", str(wrong)
+        return Outcome(state, values, error, float(status.get("seconds", 0.0)))
 
 
 def _last_line(folder: Path) -> str:
@@ -203,5 +203,5 @@ def _last_line(folder: Path) -> str:
         lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         return "it did not start"
-    told = [line.strip() for line in lines if line.strip() and "HYDRA_FULL_ERROR" not in line]
-    return told[-1].removeprefix("error: ")[:500] if told else "it did not start"
+    written = [line.strip() for line in lines if line.strip() and "HYDRA_FULL_ERROR" not in line]
+    return written[-1].removeprefix("error: ")[:500] if written else "it did not start"

@@ -1,200 +1,139 @@
 """What a sweep is: its search space, the words behind every training, its objectives; checked before anything runs."""
 
 import os
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-import optuna
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from optuna.storages import BaseStorage
+from optuna.pruners import BasePruner, NopPruner
+from optuna.samplers import BaseSampler, CmaEsSampler
+from pydantic import Field
 
 from impasto.commands.arguments import prepare_arguments, quote
 from impasto.commands.checking import check_arguments
+from impasto.commands.settings import Count, Folder, Settings, Text
 from impasto.redaction import without_secrets
-from impasto.sweep.objectives import Objective, read_objectives
-from impasto.sweep.samplers import Sampling
-from impasto.sweep.space import Space, ends, read_space
-from impasto.sweep.trials import Outcome, Trials
-from impasto.tables import digits
+from impasto.sweep.objectives import Objective
+from impasto.sweep.space import Parameters, Sampling, Space, ends, read_space
+from impasto.sweep.trials import Sweep
 
-_OURS = ("resume", "run_id", "folder", "hydra")  # keys that a sweep sets itself
+_OURS = {"resume", "run_id", "folder", "hydra"}  # keys of a training that the sweep sets itself
 
 
-class Definition(NamedTuple):
-    """What a sweep is.
+class SweepSettings(Settings):
+    """What `impasto sweep` takes for itself, as in conf/sweep.yaml."""
+
+    name: Text
+    train: list[Text]
+    objectives: Annotated[dict[str, Objective], Field(min_length=1)]
+    n_trials: Count | None
+    workers: Count
+    storage: Text | None
+    output: Folder
+    seed: int
+
+
+class Words(NamedTuple):
+    """The words behind `impasto train` of the trials.
 
     Attributes:
-        name: of the sweep.
         conf: the folder of the configuration, and the user's own where there is one.
-        shared: words of every training that come from the sweep's own configuration.
-        train: words of every training, as the user gave them.
-        space: of the parameters.
-        objectives: what is made small or large.
-        sampling: makes each trial's sampler.
-        pruner: judges trials by their intermediate values.
-        total: number of trials.
-        identity: all that must stay the same; plain data.
+        shared: those that come from the sweep's own configuration.
+        train: as the user gave them; they win over those shared.
     """
 
-    name: str
     conf: list[str]
     shared: list[str]
     train: list[str]
-    space: Space
-    objectives: list[Objective]
-    sampling: Sampling
-    pruner: optuna.pruners.BasePruner
-    total: int
-    identity: dict[str, Any]
 
-    def trials(self, storage: BaseStorage, *, storage_name: str, folder: Path) -> Trials:
-        """Open the sweep's trials."""
-        folder.mkdir(parents=True, exist_ok=True)
-        return Trials(
-            storage,
-            storage_name=storage_name,
-            name=self.name,
-            definition=self.identity,
-            directions=[objective.direction for objective in self.objectives],
-            space=self.space,
-            sampling=self.sampling,
-            pruner=self.pruner,
-            total=self.total,
-            folder=folder,
-        )
+    @property
+    def flags(self) -> list[str]:
+        """What comes before any words."""
+        return ["--config-dir", self.conf[1]] if len(self.conf) > 1 else []
 
-    def words(self, parameters: Mapping[str, Any], folder: Path) -> list[str]:
-        """Return what stands behind `impasto train` for a trial: anew, or going on from its last checkpoint."""
-        flags = ["--config-dir", self.conf[1]] if len(self.conf) > 1 else []
-        if _can_go_on(folder):
-            return [*flags, *prepare_arguments(Path(self.conf[0]), "train", [f"resume={quote(str(folder))}"])]
-        own = [word_of(key, value) for key, value in parameters.items()]
+    def of(self, parameters: Parameters) -> list[str]:
+        """Return the words of a training with some parameters."""
+        return [*self.shared, *self.train, *(word_of(key, value) for key, value in parameters.items())]
+
+    def start(self, parameters: Parameters, folder: Path) -> list[str]:
+        """Return what starts a trial in its folder: anew, or going on from its last checkpoint."""
+        needed = ("checkpoints/last.ckpt", "config.yaml", "environment.json", "status.json", ".hydra/config.yaml")
+        if all((folder / name).is_file() for name in needed):
+            return [*self.flags, *prepare_arguments(Path(self.conf[0]), "train", [f"resume={quote(str(folder))}"])]
         link = "++callbacks.trial._target_=impasto.tracking.trial.TrialLink"
-        return [*flags, *self.shared, *self.train, *own, link, f"hydra.run.dir={quote(str(folder))}"]
+        return [*self.flags, *self.of(parameters), link, f"hydra.run.dir={quote(str(folder))}"]
 
-    def parameters(self, parameters: Mapping[str, Any]) -> str:
-        """Return a trial's parameters as a line."""
-        return ", ".join(
-            f"{key}={digits(value) if isinstance(value, float) else value}" for key, value in parameters.items()
-        )
-
-    def told(self, outcome: Outcome) -> str:
-        """Return how a trial ended as a line."""
-        if outcome.state != "finished" or outcome.values is None:
-            return f"{outcome.state}{': ' if outcome.error else ''}{outcome.error}"
-        values = zip(self.objectives, outcome.values, strict=True)
-        return ", ".join(f"{objective.name} {digits(value)}" for objective, value in values)
+    def again(self, parameters: Parameters) -> str:
+        """Return the command line of a training of its own with some parameters."""
+        words = [word for word in self.of(parameters) if not word.startswith("logger")]
+        return shlex.join(["impasto", "train", *self.flags, *map(without_secrets, words)])
 
 
 def word_of(key: str, value: Any) -> str:  # noqa: ANN401 (a choice of any kind)
     """Return `key=value` in Hydra's grammar."""
     if value is None or isinstance(value, bool):
         return f"{key}={'null' if value is None else str(value).lower()}"
-    plain = not isinstance(value, str) or value.replace("_", "").replace("-", "").isalnum()
+    plain = not isinstance(value, str) or re.fullmatch(r"[\w/-]+", value, re.ASCII)
     return f"{key}={value if plain else quote(value)}"
 
 
-def _can_go_on(folder: Path) -> bool:
-    """Whether a training has a checkpoint; what was killed before the first one begins anew."""
-    needed = ("checkpoints/last.ckpt", "config.yaml", "environment.json", "status.json", ".hydra/config.yaml")
-    return all((folder / name).is_file() for name in needed)
-
-
-def read_definition(cfg: DictConfig) -> Definition:
+def read_definition(cfg: DictConfig, given: SweepSettings) -> tuple[Sweep, Words]:
     """Read and check what a sweep is.
 
     Raises:
         ValueError: an unknown key in the space or the words (names the nearest right one), an empty range, too many
             objectives for the sampler or the pruner, or no trials.
     """
-    space, objectives = read_space(_plain(cfg.space)), read_objectives(_plain(cfg.objectives))
-    train = _train_words(cfg)
-    sampling: Sampling = instantiate(cfg.sampler)
-    pruner: optuna.pruners.BasePruner = instantiate(cfg.pruner)
-    if cfg.seed is None:
-        raise ValueError("expected seed=<number>, from which every trial's parameters follow; got null")
-    if len(objectives) > 1 and not isinstance(pruner, optuna.pruners.NopPruner):
-        raise ValueError(f"pruning needs one objective, got {len(objectives)}; expected pruner=none")
-    if len(objectives) > 1 and isinstance(sampling(space, 0), optuna.samplers.CmaEsSampler):
-        raise ValueError(f"CMA-ES needs one objective, got {len(objectives)}; expected sampler=tpe or another")
-    total = _total(cfg, sampling, space)
-    conf, shared = _conf(), _shared(cfg)
-    _check(conf, [*shared, *train], space)
-    identity = {
-        "train": [without_secrets(word) for word in train],  # kept where many may read it
-        "space": _plain(cfg.space),
-        "objectives": _plain(cfg.objectives),
-        "sampler": _plain(cfg.sampler),
-        "pruner": _plain(cfg.pruner),
-        "seed": cfg.seed,
-    }
-    return Definition(str(cfg.name), conf, shared, train, space, objectives, sampling, pruner, total, identity)
+    definition = {key: _plain(cfg[key]) for key in ("space", "objectives", "sampler", "pruner", "seed")}
+    definition["train"] = [without_secrets(word) for word in given.train]  # kept where many may read it
+    sampler: partial[BaseSampler] = instantiate(cfg.sampler)
+    pruner: BasePruner = instantiate(cfg.pruner)
+    if (count := len(given.objectives)) > 1:
+        if not isinstance(pruner, NopPruner):
+            raise ValueError(f"pruning needs one objective, got {count}; expected pruner=none")
+        if sampler.func is CmaEsSampler:
+            raise ValueError(f"CMA-ES needs one objective, got {count}; expected sampler=tpe or another")
+    sampling = Sampling(sampler, read_space(definition["space"]), seed=given.seed)
+    totals = [number for number in (given.n_trials, sampling.combinations) if number is not None]
+    if not totals:
+        raise ValueError("expected n_trials=<number>; only a grid has an end of its own")
+    sources = {s.provider: s.path for s in HydraConfig.get().runtime.config_sources if s.schema == "file"}
+    conf = [sources[provider] for provider in ("main", "command-line") if provider in sources]
+    words = Words(conf, _shared(cfg), given.train)
+    _check(words, sampling.space)
+    folder = given.output.absolute()
+    storage = given.storage or f"sqlite:///{folder / 'study.db'}"
+    return Sweep(given.name, storage, folder, given.objectives, sampling, pruner, min(totals), definition), words
 
 
 def _plain(node: Any) -> Any:  # noqa: ANN401 (any node)
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
-def _total(cfg: DictConfig, sampling: Sampling, space: Space) -> int:
-    if cfg.n_trials is not None and (not isinstance(cfg.n_trials, int) or cfg.n_trials < 1):
-        raise ValueError(f"expected n_trials of at least 1, got {cfg.n_trials}")
-    most = sampling.most(space)
-    if cfg.n_trials is None and most is None:
-        raise ValueError("expected n_trials=<number>; only a grid has an end of its own")
-    return min(number for number in (cfg.n_trials, most) if number is not None)
-
-
-def _train_words(cfg: DictConfig) -> list[str]:
-    words = [str(word) for word in ([cfg.train] if isinstance(cfg.train, str) else cfg.train or [])]
-    for word in words:
-        key = word.lstrip("+").split("=")[0].split(".")[0].split("/")[0]
-        if "=" not in word or word.startswith("~") or key in _OURS:
-            raise ValueError(f"train: expected key=value words that impasto train takes, got '{word}'")
-    return words
-
-
-def _conf() -> list[str]:
-    """The configuration's folder, and the one that --config-dir named."""
-    sources = HydraConfig.get().runtime.config_sources
-    wanted = {source.provider: source.path for source in sources if source.schema == "file"}
-    return [wanted["main"], *([wanted["command-line"]] if "command-line" in wanted else [])]
-
-
 def _shared(cfg: DictConfig) -> list[str]:
-    """What a trial takes from the sweep's configuration; a training's own words win over it."""
-    words = [f"data_root={quote(os.path.abspath(cfg.data_root))}", f"seed={cfg.seed}"]  # noqa: PTH100 (keeps links)
-    if cfg.logger is None:
-        return [*words, "logger=csv"]
-    told = _plain(cfg.logger)
-    told["group"] = told["group"] or cfg.name
-    given = [f"logger.{key}={_text(value)}" for key, value in told.items() if not key.startswith("_")]
-    return [*words, *given]
+    hydra = HydraConfig.get()
+    words = [word_of("data_root", os.path.abspath(cfg.data_root)), f"seed={cfg.seed}"]  # noqa: PTH100 (keeps links)
+    words.append(f"logger={hydra.runtime.choices['logger']}")
+    if cfg.logger is not None and "group" in cfg.logger:
+        words.append(f"logger.group={quote(cfg.logger.group or cfg.name)}")
+    return [*words, *(word for word in hydra.overrides.task if word.startswith("logger.") and "group" not in word)]
 
 
-def _text(value: Any) -> str:  # noqa: ANN401
-    if isinstance(value, list):
-        return f"[{','.join(quote(str(item)) for item in value)}]"
-    return "null" if value is None else quote(value) if isinstance(value, str) else str(value)
-
-
-def _check(conf: Sequence[str], words: list[str], space: Space) -> None:
+def _check(words: Words, space: Space) -> None:
     """Refuse what `impasto train` would refuse, with all choices of a group, and a value of every other key."""
-    flags = ["--config-dir", conf[1]] if len(conf) > 1 else []
-    try:
-        check_arguments(Path(conf[0]), "train", [*flags, *words])
-    except ValueError as error:
-        raise ValueError(f"train: {error} (in {shlex.join(words)})") from error
-    groups = {path.name for folder in conf for path in Path(folder).iterdir() if path.is_dir()}
-    if ours := next((key for key in space if key.split(".")[0].split("/")[0] in _OURS), None):
-        raise ValueError(f"space: {ours} cannot be searched; the sweep sets it")
-    first = [word_of(key, ends(distribution)[0]) for key, distribution in space.items()]
-    others = [[word_of(key, value)] for key in space if key in groups for value in ends(space[key])[1:]]
-    for tried in [first, *others]:
+    for key in (*(word.partition("=")[0] for word in words.train), *space):
+        if key.lstrip("+~").split(".")[0].split("/")[0] in _OURS:
+            raise ValueError(f"{key} can be neither searched nor given to the trainings; the sweep sets it")
+    groups = {path.name for folder in words.conf for path in Path(folder).iterdir() if path.is_dir()}
+    values = {key: ends(space[key])[: None if key in groups else 1] for key in space}
+    for index in range(max(map(len, values.values()))):
+        tried = words.of({key: value[index % len(value)] for key, value in values.items()})
         try:
-            check_arguments(Path(conf[0]), "train", [*flags, *words, *tried])
+            check_arguments(Path(words.conf[0]), "train", [*words.flags, *tried])
         except ValueError as error:
-            raise ValueError(f"space: {error}") from error
+            raise ValueError(f"no training of this sweep could begin: {error} (in {shlex.join(tried)})") from error

@@ -12,20 +12,17 @@ import runpy
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import parent_process
 from pathlib import Path
-from typing import NamedTuple
+from types import TracebackType
+from typing import NamedTuple, Self
 
-from impasto.run_folders import running_process
-from impasto.sweep.storage import StorageLostError
-from impasto.tracking.stop import StopSignal
 from impasto.tracking.trial import VARIABLE
 
 LOG = "console.log"  # of a trial's folder: everything that its process wrote
-_SECONDS_FOR_LEFTOVER = 600.0  # that a training whose sweep was killed may take to save and stop
+_CONTEXT = multiprocessing.get_context("forkserver")
 _PRELOADED = [
     "impasto.commands.job",
     "impasto.commands.sweep_trial",
@@ -41,116 +38,87 @@ _PRELOADED = [
 ]
 
 
-class Listener(NamedTuple):
-    """What the sweep does while a trial trains.
+class Message(NamedTuple):
+    """What a training says while it runs.
 
     Attributes:
-        validated: given the step and the validation's losses; returns whether to prune.
-        progress: given the step and the number of steps.
-        often: called again and again, at least every half second.
+        step: it has done.
+        steps: in all.
+        losses: of a validation; with them it waits for an answer.
     """
 
-    validated: Callable[[int, Mapping[str, float]], bool]
-    progress: Callable[[int, int], None]
-    often: Callable[[], None]
+    step: int
+    steps: int
+    losses: Mapping[str, float]
 
 
-class Launcher:
-    """Starts trials.
+class Training:
+    """The training of a trial, running. Leaving it waits for its end: it saves where anything was raised meanwhile.
 
     Args:
-        worker: number of this worker among those of this machine, from 0 on; takes GPUs by turns.
-        workers: how many there are.
+        words: for Hydra, behind `impasto`.
+        folder: of the trial.
+        run_id: of the trial, for its W&B run.
+        gpu: number of this machine's GPU that it takes, counted round; None for what it finds.
     """
 
-    def __init__(self, *, worker: int, workers: int) -> None:
-        self.worker, self.workers = worker, workers
-        methods = multiprocessing.get_all_start_methods()
-        self.context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-        if "forkserver" in methods:
-            self.context.set_forkserver_preload(_PRELOADED)
-
-    def run(self, words: Sequence[str], folder: Path, *, run_id: str, listener: Listener, stop: StopSignal) -> int:
-        """Train to the end, or until told to stop.
-
-        Args:
-            words: for Hydra, behind `impasto`.
-            folder: of the trial.
-            run_id: of the trial, for its W&B run.
-            listener: told what happens.
-            stop: as soon as it is requested, the training is asked to save and end.
-
-        Returns:
-            The exit code; negative where a signal killed it.
-
-        Raises:
-            KeyboardInterrupt: by a second Ctrl-C; the training is killed.
-        """
-        ours, theirs = self.context.Pipe()
-        arguments = (list(words), str(folder), run_id, theirs, self.worker, self.workers)
-        process = self.context.Process(  # type: ignore[attr-defined]  # typeshed's BaseContext lacks it
-            target=_train, args=arguments
-        )
-        process.start()
+    def __init__(self, words: Sequence[str], folder: Path, *, run_id: str, gpu: int | None) -> None:
+        _CONTEXT.set_forkserver_preload(_PRELOADED)
+        self._pipe, theirs = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(target=_train, args=(list(words), str(folder), run_id, theirs, gpu))
+        self._process.start()
+        self._listening, self._asked = True, False
         theirs.close()
-        asked = False
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative where a signal killed it."""
+        return self._process.exitcode
+
+    def hear(self) -> Message | None:
+        """Return what it says; None where it says nothing for half a second, or has ended."""
         try:
-            while _listen(ours, listener, process.sentinel):
-                listener.often()
-                if stop.requested and not asked:
-                    asked = True
-                    _ask_to_stop(process.pid)
-            ours.close()  # whoever still waits for an answer goes on without one
-            while process.exitcode is None:
-                process.join(0.5)
-                listener.often()
-                if stop.requested and not asked:
-                    asked = True
-                    _ask_to_stop(process.pid)
-        except BaseException as error:
-            ours.close()
-            if isinstance(error, StorageLostError):
-                _ask_to_stop(process.pid)  # the training is sound: it saves
-            else:
-                process.kill()
-                _signal_group(process.pid, signal.SIGKILL)
-            raise
-        finally:
-            process.join()
-        _signal_group(process.pid, signal.SIGKILL)  # ranks that its end has left behind
-        return int(process.exitcode or 0)
+            if self._listening and self._pipe in wait([self._pipe, self._process.sentinel], timeout=0.5):
+                return Message(*self._pipe.recv())
+        except (EOFError, OSError):  # it has ended, or was killed
+            self._listening = False
+        if not self._listening:
+            self._process.join(0.5)
+        return None
 
+    def answer(self, *, prune: bool) -> None:
+        """Let it go on after a validation, or end there."""
+        with contextlib.suppress(OSError):  # it was killed
+            self._pipe.send(prune)
 
-def _listen(pipe: Connection, listener: Listener, sentinel: int) -> bool:
-    """Take one message, or none for half a second; return whether the process may send more."""
-    try:
-        if not (ready := wait([pipe, sentinel], timeout=0.5)):
-            return True
-        if pipe not in ready:
-            return False
-        kind, step, told = pipe.recv()
-        if kind == "step":
-            listener.progress(step, told)
-        else:
-            pipe.send(listener.validated(step, told))
-    except (EOFError, OSError):  # it has ended, or was killed
-        return False
-    return True
+    def stop(self) -> None:
+        """Ask it once to save and end: the first rank, which agrees on the step with the others."""
+        if not self._asked and self._process.pid:
+            self._asked = True
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGTERM)
 
-
-def _ask_to_stop(pid: int | None) -> None:
-    """Tell the first rank alone: it agrees on the step with the others, and processes that read photographs go on."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid or 0, signal.SIGTERM)
-
-
-def _signal_group(pid: int | None, number: signal.Signals) -> None:
-    if pid is not None:
+    def kill(self) -> None:
+        """End it with all that belongs to it, nothing saved."""
+        self._process.kill()
+        assert self._process.pid  # it was started; the group of 0 would be ours
         with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended, or has not made its group yet
-            os.killpg(pid, number)
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pipe.close()  # whoever still waits for an answer goes on without one
+        if kind is not None:
+            self.stop()
+        self._process.join()
+        self.kill()  # ranks that its end has left behind
 
 
-def _train(words: list[str], folder: str, run_id: str, pipe: Connection, worker: int, workers: int) -> None:
+def _train(words: list[str], folder: str, run_id: str, pipe: Connection, gpu: int | None) -> None:
     """The process of the trial: `impasto train`, its output in the trial's folder."""
     os.setpgid(0, 0)  # Ctrl-C on the terminal reaches the sweep, which then asks
     threading.Thread(target=_end_with_the_sweep, daemon=True).start()
@@ -159,8 +127,8 @@ def _train(words: list[str], folder: str, run_id: str, pipe: Connection, worker:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     os.environ |= {VARIABLE: str(pipe.fileno()), "IMPASTO_RUN_ID": run_id}
-    if workers > 1:
-        _take_one_gpu(worker)
+    if gpu is not None:
+        _take_one_gpu(gpu)
     sys.argv = ["impasto", "--config-name", "train", *words]
     sys.modules.pop("impasto.cli", None)  # it is run, not imported
     try:
@@ -182,24 +150,8 @@ def _end_with_the_sweep() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _take_one_gpu(worker: int) -> None:
+def _take_one_gpu(number: int) -> None:
     import torch
 
     if "CUDA_VISIBLE_DEVICES" not in os.environ and (count := torch.cuda.device_count()) > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(worker % count)
-
-
-def wait_for_leftover(folder: Path, stop: StopSignal, often: Callable[[], None]) -> None:
-    """Wait until the training of a sweep that was killed has saved and ended; do something again and again meanwhile.
-
-    Raises:
-        ValueError: it does not end.
-    """
-    begin = time.monotonic()
-    while (pid := running_process(folder)) is not None and not stop.requested:
-        if time.monotonic() - begin > _SECONDS_FOR_LEFTOVER:
-            raise ValueError(
-                f"{folder} is still trained by process {pid}, whose sweep is gone; stop that process first"
-            )
-        often()
-        time.sleep(0.2)
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(number % count)

@@ -1,133 +1,106 @@
-"""The page that a sweep ends in: a contact sheet of all trials, plots and figures, in one HTML file."""
+"""The page that a sweep ends in: all trials with their figures and pictures, and plots, in one HTML file."""
 
-from array import array
+import base64
+import io
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial
 
 from impasto.files import whole_file
-from impasto.report.charts import as_json, plain_curve
-from impasto.report.curves import Curve, thin
 from impasto.report.rendering import render_page
-from impasto.report.sweep_charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, make_plots
-from impasto.report.sweep_rows import Gallery, add_pictures, make_rows
-from impasto.report.sweep_shown import SweepShown, TrialShown, upward, value_of
+from impasto.report.sweep_plots import write_sweep_plots
+from impasto.report.sweep_sheet import newest_samples, small, write_sweep_sheet
 from impasto.report.texts import clean, number
 
-LARGEST = 20_000_000  # bytes of the page
-_PICTURES = 15_000_000  # bytes of all pictures at most: four of each of 300 trials
-_MOST_POINTS = 60_000  # of all learning curves
-_POINTS = (20, 400)  # of a learning curve
-_SCRIPTS = ("table.js", "scales.js", "curves.js", "compare.js", "sweep.js")
-_STATES = ("finished", "running", "waiting", "pruned", "interrupted", "failed")
-_LONGEST_TEXT = 4_000  # of a command or a fact
-_MOST_FACTS = 40
+_SIDE = 360  # pixels of a picture
+_MOST_PICTURES = 600  # some 15 MB
+_MOST_PHOTOGRAPHS = 12
 
 
-def write_sweep_page(sweep: SweepShown, path: Path) -> None:
-    """Write one HTML file about a sweep.
+def write_sweep_page(
+    folder: Path,
+    study: Study,
+    *,
+    best: Sequence[int],
+    states: Mapping[int, str],
+    total: int,
+    commands: Mapping[str, str],
+    about: str,
+) -> None:
+    """Write `sweep.html` about a sweep, and beside it its plots and its contact sheet `sheet.png`.
 
     Args:
-        sweep: as it stands; it need not be complete.
-        path: of the file; it is whole or as it was before.
+        folder: of the sweep, with a run folder for each trial, by its number.
+        study: its trials as they stand, with its name and those of its objectives.
+        best: numbers of the best trials, the one that is recommended first.
+        states: by trial, "finished", "pruned", "failed", "running" or "interrupted".
+        total: how many trials it shall have.
+        commands: command lines by what they do.
+        about: space, objectives, sampler, machine: YAML.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: a file cannot be written.
     """
-    page = _Page(sweep)
-    page.add_pictures()
-    data = page.html()
-    assert len(data) <= LARGEST, f"{len(data)} bytes"
-    with whole_file(path) as temporary:
-        temporary.write_bytes(data)
-
-
-class _Page:
-    """Everything that the template is given.
-
-    Args:
-        sweep: as it stands.
-    """
-
-    def __init__(self, sweep: SweepShown) -> None:
-        self.rows = make_rows(sweep)
-        shown: Sequence[TrialShown] = [row.trial for row in self.rows]
-        self.left_out = len(sweep.trials) - len(shown)
-        self.sweep = replace(sweep, trials=shown)
-        self.name = clean(sweep.name)[:300]
-        self.state, self.best = tell_state(sweep), tell_best(sweep)
-        self.chips = _counts(sweep)
-        self.plots = make_plots(self.sweep)
-        self.gallery = Gallery()
-        self.commands = [
-            (told, clean(line)[:_LONGEST_TEXT])
-            for told, line in (("Run the best trial again", sweep.rerun), ("Go on with the sweep", sweep.go_on))
-            if line
+    trials, names = _ranked(study), study.metric_names or []
+    folders = {trial.number: folder / str(trial.number) for trial in trials}
+    lines = {
+        trial.number: [
+            f"trial {trial.number}{' (best)' if trial.number in best else ''}, {states[trial.number]}",
+            *(f"{name}: {number(value)}" for name, value in zip(names, trial.values or [], strict=False)),
+            *(f"{name} = {_say(value)}" for name, value in trial.params.items()),
         ]
-        facts = list(sweep.facts.items())[:_MOST_FACTS]
-        self.facts = [(clean(name)[:200], clean(value)[:_LONGEST_TEXT]) for name, value in facts]
-        self.objectives = [(clean(name)[:200], upward(sweep, name)) for name in list(sweep.objectives)[:8]]
-        self.first = clean(next(iter(sweep.objectives), ""))[:80]
-        self.lines, self.curves, self.colours = self._learning()
-
-    def _learning(self) -> tuple[Markup, Markup, dict[int, int]]:
-        """The learning curves of the trials, as the script of the report's curves takes them."""
-        found = [
-            (row.trial.number, [(step, float(value)) for step, value in self.sweep.intermediate[row.trial.number]])
-            for row in sorted(self.rows, key=lambda row: row.trial.number)
-            if self.sweep.intermediate.get(row.trial.number)
-        ]
-        points = max(_POINTS[0], min(_POINTS[1], _MOST_POINTS // max(1, len(found))))
-        lines = [[trial, colour, f"trial {trial}", ""] for colour, (trial, _) in enumerate(found)]
-        curves = []
-        for line, (_, pairs) in enumerate(found):
-            steps, values = zip(*pairs, strict=True)
-            curves.append(plain_curve(line, thin(Curve(array("d", steps), array("d", values)), points)))
-        return as_json(lines), as_json(curves), {trial: colour for colour, (trial, _) in enumerate(found)}
-
-    def add_pictures(self) -> None:
-        """Fill what the page has left with pictures."""
-        room = min(_PICTURES, LARGEST - len(self.html()) - 100_000)
-        self.gallery = add_pictures(self.rows, max(0, room))
-
-    def html(self) -> bytes:
-        """The page as it stands."""
-        geometry: dict[str, Any] = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "top": TOP}
-        return render_page(
-            "sweep.html.j2",
-            styles=("report.css", "sweep.css"),
-            scripts=_SCRIPTS,
-            page=self,
-            panel_size=geometry | {"right": WIDTH - RIGHT, "bottom": HEIGHT - BOTTOM},
-        )
-
-
-def _counts(sweep: SweepShown) -> dict[str, int]:
-    found = Counter(trial.state for trial in sweep.trials)
-    return {state: found[state] for state in _STATES if found[state]}
-
-
-def tell_state(sweep: SweepShown) -> str:
-    """Say how far a sweep is: `"20 of 24 trials: 16 finished, 3 pruned, 1 failed"`."""
-    count = len(sweep.trials)
-    begun = (
-        f"{count} trial{'' if count == 1 else 's'}" if count >= sweep.wanted else f"{count} of {sweep.wanted} trials"
+        for trial in trials
+    }
+    write_sweep_sheet([(lines[trial], folders[trial]) for trial in folders], folder / "sheet.png")
+    plots = write_sweep_plots(study, folder)
+    samples = {trial: found for trial, run in folders.items() if (found := newest_samples(run))}  # the best first
+    photographs = sorted({name for found in samples.values() for name in found})[:_MOST_PHOTOGRAPHS]
+    shown = list(samples)[: _MOST_PICTURES // max(1, len(photographs))]
+    counts = ", ".join(f"{count} {state}" for state, count in Counter(states.values()).most_common())
+    html = render_page(
+        "sweep.html.j2",
+        styles=("report.css", "sweep.css"),
+        scripts=("table.js", "sweep.js"),
+        name=clean(study.study_name),
+        state=f"{len(trials)} of {total} trials{': ' if counts else ''}{counts}",
+        objectives=names,
+        parameters=list(dict.fromkeys(name for trial in trials for name in trial.params)),
+        trials=trials,
+        states=states,
+        best=best,
+        commands=commands,
+        about=about,
+        photographs=photographs,
+        originals={name: _picture(folders[shown[0]] / "samples/photographs" / name) for name in photographs},
+        pictures={t: {n: _picture(samples[t][n]) for n in photographs if n in samples[t]} for t in shown},
+        left_out=len(samples) - len(shown),
+        plots={title: _uri("png", file.read_bytes()) for title, file in plots.items()},
+        say=_say,
     )
-    told = ", ".join(f"{count} {state}" for state, count in _counts(sweep).items())
-    return f"{begun}: {told}" if told else begun
+    with whole_file(folder / "sweep.html") as temporary:
+        temporary.write_bytes(html)
 
 
-def tell_best(sweep: SweepShown) -> str:
-    """Say which trial is the best, and its values: `"best: trial 7, val/loss 0.123"`; "" where there is none."""
-    front = sum(trial.best for trial in sweep.trials)
-    best = next((trial for trial in sweep.trials if trial.number == sweep.best), None)
-    if best is None:
-        return ""
-    values = [(name, value_of(best, name)) for name in list(sweep.objectives)[:8]]
-    told = ", ".join(f"{clean(name)[:80]} {number(value)}" for name, value in values if value is not None)
-    several = f"; {front} trials on the Pareto front" if len(sweep.objectives) > 1 and front > 1 else ""
-    return f"best: trial {best.number}{', ' if told else ''}{told}{several}"
+def _ranked(study: Study) -> list[FrozenTrial]:
+    """By the first objective, the best first; those without a value last."""
+    sign = -1 if study.directions[0] == StudyDirection.MAXIMIZE else 1
+    trials = study.get_trials(deepcopy=False)
+    return sorted(trials, key=lambda t: (not t.values, sign * t.values[0] if t.values else 0, t.number))
+
+
+def _say(value: Any) -> str:  # noqa: ANN401 (a choice of any kind)
+    return number(value) if isinstance(value, float) else clean(value)
+
+
+def _picture(path: Path) -> str:
+    data = io.BytesIO()
+    small(path, _SIDE).save(data, "WEBP", quality=80)
+    return _uri("webp", data.getvalue())
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -2,28 +2,24 @@
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from impasto.run_folders import read_text, read_yaml
 from impasto.suggest import did_you_mean
-
-_DIRECTIONS = ("minimize", "maximize")
-_KEYS = ("metric", "direction", "divided_by")
 
 
 class NotLoggedError(ValueError):
     """The trainings do not log the metric of an objective: no other trial would have it either."""
 
 
-@dataclass(frozen=True)
-class Objective:
-    """A figure to make small or large.
+class Objective(BaseModel):
+    """A figure to make small or large, as conf/ writes it.
 
     Attributes:
-        name: for tables and plots.
         metric: a column of metrics.csv, such as "val/style".
         direction: "minimize" or "maximize".
         divided_by: a key of the training's configuration whose value the metric is divided by; the terms of the
@@ -31,10 +27,11 @@ class Objective:
             no division.
     """
 
-    name: str
-    metric: str
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metric: str = Field(min_length=1)
     direction: Literal["minimize", "maximize"]
-    divided_by: str | None
+    divided_by: str | None = None
 
     def value(self, metric: float, folder: Path) -> float:
         """Return the objective's value where the metric has one.
@@ -42,76 +39,32 @@ class Objective:
         Raises:
             ValueError: the training's configuration has no such number to divide by, or it is 0.
         """
-        return metric if self.divided_by is None else metric / _divisor(folder, self.divided_by)
+        return metric / self._divisor(folder)
 
-    def curve(self, folder: Path) -> list[tuple[int, float]]:
-        """Read what a training has reached: step and value of each validation; empty where it has none yet.
+    def reached(self, folder: Path) -> float:
+        """Return the value after a training's last validation.
 
         Raises:
-            ValueError: as `value`.
+            NotLoggedError: a metric that the training does not log.
+            ValueError: a value that is not finite, or as `value`.
         """
-        found = [(int(row["step"]), float(row[self.metric])) for row in _rows(folder) if row.get(self.metric)]
-        divisor = 1.0 if self.divided_by is None or not found else _divisor(folder, self.divided_by)
-        return [(step, value / divisor) for step, value in found]
+        with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        found = [row for row in rows if row.get(self.metric)]
+        if not found:
+            known = sorted({name for row in rows for name in row if name.startswith("val/")})
+            raise NotLoggedError(f"no {self.metric} in metrics.csv{did_you_mean(self.metric, known)}")
+        value = self.value(float(found[-1][self.metric]), folder)
+        if not math.isfinite(value):
+            raise ValueError(f"{self.metric} is {value} after step {found[-1]['step']}")
+        return value
 
-
-def read_objectives(told: Mapping[str, Any] | None) -> list[Objective]:
-    """Read objectives as conf/ writes them: by name, `{metric: val/style, direction: minimize}`.
-
-    Raises:
-        ValueError: none, a misspelt word, or a direction that is none.
-    """
-    if not isinstance(told, Mapping) or not told:
-        raise ValueError(
-            f"expected objectives, got {told or 'none'}; "
-            "for example objectives={loss: {metric: val/loss, direction: minimize}}"
-        )
-    objectives = []
-    for name, words in told.items():
-        if not isinstance(words, Mapping) or not words.get("metric"):
-            raise ValueError(f"objectives: {name}: expected {{metric: val/..., direction: minimize}}, got {words}")
-        if unknown := [word for word in words if word not in _KEYS]:
-            raise ValueError(f"objectives: {name}: unknown word '{unknown[0]}'{did_you_mean(str(unknown[0]), _KEYS)}")
-        direction = words.get("direction")
-        if direction not in _DIRECTIONS:
-            raise ValueError(
-                f"objectives: {name}: unknown direction '{direction}'{did_you_mean(str(direction), _DIRECTIONS)}"
-            )
-        objectives.append(Objective(str(name), str(words["metric"]), direction, words.get("divided_by")))
-    return objectives
-
-
-def reached(objectives: Sequence[Objective], folder: Path) -> list[float]:
-    """Return the objectives' values after a training's last validation.
-
-    Raises:
-        NotLoggedError: a metric that the training does not log.
-        ValueError: a value that is not finite, or as `Objective.value`.
-    """
-    values = []
-    for objective in objectives:
-        curve = objective.curve(folder)
-        if not curve:
-            known = sorted({name for row in _rows(folder) for name in row if name.startswith("val/")})
-            raise NotLoggedError(f"no {objective.metric} in metrics.csv{did_you_mean(objective.metric, known)}")
-        if not math.isfinite(curve[-1][1]):
-            raise ValueError(f"{objective.name} is {curve[-1][1]} after step {curve[-1][0]}")
-        values.append(curve[-1][1])
-    return values
-
-
-def _rows(folder: Path) -> list[dict[str, str]]:
-    file = folder / "metrics.csv"
-    if not file.is_file():
-        return []
-    with file.open(newline="", encoding="utf-8") as opened:
-        return list(csv.DictReader(opened))
-
-
-def _divisor(folder: Path, key: str) -> float:
-    node: Any = read_yaml(read_text(folder, "config.yaml"))
-    for part in key.split("."):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    if isinstance(node, bool) or not isinstance(node, int | float) or not node:
-        raise ValueError(f"objectives: divided_by: expected {key} to be a number other than 0, got {node}")
-    return float(node)
+    def _divisor(self, folder: Path) -> float:
+        if self.divided_by is None:
+            return 1.0
+        node: Any = read_yaml(read_text(folder, "config.yaml"))
+        for part in self.divided_by.split("."):
+            node = node.get(part) if isinstance(node, Mapping) else None
+        if isinstance(node, bool) or not isinstance(node, int | float) or not node:
+            raise ValueError(f"objectives: divided_by: expected {self.divided_by} to be a number but 0, got {node}")
+        return float(node)

@@ -1,130 +1,118 @@
-"""The search space: which keys of a training are tried, and with which values."""
+"""The search space: which keys of a training are tried, with which values, and by which of Optuna's samplers."""
 
 import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-
-from impasto.suggest import did_you_mean
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, GridSampler
 
 Space = Mapping[str, BaseDistribution]  # by key of the training's configuration, such as "loss.weights.style"
+Parameters = Mapping[str, Any]  # a trial's values, by the same keys
 
-_KINDS = ("float", "int", "choice")
-_FURTHER = {"float": ("log", "step"), "int": ("log", "step"), "choice": ()}
+_KINDS: dict[str, Callable[..., BaseDistribution]] = {
+    "float": FloatDistribution,
+    "int": IntDistribution,
+    "choice": CategoricalDistribution,
+}
 
 
-def read_space(told: Mapping[str, Any] | None) -> dict[str, BaseDistribution]:
+def read_space(given: Mapping[str, Any] | None) -> dict[str, BaseDistribution]:
     """Read a search space as conf/sweep/ writes it.
 
     Args:
-        told: by key, `{float: [low, high]}`, `{int: [low, high]}` or `{choice: [...]}`; numbers may have `log: true`,
+        given: by key, `{float: [low, high]}`, `{int: [low, high]}` or `{choice: [...]}`; ranges may have `log: true`,
             which searches their logarithms, or a `step`. Both ends are included. What is null is not searched.
 
     Returns:
         Optuna's distributions.
 
     Raises:
-        ValueError: an empty space or range, a misspelt kind, a logarithm of what is not positive, or a step that
-            passes over the higher end; names the key.
+        ValueError: an empty space, or what Optuna refuses, such as an empty range or a step that passes over its end.
     """
-    if not isinstance(told, Mapping) or all(value is None for value in told.values()):
+    if not isinstance(given, Mapping) or all(value is None for value in given.values()):
         raise ValueError(
-            f"expected a search space, got {told or 'none'}; sweep=... chooses one, "
+            f"expected a search space, got {given or 'none'}; sweep=... chooses one, "
             "space={<key>: {float: [0, 1]}} is one"
         )
-    return {str(key): _distribution(str(key), value) for key, value in told.items() if value is not None}
+    space = {}
+    for key, value in given.items():
+        if value is not None:
+            try:
+                space[str(key)] = _distribution(value)
+            except (TypeError, ValueError, UserWarning) as error:
+                raise ValueError(
+                    f"space: {key}: expected {{float: [low, high]}}, {{int: [low, high]}} (both with log or step) or "
+                    f"{{choice: [...]}}, got {value}: {' '.join(str(error).split())}"
+                ) from error
+    return space
 
 
-def _distribution(key: str, told: Any) -> BaseDistribution:  # noqa: ANN401 (any YAML)
-    if not isinstance(told, Mapping):
-        raise ValueError(
-            f"space: {key}: expected {{float: [low, high]}}, {{int: ...}} or {{choice: [...]}}, got {told}"
-        )
-    kinds = [kind for kind in _KINDS if kind in told]
+def _distribution(given: Any) -> BaseDistribution:  # noqa: ANN401 (any YAML)
+    further = dict(given)
+    kinds = [kind for kind in _KINDS if kind in further]
     if len(kinds) != 1:
-        wrong = next((str(word) for word in told if word not in _KINDS), "")
-        raise ValueError(
-            f"space: {key}: expected one of {', '.join(_KINDS)}{did_you_mean(wrong, _KINDS)}; got {dict(told)}"
-        )
-    kind = kinds[0]
-    for word in told:
-        if word not in (kind, *_FURTHER[kind]):
-            raise ValueError(f"space: {key}: '{word}' is no word of a {kind}{did_you_mean(str(word), _FURTHER[kind])}")
-    if kind == "choice":
-        return _choice(key, told["choice"])
-    return _range(key, kind, told)
-
-
-def _choice(key: str, choices: Any) -> CategoricalDistribution:  # noqa: ANN401
-    if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
-        raise ValueError(f"space: {key}: expected choice: [one, two, ...], got {choices}")
-    for index, choice in enumerate(choices):
-        if not isinstance(choice, str | int | None) and not (isinstance(choice, float) and math.isfinite(choice)):
-            raise ValueError(f"space: {key}: expected words and numbers to choose from, got {choice}")
-        if choice in choices[:index]:
-            raise ValueError(f"space: {key}: {choice} is there twice")
-    return CategoricalDistribution(list(choices))
-
-
-def _range(key: str, kind: str, told: Mapping[str, Any]) -> FloatDistribution | IntDistribution:
-    ends, log, step = told[kind], told.get("log", False), told.get("step")
-    number = int if kind == "int" else int | float
-    right = isinstance(ends, Sequence) and not isinstance(ends, str) and len(ends) == 2
-    if not right or not all(
-        isinstance(end, number) and not isinstance(end, bool) and math.isfinite(end) for end in ends
-    ):
-        raise ValueError(f"space: {key}: expected {kind}: [low, high], got {ends}")
-    low, high = ends
-    if low > high:
-        raise ValueError(f"space: {key}: the range from {low} to {high} is empty; expected the lower end first")
-    if not isinstance(log, bool) or (step is not None and not _is_step(step, number)):
-        raise ValueError(f"space: {key}: expected log: true or false and a step above 0, got log {log} and step {step}")
-    if log and step is not None:
-        raise ValueError(f"space: {key}: log and step exclude each other")
-    if log and low <= 0:
-        raise ValueError(f"space: {key}: a logarithmic range begins above 0, got {low}")
-    if step is not None and (rest := (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step))):
-        nearest = Decimal(str(high)) - rest
-        raise ValueError(f"space: {key}: steps of {step} from {low} pass over {high}; expected [{low}, {nearest}]")
-    if kind == "int":
-        return IntDistribution(low, high, log=log, step=step or 1)
-    return FloatDistribution(float(low), float(high), log=log, step=step)
-
-
-def _is_step(step: Any, number: Any) -> bool:  # noqa: ANN401
-    return isinstance(step, number) and not isinstance(step, bool) and math.isfinite(step) and step > 0
+        raise ValueError(f"one of {', '.join(_KINDS)} is needed")
+    values = further.pop(kinds[0])
+    if not isinstance(values, list):
+        raise TypeError(f"{values} is no list")
+    if kinds[0] != "choice":
+        number = int if kinds[0] == "int" else int | float
+        for value in (*values, further.get("step", 1)):
+            if isinstance(value, bool) or not isinstance(value, number) or not math.isfinite(value):
+                raise TypeError(f"{value} is no {kinds[0]}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a step that passes over the higher end, choices that no storage keeps
+        return _KINDS[kinds[0]](*([values] if kinds[0] == "choice" else values), **further)
 
 
 def ends(distribution: BaseDistribution) -> list[Any]:
     """Return the values to try before anything is trained: both ends of a range, or all choices."""
     if isinstance(distribution, FloatDistribution | IntDistribution):
-        return list(dict.fromkeys([distribution.low, distribution.high]))
+        return [distribution.low, distribution.high]
     assert isinstance(distribution, CategoricalDistribution)
     return list(distribution.choices)
 
 
-def every_value(space: Space) -> dict[str, list[Any]]:
-    """Return all values of each key, for a grid.
+class Sampling:
+    """Makes the sampler of each trial anew, so that a restart of the sweep changes nothing.
+
+    What a trial gets depends on the sweep's seed, the trial's number and the trials before it alone.
+
+    Args:
+        sampler: one of Optuna's, to be called with `seed`; a grid also with its `search_space`.
+        space: of the parameters.
+        seed: of the sweep.
 
     Raises:
-        ValueError: a float without a step has too many.
+        ValueError: a range without a step has too many values for a grid.
     """
-    values: dict[str, list[Any]] = {}
-    for key, distribution in space.items():
-        if isinstance(distribution, CategoricalDistribution):
-            values[key] = list(distribution.choices)
-        elif isinstance(distribution, IntDistribution) and not distribution.log:
-            values[key] = list(range(distribution.low, distribution.high + 1, distribution.step))
-        elif isinstance(distribution, FloatDistribution) and distribution.step is not None:
-            low, high, step = (Decimal(str(n)) for n in (distribution.low, distribution.high, distribution.step))
-            values[key] = [float(low + index * step) for index in range(int((high - low) / step) + 1)]
-        else:
-            raise ValueError(f"space: {key}: a grid needs choice: [...] or a range with a step")
-    return values
+
+    def __init__(self, sampler: "partial[BaseSampler]", space: Space, *, seed: int) -> None:
+        self.sampler, self.space, self.seed = sampler, space, seed
+        self.grid = {key: _all(key, space[key]) for key in space} if sampler.func is GridSampler else None
+
+    @property
+    def combinations(self) -> int | None:
+        """How many different trials there are; None where there is no end of them."""
+        return None if self.grid is None else math.prod(map(len, self.grid.values()))
+
+    def of_trial(self, number: int) -> BaseSampler:
+        """Return the sampler of a trial."""
+        if self.grid is not None:  # whose order is that of the seed
+            return self.sampler(search_space=self.grid, seed=self.seed)
+        return self.sampler(seed=(self.seed * 1_000_003 + number) % 2**32)
+
+
+def _all(key: str, distribution: BaseDistribution) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    if distribution.log or distribution.step is None:
+        raise ValueError(f"space: {key}: a grid needs choice: [...] or a range with a step")
+    low, high, step = (Decimal(str(n)) for n in (distribution.low, distribution.high, distribution.step))
+    number = int if isinstance(distribution, IntDistribution) else float
+    return [number(low + index * step) for index in range(int((high - low) / step) + 1)]

@@ -1,26 +1,69 @@
-"""Where the trials are kept: a database or a journal file that several workers share."""
+"""Where the trials are kept: a database or a journal file of Optuna's, which several workers share."""
 
+import functools
 import logging
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from impasto.redaction import without_secrets
 
 log = logging.getLogger(__name__)
 
-Value = TypeVar("Value")
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 _WAITS = (1.0, 3.0, 10.0, 30.0)  # seconds between attempts
 _BEGINNING = b'{"op_code":'  # of a journal
+
+
+class StorageLostError(OSError):
+    """The storage cannot be used; says which, without its password, and why."""
+
+    def __init__(self, name: str, error: BaseException) -> None:
+        why = " ".join(str(error.__cause__ or error).split()).split("(Background on this error")[0].strip()[:300]
+        super().__init__(f"the storage {without_secrets(name)} cannot be used: {without_secrets(why)}")
+
+
+def open_storage(name: str) -> BaseStorage:
+    """Open the storage, or make it.
+
+    Args:
+        name: a URL of SQLAlchemy such as `sqlite:///study.db` or `postgresql://user:password@host/name`, or the path of
+            a journal file, which also does on a file system that machines share.
+
+    Raises:
+        StorageLostError: no such kind of database, a driver that is not installed, a file that is no journal, or a
+            place that cannot be reached.
+    """
+    try:
+        return _database(name) if "://" in name else _journal(Path(name).expanduser())
+    except (SQLAlchemyError, StorageInternalError, ImportError, ValueError, OSError) as error:
+        raise StorageLostError(name, error) from error
+
+
+def _database(name: str) -> BaseStorage:
+    if not name.startswith("sqlite:"):
+        return get_storage(
+            RDBStorage(name, engine_kwargs={"pool_pre_ping": True})
+        )  # which keeps ended trials in memory
+    Path(name.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return get_storage(RDBStorage(name, engine_kwargs={"connect_args": {"timeout": 60}}))
+
+
+def _journal(path: Path) -> BaseStorage:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        file.seek(0)
+        if not _BEGINNING.startswith(file.read(len(_BEGINNING))):
+            raise ValueError(f"no journal file of Optuna, which begins with {_BEGINNING.decode()}")
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=_WholeLines(str(path))))
 
 
 class _WholeLines(JournalFileOpenLock):
@@ -48,89 +91,25 @@ class _WholeLines(JournalFileOpenLock):
         return taken
 
 
-class StorageLostError(OSError):
-    """The storage cannot be reached; says which, without its password."""
-
-
-def storage_name(told: str | None, folder: Path) -> str:
-    """Return the storage's URL or file; the folder's own database where none is told."""
-    return told or f"sqlite:///{folder / 'study.db'}"
-
-
-def shown(name: str) -> str:
-    """Return a storage's name without the password in it."""
-    return without_secrets(name)
-
-
-def open_storage(name: str) -> BaseStorage:
-    """Open the storage, or make it.
+def patient(method: Method) -> Method:
+    """Do what a method does with its storage again, where the storage cannot be reached for a moment.
 
     Args:
-        name: a URL of SQLAlchemy such as `sqlite:///study.db` or `postgresql://user:password@host/name`, or the path of
-            a journal file, which also does on a file system that machines share.
-
-    Raises:
-        StorageLostError: it cannot be reached.
-        ValueError: no such kind of database, a driver that is not installed, or a file that is no journal.
+        method: of an object that has a `storage_name`; done again, it must do no harm. It raises StorageLostError once
+            the storage could not be reached for most of a minute.
     """
-    if "://" not in name:
-        path = Path(name).expanduser()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab+") as file:
-                file.seek(0)
-                if not _BEGINNING.startswith(file.read(len(_BEGINNING))):
-                    raise ValueError(f"it does not begin with {_BEGINNING.decode()}")
-            return JournalStorage(JournalFileBackend(str(path), lock_obj=_WholeLines(str(path))))
-        except ValueError as error:
-            raise ValueError(f"storage={name} is no journal file of Optuna: {_line(error)}") from error
-        except OSError as error:
-            raise _lost(name, error) from error
-    try:
-        if name.startswith("sqlite:///"):
-            Path(name.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        waits = {"connect_args": {"timeout": 60}} if name.startswith("sqlite:") else {"pool_pre_ping": True}
-        return RDBStorage(name, engine_kwargs=waits)
-    except (ArgumentError, NoSuchModuleError, ValueError) as error:  # ValueError: a port that is no number
-        raise ValueError(
-            f"storage={shown(name)} is no database that SQLAlchemy knows; expected sqlite:///<file>, "
-            "postgresql://<user>@<host>/<name>, or the path of a journal file"
-        ) from error
-    except ImportError as error:
-        package = error.name or make_url(name).get_driver_name()  # Optuna's own error has no name
-        raise ValueError(f"storage={shown(name)} needs the Python package {package}; install it, then go on") from error
-    except (SQLAlchemyError, StorageInternalError, OSError) as error:
-        raise _lost(name, error) from error
 
+    @functools.wraps(method)
+    def again(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (whatever the method has)
+        for wait in (*_WAITS, None):
+            try:
+                return method(self, *args, **kwargs)
+            except (StorageInternalError, SQLAlchemyError, OSError) as error:
+                lost = error if isinstance(error, StorageLostError) else StorageLostError(self.storage_name, error)
+                if wait is None or lost is error:
+                    raise lost from error
+                log.warning("%s; trying again in %.0f s", lost, wait)
+                time.sleep(wait)
+        raise AssertionError("unreachable")
 
-def insist(name: str, act: Callable[[], Value]) -> Value:
-    """Do something with the storage, again where it cannot be reached for a moment.
-
-    Args:
-        name: of the storage.
-        act: what to do; done again, it must do no harm.
-
-    Raises:
-        StorageLostError: it could not be reached for most of a minute.
-    """
-    for wait in (*_WAITS, None):
-        try:
-            return act()
-        except (StorageInternalError, SQLAlchemyError, OSError) as error:
-            if wait is None or isinstance(error, StorageLostError):
-                raise _lost(name, error) from error
-            log.warning(
-                "the storage %s cannot be reached (%s); trying again in %.0f s", shown(name), _line(error), wait
-            )
-            time.sleep(wait)
-    raise AssertionError("unreachable")
-
-
-def _lost(name: str, error: Exception) -> StorageLostError:
-    if isinstance(error, StorageLostError):
-        return error
-    return StorageLostError(f"the storage {shown(name)} cannot be reached: {_line(error.__cause__ or error)}")
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()).split("(Background on this error")[0].strip()[:300]
+    return cast(Method, again)
