@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from processes import start, wait_for
+from processes import start
 
 pytestmark = pytest.mark.slow
 
@@ -84,13 +84,13 @@ def test_a_sweep_that_is_killed_again_and_again_ends_as_one_that_was_left_alone(
     assert set(_times_trained(tmp_path).values()) == {1}  # none was trained to its end twice
 
 
-def test_four_workers_and_a_second_command_run_no_trial_twice(tmp_path: Path) -> None:
-    process = start(tmp_path, *WORDS, "workers=3")
-    wait_for((tmp_path / "outputs/sweeps/smoke_sweep/0").exists, process)
-    outputs = [_sweep(tmp_path), process.communicate(timeout=300)[0]]
-    assert process.returncode == 0, outputs[1]
+def test_four_workers_of_two_commands_run_no_trial_twice(tmp_path: Path) -> None:
+    (tmp_path / "outputs/sweeps/smoke_sweep").mkdir(parents=True)
+    processes = [start(tmp_path, *WORDS, "workers=2") for _ in range(2)]  # at the same time
+    outputs = [process.communicate(timeout=400)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
     assert _folders(tmp_path) == [str(number) for number in range(TRIALS)]
     assert set(_times_trained(tmp_path).values()) == {1}
     begun = [re.findall(r"^trial (\d+): \S+=", output, re.MULTILINE) for output in outputs]
-    assert sorted(map(int, [*begun[0], *begun[1]])) == list(range(TRIALS)) and all(begun)
+    assert sorted(int(number) for numbers in begun for number in numbers) == list(range(TRIALS)) and all(begun)
     assert [row["state"] for row in _rows(tmp_path)] == ["finished"] * TRIALS

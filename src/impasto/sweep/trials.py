@@ -78,6 +78,9 @@ class Trials:
     Args:
         sweep: what it is.
 
+    Attributes:
+        id: what tells it from others of its name: six hexadecimal digits.
+
     Raises:
         ValueError: the sweep of this name was begun with another definition, says where they differ; or in another
             folder.
@@ -90,10 +93,10 @@ class Trials:
         sweep.folder.mkdir(parents=True, exist_ok=True)
         self.lock = FileLock(sweep.folder / ".lock")
         with self.lock:
-            self.study = self._begin()
+            self.study, self.id = self._begin()
 
     @patient
-    def _begin(self) -> optuna.Study:
+    def _begin(self) -> tuple[optuna.Study, str]:
         sweep = self.sweep
         study = optuna.create_study(
             storage=self.storage,
@@ -118,26 +121,21 @@ class Trials:
                 f"the sweep '{sweep.name}' was begun with another definition: {'; '.join(changes)}. "
                 "Give what it was begun with, or name=<another> for a new sweep"
             )
-        self._check_folder(study)
-        return study
+        own = str(study.user_attrs["id"])
+        self._check_folder(own)
+        return study, own
 
     def _mark(self) -> str:
         file = self.sweep.folder / _MARK
         return file.read_text(encoding="utf-8") if file.exists() else ""
 
-    def _check_folder(self, study: optuna.Study) -> None:
+    def _check_folder(self, own: str) -> None:
         """Two folders of one sweep would not see each other's lock, and both claim the same trial."""
-        if self._mark() != study.user_attrs["id"]:
+        if self._mark() != own:
             raise ValueError(
                 f"the sweep '{self.sweep.name}' of this storage has its trials in another folder than "
                 f"{self.sweep.folder}; expected the output= that it was begun with, or name=<another> for a new sweep"
             )
-
-    @property
-    @patient
-    def id(self) -> str:
-        """What tells this sweep from others of its name: six hexadecimal digits."""
-        return str(self.study.user_attrs["id"])
 
     @patient
     def all(self) -> list[FrozenTrial]:
@@ -165,7 +163,9 @@ class Trials:
     @patient
     def _take(self) -> optuna.Trial | None:
         """Done again after the storage was lost midway, it finds the trial that it had begun: one without a worker."""
-        self._check_folder(self.study)  # another may have begun the sweep in another folder at the same moment
+        self._check_folder(
+            str(self.study.user_attrs["id"])
+        )  # another may have begun the sweep in another folder at the same moment
         trials = self.all()
         lost = next((t for t in trials if t.state == TrialState.RUNNING and not _has_worker(t)), None)
         if lost is None and len(trials) >= self.sweep.total:
