@@ -132,7 +132,7 @@ def test_taken_port_is_named(impasto: Impasto, tmp_path: Path) -> None:
         ("port=http", "expected port=<a number from 1 to 65535>, got http"),
         ("host=192.0.2.1", "host=192.0.2.1 is no address of this machine"),
         ("host=no.such.host.invalid", "host=no.such.host.invalid is no address of this machine"),
-        ("address=study.example.org", "expected address to be like https://study.example.org, got 'study.example.org'"),
+        ("address=study.example.org", "expected address to be a valid URL"),
     ],
 )
 def test_bad_addresses_are_refused(impasto: Impasto, tmp_path: Path, option: str, message: str) -> None:

@@ -197,7 +197,7 @@ def test_locked_database_is_said_and_nothing_is_lost(tmp_path: Path, monkeypatch
 def test_waiting_for_a_stuck_disk_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_study(tmp_path)
     monkeypatch.setattr(answers_module, "_BUSY_SECONDS", 5.0)
-    monkeypatch.setattr("impasto.study.server._TURN_SECONDS", 0.1)
+    monkeypatch.setattr(answers_module, "_TURN_SECONDS", 0.1)
     first, second = tokens(tmp_path)
     with client(tmp_path) as asking, ThreadPoolExecutor(1) as pool:
         with closing(sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)) as other:
