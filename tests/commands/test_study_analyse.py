@@ -232,7 +232,7 @@ def _other_answers(folder: Path) -> None:
         (lambda folder: (folder / "study.json").write_text("{}"), "study/study.json is damaged: title: Field required"),
         (lambda folder: (folder / "study.json").unlink(), "no study in study: expected the run folder of an 'impasto"),
         (_damage_answers, "study/answers.sqlite cannot be read as answers: file is not a database"),
-        (_other_answers, "study/answers.sqlite cannot be read as answers: they are those of another study than the study.json"),
+        (_other_answers, "study/answers.sqlite cannot be read as answers: they are those of another study"),
     ],
     ids=["study.json", "no study.json", "answers.sqlite", "another study's answers"],
 )

@@ -4,8 +4,7 @@ import logging
 import shlex
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,15 +14,12 @@ from pydantic import BeforeValidator, Field
 from torch import Tensor
 
 from impasto.commands.settings import Count, Folder, Settings, Text
+from impasto.commands.study_sources import Source, source_of
 from impasto.commands.wandb_logger import wandb_logger
-from impasto.engines import eager
-from impasto.evaluation.colorizers import tinted
 from impasto.files import sha256
 from impasto.hardware import check_device
 from impasto.images import read_image
 from impasto.listing import Found, find_images
-from impasto.methods import method_of
-from impasto.runs import load_named
 from impasto.study.design import conditions, design_sessions, imbalance
 from impasto.study.pictures import common_size, spoiled, write_blinded
 from impasto.study.plan import Question, Rule, Stimulus, Study, by_photograph, image_file, new_id, write_study
@@ -32,7 +28,6 @@ from impasto.tracking.tables import log_pictures, log_table
 
 log = logging.getLogger(__name__)
 
-Source = Callable[[Found, Tensor], Tensor]  # from a photograph's file and its pixels (3, H, W) to a picture
 _LOG_EVERY_SECONDS = 30.0
 
 
@@ -112,55 +107,6 @@ def _refuse_same_names(found: Sequence[Found]) -> None:
     for path, name in found:
         if (other := paths.setdefault(name, path)) != path:
             raise ValueError(f"{other} and {path} are both called {name}; rename one, or give their folder")
-
-
-def source_of(text: str, name: str, device: str) -> Source:
-    """Find what a user means by a method.
-
-    Args:
-        text: `photograph`, `grey`, a shipped network, a run folder, a network file, or a folder of results.
-        name: of the method, for messages.
-        device: where a network runs.
-
-    Raises:
-        FileNotFoundError: none of these.
-        ValueError: a file that holds no network of ours.
-    """
-    plain: dict[str, Source] = {
-        "photograph": lambda _, photo: photo,
-        "grey": lambda _, photo: tinted(photo, torch.zeros(1, 2, 1, 1)),
-    }
-    if text in plain:
-        return plain[text]
-    folder = Path(text).expanduser()
-    if folder.is_dir() and not (folder / "network.safetensors").is_file():
-        return _results(folder, name)
-    try:
-        method = method_of(load_named(text), partial(eager, precision=torch.float32, device=device))
-    except (FileNotFoundError, ValueError) as error:
-        raise type(error)(f"methods.{name}: {error}") from error
-    return lambda _, photo: method(photo[None])[0].image
-
-
-def _results(folder: Path, name: str) -> Source:
-    """Results that were made elsewhere, named as their photographs; the suffix may be another."""
-    files: dict[Path, list[Path]] = defaultdict(list)
-    for path, result in find_images(folder):
-        files[result.with_suffix("")].append(path)
-    owners: dict[Path, Path] = {}
-
-    def source(item: Found, photo: Tensor) -> Tensor:
-        paths = files.get(item.name.with_suffix("")) or files.get(Path(item.name.stem)) or []
-        paths = [path for path in paths if path.name == item.name.name] or paths
-        if len(paths) != 1:
-            found = " and ".join(map(str, paths)) or "none"
-            raise ValueError(f"methods.{name}: expected one result for {item.name} in {folder}, got {found}")
-        owner = owners.setdefault(paths[0], item.name)
-        if owner != item.name:
-            raise ValueError(f"methods.{name}: {paths[0]} would be the result of both {owner} and {item.name}")
-        return read_image(paths[0])
-
-    return source
 
 
 def _pictures(

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from pydantic import HttpUrl
 
 from impasto.commands.serving import check_address, ended_by_signal, is_local, url
-from impasto.commands.settings import Folder, Settings
+from impasto.commands.settings import Folder, Settings, Text
 from impasto.study.plan import read_study, read_tokens, write_private
 
 log = logging.getLogger(__name__)
@@ -23,8 +23,7 @@ class ServeSettings(Settings):
     """What `impasto study serve` takes for itself, as in conf/study_serve.yaml."""
 
     study: Folder
-    host: str
-    port: int
+    host: Text
     address: HttpUrl | None
 
 
@@ -41,11 +40,11 @@ def run(cfg: DictConfig) -> None:
     from impasto.study.server import create_app, finished
 
     given = ServeSettings.read(cfg)
-    check_address(given.host, given.port)
+    check_address(given.host, cfg.port)
     # A page elsewhere whose name was turned to 127.0.0.1 must not ask in a rater's browser; a proxy sets its own name.
     local = is_local(given.host) and given.address is None
     app = create_app(given.study, hosts=(*_LOCAL, given.host) if local else ())
-    address = str(given.address or url(_seen(given.host), given.port)).rstrip("/")
+    address = str(given.address or url(_seen(given.host), cfg.port)).rstrip("/")
     links, study = write_links(given.study, address), read_study(given.study)
     raters, trials = len(study.sessions), max(map(len, study.sessions), default=0)
     done = finished(study, given.study)
@@ -54,7 +53,7 @@ def run(cfg: DictConfig) -> None:
     config = uvicorn.Config(
         app,
         host=given.host,
-        port=given.port,
+        port=cfg.port,
         http=DeadlineProtocol,
         ws="none",
         access_log=False,  # it would tell the tokens
