@@ -19,6 +19,8 @@ from impasto.methods import method_of
 from impasto.networks import Stylizer, save_network
 from impasto.runs import load_run, load_shipped
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -133,6 +133,7 @@ def _is_in_wandb(folder: Path, study: Study) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_shipped_network_is_a_method(impasto: Callable[..., Any], tmp_path: Path) -> None:
     _photographs(tmp_path / "photos", ["a.jpg"])
     result = impasto("study", "create", "photos", "methods={sky: starry_night, colour: scenes}", *FEW)
@@ -314,16 +315,6 @@ def test_bad_input_is_refused_in_a_sentence(
         _create(tmp_path, *told, *arguments)
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
     assert not list(tmp_path.rglob("study.json"))
-
-
-def test_the_command_ends_with_the_sentence(impasto: Callable[..., Any], tmp_path: Path) -> None:
-    _photographs(tmp_path / "photos", ["c.png"])
-    for argument, message in (
-        ("rule.least_catches=2", "expected rule.least_catches to be less than or equal to 1, got 2"),
-        ("seed=abc", "expected seed to be a whole number of at least 0, got abc"),
-    ):
-        result = impasto("study", "create", "photos", "methods={a: photograph}", *FEW, argument)
-        assert (result.code, result.err) == (1, f"error: {message}\n")
 
 
 def _files(folder: Path) -> dict[Path, bytes]:

@@ -32,7 +32,7 @@ def links(folder: Path) -> list[str]:
         return [row["link"] for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_session_is_told_without_tokens_and_ends_quietly(tmp_path: Path, ending: signal.Signals) -> None:
     folder = tmp_path / "study"
     small_study(folder, trials=2)
@@ -64,6 +64,7 @@ def test_session_is_told_without_tokens_and_ends_quietly(tmp_path: Path, ending:
     assert not [token for token in tokens(folder) if token in told]
 
 
+@pytest.mark.slow
 def test_stopping_waits_for_no_open_connection(tmp_path: Path) -> None:
     folder = tmp_path / "study"
     small_study(folder)
@@ -77,6 +78,7 @@ def test_stopping_waits_for_no_open_connection(tmp_path: Path) -> None:
     assert told.endswith("until Ctrl-C\nstopped; every answer so far is in study/answers.sqlite\n")
 
 
+@pytest.mark.slow
 def test_killed_server_keeps_what_it_acknowledged(tmp_path: Path) -> None:
     folder = tmp_path / "study"
     small_study(folder, raters=8, trials=TRIALS)
@@ -163,6 +165,7 @@ def test_missing_library_is_named(impasto: Impasto, tmp_path: Path, monkeypatch:
     assert result.err == "error: this needs fastapi, which is not installed; expected pip install 'impasto[study]'\n"
 
 
+@pytest.mark.slow
 def test_links_carry_the_address_that_raters_see(tmp_path: Path) -> None:
     folder = tmp_path / "study"
     small_study(folder)
@@ -172,6 +175,7 @@ def test_links_carry_the_address_that_raters_see(tmp_path: Path) -> None:
         assert httpx.get(own, headers={"host": "study.example.org"}).status_code == 200
 
 
+@pytest.mark.slow
 def test_server_for_the_network_tells_no_wildcard(tmp_path: Path) -> None:
     folder = tmp_path / "study"
     small_study(folder)

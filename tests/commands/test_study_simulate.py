@@ -79,13 +79,6 @@ def test_without_preferences_they_fall_in_the_order_of_the_methods(
     assert f"2 raters simulated, with secretgatys {told}" in caplog.text
 
 
-def test_careless_raters_are_fast(tmp_path: Path) -> None:
-    small_study(tmp_path, raters=9, trials=20)
-    _run(tmp_path, "careless=1")
-    times = [answer.milliseconds for answer in read_answers(tmp_path)]
-    assert 450 < sorted(times)[len(times) // 2] < 800
-
-
 def test_an_interrupt_keeps_who_was_simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_study(tmp_path, raters=3)
     add = Answers.add
