@@ -30,11 +30,8 @@ def test_without_gradio_the_extra_is_named(impasto: Callable[..., Any], monkeypa
     ("override", "message"),
     [
         ("port=0", "expected port=<a number from 1 to 65535>, got 0"),
-        ("port=high", "expected port=<a number from 1 to 65535>, got high"),
-        ("port=true", "expected port=<a number from 1 to 65535>, got True"),
         ("host=192.0.2.1", "host=192.0.2.1 with port="),
         ("networks=[nowhere]", "'nowhere' is neither a run folder, a network file nor a shipped network"),
-        ("networks=[empty]", "empty holds no network.safetensors"),
         ("networks=notes.txt", "notes.txt is not a safetensors file"),
         ("device=cuda", "device=cuda needs a GPU"),
         ("most_megapixels=0", "expected most_megapixels to be greater than 0, got 0"),
@@ -143,6 +140,7 @@ def test_an_address_is_refused_wherever_it_stands(address: str) -> None:
     assert answer["output"]["error"] == "expected an uploaded file, not an address"
 
 
+@pytest.mark.slow
 def test_nothing_is_computed_without_a_photograph(address: str) -> None:
     assert _event(address, "_on_download", [None, 50])["output"]["error"].startswith("the result was forgotten here")
     assert _event(address, "_on_choice", [None, "no such", None, "painting"])["success"] is False

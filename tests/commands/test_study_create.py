@@ -161,6 +161,7 @@ def test_pairs_repeats_and_catch_trials_are_laid_out(impasto: Callable[..., Any]
     assert "exactly balanced: each of 2 ordered pairs on each photograph by 2 raters" in result.out
 
 
+@pytest.mark.slow
 def test_a_spoiled_picture_is_made_of_the_first_method(impasto: Callable[..., Any], tmp_path: Path) -> None:
     _photographs(tmp_path / "photos", ["a.png"])
     result = impasto("study", "create", "photos", "methods={truth: photograph, grey: grey}", *FEW, "seed=4")
@@ -169,6 +170,7 @@ def test_a_spoiled_picture_is_made_of_the_first_method(impasto: Callable[..., An
     np.testing.assert_array_equal(_shown(result.folder)["a.png", None], to_uint8(expected))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_design_under_other_names(impasto: Callable[..., Any], tmp_path: Path) -> None:
     _photographs(tmp_path / "photos")
     told = ("study", "create", "photos", "methods={truth: photograph, grey: grey}", "raters=6", *FEW[1:])
@@ -186,6 +188,7 @@ def test_part_of_a_cycle_is_said_to_be_uneven(impasto: Callable[..., Any], tmp_p
     assert "each of 3 methods on each photograph by 0 to 1 raters; raters= a multiple of 3 is exact" in result.out
 
 
+@pytest.mark.slow
 def test_only_pictures_that_someone_sees_are_made(impasto: Callable[..., Any], tmp_path: Path) -> None:
     _photographs(tmp_path / "photos")
     told = ("methods={a: photograph, b: grey, c: grey}", "raters=1", "repeats=0", "catches=0", "logger=csv")
@@ -333,6 +336,7 @@ def test_a_study_is_not_made_over_another(impasto: Callable[..., Any], tmp_path:
     assert _files(tmp_path / "mine") == before
 
 
+@pytest.mark.slow
 def test_a_failed_study_leaves_its_reason_and_no_study(impasto: Callable[..., Any], tmp_path: Path) -> None:
     _with_results(tmp_path, {"a.png": (36, 48)}, ["a.jpg", "b.jpg"])
     assert impasto("study", "create", "photos", "methods={other: results}", *FEW).code == 1

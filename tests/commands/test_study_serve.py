@@ -131,9 +131,7 @@ def test_taken_port_is_named(impasto: Impasto, tmp_path: Path) -> None:
     ("option", "message"),
     [
         ("port=70000", "expected port=<a number from 1 to 65535>, got 70000"),
-        ("port=http", "expected port=<a number from 1 to 65535>, got http"),
         ("host=192.0.2.1", "host=192.0.2.1 with port=8765 cannot be served by this machine"),
-        ("host=no.such.host.invalid", "host=no.such.host.invalid with port=8765 cannot be served"),
         ("address=study.example.org", "expected address to be a valid URL"),
     ],
 )

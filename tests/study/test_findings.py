@@ -234,6 +234,7 @@ def test_what_is_not_known_is_not_drawn(tmp_path: Path, count: int, monkeypatch:
     assert axis.title == NATURAL.text
 
 
+@pytest.mark.slow
 def test_the_same_analysis_is_the_same_plot(tmp_path: Path) -> None:
     study = _study(NATURAL)
     analysis = _analyse(study, _answers(study))
@@ -242,6 +243,7 @@ def test_the_same_analysis_is_the_same_plot(tmp_path: Path) -> None:
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_question_in_dollars_is_no_formula(tmp_path: Path) -> None:
     question = NATURAL.model_copy(update={"text": "Worth $5 or $\\frac?"})
     study = _study(NATURAL).model_copy(update={"question": question})

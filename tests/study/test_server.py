@@ -77,7 +77,7 @@ def test_last_trial_has_no_next_pictures(tmp_path: Path) -> None:
         assert asking.get(f"/r/{tokens(tmp_path)[0]}/trial").json()["next"] == []
 
 
-@pytest.mark.parametrize("position", [0, 1, 3, 5, 6, 2**70])
+@pytest.mark.parametrize("position", [1, 3, 2**70])
 def test_what_is_not_the_next_trial_is_refused_with_the_state(tmp_path: Path, position: int) -> None:
     small_study(tmp_path)
     with client(tmp_path) as asking:
