@@ -19,6 +19,7 @@ from impasto.app.work import Work, do, shown, write_png
 from impasto.color import Colours
 from impasto.data import sample_paths
 from impasto.images import read_image, resize_longer_side, to_uint8
+from impasto.methods import describe_scenes
 from impasto.runs import shipped_styles
 
 log = logging.getLogger(__name__)
@@ -179,8 +180,11 @@ class Page:
             path = write_png(folder / f"{name}.png", shown(pixels, _LONGEST_SHOWN))
             value[name] = gr.FileData(path=str(path)).model_dump()
         note = f"<p>{html.escape(work.name)}, {width} x {height} pixels</p>"
-        if work.remark:
-            note += f'<p class="said">The network sees: {html.escape(work.remark.replace("_", " "))}.</p>'
+        if work.seen.lost_colours:
+            note += '<p class="said">The photograph is in colour: only its lightness was used.</p>'
+        if work.seen.scenes:
+            scenes = html.escape(describe_scenes(work.seen.scenes).replace("_", " "))
+            note += f'<p class="said">The network sees: {scenes}.</p>'
         return {self.work: work, self.compare: value, self.note: note, self.download: download}
 
     def _new_folder(self) -> Path:

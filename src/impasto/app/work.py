@@ -13,6 +13,7 @@ from impasto.app.choices import Choice
 from impasto.color import Colours, PaintingColours
 from impasto.decoding import pixels_of
 from impasto.images import read_image, resize_longer_side, to_uint8
+from impasto.methods import Seen
 
 # The browser names the file, so its name says nothing: Pillow tries these decoders and no others. EPS, for one, would
 # start Ghostscript.
@@ -33,14 +34,14 @@ class Work:
     Attributes:
         base: what strength 0 shows, uint8, (H, W, 3).
         result: what strength 1 shows, likewise.
-        remark: what the network said; may be empty.
+        seen: what the network saw in the photograph.
 
     Raises:
         ValueError: the photograph would not fit into memory.
     """
 
     def __init__(self, name: str, photo: Tensor, choice: Choice, colours: Colours) -> None:
-        self.name, self.paints, self.remark = name, choice.paints, ""
+        self.name, self.paints, self.seen = name, choice.paints, Seen()
         self._method = choice.method
         self._painted: dict[bool, np.ndarray] = {}  # by whether the network saw the photograph itself, or it in grey
         self.result = self._coloured(photo[None], colours if choice.paints else PaintingColours())
@@ -50,7 +51,7 @@ class Work:
         def network(seen: Tensor) -> Tensor:
             is_itself = seen is photo
             if is_itself not in self._painted:
-                image, self.remark = self._method(seen)[0]
+                image, self.seen = self._method(seen)[0]
                 self._painted[is_itself] = to_uint8(image)
             return _tensor(self._painted[is_itself])[None]
 
