@@ -1,7 +1,8 @@
 """What the page can do to a photograph: paint it in shipped styles, colour it, enlarge it, or use one's own network."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,7 +49,9 @@ def list_choices(networks: Iterable[tuple[str, Trained]], *, device: str) -> lis
     taken = {*shipped("stylizer"), *(choice.name for choice in choices)}
     for text, trained in networks:
         if text not in taken:  # a shipped name is there already
-            name = next(name for name in _names(Path(text)) if name not in taken)
+            short = _short_name(Path(text))
+            names = chain([short], (f"{short}-{number}" for number in count(2)))
+            name = next(name for name in names if name not in taken)
             taken.add(name)
             choices.append(_choice(name, f" ({name})", trained, device))
     return choices
@@ -84,12 +87,7 @@ def _enlarged(photo: Tensor, *, factor: int) -> Tensor:
     return upscale(photo[None], factor)[0].clamp(0, 1)
 
 
-def _names(path: Path) -> Iterator[str]:
-    """Yield the run folder's name, or the file's, then with numbers: `network.safetensors` says nothing."""
+def _short_name(path: Path) -> str:
+    """The run folder's name, or the file's: `network.safetensors` says nothing, its folder does."""
     path = path.expanduser().resolve()
-    name = path.parent.name if path.name == "network.safetensors" else path.name.removesuffix(".safetensors")
-    yield name
-    number = 2
-    while True:
-        yield f"{name}-{number}"
-        number += 1
+    return path.parent.name if path.name == "network.safetensors" else path.name.removesuffix(".safetensors")

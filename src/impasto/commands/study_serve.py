@@ -2,7 +2,6 @@
 
 import logging
 import socket
-from pathlib import Path
 
 from omegaconf import DictConfig
 from pydantic import HttpUrl
@@ -45,11 +44,13 @@ def run(cfg: DictConfig) -> None:
     local = is_local(given.host) and given.address is None
     app = create_app(given.study, hosts=(*_LOCAL, given.host) if local else ())
     address = str(given.address or url(_seen(given.host), cfg.port)).rstrip("/")
-    links, study = write_links(given.study, address), read_study(given.study)
+    rows = [(rater, f"{address}/r/{token}") for token, rater in read_tokens(given.study).items()]
+    write_private(given.study / "links.csv", [("rater", "link"), *rows])
+    study = read_study(given.study)
     raters, trials = len(study.sessions), max(map(len, study.sessions), default=0)
     done = finished(study, given.study)
     log.info("%s: %d raters, %d trials each; %d have finished", study.title, raters, trials, done)
-    log.info("links of the raters: %s", links)
+    log.info("links of the raters: %s", given.study / "links.csv")
     config = uvicorn.Config(
         app,
         host=given.host,
@@ -67,21 +68,6 @@ def run(cfg: DictConfig) -> None:
         log.info("serving %s until Ctrl-C", address)
         uvicorn.Server(config).run()
     log.info("stopped; every answer so far is in %s", given.study / "answers.sqlite")
-
-
-def write_links(folder: Path, address: str) -> Path:
-    """Write the raters' links, readable by their owner only.
-
-    Args:
-        folder: of the study.
-        address: of the server, as raters see it.
-
-    Returns:
-        The file, `links.csv`.
-    """
-    links = [(rater, f"{address}/r/{token}") for token, rater in read_tokens(folder).items()]
-    write_private(folder / "links.csv", [("rater", "link"), *links])
-    return folder / "links.csv"
 
 
 def _seen(host: str) -> str:

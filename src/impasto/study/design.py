@@ -1,10 +1,10 @@
 """Who sees what, in which order, on which side: balanced exactly, from a seed."""
 
 import random
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from impasto.study.plan import CATCH, RATED, REPEAT, Kind, Trial
 
@@ -80,10 +80,10 @@ def design_sessions(
     while len(sessions) < raters:
         mirrored = len(sessions) // len(shown) % 2 == 1
         cycle = _Cycle(photographs, methods, shown, name=name, mirrored=mirrored, generator=generator)
-        extras = _Extras(photographs * rounds, repeats, catches, generator)
+        after = _places_of_extras(photographs * rounds, repeats, catches, generator)
         for offset in generator.sample(range(len(shown)), len(shown)):
             rated = [trial for number in range(rounds) for trial in cycle.round(offset, number)]
-            sessions.append(extras.insert(rated, [cycle.catch(offset, number) for number in range(catches)]))
+            sessions.append(_with_extras(rated, [cycle.catch(offset, number) for number in range(catches)], after))
     return sessions[:raters]
 
 
@@ -141,34 +141,36 @@ class _Cycle:
         return Trial(kind=kind, pictures=pictures, expected=expected)
 
 
-class _Extras:
-    """Repeats and catch trials, at the same places for all raters of a cycle."""
+class _Extra(NamedTuple):
+    kind: Kind
+    source: int  # of a repeat, the number of the rated trial; of a catch trial, its own number
 
-    def __init__(self, rated: int, repeats: int, catches: int, generator: random.Random) -> None:
-        half = rated // 2
-        self.sources = generator.sample(range(half), repeats)
-        self.after: dict[int, list[tuple[Kind, int]]] = {}
-        for number in range(repeats):
-            place = half + int((number + generator.random()) * (rated - half) / repeats)
-            self.after.setdefault(place, []).append((REPEAT, number))
-        for number in range(catches):
-            place = int((number + generator.uniform(0.2, 1)) * rated / catches)
-            self.after.setdefault(min(place, rated - 1), []).append((CATCH, number))
 
-    def insert(self, rated: Sequence[Trial], catches: Sequence[Trial]) -> list[Trial]:
-        """Put them between the rated trials of a rater."""
-        session: list[Trial] = []
-        places: dict[int, int] = {}
-        for index, trial in enumerate(rated):
-            places[index] = len(session)
-            session.append(trial)
-            for kind, number in self.after.get(index, []):
-                if kind == CATCH:
-                    session.append(catches[number])
-                else:
-                    source = self.sources[number]
-                    session.append(Trial(kind=REPEAT, pictures=rated[source].pictures[::-1], of=places[source]))
-        return session
+def _places_of_extras(rated: int, repeats: int, catches: int, generator: random.Random) -> dict[int, list[_Extra]]:
+    """Draw after which rated trials repeats and catch trials come: at the same places for all raters of a cycle."""
+    half, after = rated // 2, defaultdict[int, list[_Extra]](list)
+    for number, source in enumerate(generator.sample(range(half), repeats)):
+        after[half + int((number + generator.random()) * (rated - half) / repeats)].append(_Extra(REPEAT, source))
+    for number in range(catches):
+        place = int((number + generator.uniform(0.2, 1)) * rated / catches)
+        after[min(place, rated - 1)].append(_Extra(CATCH, number))
+    return after
+
+
+def _with_extras(
+    rated: Sequence[Trial], catches: Sequence[Trial], after: Mapping[int, Sequence[_Extra]]
+) -> list[Trial]:
+    session: list[Trial] = []
+    places: list[int] = []
+    for index, trial in enumerate(rated):
+        places.append(len(session))
+        session.append(trial)
+        for kind, source in after.get(index, ()):
+            if kind == CATCH:
+                session.append(catches[source])
+            else:
+                session.append(Trial(kind=REPEAT, pictures=rated[source].pictures[::-1], of=places[source]))
+    return session
 
 
 def imbalance(sessions: Sequence[Sequence[Trial]], *, cells: int) -> tuple[int, int]:
