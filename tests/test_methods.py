@@ -11,7 +11,7 @@ from torch import Tensor
 from impasto.color import MatchedColours, PhotoChroma, colour_code, yuv
 from impasto.colorization import colorize
 from impasto.images import is_grey
-from impasto.methods import PLAIN, Applied, Colouring, Stylizing, Upscaling, method_of
+from impasto.methods import PLAIN, Applied, Colouring, Seen, Stylizing, Upscaling, method_of
 from impasto.networks import (
     Colorizer,
     ConditionalStylizer,
@@ -97,7 +97,7 @@ def test_stylizing_is_the_network_and_says_nothing() -> None:
     found = method_of(trained)(photo[None])[0]
     with torch.no_grad():
         torch.testing.assert_close(found.image, trained.network(photo[None])[0])
-    assert found.remark == ""
+    assert found.seen == Seen()
 
 
 def test_colouring_is_the_colorizer_at_the_size_of_its_training() -> None:
@@ -113,10 +113,10 @@ def test_colouring_is_the_colorizer_at_the_size_of_its_training() -> None:
 
 def test_colouring_tells_the_scenes_and_whether_colours_were_passed_over() -> None:
     method = method_of(_colorizer())
-    grey = method(_photo().mean(dim=0, keepdim=True).expand(1, 3, -1, -1))[0].remark
-    colour = method(_photo()[None])[0].remark
-    assert sorted(word for word in grey.split() if word in CLASSES) == CLASSES
-    assert colour.startswith("is in colour: only its lightness was used; ") and "in colour" not in grey
+    grey = method(_photo().mean(dim=0, keepdim=True).expand(1, 3, -1, -1))[0].seen
+    colour = method(_photo()[None])[0].seen
+    assert sorted(name for name, _ in grey.scenes) == CLASSES
+    assert colour.lost_colours and not grey.lost_colours
 
 
 def test_a_photograph_that_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_an_enlarged_photograph_is_as_many_times_larger(factor: int, height: int
         found = Upscaling(_upscaler(network))(photo[None])[0]
         assert found.image.shape == (3, factor * height, factor * width) and found.image.dtype == torch.float32
         assert found.image.min() >= 0 and found.image.max() <= 1
-        assert found.remark == "" and not found.image.requires_grad
+        assert found.seen == Seen() and not found.image.requires_grad
     assert torch.equal(photo, before)
 
 

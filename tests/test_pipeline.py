@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from torch import Tensor
 
-from impasto.methods import Applied
+from impasto.methods import Applied, Seen
 from impasto.pipeline import Done, Job, Pipeline
 
 
@@ -21,7 +21,7 @@ class _Method:
 
     def __call__(self, photos: Tensor) -> list[Applied]:
         self.seen.append(tuple(photos.shape))
-        return [Applied(1 - photo, "inverted") for photo in photos]
+        return [Applied(1 - photo, Seen((("inverted", 1.0),))) for photo in photos]
 
 
 def _jobs(folder: Path, sizes: list[tuple[int, int]]) -> list[Job]:
@@ -46,7 +46,7 @@ def test_every_photograph_gets_its_own_result(tmp_path: Path, batch: int) -> Non
     pipeline = Pipeline(method, size=None, batch=batch)
     done = list(pipeline(jobs))
     assert sorted(d.job for d in done) == sorted(jobs) and all(d.error is None for d in done)
-    assert {d.remark for d in done} == {"inverted"}
+    assert {d.seen.scenes for d in done} == {(("inverted", 1.0),)}
     for number, job in enumerate(jobs):
         assert _red(job.target) == 255 - number
     assert sorted(pipeline.written) == sorted(job.target for job in jobs)

@@ -12,7 +12,6 @@ import numpy as np
 from scipy.special import expit, logit
 
 from impasto.study.analysis import Analysis, analyse
-from impasto.study.design import design_sessions
 from impasto.study.plan import Question, Rule
 from impasto.study.simulation import Preferences, imagined_study, simulate_rater
 from impasto.study.statistics import Array, bradley_terry
@@ -72,9 +71,8 @@ def measure(question: Question, preferences: Preferences, *, studies: int) -> Me
 
 def _analysis(question: Question, preferences: Preferences, seed: int) -> Analysis:
     methods = list(preferences.values)
-    layout = {"photographs": PHOTOGRAPHS, "methods": len(methods), "pictures": question.pictures, "raters": RATERS}
-    sessions = design_sessions(**layout, rounds=1, repeats=0, catches=0, seed=seed)
-    study = imagined_study(sessions, methods, question, RULE)
+    layout = {"photographs": PHOTOGRAPHS, "raters": RATERS, "rounds": 1, "repeats": 0, "catches": 0, "seed": seed}
+    study = imagined_study(question, RULE, methods, **layout)
     raters = range(1, RATERS + 1)
     answers = [answer for rater in raters for answer in simulate_rater(study, rater, preferences, seed=seed)]
     return analyse(study, answers, seed=seed, resamples=RESAMPLES)

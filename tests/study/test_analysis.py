@@ -3,7 +3,6 @@
 import gc
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +13,6 @@ import pytest
 
 from impasto.study.analysis import Analysis, analyse
 from impasto.study.answers import Answer
-from impasto.study.design import design_sessions
 from impasto.study.plan import RATED, Question, Rule, Study
 from impasto.study.simulation import Preferences, imagined_study, simulate_rater
 
@@ -34,9 +32,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _study(question: Question, *, raters: int = 12, photographs: int = 9, seed: int = 0, **extras: int) -> Study:
-    layout = {"repeats": 3, "catches": 4, "rounds": 1} | extras
-    told = {"photographs": photographs, "methods": 3, "pictures": question.pictures, "raters": raters, "seed": seed}
-    return imagined_study(design_sessions(**told, **layout), METHODS, question, RULE)
+    layout = {"photographs": photographs, "raters": raters, "rounds": 1, "repeats": 3, "catches": 4, "seed": seed}
+    return imagined_study(question, RULE, METHODS, **(layout | extras))
 
 
 def _simulated(study: Study, *, seed: int = 0, careless: float = 0) -> list[Answer]:
@@ -95,7 +92,7 @@ def test_repeats_and_catch_trials_change_nothing_said_of_methods(question: Quest
         else answer._replace(answer=1 - answer.answer)
         for answer in answers
     ]
-    lenient = replace(study, rule=replace(RULE, least_catches=0))
+    lenient = study.model_copy(update={"rule": RULE.model_copy(update={"least_catches": 0})})
     assert changed != answers
     assert _results(_analyse(lenient, changed)) == _results(_analyse(lenient, answers))
 
@@ -207,12 +204,15 @@ def test_agreement_is_over_what_several_raters_judged(question: Question) -> Non
 def _mirrored(study: Study, answers: list[Answer]) -> tuple[Study, list[Answer]]:
     sessions = [
         [
-            replace(t, pictures=t.pictures[::-1], expected=None if t.expected is None else 1 - t.expected)
+            t.model_copy(
+                update={"pictures": t.pictures[::-1], "expected": None if t.expected is None else 1 - t.expected}
+            )
             for t in session
         ]
         for session in study.sessions
     ]
-    return replace(study, sessions=sessions), [answer._replace(answer=1 - answer.answer) for answer in answers]
+    changed = [answer._replace(answer=1 - answer.answer) for answer in answers]
+    return study.model_copy(update={"sessions": sessions}), changed
 
 
 def test_sides_do_not_matter() -> None:
@@ -239,7 +239,7 @@ def test_the_order_of_methods_does_not_matter() -> None:
     answers = _simulated(study)
     rows = {row.method: row for row in _analyse(study, answers).methods}
     for order in permutations(METHODS):
-        analysis = _analyse(replace(study, methods=order), answers)
+        analysis = _analyse(study.model_copy(update={"methods": order}), answers)
         assert analysis.alpha == pytest.approx(_analyse(study, answers).alpha)
         for row in analysis.methods:
             assert row[:6] == rows[row.method][:6]
@@ -351,6 +351,7 @@ def _measured(question: str, values: Mapping[str, float], studies: int) -> Any:
     return module.measure(getattr(module, question), preferences, studies=studies)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("question", "values"), [("NATURAL", "SHARES"), ("BETTER", "STRENGTHS")])
 def test_intervals_cover_the_truth_and_the_order_is_found(question: str, values: str) -> None:
     told = getattr(_coverage(), values)
@@ -361,6 +362,7 @@ def test_intervals_cover_the_truth_and_the_order_is_found(question: str, values:
     assert found.ordered >= 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("question", "level"), [("NATURAL", 0.6), ("BETTER", 0.0)])
 def test_differences_are_rarely_found_where_there_is_none(question: str, level: float) -> None:
     found = _measured(question, dict.fromkeys("abcd", level), 60)

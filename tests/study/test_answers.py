@@ -128,6 +128,7 @@ def test_of_many_threads_with_the_same_answer_one_is_heard(tmp_path: Path, answe
     assert {(a.position, a.milliseconds) for a in read_answers(tmp_path)} == set(taken)
 
 
+@pytest.mark.slow
 def test_of_two_processes_with_the_same_answers_each_is_heard_once(tmp_path: Path) -> None:
     processes = [_start(tmp_path, first=1, raters=3, count=60) for _ in range(2)]
     for process in processes:
@@ -143,6 +144,7 @@ def test_of_two_processes_with_the_same_answers_each_is_heard_once(tmp_path: Pat
         assert positions == list(range(len(positions)))
 
 
+@pytest.mark.slow
 def test_two_processes_with_different_raters_lose_nothing(tmp_path: Path) -> None:
     processes = [_start(tmp_path, first=first, raters=2, count=40) for first in (1, 3)]
     for process in processes:
@@ -155,6 +157,7 @@ def test_two_processes_with_different_raters_lose_nothing(tmp_path: Path) -> Non
     assert found == [(rater, position) for rater in range(1, 5) for position in range(40)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("acknowledged", [1, 7, 60])
 def test_every_acknowledged_answer_outlives_a_kill(tmp_path: Path, acknowledged: int) -> None:
     process = _start(tmp_path, first=1, raters=1, count=100_000)
@@ -214,7 +217,7 @@ def test_answers_of_another_study_are_refused(tmp_path: Path) -> None:
     opened.add(1, 0, 1, milliseconds=1)
     opened.close()
     for use in (Answers, read_answers):
-        with pytest.raises(ValueError, match=r"answers\.sqlite has the answers of another study"):
+        with pytest.raises(ValueError, match=r"answers\.sqlite cannot be .* they are those of another study"):
             use(tmp_path, 6)
     assert len(read_answers(tmp_path, 5)) == 1
 
@@ -227,7 +230,7 @@ def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path, content: 
     file = tmp_path / "answers.sqlite"
     file.write_bytes(content)
     for use in (Answers, read_answers):
-        with pytest.raises(ValueError, match=r"answers\.sqlite is no database of answers: \w"):
+        with pytest.raises(ValueError, match=r"answers\.sqlite cannot be read as answers: \w"):
             use(tmp_path)
     assert file.read_bytes() == content
 
@@ -236,12 +239,12 @@ def test_another_database_is_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "answers.sqlite")) as connection:
         connection.execute("CREATE TABLE answers (name TEXT)")
         connection.commit()
-    with pytest.raises(ValueError, match=r"answers\.sqlite is no database of answers: no such column: rater"):
+    with pytest.raises(ValueError, match=r"answers\.sqlite cannot be read as answers: no such column: rater"):
         read_answers(tmp_path)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"none/answers\.sqlite cannot be opened: unable to open"):
+    with pytest.raises(ValueError, match=r"none/answers\.sqlite cannot be read as answers: unable to open"):
         Answers(tmp_path / "none")
 
 
@@ -251,7 +254,7 @@ def test_a_database_that_another_holds_is_not_called_damaged(tmp_path: Path, mon
     with closing(sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)) as other:
         other.execute("PRAGMA journal_mode=DELETE")
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(ValueError, match=r"answers\.sqlite cannot be opened: database is locked"):
+        with pytest.raises(ValueError, match=r"answers\.sqlite cannot be read as answers: database is locked"):
             Answers(tmp_path)
 
 
@@ -259,7 +262,7 @@ def test_a_file_without_its_table_is_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "answers.sqlite")) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
     for use in (Answers, read_answers):
-        with pytest.raises(ValueError, match=r"answers\.sqlite is no database of answers: no such table: answers"):
+        with pytest.raises(ValueError, match=r"answers\.sqlite cannot be read as answers: no such table: answers"):
             use(tmp_path)
 
 

@@ -2,21 +2,52 @@
 
 from collections import Counter
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from impasto.study.design import Slot, conditions, design_sessions, imbalance
-from impasto.study.plan import CATCH, RATED, REPEAT
+from impasto.study.design import conditions, design_sessions
+from impasto.study.design import imbalance as imbalance_of
+from impasto.study.plan import CATCH, RATED, REPEAT, Kind, Trial
 
 LAYOUTS = [(methods, 1) for methods in range(1, 7)] + [(methods, 2) for methods in range(2, 7)]
-PHOTOGRAPHS = [1, 2, 3, 5, 8, 12, 23]
+PHOTOGRAPHS = [1, 3, 8, 23]
+
+
+class Slot(NamedTuple):
+    """A trial by the numbers of its photograph and methods."""
+
+    kind: Kind
+    photograph: int
+    methods: tuple[int | None, ...]
+    of: int | None
+    expected: int | None
+
+
+def _name(photograph: int, method: int | None) -> str:
+    return f"{photograph}.{'' if method is None else method}"
+
+
+def _slot(trial: Trial) -> Slot:
+    shown = [picture.split(".") for picture in trial.pictures]
+    assert len({photograph for photograph, _ in shown}) == 1
+    methods = tuple(int(method) if method else None for _, method in shown)
+    return Slot(trial.kind, int(shown[0][0]), methods, trial.of, trial.expected)
+
+
+def _trials(photographs: int, methods: int, pictures: int, **changed: Any) -> list[list[Trial]]:
+    cycle = len(conditions(methods, pictures=pictures))
+    told = {"raters": cycle, "rounds": 1, "repeats": 0, "catches": 0, "seed": 3} | changed
+    return design_sessions(photographs=photographs, methods=methods, pictures=pictures, name=_name, **told)
 
 
 def _design(photographs: int, methods: int, pictures: int, **changed: Any) -> list[list[Slot]]:
-    cycle = len(conditions(methods, pictures=pictures))
-    told = {"raters": cycle, "rounds": 1, "repeats": 0, "catches": 0, "seed": 3} | changed
-    return design_sessions(photographs=photographs, methods=methods, pictures=pictures, **told)
+    return [[_slot(trial) for trial in session] for session in _trials(photographs, methods, pictures, **changed)]
+
+
+def imbalance(photographs: int, methods: int, pictures: int, **changed: Any) -> tuple[int, int]:
+    cells = photographs * len(conditions(methods, pictures=pictures))
+    return imbalance_of(_trials(photographs, methods, pictures, **changed), cells=cells)
 
 
 def _rated(session: list[Slot]) -> list[Slot]:
@@ -49,19 +80,18 @@ def test_within_a_half_every_method_is_as_often_left_as_right(methods: int) -> N
 
 
 @pytest.mark.parametrize(("methods", "pictures"), LAYOUTS)
-@pytest.mark.parametrize("cycles", [1, 2, 3])
+@pytest.mark.parametrize("cycles", [1, 3])
 def test_every_photograph_is_shown_equally_often_under_every_condition(
     methods: int, pictures: int, cycles: int
 ) -> None:
     cycle = len(conditions(methods, pictures=pictures))
     for photographs in PHOTOGRAPHS:
         for rounds in {1, min(2, _most_rounds(methods, pictures)), _most_rounds(methods, pictures)}:
-            sessions = _design(photographs, methods, pictures, raters=cycle * cycles, rounds=rounds)
-            counts = Counter((slot.photograph, slot.methods) for session in sessions for slot in session)
+            sessions = _trials(photographs, methods, pictures, raters=cycle * cycles, rounds=rounds)
+            counts = Counter(trial.pictures for session in sessions for trial in session)
             assert len(counts) == photographs * cycle
             assert set(counts.values()) == {cycles * rounds}
-            told = imbalance(sessions, photographs=photographs, methods=methods, pictures=pictures)
-            assert told == (cycles * rounds, cycles * rounds)
+            assert imbalance_of(sessions, cells=photographs * cycle) == (cycles * rounds, cycles * rounds)
 
 
 @pytest.mark.parametrize(("methods", "pictures"), LAYOUTS)
@@ -139,14 +169,9 @@ def test_an_odd_number_of_conditions_takes_two_cycles_for_it(methods: int) -> No
 def test_part_of_a_cycle_is_balanced_within_one(methods: int, pictures: int) -> None:
     cycle = len(conditions(methods, pictures=pictures))
     for raters in range(1, cycle):
-        low, high = imbalance(
-            _design(7, methods, pictures, raters=raters), photographs=7, methods=methods, pictures=pictures
-        )
+        low, high = imbalance(7, methods, pictures, raters=raters)
         assert high - low == 1
-        low, high = imbalance(
-            _design(7, methods, pictures, raters=cycle + raters), photographs=7, methods=methods, pictures=pictures
-        )
-        assert (low, high) == (1, 2)
+        assert imbalance(7, methods, pictures, raters=cycle + raters) == (1, 2)
 
 
 # ---------------------------------------------------------------- order and seed
@@ -238,27 +263,20 @@ def test_catch_trials_are_spread_over_the_session() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"photographs": 0}, "at least one photograph and one rater, got 0 and 6"),
-        ({"raters": 0}, "at least one photograph and one rater, got 5 and 0"),
-        ({"raters": "abc"}, "expected raters to be a whole number, got abc"),
-        ({"raters": 2.5}, "expected raters to be a whole number, got 2.5"),
-        ({"raters": None}, "expected raters to be a whole number, got None"),
-        ({"repeats": "x"}, "expected repeats to be a whole number, got x"),
         ({"methods": 1}, "at least 2 methods for 2 pictures at once, got 1"),
         ({"rounds": 0}, "rounds between 1 and 3 with 3 methods, got 0"),
         ({"rounds": 4}, "rounds between 1 and 3 with 3 methods, got 4"),
         ({"repeats": 3}, "repeats between 0 and 2, half of the trials of a rater, got 3"),
         ({"repeats": -1}, "repeats between 0 and 2"),
-        ({"catches": -1}, "catches of at least 0, got -1"),
     ],
 )
 def test_a_design_that_does_not_work_out_is_refused(changed: dict[str, Any], message: str) -> None:
     told: dict[str, Any] = {"photographs": 5, "methods": 3, "pictures": 2, "raters": 6, "rounds": 1}
-    told |= {"repeats": 0, "catches": 0, "seed": 0}
+    told |= {"repeats": 0, "catches": 0, "seed": 0, "name": _name}
     with pytest.raises(ValueError, match=message):
         design_sessions(**told | changed)
 
 
 def test_no_method_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1 methods for 1 pictures at once, got 0"):
-        design_sessions(photographs=5, methods=0, pictures=1, raters=1, rounds=1, repeats=0, catches=0, seed=0)
+        _trials(5, 0, 1, raters=1)

@@ -3,7 +3,6 @@
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from PIL import Image
 
 from impasto.study.analysis import Analysis, analyse
 from impasto.study.answers import Answer
-from impasto.study.design import design_sessions
 from impasto.study.findings import describe, plot_methods, simulated_note, write_findings
 from impasto.study.plan import Question, Rule, Study
 from impasto.study.simulation import Preferences, imagined_study, simulate_rater
@@ -26,9 +24,8 @@ FILES = ["analysis.json", "answers.csv", "comparisons.csv", "methods.csv", "pict
 
 
 def _study(question: Question, raters: int = 12) -> Study:
-    told = {"photographs": 6, "methods": 3, "pictures": question.pictures, "raters": raters}
-    sessions = design_sessions(**told, rounds=1, repeats=2, catches=2, seed=0)
-    return imagined_study(sessions, list(VALUES), question, RULE)
+    layout = {"photographs": 6, "raters": raters, "rounds": 1, "repeats": 2, "catches": 2, "seed": 0}
+    return imagined_study(question, RULE, list(VALUES), **layout)
 
 
 def _answers(study: Study, raters: int = 12, *, simulated: bool = True) -> list[Answer]:
@@ -153,9 +150,8 @@ def test_a_study_in_progress_is_described(tmp_path: Path, question: Question, co
 
 
 def test_one_method_alone_has_no_comparisons(tmp_path: Path) -> None:
-    told = {"photographs": 4, "methods": 1, "pictures": 1, "raters": 2}
-    sessions = design_sessions(**told, rounds=1, repeats=0, catches=0, seed=0)
-    study = imagined_study(sessions, ["only"], NATURAL, RULE)
+    layout = {"photographs": 4, "raters": 2, "rounds": 1, "repeats": 0, "catches": 0, "seed": 0}
+    study = imagined_study(NATURAL, RULE, ["only"], **layout)
     preferences = Preferences(values={"only": 0.5}, rater_spread=0, careless=0)
     answers = [answer for rater in (1, 2) for answer in simulate_rater(study, rater, preferences, seed=0)]
     text = _written(tmp_path, study, answers)
@@ -238,6 +234,7 @@ def test_what_is_not_known_is_not_drawn(tmp_path: Path, count: int, monkeypatch:
     assert axis.title == NATURAL.text
 
 
+@pytest.mark.slow
 def test_the_same_analysis_is_the_same_plot(tmp_path: Path) -> None:
     study = _study(NATURAL)
     analysis = _analyse(study, _answers(study))
@@ -246,7 +243,9 @@ def test_the_same_analysis_is_the_same_plot(tmp_path: Path) -> None:
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_question_in_dollars_is_no_formula(tmp_path: Path) -> None:
-    study = replace(_study(NATURAL), question=replace(NATURAL, text="Worth $5 or $\\frac?"))
+    question = NATURAL.model_copy(update={"text": "Worth $5 or $\\frac?"})
+    study = _study(NATURAL).model_copy(update={"question": question})
     plot_methods(tmp_path / "plot.png", study, _analyse(study, _answers(study)))
     assert (tmp_path / "plot.png").stat().st_size > 1000

@@ -3,7 +3,6 @@
 import json
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +35,9 @@ def test_a_study_is_read_as_it_was_written(tmp_path: Path, pictures: int, break_
 
 
 def test_text_of_any_script_is_kept(tmp_path: Path) -> None:
-    study = replace(small_study(tmp_path), title="写真 <b>\"q\"</b> \\ \u2028", question=Question(
-        text="Wirkt dieses Bild natürlich?", pictures=1, answers=("künstlich", "natürlich")
-    ))  # fmt: skip
+    question = Question(text="Wirkt dieses Bild natürlich?", pictures=1, answers=("künstlich", "natürlich"))
+    title = '写真 <b>"q"</b> \\ \u2028'
+    study = small_study(tmp_path).model_copy(update={"title": title, "question": question})
     write_study(tmp_path, study)
     assert read_study(tmp_path) == study
 
@@ -75,7 +74,7 @@ def test_pictures_come_by_photograph_in_the_order_of_the_methods_the_spoiled_one
     for photograph, names in grouped.items():
         assert [study.stimuli[name].method for name in names] == [*study.methods, None]
         assert {study.stimuli[name].photograph for name in names} == {photograph}
-    turned = by_photograph(replace(study, methods=study.methods[::-1]))
+    turned = by_photograph(study.model_copy(update={"methods": study.methods[::-1]}))
     assert [study.stimuli[name].method for name in turned["photo1"]] == [*study.methods[::-1], None]
 
 
@@ -91,14 +90,14 @@ def test_the_order_of_the_stimuli_tells_nothing(tmp_path: Path) -> None:
 
 def test_pictures_that_are_gone_or_changed_are_named(tmp_path: Path) -> None:
     study = small_study(tmp_path)
-    assert lost_pictures(study, tmp_path) == []
+    assert lost_pictures(study, tmp_path) == {}
     gone, changed, spoiled = by_photograph(study)["photo1"]
     image_file(tmp_path, gone).unlink()
     image_file(tmp_path, spoiled).write_bytes(image_file(tmp_path, changed).read_bytes())
-    assert sorted(lost_pictures(study, tmp_path)) == sorted([
-        f"{tmp_path}/images/{gone}.png is missing (photo1, {study.methods[0]})",
-        f"{tmp_path}/images/{spoiled}.png was changed (photo1, spoiled for catch trials)",
-    ])  # fmt: skip
+    assert lost_pictures(study, tmp_path) == {
+        gone: f"{tmp_path}/images/{gone}.png is missing (photo1, {study.methods[0]})",
+        spoiled: f"{tmp_path}/images/{spoiled}.png was changed (photo1, spoiled)",
+    }
 
 
 # ---------------------------------------------------------------- damaged
@@ -229,13 +228,13 @@ def test_lost_tokens_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pictures", [0, 3, "2", None, 1.5])
 def test_a_question_shows_one_or_two_pictures(pictures: Any) -> None:
-    with pytest.raises(ValueError, match=r"expected question\.pictures to be 1 or 2, got "):
+    with pytest.raises(ValueError, match=r"pictures\n  Input should be 1 or 2"):
         Question(text="?", pictures=pictures, answers=("a", "b"))
 
 
 @pytest.mark.parametrize("answers", [(), ("a",), ("a", "b", "c"), (0, 1), ("a", ""), ("a", None)])
 def test_a_question_has_two_answers_with_texts(answers: Any) -> None:
-    with pytest.raises(ValueError, match=r"expected two texts as question\.answers, got "):
+    with pytest.raises(ValueError, match="for Question\nanswers"):
         Question(text="?", pictures=1, answers=answers)
 
 
@@ -256,5 +255,5 @@ def test_a_question_has_two_answers_with_texts(answers: Any) -> None:
     ],
 )
 def test_a_rule_that_cannot_be_followed_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=rf"expected rule\.{name} .*got {value}"):
+    with pytest.raises(ValueError, match=f"for Rule\n{name}\n"):
         Rule(**(RULE | {name: value}))

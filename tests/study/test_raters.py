@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from impasto.study.answers import Answer
-from impasto.study.design import design_sessions
 from impasto.study.plan import CATCH, RATED, REPEAT, Question, Rule, Study, Trial
 from impasto.study.raters import Rater, describe_raters, describe_rule
 from impasto.study.simulation import imagined_study
@@ -16,18 +15,9 @@ PICTURES = pytest.mark.parametrize("pictures", [1, 2])
 
 
 def _study(pictures: int = 1, *, repeats: int = 5, catches: int = 4, raters: int = 3, **rule: Any) -> Study:
-    sessions = design_sessions(
-        photographs=20,
-        methods=3,
-        pictures=pictures,
-        raters=raters,
-        rounds=1,
-        repeats=repeats,
-        catches=catches,
-        seed=0,
-    )
+    layout = {"photographs": 20, "raters": raters, "rounds": 1, "repeats": repeats, "catches": catches, "seed": 0}
     question = Question(text="?", pictures=pictures, answers=("no", "yes"))
-    return imagined_study(sessions, ["a", "b", "c"], question, Rule(**(LENIENT | rule)))
+    return imagined_study(question, Rule(**(LENIENT | rule)), ["a", "b", "c"], **layout)
 
 
 def _answers(study: Study, rater: int, choose: Callable[[Trial, Sequence[int]], int], **changed: Any) -> list[Answer]:

@@ -8,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 
 from impasto.study.answers import Answer
-from impasto.study.design import design_sessions
 from impasto.study.plan import CATCH, RATED, Question, Rule, Study
 from impasto.study.simulation import Preferences, check_preferences, imagined_study, simulate_rater
 
@@ -20,8 +19,8 @@ STRENGTHS = {"a": 2.0, "b": 0.0, "c": -1.0}
 
 
 def _study(question: Question, *, photographs: int = 30, raters: int = 60) -> Study:
-    told = {"photographs": photographs, "methods": 3, "pictures": question.pictures, "raters": raters}
-    return imagined_study(design_sessions(**told, rounds=1, repeats=2, catches=4, seed=0), list("abc"), question, RULE)
+    layout = {"photographs": photographs, "raters": raters, "rounds": 1, "repeats": 2, "catches": 4, "seed": 0}
+    return imagined_study(question, RULE, list("abc"), **layout)
 
 
 def _preferences(values: dict[str, float] | None = None, **changed: Any) -> Preferences:
@@ -160,13 +159,6 @@ def test_a_session_is_answered_whole_in_order_and_marked_as_simulated() -> None:
         ({"values": {}}, "expected a value for each of a, b, c, got none"),
         ({"values": SHARES | {"b": 1.1}}, "expected probabilities between 0 and 1, got .*1.1"),
         ({"values": SHARES | {"b": -0.1}}, "expected probabilities between 0 and 1"),
-        ({"values": SHARES | {"b": float("nan")}}, "expected b to be a number, got nan"),
-        ({"values": SHARES | {"b": "x"}}, "expected b to be a number, got x"),
-        ({"values": SHARES | {"b": None}}, "expected b to be a number, got None"),
-        ({"careless": 1.5}, "expected careless between 0 and 1 .*got 1.5 and 0"),
-        ({"careless": "x"}, "expected careless to be a number, got x"),
-        ({"rater_spread": -1}, "rater_spread of at least 0, got 0.0 and -1"),
-        ({"rater_spread": None}, "expected rater_spread to be a number, got None"),
     ],
 )
 def test_preferences_that_do_not_fit_are_refused(changed: dict[str, Any], message: str) -> None:
@@ -179,8 +171,5 @@ def test_preferences_that_do_not_fit_are_refused(changed: dict[str, Any], messag
             check(_study(NATURAL, raters=3))
 
 
-def test_strengths_may_be_any_number_but_not_endless() -> None:
-    study = _study(BETTER, raters=6)
-    check_preferences(study, _preferences({"a": 50.0, "b": -3.0, "c": 0.0}))
-    with pytest.raises(ValueError, match="expected a to be a number, got inf"):
-        check_preferences(study, _preferences({"a": float("inf"), "b": 0.0, "c": 0.0}))
+def test_strengths_may_be_any_number() -> None:
+    check_preferences(_study(BETTER, raters=6), _preferences({"a": 50.0, "b": -3.0, "c": 0.0}))

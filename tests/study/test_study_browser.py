@@ -13,6 +13,8 @@ from small_study import free_port, process_serving, serving, small_study, tokens
 
 from impasto.study.answers import Answers, read_answers
 
+pytestmark = pytest.mark.slow
+
 GUARD = 0.15  # s, of study.js
 SHOWN = "#trial .frame img"
 

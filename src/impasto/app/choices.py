@@ -1,7 +1,8 @@
-"""What the page can do to a photograph: each shipped network, and the user's own."""
+"""What the page can do to a photograph: paint it in shipped styles, colour it, enlarge it, or use one's own network."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,34 +11,31 @@ from torch import Tensor
 
 from impasto.engines import eager
 from impasto.evaluation.colorizers import tinted
-from impasto.methods import Method, Upscaling, method_of
+from impasto.methods import Method, Stylizing, Upscaling, method_of
 from impasto.networks import Trained
 from impasto.resampling import upscale
-from impasto.runs import SYSTEMS, load_shipped, shipped
+from impasto.runs import load_mix, load_shipped, shipped
 
-_LOSSES = {"feature": "sharp (feature loss)", "pixel": "faithful (pixel loss)"}  # how names of shipped upscalers end
+_LOSSES = {"feature": "sharp", "pixel": "faithful"}  # how names of shipped upscalers end
 
 
 class Choice(NamedTuple):
-    """One thing to do to a photograph.
+    """One thing to do to a photograph."""
 
-    Attributes:
-        name: in file names, such as "starry_night"; no two choices share one.
-        label: on the page.
-        method: what it does.
-        base: from the photograph to what strength 0 shows, of the result's size.
-        factor: by which the result is larger than the photograph.
-    """
-
-    name: str
-    label: str
+    name: str  # in file names, such as "starry_night"; no two choices share one
+    label: str  # on the page
     method: Method
-    base: Callable[[Tensor], Tensor]
-    factor: int = 1
+    base: Callable[[Tensor], Tensor]  # from the photograph to what strength 0 shows, of the result's size
+    factor: int = 1  # by which the result is larger than the photograph
+
+    @property
+    def paints(self) -> bool:
+        """Whether the result's colours can be chosen."""
+        return isinstance(self.method, Stylizing)
 
 
 def list_choices(networks: Iterable[tuple[str, Trained]], *, device: str) -> list[Choice]:
-    """List the shipped networks, then one's own.
+    """List the shipped networks that do one thing, then one's own.
 
     Args:
         networks: what the user calls each (a run folder or a file), and the network.
@@ -46,33 +44,42 @@ def list_choices(networks: Iterable[tuple[str, Trained]], *, device: str) -> lis
     Raises:
         ValueError: a network of a system that is no method.
     """
-    ours = [(name, system) for system in SYSTEMS for name in shipped(system)]
-    choices = [_choice(name, "", load_shipped(name, system=system), device) for name, system in ours]
+    systems = ("colorizer", "upscaler")
+    choices = [_choice(name, "", load_shipped(name, system=kind), device) for kind in systems for name in shipped(kind)]
+    taken = {*shipped("stylizer"), *(choice.name for choice in choices)}
     for text, trained in networks:
-        if text in [name for name, _ in ours]:
-            continue  # a shipped name, which is there already
-        name = _unused(_short_name(Path(text)), [choice.name for choice in choices])
-        choices.append(_choice(name, f" ({name})", trained, device))
+        if text not in taken:  # a shipped name is there already
+            short = _short_name(Path(text))
+            names = chain([short], (f"{short}-{number}" for number in count(2)))
+            name = next(name for name in names if name not in taken)
+            taken.add(name)
+            choices.append(_choice(name, f" ({name})", trained, device))
     return choices
+
+
+def painting(mix: Mapping[str, float], *, device: str) -> Choice:
+    """Return the painting in a mix of shipped styles.
+
+    Args:
+        mix: weights by style; their sum is taken for the whole.
+        device: where the network shall run.
+
+    Raises:
+        ValueError: weights that cannot be mixed.
+    """
+    names = [name for name, weight in mix.items() if weight]
+    return _choice("_".join(names), "", load_mix(mix), device)
 
 
 def _choice(name: str, suffix: str, trained: Trained, device: str) -> Choice:
     method = method_of(trained, partial(eager, precision=torch.float32, device=device))
-    if trained.card["system"] == "colorizer":
-        return Choice(
-            name, f"Colour a grey photograph{suffix}", method, partial(tinted, chroma=torch.zeros(1, 2, 1, 1))
-        )
     if isinstance(method, Upscaling):
         kind = _LOSSES.get(name.rpartition("_")[2], "") if not suffix else ""
         label = f"Enlarge {method.factor} x{kind and ', '}{kind}{suffix}"
         return Choice(name, label, method, partial(_enlarged, factor=method.factor), method.factor)
-    style = trained.card.get("style")
-    title = style.get("title") if isinstance(style, dict) else None
-    return Choice(name, f"{title or 'A style of your own'}{suffix}", method, _itself)
-
-
-def _itself(photo: Tensor) -> Tensor:
-    return photo
+    if isinstance(method, Stylizing):
+        return Choice(name, f"Paint in a style of your own{suffix}", method, lambda photo: photo)
+    return Choice(name, f"Colour a grey photograph{suffix}", method, partial(tinted, chroma=torch.zeros(1, 2, 1, 1)))
 
 
 def _enlarged(photo: Tensor, *, factor: int) -> Tensor:
@@ -84,11 +91,3 @@ def _short_name(path: Path) -> str:
     """The run folder's name, or the file's: `network.safetensors` says nothing, its folder does."""
     path = path.expanduser().resolve()
     return path.parent.name if path.name == "network.safetensors" else path.name.removesuffix(".safetensors")
-
-
-def _unused(name: str, taken: Sequence[str]) -> str:
-    count = 2
-    unused = name
-    while unused in taken:
-        unused, count = f"{name}-{count}", count + 1
-    return unused

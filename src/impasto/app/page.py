@@ -6,20 +6,25 @@ import io
 import logging
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 from gradio import processing_utils
 from PIL import Image
 
-from impasto.app.choices import Choice
-from impasto.app.work import Work, do, mixed, shown, write_png
+from impasto.app.choices import Choice, painting
+from impasto.app.work import Work, do, shown, write_png
+from impasto.color import Colours
 from impasto.data import sample_paths
 from impasto.images import read_image, resize_longer_side, to_uint8
+from impasto.methods import describe_scenes
+from impasto.runs import shipped_styles
 
 log = logging.getLogger(__name__)
+
+Mix = Mapping[str, float]  # weights by style
 
 _HERE = Path(__file__).parent
 _SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "camera.png")
@@ -29,42 +34,46 @@ _HOUR = 3600  # seconds after which uploads and results are deleted
 _SESSIONS = 8  # browser tabs whose last result is kept in memory; beyond, the one unused for longest is forgotten
 _WAITING = 16  # requests at most that wait for the one that is being computed
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+_PAINT = "paint"
 _TITLE = "<h1>impasto</h1><p>Paint a photograph like a painting, colour a grey one, enlarge a small one.</p>"
-_STRENGTH = (
-    "How much of the network's result is mixed into the photograph: at 0 % you see the photograph "
-    "(without its colours, where the network colours; plainly enlarged, where it enlarges), at 100 % the result."
-)
+_COLOURS = {
+    "painting": "The painting's",
+    "original": "The photograph's",
+    "luminance": "The photograph's, painted in grey",
+    "match": "The painting's, matched",
+}
 _NO_PHOTOGRAPH = "<p>Choose a photograph; photographs and results are forgotten here after an hour.</p>"
 _SHOW_STRENGTH = "(value) => document.querySelector('.stage').style.setProperty('--strength', value / 100)"
 _CLICK_LINK = "() => document.querySelector('#link').click()"
-
-
-class Limits(NamedTuple):
-    """Of an upload.
-
-    Attributes:
-        megabytes: of the file.
-        megapixels: of the photograph.
-    """
-
-    megabytes: float
-    megapixels: float
 
 
 class Page:
     """The page and what its events do. Photograph and result belong to the session, so that none sees another's.
 
     Args:
-        choices: what can be done; the first is chosen when the page opens.
-        limits: of an upload.
+        choices: what can be done besides painting in the shipped styles.
+        colours: whose a painting may have, by the name of the setting; the first is chosen when the page opens.
+        device: where a mix of styles is painted.
+        most_megapixels: of an uploaded photograph.
         folder: gradio's own, where files for the browser are written.
+        busy: held while a network runs.
     """
 
-    def __init__(self, choices: Sequence[Choice], *, limits: Limits, folder: Path) -> None:
-        self.choices = {choice.name: choice for choice in choices}
-        self.limits, self.folder = limits, folder
-        self.busy = threading.Lock()  # held while a network runs
+    def __init__(
+        self,
+        choices: Sequence[Choice],
+        colours: Mapping[str, Colours],
+        *,
+        device: str,
+        most_megapixels: float,
+        folder: Path,
+        busy: threading.Lock,
+    ) -> None:
+        self.choices, self.colours = {choice.name: choice for choice in choices}, colours
+        self.device, self.most_megapixels, self.folder = device, most_megapixels, folder
+        self.busy = busy
         self.samples = {path.stem: path for path in map(Path, sample_paths(_SAMPLES))}
+        self.styles = shipped_styles()
         with gr.Blocks(title="impasto", analytics_enabled=False, delete_cache=(_HOUR // 6, _HOUR)) as self.blocks:
             self._lay_out()
             self._connect()
@@ -73,103 +82,119 @@ class Page:
     def _lay_out(self) -> None:
         self.source = gr.State(None, time_to_live=_HOUR)  # path of the photograph
         self.work = gr.State(None, time_to_live=_HOUR)
+        self.mix = gr.State({next(iter(self.styles)): 1})
         gr.HTML(_TITLE, elem_id="title")
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=300):
                 self.drop = gr.File(label="Photograph", file_types=["image"], height=150, elem_id="photograph")
-                self.examples = gr.HTML(
-                    html_template=_examples(self.samples),
-                    js_on_load=(_HERE / "examples.js").read_text(encoding="utf-8"),
-                    elem_id="examples",
-                )
-                named = [(choice.label, name) for name, choice in self.choices.items()]
-                self.choice = gr.Radio(named, value=named[0][1], label="What to do", elem_id="choice")
-            with gr.Column(scale=7, min_width=320):
-                self.compare = gr.HTML(
-                    None,
-                    html_template=(_HERE / "compare.html").read_text(encoding="utf-8"),
-                    js_on_load=(_HERE / "compare.js").read_text(encoding="utf-8"),
-                    elem_id="compare",
-                )
+                self.examples = _html("examples", _examples(self.samples))
+                named = [("Paint", _PAINT), *((choice.label, name) for name, choice in self.choices.items())]
+                self.choice = gr.Radio(named, value=_PAINT, label="What to do", elem_id="choice")
+                self.tiles = _html("styles", _tiles(self.styles))
+                colours = [(_COLOURS.get(name, name), name) for name in self.colours]
+                self.colour = gr.Radio(colours, value=colours[0][1], label="Colours", elem_id="colours")
+            with gr.Column(scale=7, min_width=320, elem_id="result"):
+                self.compare = _html("compare", (_HERE / "compare.html").read_text(encoding="utf-8"))
                 self.note = gr.HTML("", elem_id="note")
-                self.strength = gr.Slider(
-                    0, 100, 100, step=1, label="Strength, in percent", info=_STRENGTH, elem_id="strength"
-                )
+                self.strength = gr.Slider(0, 100, 100, step=1, label="Strength, in percent", elem_id="strength")
                 self.download = gr.Button("Download the result (PNG)", variant="primary", interactive=False)
                 self.link = gr.DownloadButton("", visible="hidden", elem_id="link")
 
     def _connect(self) -> None:
-        common: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "work", "concurrency_limit": 1}
+        quiet: dict[str, Any] = {"api_visibility": "private"}
+        common = quiet | {"concurrency_id": "work", "concurrency_limit": 1}
         result = [self.work, self.compare, self.note, self.download]
-        common_result = common | {"trigger_mode": "always_last", "show_progress_on": self.compare}
-        self.drop.upload(self._on_upload, [self.drop, self.choice], [self.drop, self.source, *result], **common_result)
-        self.examples.choose(self._on_example, [self.choice], [self.source, *result], **common_result)
-        self.choice.input(self._on_choice, [self.choice, self.source], result, **common_result)
-        self.strength.change(None, self.strength, None, js=_SHOW_STRENGTH, api_visibility="private")
+        computed = common | {"trigger_mode": "always_last", "show_progress_on": self.compare}
+        wanted = [self.choice, self.mix, self.colour]
+        self.drop.upload(self._on_upload, [self.drop, *wanted], [self.drop, self.source, *result], **computed)
+        self.examples.choose(self._on_example, wanted, [self.source, *result], **computed)
+        self.choice.input(self._on_choice, [self.source, *wanted], [self.tiles, self.colour, *result], **computed)
+        self.tiles.choose(self._on_styles, [self.source, self.colour], [self.mix, *result], **computed)
+        self.colour.input(self._on_colour, [self.work, self.source, *wanted], result, **computed)
+        self.strength.change(None, self.strength, None, js=_SHOW_STRENGTH, **quiet)
         saved = self.download.click(self._on_download, [self.work, self.strength], self.link, **common)
-        saved.success(None, None, None, js=_CLICK_LINK, api_visibility="private")
+        saved.success(None, None, None, js=_CLICK_LINK, **quiet)
 
-    def _on_upload(self, path: str, name: str) -> dict[Any, Any]:
-        work = self._do(Path(path), name)
+    def _on_upload(self, path: str, name: str, mix: Mix, colour: str) -> dict[Any, Any]:
+        work = self._do(path, name, mix, colour)
         free_again = {self.drop: None}
         return free_again if work is None else free_again | {self.source: path} | self._show(work)
 
-    def _on_example(self, name: str, event: gr.EventData) -> dict[Any, Any]:
-        path = self.samples[event.name]
-        work = self._do(path, name)
-        return {self.source: gr.skip()} if work is None else {self.source: str(path)} | self._show(work)
+    def _on_example(self, name: str, mix: Mix, colour: str, event: gr.EventData) -> dict[Any, Any]:
+        path = str(self.samples[event.name])
+        work = self._do(path, name, mix, colour)
+        return {self.source: gr.skip()} if work is None else {self.source: path} | self._show(work)
 
-    def _on_choice(self, name: str, source: str | None) -> dict[Any, Any]:
-        if source is None:
-            return self._show(None) | {self.note: _NO_PHOTOGRAPH}
-        return self._show(self._do(Path(source), name))
+    def _on_choice(self, source: str | None, name: str, mix: Mix, colour: str) -> dict[Any, Any]:
+        paints = name == _PAINT or self.choices[name].paints
+        seen: dict[Any, Any] = {self.tiles: gr.update(visible=name == _PAINT or "hidden")}
+        seen[self.colour] = gr.update(visible=paints or "hidden")
+        return seen | self._show(self._do(source, name, mix, colour))
+
+    def _on_styles(self, source: str | None, colour: str, event: gr.EventData) -> dict[Any, Any]:
+        mix = {name: float(event.mix[name]) for name in self.styles if name in event.mix}
+        return {self.mix: mix} | self._show(self._do(source, _PAINT, mix, colour))
+
+    def _on_colour(self, work: Work | None, source: str | None, name: str, mix: Mix, colour: str) -> dict[Any, Any]:
+        if work is None:  # forgotten, or none yet
+            return self._show(self._do(source, name, mix, colour))
+        return self._show(self._told(lambda: work.in_colours(self.colours[colour])))
 
     def _on_download(self, work: Work | None, strength: float) -> str:
         if work is None:
             raise gr.Error("the result was forgotten here; choose the photograph again", print_exception=False)
-        return str(write_png(self._new_folder() / work.name, mixed(work, strength / 100)))
+        return str(write_png(self._new_folder() / work.name, work.mixed(strength / 100)))
 
-    def _do(self, path: Path, name: str) -> Work | None:
-        """Do a choice; what prevents it is told on the page."""
+    def _do(self, source: str | None, name: str, mix: Mix, colour: str) -> Work | None:
+        """Do a choice; None where there is no photograph, or where something prevents it."""
+        if source is None:
+            return None
+
+        def work() -> Work:
+            choice = painting(mix, device=self.device) if name == _PAINT else self.choices[name]
+            return do(Path(source), choice, self.colours[colour], most_megapixels=self.most_megapixels)
+
+        return self._told(work)
+
+    def _told(self, compute: Callable[[], Work]) -> Work | None:
+        """Compute; what prevents it is told on the page."""
         try:
             with self.busy:
-                return do(path, self.choices[name], most_megapixels=self.limits.megapixels)
+                return compute()
         except ValueError as error:
-            told = str(error)
+            reason = str(error)
         except Exception:
             log.exception("unexpected, at a photograph of the page")
-            told = f"{path.name} could not be done; the terminal of impasto app says why"
-        gr.Warning(html.escape(told), duration=20)
+            reason = "the photograph could not be done; the terminal of impasto app says why"
+        gr.Warning(html.escape(reason), duration=20)
         return None
 
     def _show(self, work: Work | None) -> dict[Any, Any]:
+        download = gr.update(interactive=work is not None)
         if work is None:
-            return {self.work: None, self.compare: None, self.note: "", self.download: gr.update(interactive=False)}
+            return {self.work: None, self.compare: None, self.note: _NO_PHOTOGRAPH, self.download: download}
         folder = self._new_folder()
         height, width = work.base.shape[:2]
         value: dict[str, Any] = {"width": width, "height": height}
         for name, pixels in (("before", work.base), ("after", work.result)):
             path = write_png(folder / f"{name}.png", shown(pixels, _LONGEST_SHOWN))
             value[name] = gr.FileData(path=str(path)).model_dump()
-        return {
-            self.work: work,
-            self.compare: value,
-            self.note: _note(work),
-            self.download: gr.update(interactive=True),
-        }
+        note = f"<p>{html.escape(work.name)}, {width} x {height} pixels</p>"
+        if work.seen.lost_colours:
+            note += '<p class="said">The photograph is in colour: only its lightness was used.</p>'
+        if work.seen.scenes:
+            scenes = html.escape(describe_scenes(work.seen.scenes).replace("_", " "))
+            note += f'<p class="said">The network sees: {scenes}.</p>'
+        return {self.work: work, self.compare: value, self.note: note, self.download: download}
 
     def _new_folder(self) -> Path:
         return self.folder / secrets.token_hex(16)
 
 
-def _note(work: Work) -> str:
-    """Name, size, and what the network said, a line each."""
-    height, width = work.base.shape[:2]
-    lines = [f"<p>{html.escape(work.name)}, {width} x {height} pixels</p>"]
-    for remark in filter(None, work.remark.split("; ")):
-        who = "The photograph" if remark.startswith("is ") else "The network sees:"
-        lines.append(f'<p class="said">{who} {html.escape(remark.replace("_", " "))}.</p>')
-    return "".join(lines)
+def _html(name: str, template: str) -> gr.HTML:
+    """A component of our own: its script is `<name>.js`."""
+    script = (_HERE / f"{name}.js").read_text(encoding="utf-8")
+    return gr.HTML(None, html_template=template, js_on_load=script, elem_id=name)
 
 
 def _examples(samples: Mapping[str, Path]) -> str:
@@ -178,10 +203,28 @@ def _examples(samples: Mapping[str, Path]) -> str:
     for name, path in samples.items():
         file = io.BytesIO()
         Image.fromarray(to_uint8(resize_longer_side(read_image(path), _THUMBNAIL))).save(file, "PNG")
-        data = base64.b64encode(file.getvalue()).decode("ascii")
-        picture = f'<img src="data:image/png;base64,{data}" alt="" />'
+        picture = _picture(file.getvalue(), "png")
         buttons.append(f'<button type="button" data-name="{name}" aria-label="Example: {name}">{picture}</button>')
     return f'<p>or one of these</p><div class="shelf">{"".join(buttons)}</div>'
+
+
+def _tiles(styles: Mapping[str, Mapping[str, Any]]) -> str:
+    """A tile a style: what it makes of a photograph, its title, and its weight in a mix; the first is chosen."""
+    tiles = []
+    for number, (name, style) in enumerate(styles.items()):
+        title, first, file = html.escape(str(style["title"])), number == 0, _HERE / "styles" / f"{name}.jpg"
+        picture = _picture(file.read_bytes(), "jpeg") if file.is_file() else ""
+        tiles.append(
+            f'<div class="tile{" chosen" if first else ""}" data-name="{name}" data-title="{title}">'
+            f'<button type="button" class="alone" aria-pressed="{str(first).lower()}">{picture}{title}</button>'
+            f'<button type="button" class="add" aria-label="Mix in {title}">+</button>'
+            f'<input type="range" min="0" max="100" value="50" aria-label="Weight of {title}" /></div>'
+        )
+    return f'<p>Style (+ mixes several)</p><div class="shelf">{"".join(tiles)}</div>'
+
+
+def _picture(content: bytes, kind: str) -> str:
+    return f'<img src="data:image/{kind};base64,{base64.b64encode(content).decode("ascii")}" alt="" />'
 
 
 async def _refuse_address(*_: object, **__: object) -> str:
@@ -195,7 +238,7 @@ def close(page: Page) -> None:
     page.blocks.close(verbose=False)
 
 
-def launch(page: Page, *, host: str, port: int) -> None:
+def launch(page: Page, *, host: str, port: int, most_megabytes: float) -> None:
     """Serve a page in the background, until `close`."""
     # A request may name a file by its address, which gradio would fetch from there.
     processing_utils.async_ssrf_protected_download = _refuse_address
@@ -203,46 +246,16 @@ def launch(page: Page, *, host: str, port: int) -> None:
         server_name=host,
         server_port=port,
         share=False,
-        inbrowser=False,
         quiet=True,
         prevent_thread_lock=True,
-        max_file_size=int(page.limits.megabytes * 2**20),
+        max_file_size=int(most_megabytes * 2**20),
         state_session_capacity=_SESSIONS,
-        allowed_paths=[],
         footer_links=[],
         run_history=False,
-        enable_monitoring=False,
         mcp_server=False,
         ssr_mode=False,
-        pwa=False,
         num_workers=0,
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
         css_paths=_HERE / "page.css",
-        theme=_theme(),
-    )
-
-
-def _theme() -> gr.themes.Base:
-    """Fonts of the system, and greys and blues that can be read (WCAG AA)."""
-    theme = gr.themes.Base(primary_hue="blue", neutral_hue="slate", font=_FONT, font_mono=["ui-monospace", "monospace"])
-    return theme.set(
-        body_text_color_subdued="*neutral_600",
-        body_text_color_subdued_dark="*neutral_400",
-        block_info_text_color="*neutral_600",
-        block_info_text_color_dark="*neutral_400",
-        checkbox_label_background_fill="*background_fill_primary",
-        checkbox_label_background_fill_dark="*background_fill_primary",
-        checkbox_label_background_fill_hover="*background_fill_secondary",
-        checkbox_label_background_fill_selected="*primary_50",
-        checkbox_label_background_fill_selected_dark="*primary_900",
-        checkbox_label_border_width="1px",
-        checkbox_label_border_color="*border_color_primary",
-        checkbox_label_border_color_selected="*primary_500",
-        checkbox_label_border_color_selected_dark="*primary_400",
-        block_radius="10px",
-        button_large_radius="10px",
-        button_primary_background_fill="*primary_600",
-        button_primary_background_fill_dark="*primary_600",
-        button_primary_background_fill_hover="*primary_700",
-        button_primary_background_fill_hover_dark="*primary_700",
+        theme=gr.themes.Base(primary_hue="blue", neutral_hue="slate", font=_FONT, font_mono=["ui-monospace"]),
     )

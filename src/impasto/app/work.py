@@ -1,8 +1,8 @@
 """One photograph and one choice: read within limits, done once, mixed at any strength."""
 
 import re
+from copy import copy
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,8 +10,10 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from impasto.app.choices import Choice
+from impasto.color import Colours, PaintingColours
 from impasto.decoding import pixels_of
 from impasto.images import read_image, resize_longer_side, to_uint8
+from impasto.methods import Seen
 
 # The browser names the file, so its name says nothing: Pillow tries these decoders and no others. EPS, for one, would
 # start Ghostscript.
@@ -20,20 +22,65 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 _MORE_WHEN_ENLARGED = 2  # times the pixels of the largest photograph: a result takes a network about as long to make
 
 
-class Work(NamedTuple):
-    """A photograph after a network has seen it.
+class Work:
+    """A photograph that a network has seen; colours and strength change without asking the network again.
+
+    Args:
+        name: of the result's file, such as "holiday_starry_night.png".
+        photo: RGB in [0, 1], (3, H, W).
+        choice: what to do to it.
+        colours: whose the result has, where the choice paints.
 
     Attributes:
-        name: of the result's file, such as "holiday_starry_night.png".
         base: what strength 0 shows, uint8, (H, W, 3).
         result: what strength 1 shows, likewise.
-        remark: what the network said; may be empty.
+        seen: what the network saw in the photograph.
+
+    Raises:
+        ValueError: the photograph would not fit into memory.
     """
 
-    name: str
-    base: np.ndarray
-    result: np.ndarray
-    remark: str
+    def __init__(self, name: str, photo: Tensor, choice: Choice, colours: Colours) -> None:
+        self.name, self.paints, self.seen = name, choice.paints, Seen()
+        self._method = choice.method
+        self._painted: dict[bool, np.ndarray] = {}  # by whether the network saw the photograph itself, or it in grey
+        self.result = self._coloured(photo[None], colours if choice.paints else PaintingColours())
+        self.base = to_uint8(choice.base(photo))
+
+    def _coloured(self, photo: Tensor, colours: Colours) -> np.ndarray:
+        def network(seen: Tensor) -> Tensor:
+            is_itself = seen is photo
+            if is_itself not in self._painted:
+                image, self.seen = self._method(seen)[0]
+                self._painted[is_itself] = to_uint8(image)
+            return _tensor(self._painted[is_itself])[None]
+
+        return to_uint8(colours.paint(network, photo)[0])
+
+    def in_colours(self, colours: Colours) -> "Work":
+        """Return the same painting in other colours."""
+        other = copy(self)
+        if self.paints:
+            other.result = other._coloured(_tensor(self.base)[None], colours)
+        return other
+
+    def mixed(self, strength: float) -> np.ndarray:
+        """Mix base and result: base + strength * (result - base), in RGB.
+
+        Args:
+            strength: 0 (the base, exactly) to 1 (the result, exactly).
+
+        Returns:
+            uint8, (H, W, 3), rounded to the nearest level.
+
+        Raises:
+            ValueError: another strength.
+        """
+        if not 0 <= strength <= 1:
+            raise ValueError(f"expected a strength of 0 to 100 %, got {100 * strength:g} %")
+        mixed = self.base.astype(np.float32)
+        mixed += np.float32(strength) * (self.result - mixed)
+        return np.rint(mixed, out=mixed).astype(np.uint8)
 
 
 def read_photograph(path: Path, *, most_megapixels: float, factor: int = 1) -> Tensor:
@@ -61,10 +108,8 @@ def read_photograph(path: Path, *, most_megapixels: float, factor: int = 1) -> T
     except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises on damaged headers
         raise ValueError(f"{path.name} is damaged: {error}") from error
     if decoded > most_megapixels * 1e6:
-        raise ValueError(
-            f"{path.name} has {decoded / 1e6:.1f} megapixels ({width} x {height}); "
-            f"this page takes {most_megapixels:g} at most"
-        )
+        size = f"{decoded / 1e6:.1f} megapixels ({width} x {height})"
+        raise ValueError(f"{path.name} has {size}; this page takes {most_megapixels:g} at most")
     pixels, most = width * height * factor**2, _MORE_WHEN_ENLARGED * most_megapixels
     if factor > 1 and pixels > most * 1e6:
         side = int((most * 1e6) ** 0.5) // factor
@@ -75,12 +120,13 @@ def read_photograph(path: Path, *, most_megapixels: float, factor: int = 1) -> T
     return read_image(path)
 
 
-def do(path: Path, choice: Choice, *, most_megapixels: float) -> Work:
+def do(path: Path, choice: Choice, colours: Colours, *, most_megapixels: float) -> Work:
     """Do a choice to an uploaded photograph, at its own size.
 
     Args:
         path: the upload.
         choice: what to do.
+        colours: whose the result has, where the choice paints.
         most_megapixels: as for `read_photograph`.
 
     Raises:
@@ -88,32 +134,15 @@ def do(path: Path, choice: Choice, *, most_megapixels: float) -> Work:
     """
     try:
         photo = read_photograph(path, most_megapixels=most_megapixels, factor=choice.factor)
-        applied = choice.method(photo[None])[0]
-        base = choice.base(photo)
+        return Work(f"{path.stem}_{choice.name}.png", photo, choice, colours)
     except ValueError as error:
-        told = str(error).replace(str(path), path.name)
-        raise ValueError(re.split(r", or size=| \(size=", told)[0]) from error  # an option of the command line
-    return Work(f"{path.stem}_{choice.name}.png", to_uint8(base), to_uint8(applied.image), applied.remark)
+        reason = str(error).replace(str(path), path.name)
+        raise ValueError(re.split(r", or size=| \(size=", reason)[0]) from error  # an option of the command line
 
 
-def mixed(work: Work, strength: float) -> np.ndarray:
-    """Mix base and result: base + strength * (result - base), in RGB.
-
-    Args:
-        work: what was done.
-        strength: 0 (the base, exactly) to 1 (the result, exactly).
-
-    Returns:
-        uint8, (H, W, 3), rounded to the nearest level.
-
-    Raises:
-        ValueError: another strength.
-    """
-    if not 0 <= strength <= 1:
-        raise ValueError(f"expected a strength of 0 to 100 %, got {100 * strength:g} %")
-    base = work.base.astype(np.float32)
-    base += np.float32(strength) * (work.result - base)
-    return np.rint(base, out=base).astype(np.uint8)
+def _tensor(pixels: np.ndarray) -> Tensor:
+    """uint8, (H, W, 3) -> RGB in [0, 1], (3, H, W)."""
+    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
 
 def shown(pixels: np.ndarray, longer_side: int) -> np.ndarray:
@@ -125,8 +154,7 @@ def shown(pixels: np.ndarray, longer_side: int) -> np.ndarray:
     """
     if max(pixels.shape[:2]) <= longer_side:
         return pixels
-    image = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-    return to_uint8(resize_longer_side(image, longer_side))
+    return to_uint8(resize_longer_side(_tensor(pixels), longer_side))
 
 
 def write_png(path: Path, pixels: np.ndarray) -> Path:

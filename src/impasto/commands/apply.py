@@ -15,6 +15,7 @@ from impasto.commands.engines import engine_of
 from impasto.commands.settings import Count, Flag, Folder, Settings
 from impasto.hardware import check_device
 from impasto.listing import find_photographs, make_results_folder
+from impasto.methods import Seen, describe_scenes
 from impasto.pipeline import Job, Pipeline
 from impasto.tracking.bar import Bar
 from impasto.tracking.run_folder import Interrupted
@@ -53,7 +54,7 @@ def run(cfg: DictConfig) -> None:
     ]
     pipeline = Pipeline(method, size=given.size, batch=given.batch)
     begin = time.perf_counter()
-    failed = _apply(pipeline, jobs, given.output)
+    failed = _apply(pipeline, jobs, given.output, borrowed=cfg.global_image is not None)
     written = len(pipeline.written)
     log.info("%d written to %s, %.1f images/s", written, given.output, written / (time.perf_counter() - begin))
     if kept := len(found) - len(jobs):
@@ -62,8 +63,8 @@ def run(cfg: DictConfig) -> None:
         raise ValueError(f"{len(failed)} of {len(found)} failed:\n  " + "\n  ".join(failed))
 
 
-def _apply(pipeline: Pipeline, jobs: Sequence[Job], output: Path) -> list[str]:
-    """Return what failed."""
+def _apply(pipeline: Pipeline, jobs: Sequence[Job], output: Path, *, borrowed: bool) -> list[str]:
+    """Return what failed; `borrowed`: scenes are those of a global image."""
     failed: list[str] = []
     remarks: list[str] = []
     lost: Counter[str] = Counter()
@@ -81,8 +82,8 @@ def _apply(pipeline: Pipeline, jobs: Sequence[Job], output: Path) -> list[str]:
                 if error is not None:
                     reason = str(error) or "it takes more memory than is free"
                     failed.append(reason if str(source) in reason else f"{source}: {reason}")
-                elif done.remark:
-                    remarks.append(f"{source}: {done.remark}")
+                elif remark := _remark(done.seen, borrowed=borrowed):
+                    remarks.append(f"{source}: {remark}")
                 lost.update(done.lost)
     except KeyboardInterrupt as error:
         raise Interrupted(
@@ -92,3 +93,10 @@ def _apply(pipeline: Pipeline, jobs: Sequence[Job], output: Path) -> list[str]:
         for remark in [*remarks, *(f"{what}: {count} of the photographs" for what, count in lost.items())]:
             log.info("%s", remark)
     return failed
+
+
+def _remark(seen: Seen, *, borrowed: bool) -> str:
+    remarks = ["is in colour: only its lightness was used"] if seen.lost_colours else []
+    if seen.scenes:
+        remarks.append(f"{'with the global features of ' if borrowed else ''}{describe_scenes(seen.scenes)}")
+    return "; ".join(remarks)

@@ -3,43 +3,59 @@
 import logging
 import shlex
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from pydantic import BeforeValidator, Field
 from torch import Tensor
 
-from impasto.commands.study_sources import Source, common_size, source_of
+from impasto.commands.settings import Count, Folder, Settings, Text
+from impasto.commands.study_sources import Source, source_of
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.files import sha256
 from impasto.hardware import check_device
 from impasto.images import read_image
 from impasto.listing import Found, find_images
-from impasto.study.design import Slot, conditions, design_sessions, imbalance
-from impasto.study.pictures import spoiled, write_blinded
-from impasto.study.plan import (
-    CATCH,
-    Question,
-    Rule,
-    Stimulus,
-    Study,
-    Trial,
-    by_photograph,
-    image_file,
-    new_id,
-    write_study,
-)
+from impasto.study.design import conditions, design_sessions, imbalance
+from impasto.study.pictures import common_size, spoiled, write_blinded
+from impasto.study.plan import Question, Rule, Stimulus, Study, by_photograph, image_file, new_id, write_study
 from impasto.tracking.bar import Bar
 from impasto.tracking.tables import log_pictures, log_table
 
 log = logging.getLogger(__name__)
 
 _LOG_EVERY_SECONDS = 30.0
-_LEAST_SIZE = 16  # pixels, of the longer side
-_Pictures = dict[tuple[int, int | None], str]  # by photograph and method (None: spoiled), the id
+
+
+def _sources(value: object) -> object:
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError(
+            "{<name>: <what>, ...}, where <what> is photograph, grey, a shipped network, a run folder, a network file, "
+            "or a folder of results named as the photographs"
+        )
+    return value
+
+
+class CreateSettings(Settings):
+    """What `impasto study create` takes for itself, as in conf/study_create.yaml."""
+
+    folder: Folder
+    title: Text
+    question: Question
+    methods: Annotated[dict[Text, Text], BeforeValidator(_sources)]
+    size: Annotated[int, Field(ge=16, strict=True)] | None
+    raters: Count
+    rounds: Count
+    repeats: Annotated[int, Field(ge=0, strict=True)]
+    catches: Annotated[int, Field(ge=0, strict=True)]
+    break_every: Count | None
+    rule: Rule
+    seed: int
+    device: Text
 
 
 def run(cfg: DictConfig) -> None:
@@ -49,124 +65,98 @@ def run(cfg: DictConfig) -> None:
         ValueError: a method that is none, results that do not fit their photograph, or a design that does not work out.
         FileNotFoundError: a photograph, a network or a result that is not there.
     """
-    check_device(cfg.device)
-    question: Question = instantiate(cfg.question)
-    rule: Rule = instantiate(cfg.rule)
-    _check_numbers(cfg)
+    given = CreateSettings.read(cfg)
+    check_device(given.device)
     found = find_images(cfg.images)
     _refuse_same_names(found)
-    sources = _sources(cfg)
-    layout = {"photographs": len(found), "methods": len(sources), "pictures": question.pictures}
-    slots = design_sessions(
-        **layout, raters=cfg.raters, rounds=cfg.rounds, repeats=cfg.repeats, catches=cfg.catches, seed=cfg.seed
+    sources = {name: source_of(what, name, given.device) for name, what in given.methods.items()}
+    names: dict[tuple[int, int | None], str] = defaultdict(new_id)
+    sessions = design_sessions(
+        photographs=len(found),
+        methods=len(sources),
+        pictures=given.question.pictures,
+        raters=given.raters,
+        rounds=given.rounds,
+        repeats=given.repeats,
+        catches=given.catches,
+        seed=given.seed,
+        name=lambda photograph, method: names[photograph, method],
     )
-    shown = {(slot.photograph, method) for session in slots for slot in session for method in slot.methods}
-    stimuli, names = _pictures(cfg, found, sources, shown)
+    shown = {picture for session in sessions for trial in session for picture in trial.pictures}
     study = Study(
-        title=str(cfg.title),
-        question=question,
+        title=given.title,
+        question=given.question,
         methods=tuple(sources),
-        stimuli=stimuli,
-        sessions=[[_trial(slot, names) for slot in session] for session in slots],
-        rule=rule,
-        break_every=cfg.break_every,
-        seed=cfg.seed,
+        stimuli=_pictures(given, found, sources, {key: name for key, name in names.items() if name in shown}),
+        sessions=sessions,
+        rule=given.rule,
+        break_every=given.break_every,
+        seed=given.seed,
         created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     )
-    folder = Path(cfg.folder)
-    write_study(folder, study)
-    _log_to_wandb(cfg, study, folder)
-    _tell(study, slots, layout, folder)
-
-
-def _check_numbers(cfg: DictConfig) -> None:
-    if cfg.seed is None:
-        raise ValueError("a study is laid out from its seed; expected seed=<a whole number>, got null")
-    for name, least in (("size", _LEAST_SIZE), ("break_every", 1)):
-        if cfg[name] is not None and not (isinstance(cfg[name], int) and cfg[name] >= least):
-            raise ValueError(f"expected {name} to be a whole number of at least {least}, or null, got {cfg[name]}")
+    write_study(given.folder, study)
+    _log_to_wandb(cfg, study, given.folder)
+    _describe(study, len(found))
+    log.info("the rule by which raters will be left out is in %s", given.folder / "study.json")
+    log.info("next: impasto study serve %s", shlex.quote(str(given.folder)))
 
 
 def _refuse_same_names(found: Sequence[Found]) -> None:
     """Results and tables are by a photograph's name."""
     paths: dict[Path, Path] = {}
     for path, name in found:
-        if name in paths:
-            raise ValueError(f"{paths[name]} and {path} are both called {name}; rename one, or give their folder")
-        paths[name] = path
-
-
-def _sources(cfg: DictConfig) -> dict[str, Source]:
-    is_mapping = OmegaConf.is_dict(cfg.methods)
-    told: Any = OmegaConf.to_container(cfg.methods, resolve=True, throw_on_missing=True) if is_mapping else None
-    if not isinstance(told, Mapping) or not told:
-        raise ValueError(
-            "which methods? expected methods={<name>: <what>, ...}, where <what> is photograph, grey, a shipped "
-            "network, a run folder, a network file, or a folder of results named as the photographs"
-        )
-    return {str(name): source_of(str(what), str(name), cfg.device) for name, what in told.items()}
+        if (other := paths.setdefault(name, path)) != path:
+            raise ValueError(f"{other} and {path} are both called {name}; rename one, or give their folder")
 
 
 def _pictures(
-    cfg: DictConfig, found: Sequence[Found], sources: Mapping[str, Source], shown: set[tuple[int, int | None]]
-) -> tuple[dict[str, Stimulus], _Pictures]:
-    """Write the pictures that any session shows, a photograph's together; their names tell nothing."""
+    given: CreateSettings,
+    found: Sequence[Found],
+    sources: Mapping[str, Source],
+    names: Mapping[tuple[int, int | None], str],
+) -> dict[str, Stimulus]:
+    """Write the pictures that any session shows, a photograph's together; none is enlarged, so none is blurred."""
     stimuli: dict[str, Stimulus] = {}
-    names: _Pictures = {}
-    generator = torch.Generator().manual_seed(cfg.seed)
+    generator = torch.Generator().manual_seed(given.seed)
     with Bar(total=len(found), done=0, log_every_seconds=_LOG_EVERY_SECONDS) as bar:
         for number, item in enumerate(found):
             bar.update(number, item.path.name)
-            made = _of_photograph(item, sources, cfg.size)
-            wanted: dict[int | None, Tensor] = dict(enumerate(made.values()))
-            wanted[None] = spoiled(next(iter(made.values())), generator)
-            own = {method: new_id() for method in wanted if (number, method) in shown}
-            write_blinded({image_file(Path(cfg.folder), name): wanted[method] for method, name in own.items()})
-            for method, name in own.items():
-                names[number, method] = name
+            photo = read_image(item.path, at_most=given.size)
+            made = {name: source(item, photo) for name, source in sources.items()}
+            images: list[Tensor] = list(common_size(made, photo.shape[-2:], item.path).values())
+            images.append(spoiled(images[0], generator))
+            own = {}
+            for place, (method, image) in enumerate(zip([*sources, None], images, strict=True)):
+                if name := names.get((number, None if method is None else place)):
+                    own[name, method] = image
+            write_blinded({image_file(given.folder, name): image for (name, _), image in own.items()})
+            for (name, method), image in own.items():
                 stimuli[name] = Stimulus(
                     photograph=str(item.name),
-                    method=None if method is None else list(sources)[method],
-                    width=wanted[method].shape[2],
-                    height=wanted[method].shape[1],
-                    sha256=sha256(image_file(Path(cfg.folder), name)),
+                    method=method,
+                    width=image.shape[2],
+                    height=image.shape[1],
+                    sha256=sha256(image_file(given.folder, name)),
                 )
-    return dict(sorted(stimuli.items())), names  # sorted by ids that tell nothing
-
-
-def _of_photograph(item: Found, sources: Mapping[str, Source], size: int | None) -> dict[str, Tensor]:
-    """Return what each method makes of a photograph, all of one size: no picture is enlarged, so none is blurred."""
-    photo = read_image(item.path, at_most=size)
-    return common_size({name: source(item, photo) for name, source in sources.items()}, photo.shape[-2:], item.path)
-
-
-def _trial(slot: Slot, names: _Pictures) -> Trial:
-    pictures = tuple(names[slot.photograph, method] for method in slot.methods)
-    return Trial(kind=slot.kind, pictures=pictures, of=slot.of, expected=slot.expected)
+    return dict(sorted(stimuli.items()))  # by ids that tell nothing
 
 
 def _log_to_wandb(cfg: DictConfig, study: Study, folder: Path) -> None:
     logger = wandb_logger(cfg, run_id=cfg.run_id, name=f"{cfg.name}_{cfg.run_id}")
     rows: list[dict[str, Any]] = []
     for photograph, names in by_photograph(study).items():
-        files = [image_file(folder, name) for name in names]
-        methods = [study.stimuli[name].method or "spoiled for catch trials" for name in names]
-        told = zip(files, methods, strict=True)
-        rows += [{"picture": file, "photograph": photograph, "method": method} for file, method in told]
-        log_pictures(logger, f"study/pictures/{photograph}", files, methods)
+        shown = {image_file(folder, name): study.stimuli[name].method or "spoiled for catch trials" for name in names}
+        rows += [{"picture": file, "photograph": photograph, "method": method} for file, method in shown.items()]
+        log_pictures(logger, f"study/pictures/{photograph}", list(shown), list(shown.values()))
     log_table(logger, "study/samples", rows)
 
 
-def _tell(study: Study, slots: Sequence[Sequence[Slot]], layout: Mapping[str, int], folder: Path) -> None:
-    cycle = len(conditions(layout["methods"], pictures=layout["pictures"]))
-    low, high = imbalance(slots, **layout)
-    kinds = "methods" if layout["pictures"] == 1 else "ordered pairs"
-    exact = f"exactly balanced: each of {cycle} {kinds} on each photograph by {low} raters"
-    uneven = (
-        f"each of {cycle} {kinds} on each photograph by {low} to {high} raters; raters= a multiple of {cycle} is exact"
-    )
-    told = (len(study.sessions), len(study.sessions[0]), exact if low == high else uneven)
-    log.info("%d raters, %d trials each, %s", *told)
-    if any(trial.kind == CATCH for session in study.sessions for trial in session):
-        log.info("the rule by which raters will be left out is in %s", folder / "study.json")
-    log.info("next: impasto study serve %s", shlex.quote(str(folder)))
+def _describe(study: Study, photographs: int) -> None:
+    pictures = study.question.pictures
+    cycle = len(conditions(len(study.methods), pictures=pictures))
+    low, high = imbalance(study.sessions, cells=photographs * cycle)
+    shown = f"each of {cycle} {'methods' if pictures == 1 else 'ordered pairs'} on each photograph by"
+    balance = f"exactly balanced: {shown} {low} raters"
+    if low != high:
+        balance = f"{shown} {low} to {high} raters; raters= a multiple of {cycle} is exact"
+    log.info("%d raters, %d trials each, %s", len(study.sessions), len(study.sessions[0]), balance)

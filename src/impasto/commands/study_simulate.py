@@ -2,18 +2,32 @@
 
 import logging
 import shlex
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from contextlib import closing
+from typing import Annotated
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from pydantic import Field
 
+from impasto.commands.settings import Count, Folder, Settings, Share, Text
 from impasto.study.answers import Answers, read_answers
 from impasto.study.plan import Study, read_study
 from impasto.study.simulation import Preferences, check_preferences, simulate_rater
 from impasto.tracking.run_folder import Interrupted
 
 log = logging.getLogger(__name__)
+
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class SimulateSettings(Settings):
+    """What `impasto study simulate` takes for itself, as in conf/study_simulate.yaml."""
+
+    study: Folder
+    raters: Count | None
+    preferences: dict[Text, Finite] | None
+    rater_spread: Annotated[Finite, Field(ge=0)]
+    careless: Share
+    seed: int
 
 
 def run(cfg: DictConfig) -> None:
@@ -24,50 +38,33 @@ def run(cfg: DictConfig) -> None:
         FileNotFoundError: no study there.
         Interrupted: stopped by Ctrl-C; whoever was simulated whole or in part stays.
     """
-    if cfg.seed is None:
-        raise ValueError("simulated raters answer from a seed; expected seed=<a whole number>, got null")
-    folder = Path(str(cfg.study)).expanduser()
-    study = read_study(folder)
-    told: Any = OmegaConf.to_object(cfg.preferences) if OmegaConf.is_config(cfg.preferences) else cfg.preferences
-    if told is None:
-        told = _falling(study)
-    if not isinstance(told, Mapping):
-        raise ValueError(f"expected preferences={{<method>: <value>, ...}}, got {told}")
-    preferences = Preferences(
-        values={str(name): value for name, value in told.items()},
-        rater_spread=cfg.rater_spread,
-        careless=cfg.careless,
-    )
+    given = SimulateSettings.read(cfg)
+    study = read_study(given.study)
+    values = given.preferences or _falling(study)
+    preferences = Preferences(values=values, rater_spread=given.rater_spread, careless=given.careless)
     check_preferences(study, preferences)
-    answered = read_answers(folder, study.id)
-    if any(not answer.simulated for answer in answered):
-        raise ValueError(f"people have begun to answer {folder}; simulate on a copy of the folder")
-    begun = {answer.rater for answer in answered}
-    free = [number for number in range(1, len(study.sessions) + 1) if number not in begun]
-    if not free:
-        raise ValueError(f"all {len(study.sessions)} raters of {folder} have begun; nobody is left to simulate")
-    if cfg.raters is not None and not (isinstance(cfg.raters, int) and 1 <= cfg.raters <= len(free)):
-        raise ValueError(f"expected raters between 1 and {len(free)}, who have not begun, got {cfg.raters}")
-    free = free[: cfg.raters]
-    answers = Answers(folder, study.id)
-    try:
-        for number in free:
-            for answer in simulate_rater(study, number, preferences, seed=cfg.seed):
-                answers.add(
-                    answer.rater,
-                    answer.position,
-                    answer.answer,
-                    milliseconds=answer.milliseconds,
-                    simulated=True,
-                )
-    except KeyboardInterrupt as error:
-        raise Interrupted("stopped; the raters simulated so far are kept") from error
-    finally:
-        answers.close()
-    shown = ", ".join(f"{name} {value:.2f}" for name, value in preferences.values.items())
-    log.info("%d raters simulated, with %s", len(free), shown)
+    free = _free(given, study)
+    with closing(Answers(given.study, study.id)) as answers:
+        try:
+            for number in free:
+                for answer in simulate_rater(study, number, preferences, seed=given.seed):
+                    answers.add(*answer[:3], milliseconds=answer.milliseconds, simulated=True)
+        except KeyboardInterrupt as error:
+            raise Interrupted("stopped; the raters simulated so far are kept") from error
+    log.info("%d raters simulated, with %s", len(free), ", ".join(f"{name} {values[name]:.2f}" for name in values))
     log.info("their sessions are used up: for people create the study again, or simulate on a copy of the folder")
-    log.info("next: impasto study analyse %s", shlex.quote(str(folder)))
+    log.info("next: impasto study analyse %s", shlex.quote(str(given.study)))
+
+
+def _free(given: SimulateSettings, study: Study) -> list[int]:
+    """List the raters to simulate: those who have not begun, where no people have."""
+    answered = read_answers(given.study, study.id)
+    if any(not answer.simulated for answer in answered):
+        raise ValueError(f"people have begun to answer {given.study}; simulate on a copy of the folder")
+    free = sorted(set(range(1, len(study.sessions) + 1)) - {answer.rater for answer in answered})
+    if not free or len(free) < (given.raters or 0):
+        raise ValueError(f"expected raters of at most {len(free)}, who have not begun in {given.study}")
+    return free[: given.raters]
 
 
 def _falling(study: Study) -> dict[str, float]:

@@ -2,13 +2,25 @@
 
 from collections.abc import Callable
 
-from impasto.methods.colouring import Colouring, describe_scene
-from impasto.methods.method import PLAIN, Applied, Engine, Method
+from impasto.methods.colouring import Colouring, describe_scene, describe_scenes
+from impasto.methods.method import PLAIN, Applied, Engine, Method, Seen
 from impasto.methods.stylizing import Stylizing
 from impasto.methods.upscaling import Upscaling
 from impasto.networks import Trained
 
-__all__ = ["PLAIN", "Applied", "Colouring", "Engine", "Method", "Stylizing", "Upscaling", "describe_scene", "method_of"]
+__all__ = [
+    "PLAIN",
+    "Applied",
+    "Colouring",
+    "Engine",
+    "Method",
+    "Seen",
+    "Stylizing",
+    "Upscaling",
+    "describe_scene",
+    "describe_scenes",
+    "method_of",
+]
 
 
 def method_of(trained: Trained, engine: Engine = PLAIN) -> Method:

@@ -8,11 +8,11 @@ from torch import Tensor
 from impasto.color import colour_code
 from impasto.colorization import colorize, working_size
 from impasto.images import is_grey
-from impasto.methods.method import PLAIN, Applied, Engine, device_of, refuse_large
+from impasto.methods.method import PLAIN, Applied, Engine, Seen, device_of, refuse_large
 from impasto.networks import Trained, activation_bytes
 
 _BYTES_TO_JOIN = 300  # a pixel: colours enlarged, joined in float32, those outside RGB reduced; measured 120 to 210
-_TOLD = 3  # scenes named for a photograph
+_NAMED = 3  # scenes for a photograph
 
 
 class Colouring:
@@ -38,7 +38,7 @@ class Colouring:
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor) -> list[Applied]:
-        """Colour photographs; the remarks tell the most probable scenes.
+        """Colour photographs; with the most probable scenes, of the global photograph where there is one.
 
         Raises:
             ValueError: they would not fit into memory.
@@ -47,26 +47,32 @@ class Colouring:
         other = None if self.global_photo is None else self.global_photo.expand(len(photos), -1, -1, -1)
         found = colorize(self.run, photos, code=self.code, size=self.size, global_photo=other)
         logits = found.prediction.logits
-        remarks = [self._remark(photo, None if logits is None else logits[i]) for i, photo in enumerate(photos)]
-        return [Applied(image, remark) for image, remark in zip(found.image, remarks, strict=True)]
+        scenes = [()] * len(photos) if logits is None else [_scenes(own, self.classes) for own in logits]
+        return [
+            Applied(image, Seen(own, lost_colours=not is_grey(photo)))
+            for image, own, photo in zip(found.image, scenes, photos, strict=True)
+        ]
 
     def _inside(self, height: int, width: int) -> int:
         return self._network(*working_size(height, width, self.size))
-
-    def _remark(self, photo: Tensor, logits: Tensor | None) -> str:
-        remarks = [] if is_grey(photo) else ["is in colour: only its lightness was used"]
-        if logits is not None:
-            scene = describe_scene(logits, self.classes)
-            remarks.append(scene if self.global_photo is None else f"with the global features of {scene}")
-        return "; ".join(remarks)
 
 
 def _joining(height: int, width: int) -> int:
     return _BYTES_TO_JOIN * height * width
 
 
+def _scenes(logits: Tensor, classes: list[str]) -> tuple[tuple[str, float], ...]:
+    best = logits.float().softmax(dim=0).topk(min(_NAMED, len(classes)))
+    return tuple(
+        (classes[index], share) for index, share in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    )
+
+
+def describe_scenes(scenes: tuple[tuple[str, float], ...]) -> str:
+    """Say scenes and their probabilities: `"kitchen 62 %, bedroom 11 %, laundromat 4 %"`."""
+    return ", ".join(f"{name} {100 * share:.0f} %" for name, share in scenes)
+
+
 def describe_scene(logits: Tensor, classes: list[str]) -> str:
-    """Say the most probable scenes: `"kitchen 62 %, bedroom 11 %, laundromat 4 %"`."""
-    best = logits.float().softmax(dim=0).topk(min(_TOLD, len(classes)))
-    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    return ", ".join(f"{classes[index]} {100 * share:.0f} %" for index, share in pairs)
+    """Say the most probable scenes of a prediction, (classes)."""
+    return describe_scenes(_scenes(logits, classes))

@@ -12,16 +12,18 @@ from impasto.memory import check_memory, largest_side
 from impasto.networks import Trained
 
 
+class Seen(NamedTuple):
+    """What a method saw in a photograph, for whoever shows the result to put into words."""
+
+    scenes: tuple[tuple[str, float], ...] = ()  # the most probable first, with their probabilities
+    lost_colours: bool = False  # whether the photograph had colours that were not used
+
+
 class Applied(NamedTuple):
-    """What became of a photograph.
+    """What became of a photograph."""
 
-    Attributes:
-        image: RGB in [0, 1], (3, H, W).
-        remark: what the network said of it; may be empty.
-    """
-
-    image: Tensor
-    remark: str
+    image: Tensor  # RGB in [0, 1], (3, H, W)
+    seen: Seen = Seen()
 
 
 Method = Callable[[Tensor], list[Applied]]  # from photographs of one size, RGB in [0, 1], (N, 3, H, W)

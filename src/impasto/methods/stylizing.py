@@ -51,4 +51,4 @@ class Stylizing:
             return painted
 
         output = photos.lerp(self.colours.paint(network, photos), self.strength)
-        return [Applied(image, "") for image in output]
+        return [Applied(image) for image in output]

@@ -72,7 +72,7 @@ class Upscaling:
             tile = self._enlarge(photos, slice(top, bottom), slice(left, right))
             rows, columns = (slice(self.factor * a, self.factor * b) for a, b in ((top, bottom), (left, right)))
             large[..., rows, columns] = tile.clamp(0, 1)
-        return [Applied(self._finish(image, photo), "") for image, photo in zip(large, photos, strict=True)]
+        return [Applied(self._finish(image, photo)) for image, photo in zip(large, photos, strict=True)]
 
     def _finish(self, large: Tensor, photo: Tensor) -> Tensor:
         if self.match_histograms:

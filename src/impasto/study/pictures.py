@@ -3,12 +3,13 @@
 import io
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from impasto.files import whole_file
 from impasto.images import to_uint8
@@ -16,6 +17,7 @@ from impasto.images import to_uint8
 _END = 12  # bytes of the last chunk, IEND
 _CHUNK = 12  # bytes of a chunk beside its data
 _TILES = 8  # a side, of a spoiled picture
+_SAME_SHAPE = 0.02  # relative difference of the ratio of the sides that rounding may leave
 
 
 def write_blinded(files: Mapping[Path, Tensor]) -> None:
@@ -30,9 +32,8 @@ def write_blinded(files: Mapping[Path, Tensor]) -> None:
     encoded = {path: _png(image) for path, image in files.items()}
     length = max(map(len, encoded.values()), default=0) + _CHUNK
     for path in sorted(encoded):  # in the order of the methods, the files' times would tell them
-        data = encoded[path]
         with whole_file(path) as temporary:
-            temporary.write_bytes(_filled(data, length))
+            temporary.write_bytes(_filled(encoded[path], length))
 
 
 def _png(image: Tensor) -> bytes:
@@ -60,13 +61,40 @@ def spoiled(image: Tensor, generator: torch.Generator) -> Tensor:
     """
     _, height, width = image.shape
     high, wide = max(1, height // _TILES), max(1, width // _TILES)
-    result = 1 - image
-    tiles = [(top, left) for top in range(0, height - high + 1, high) for left in range(0, width - wide + 1, wide)]
-    order = torch.randperm(len(tiles), generator=generator).tolist()
-    mixed = result.clone()
-    for (top, left), index in zip(tiles, order, strict=True):
-        from_top, from_left = tiles[index]
-        mixed[:, top : top + high, left : left + wide] = result[
-            :, from_top : from_top + high, from_left : from_left + wide
-        ]
+    tiles = [
+        (slice(None), slice(top, top + high), slice(left, left + wide))
+        for top in range(0, height - high + 1, high)
+        for left in range(0, width - wide + 1, wide)
+    ]
+    mixed = 1 - image
+    for tile, index in zip(tiles, torch.randperm(len(tiles), generator=generator).tolist(), strict=True):
+        mixed[tile] = 1 - image[tiles[index]]
     return mixed
+
+
+def common_size(pictures: Mapping[str, Tensor], size: Sequence[int], photograph: Path) -> dict[str, Tensor]:
+    """Reduce the pictures of a photograph to the size of the smallest, so that sizes and blur do not tell methods.
+
+    Args:
+        pictures: by method, RGB in [0, 1], (3, H, W).
+        size: height and width of the photograph, whose ratio all must have.
+        photograph: for messages.
+
+    Raises:
+        ValueError: sides in another ratio than the photograph's.
+    """
+    high, wide = size
+    for name, image in pictures.items():
+        height, width = image.shape[-2:]
+        if abs(width * high / (height * wide) - 1) > _SAME_SHAPE + 1 / min(height, width):
+            raise ValueError(
+                f"methods.{name}: expected a picture of {photograph} with sides as {wide} x {high}, got "
+                f"{width} x {height}"
+            )
+    least = min((image.shape[-2:] for image in pictures.values()), key=lambda sides: sides[0] * sides[1])
+    return {
+        name: image
+        if image.shape[-2:] == least
+        else functional.interpolate(image[None], size=least, mode="bicubic", antialias=True)[0].clamp(0, 1)
+        for name, image in pictures.items()
+    }

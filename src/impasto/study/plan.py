@@ -1,137 +1,114 @@
 """A study as a folder: what is shown to whom, fixed when it is created; the answers lie beside it."""
 
 import csv
-import json
 import secrets
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from impasto.files import sha256, whole_file, write_text
 
-RATED, REPEAT, CATCH = "rated", "repeat", "catch"
+Kind = Literal["rated", "repeat", "catch"]  # a repeat of two pictures has its sides changed
+RATED: Final = "rated"
+REPEAT: Final = "repeat"
+CATCH: Final = "catch"
 _NAMED = 5  # faults that a message names
 _TOKEN_BYTES = 18
 
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """What raters are asked.
-
-    Attributes:
-        text: shown above the pictures.
-        pictures: 1 (is it natural?) or 2 (which is better?).
-        answers: labels of the two answers: no and yes to one picture, or the left and the right one of two.
-    """
-
-    text: str
-    pictures: int
-    answers: tuple[str, str]
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be shown."""
-        if self.pictures not in (1, 2):
-            raise ValueError(f"expected question.pictures to be 1 or 2, got {self.pictures}")
-        if len(self.answers) != 2 or not all(isinstance(answer, str) and answer for answer in self.answers):
-            raise ValueError(f"expected two texts as question.answers, got {self.answers}")
+Text = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
+Milliseconds = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stimulus:
-    """A picture that is shown.
+class _Data(BaseModel):
+    """Checked wherever one is built: read, configured or made by a program."""
 
-    Attributes:
-        photograph: its name.
-        method: None where the picture was spoiled for catch trials.
-        width: pixels.
-        height: pixels.
-        sha256: of the PNG file.
-    """
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    photograph: str
-    method: str | None
-    width: int
+
+class Question(_Data):
+    """What raters are asked."""
+
+    text: str  # shown above the pictures
+    pictures: Literal[1, 2]  # is it natural?, or which is better?
+    answers: tuple[Text, Text]  # labels: no and yes to one picture, or the left and the right one of two
+
+
+class Rule(_Data):
+    """Which raters are left out of the analysis; fixed when the study is created."""
+
+    least_catches: Share  # of the catch trials met, answered as expected
+    least_repeats: Share | None  # of the repeats met, answered as the first time; None does not ask
+    least_milliseconds: Milliseconds  # median of an answer
+    least_done: Share  # of the session
+
+
+class Stimulus(_Data):
+    """A picture that is shown."""
+
+    photograph: str  # its name
+    method: str | None  # None where the picture was spoiled for catch trials
+    width: int  # pixels
     height: int
-    sha256: str
+    sha256: str  # of the PNG file
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One question to one rater.
+class Trial(_Data):
+    """One question to one rater."""
 
-    Attributes:
-        kind: RATED, REPEAT (of an earlier one, of two pictures with sides changed) or CATCH (whose answer is known).
-        pictures: the ids of the stimuli, left to right.
-        of: position of the trial that is repeated.
-        expected: the answer to a catch trial.
-    """
-
-    kind: str
-    pictures: tuple[str, ...]
-    of: int | None = None
-    expected: int | None = None
+    kind: Kind
+    pictures: tuple[str, ...]  # ids of the stimuli, left to right
+    of: int | None = None  # position of the trial that is repeated
+    expected: Literal[0, 1] | None = None  # the answer to a catch trial
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """Which raters are left out of the analysis; fixed when the study is created.
+class Study(_Data):
+    """Everything that was fixed beforehand."""
 
-    Attributes:
-        least_catches: share of the catch trials met that must be answered as expected.
-        least_repeats: share of the repeats met that must be answered as the first time; None does not ask.
-        least_milliseconds: the median time of an answer must not be below.
-        least_done: share of the session that must be answered.
-    """
-
-    least_catches: float
-    least_repeats: float | None
-    least_milliseconds: float
-    least_done: float
-
-    def __post_init__(self) -> None:
-        """Refuse shares outside [0, 1], and what is no number."""
-        for name in ("least_catches", "least_repeats", "least_done"):
-            value = getattr(self, name)
-            if name == "least_repeats" and value is None:
-                continue
-            if not isinstance(value, int | float) or not 0 <= value <= 1:
-                raise ValueError(f"expected rule.{name} to be a share between 0 and 1, got {value}")
-        if not isinstance(self.least_milliseconds, int | float) or self.least_milliseconds < 0:
-            raise ValueError(f"expected rule.least_milliseconds of at least 0, got {self.least_milliseconds}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Study:
-    """Everything that was fixed beforehand.
-
-    Attributes:
-        title: shown to raters.
-        question: what they are asked.
-        methods: their names, which raters never see.
-        stimuli: by id, which is also the name of the file: `images/<id>.png`.
-        sessions: a rater's trials in their order; rater 1 has the first.
-        rule: who is left out.
-        break_every: trials after which a pause is offered; None offers none.
-        seed: of the design.
-        created: date and time.
-    """
-
-    title: str
+    title: str  # shown to raters
     question: Question
-    methods: tuple[str, ...]
-    stimuli: Mapping[str, Stimulus]
-    sessions: Sequence[Sequence[Trial]]
+    methods: tuple[str, ...]  # their names, which raters never see
+    stimuli: Mapping[Annotated[str, Field(pattern="^[0-9A-Za-z]+$")], Stimulus]  # by id, which names the file
+    sessions: Sequence[Sequence[Trial]]  # a rater's trials in their order; rater 1 has the first
     rule: Rule
-    break_every: int | None
-    seed: int
-    created: str
+    break_every: Annotated[int, Field(ge=1)] | None  # trials after which a pause is offered
+    seed: int  # of the design
+    created: str  # date and time
 
     @property
     def id(self) -> int:
         """31 bits of the random names of its pictures, which no other study has."""
         return zlib.crc32("".join(sorted(self.stimuli)).encode()) >> 1
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        for name, stimulus in self.stimuli.items():
+            if stimulus.method not in (*self.methods, None):
+                raise ValueError(f"picture {name} is of {stimulus.method}, which is none of the methods")
+        for number, session in enumerate(self.sessions, start=1):
+            for position, trial in enumerate(session):
+                if not self._can_be_shown(trial, position):
+                    raise ValueError(f"trial {position + 1} of rater {number} cannot be shown")
+        return self
+
+    def _can_be_shown(self, trial: Trial, position: int) -> bool:
+        shown = [self.stimuli.get(picture) for picture in trial.pictures]
+        spoiled = any(stimulus is not None and stimulus.method is None for stimulus in shown)
+        fits = {
+            RATED: not spoiled,
+            REPEAT: not spoiled and trial.of is not None and 0 <= trial.of < position,
+            CATCH: spoiled and trial.expected is not None,
+        }
+        return (
+            None not in shown
+            and len(shown) == self.question.pictures
+            and (trial.of is None) == (trial.kind != REPEAT)
+            and fits[trial.kind]
+        )
 
 
 def new_id() -> str:
@@ -146,11 +123,15 @@ def image_file(folder: Path, picture: str) -> Path:
 
 def write_study(folder: Path, study: Study) -> None:
     """Write `raters.csv` with a new unguessable token a rater, then `study.json`, which makes the folder a study."""
-    private = whole_file(folder / "raters.csv", private=True)
-    with private as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        tokens = [(number, secrets.token_urlsafe(_TOKEN_BYTES)) for number in range(1, len(study.sessions) + 1)]
-        csv.writer(file).writerows([("rater", "token"), *tokens])
-    write_text(folder / "study.json", json.dumps(asdict(study), indent=1, ensure_ascii=False) + "\n")
+    tokens = [(number, secrets.token_urlsafe(_TOKEN_BYTES)) for number in range(1, len(study.sessions) + 1)]
+    write_private(folder / "raters.csv", [("rater", "token"), *tokens])
+    write_text(folder / "study.json", study.model_dump_json(indent=1) + "\n")
+
+
+def write_private(file: Path, rows: Sequence[Sequence[object]]) -> None:
+    """Write a CSV file that its owner alone can read."""
+    with whole_file(file, private=True) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
+        csv.writer(lines).writerows(rows)
 
 
 def read_study(folder: Path) -> Study:
@@ -164,57 +145,16 @@ def read_study(folder: Path) -> Study:
     if not file.is_file():
         raise FileNotFoundError(f"no study in {folder}: expected the run folder of an 'impasto study create'")
     try:
-        told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        question = told["question"] | {"answers": tuple(told["question"]["answers"])}
-        study = Study(
-            title=str(told["title"]),
-            question=Question(**question),
-            methods=tuple(told["methods"]),
-            stimuli={str(name): Stimulus(**stimulus) for name, stimulus in told["stimuli"].items()},
-            sessions=[
-                [Trial(**(trial | {"pictures": tuple(trial["pictures"])})) for trial in session]
-                for session in told["sessions"]
-            ],
-            rule=Rule(**told["rule"]),
-            break_every=told["break_every"],
-            seed=told["seed"],
-            created=told["created"],
-        )
-        _check(study)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{file} is damaged: {reason}") from error
-    return study
+        return Study.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{file} is damaged: {first_fault(error)}") from error
 
 
-def _check(study: Study) -> None:
-    """Refuse a study that contradicts itself."""
-    for name, stimulus in study.stimuli.items():
-        if not (name.isascii() and name.isalnum()):  # it names a file
-            raise ValueError(f"'{name}' is no name of a picture")
-        if stimulus.method not in (*study.methods, None):
-            raise ValueError(f"picture {name} is of {stimulus.method}, which is none of the methods")
-    for number, session in enumerate(study.sessions, start=1):
-        for position, trial in enumerate(session):
-            shown = [study.stimuli.get(picture) for picture in trial.pictures]
-            spoiled = any(stimulus is not None and stimulus.method is None for stimulus in shown)
-            fits = {
-                RATED: not spoiled,
-                REPEAT: not spoiled and isinstance(trial.of, int) and 0 <= trial.of < position,
-                CATCH: spoiled and trial.expected in (0, 1),
-            }
-            if None in shown or len(shown) != study.question.pictures or not fits[trial.kind]:
-                raise ValueError(f"trial {position + 1} of rater {number} cannot be shown")
-
-
-def by_photograph(study: Study) -> dict[str, list[str]]:
-    """Return the ids of each photograph's pictures, in the methods' order, the spoiled one last."""
-    order = {name: place for place, name in enumerate(study.methods)}
-    names = sorted(study.stimuli, key=lambda name: order.get(str(study.stimuli[name].method), len(order)))
-    grouped: dict[str, list[str]] = {}
-    for name in names:
-        grouped.setdefault(study.stimuli[name].photograph, []).append(name)
-    return dict(sorted(grouped.items()))
+def first_fault(error: ValidationError) -> str:
+    """Say the first thing that is wrong with data, and where: `"rule.least_done: Input should be a valid number"`."""
+    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(map(str, fault["loc"])) or "the whole"
+    return f"{where}: {' '.join(fault['msg'].removeprefix('Value error, ').split())}"
 
 
 def read_tokens(folder: Path) -> dict[str, int]:
@@ -234,21 +174,29 @@ def read_tokens(folder: Path) -> dict[str, int]:
             raise ValueError(f"{file} is damaged: expected columns rater and token") from error
 
 
-def lost_pictures(study: Study, folder: Path) -> list[str]:
-    """Say which pictures are missing or are not those that the study was created with; empty where all is well."""
-    return [fault for name in study.stimuli if (fault := picture_fault(study, folder, name))]
+def by_photograph(study: Study) -> dict[str, list[str]]:
+    """Return the ids of each photograph's pictures, in the methods' order, the spoiled one last."""
+    order = [*study.methods, None]
+    names = sorted(study.stimuli, key=lambda name: order.index(study.stimuli[name].method))
+    names.sort(key=lambda name: study.stimuli[name].photograph)
+    return {photo: list(own) for photo, own in groupby(names, key=lambda name: study.stimuli[name].photograph)}
+
+
+def lost_pictures(study: Study, folder: Path) -> dict[str, str]:
+    """Say by id which pictures are missing or are not those that the study was created with."""
+    return dict(_faults(study, folder))
+
+
+def _faults(study: Study, folder: Path) -> Iterator[tuple[str, str]]:
+    for name, stimulus in study.stimuli.items():
+        file, whose = image_file(folder, name), f"{stimulus.photograph}, {stimulus.method or 'spoiled'}"
+        if not file.is_file():
+            yield name, f"{file} is missing ({whose})"
+        elif sha256(file) != stimulus.sha256:
+            yield name, f"{file} was changed ({whose})"
 
 
 def name_some(faults: Sequence[str]) -> str:
     """Name the first of many faults and say how many more there are."""
     more = f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
     return "; ".join(faults[:_NAMED]) + more
-
-
-def picture_fault(study: Study, folder: Path, name: str) -> str:
-    """Say whether a picture is missing or was changed; "" where it is well."""
-    stimulus, file = study.stimuli[name], image_file(folder, name)
-    whose = f"{stimulus.photograph}, {stimulus.method or 'spoiled for catch trials'}"
-    if not file.is_file():
-        return f"{file} is missing ({whose})"
-    return f"{file} was changed ({whose})" if sha256(file) != stimulus.sha256 else ""

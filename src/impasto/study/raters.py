@@ -1,42 +1,28 @@
 """What is known of each rater, and whether the rule that was fixed beforehand leaves them out."""
 
-from collections import defaultdict
 from collections.abc import Sequence
+from itertools import groupby
 from statistics import median
 from typing import NamedTuple
 
 from impasto.study.answers import Answer
-from impasto.study.plan import CATCH, REPEAT, Rule, Study
+from impasto.study.plan import CATCH, Rule, Study
 
 
 class Rater(NamedTuple):
-    """One rater.
+    """One rater."""
 
-    Attributes:
-        rater: their number, from 1.
-        answered: trials.
-        of: trials of their session.
-        catches_met: catch trials answered.
-        catches_passed: of those, as expected.
-        repeats_met: repeats answered.
-        repeats_same: of those, as the first time.
-        median_seconds: of an answer; None without any.
-        first_answer: share of answers that were the first of the two (no, or left); None without any.
-        simulated: whether any of the answers is not a human's.
-        dropped: why the rule leaves them out; "" where it does not.
-    """
-
-    rater: int
-    answered: int
-    of: int
-    catches_met: int
-    catches_passed: int
-    repeats_met: int
-    repeats_same: int
-    median_seconds: float | None
-    first_answer: float | None
-    simulated: bool
-    dropped: str
+    rater: int  # their number, from 1
+    answered: int  # trials
+    of: int  # trials of their session
+    catches_met: int  # catch trials answered
+    catches_passed: int  # of those, as expected
+    repeats_met: int  # repeats answered
+    repeats_same: int  # of those, as the first time
+    median_seconds: float  # of an answer
+    first_answer: float  # share of answers that were the first of the two (no, or left)
+    simulated: bool  # whether any of the answers is not a human's
+    dropped: str  # why the rule leaves them out; "" where it does not
 
 
 def describe_raters(study: Study, answers: Sequence[Answer]) -> list[Rater]:
@@ -47,12 +33,8 @@ def describe_raters(study: Study, answers: Sequence[Answer]) -> list[Rater]:
     Raises:
         ValueError: an answer to a trial that the study has not.
     """
-    by_rater: dict[int, list[Answer]] = defaultdict(list)
-    for answer in answers:
-        by_rater[answer.rater].append(answer)
-    raters = [
-        _describe(study, number, sorted(by_rater[number], key=lambda a: a.position)) for number in sorted(by_rater)
-    ]
+    by_rater = groupby(sorted(answers, key=lambda a: (a.rater, a.position)), key=lambda a: a.rater)
+    raters = [_describe(study, number, list(own)) for number, own in by_rater]
     if all(rater.simulated for rater in raters):
         return raters
     simulated = "simulated, while people have answered"
@@ -66,14 +48,11 @@ def _describe(study: Study, number: int, answers: Sequence[Answer]) -> Rater:
     session = study.sessions[number - 1] if 0 < number <= len(study.sessions) else ()
     if [answer.position for answer in answers] != list(range(len(session)))[: len(answers)]:
         raise ValueError(f"rater {number} answered other trials than the study has; these are answers of another study")
-    given = {answer.position: answer.answer for answer in answers}
-    passed = [given[a.position] == session[a.position].expected for a in answers if session[a.position].kind == CATCH]
-    same = []
-    for position in given:
-        trial = session[position]
-        if trial.kind == REPEAT and trial.of is not None:
-            changed = len(trial.pictures) == 2  # sides change with a repeat
-            same.append(given[position] == (1 - given[trial.of] if changed else given[trial.of]))
+    given = [answer.answer for answer in answers]
+    met = list(zip(session, given, strict=False))
+    passed = [answer == trial.expected for trial, answer in met if trial.kind == CATCH]
+    # Sides change with a repeat of two pictures, and so does the answer of who says the same.
+    same = [given[trial.of] == abs(answer - len(trial.pictures) + 1) for trial, answer in met if trial.of is not None]
     rater = Rater(
         rater=number,
         answered=len(answers),
@@ -83,7 +62,7 @@ def _describe(study: Study, number: int, answers: Sequence[Answer]) -> Rater:
         repeats_met=len(same),
         repeats_same=sum(same),
         median_seconds=median(answer.milliseconds for answer in answers) / 1000,
-        first_answer=sum(answer.answer == 0 for answer in answers) / len(answers),
+        first_answer=given.count(0) / len(given),
         simulated=any(answer.simulated for answer in answers),
         dropped="",
     )
@@ -96,7 +75,7 @@ def _why_dropped(rater: Rater, rule: Rule) -> str:
         reasons.append(f"passed {rater.catches_passed} of {rater.catches_met} catch trials")
     if rater.repeats_met and rater.repeats_same / rater.repeats_met < (rule.least_repeats or 0):
         reasons.append(f"answered {rater.repeats_same} of {rater.repeats_met} repeats as the first time")
-    if rater.median_seconds is not None and rater.median_seconds < rule.least_milliseconds / 1000:
+    if rater.median_seconds < rule.least_milliseconds / 1000:
         reasons.append(f"took {1000 * rater.median_seconds:.0f} ms an answer")
     if rater.answered / rater.of < rule.least_done:
         reasons.append(f"answered {rater.answered} of {rater.of} trials")

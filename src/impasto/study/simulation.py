@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from impasto.study.answers import Answer
-from impasto.study.design import Slot
+from impasto.study.design import design_sessions
 from impasto.study.plan import CATCH, Question, Rule, Stimulus, Study, Trial
 
 _MEDIAN_SECONDS, _SPREAD_SECONDS = 1.8, 0.5  # of an answer; the spread is that of its logarithm
@@ -16,58 +16,41 @@ _CARELESS_SECONDS = 0.6
 
 @dataclass(frozen=True, kw_only=True)
 class Preferences:
-    """What simulated raters think.
+    """What simulated raters think."""
 
-    Attributes:
-        values: by method: the probability that a picture of it is called natural, or its Bradley-Terry strength.
-        rater_spread: standard deviation of what a rater's log-odds differ by, the same for all methods of single
-            pictures, one a method for pairs.
-        careless: share of the raters who answer at random and fast.
-    """
-
-    values: Mapping[str, float]
-    rater_spread: float
-    careless: float
+    values: Mapping[str, float]  # by method: the probability that it is called natural, or its Bradley-Terry strength
+    rater_spread: (
+        float  # standard deviation of a rater's log-odds: one draw for single pictures, one a method for pairs
+    )
+    careless: float  # share of the raters who answer at random and fast
 
 
-def imagined_study(sessions: Sequence[Sequence[Slot]], methods: Sequence[str], question: Question, rule: Rule) -> Study:
+def imagined_study(question: Question, rule: Rule, methods: Sequence[str], **layout: int) -> Study:
     """Make a study whose pictures do not exist: simulated raters need none.
 
     Args:
-        sessions: as `design_sessions` lays them out.
-        methods: their names.
         question: what is asked.
         rule: who is left out.
+        methods: their names.
+        layout: photographs, raters, rounds, repeats, catches and seed, as `design_sessions` takes them.
     """
     stimuli: dict[str, Stimulus] = {}
 
-    def picture(photograph: int, number: int | None) -> str:
-        name = f"photograph{photograph}{'spoiled' if number is None else f'method{number}'}"
+    def name(photograph: int, number: int | None) -> str:
+        picture = f"photograph{photograph}{'spoiled' if number is None else f'method{number}'}"
         method = None if number is None else methods[number]
-        stimuli[name] = Stimulus(photograph=f"photograph {photograph}", method=method, width=1, height=1, sha256="")
-        return name
+        stimuli[picture] = Stimulus(photograph=f"photograph {photograph}", method=method, width=1, height=1, sha256="")
+        return picture
 
-    trials = [
-        [
-            Trial(
-                kind=slot.kind,
-                pictures=tuple(picture(slot.photograph, number) for number in slot.methods),
-                of=slot.of,
-                expected=slot.expected,
-            )
-            for slot in session
-        ]
-        for session in sessions
-    ]
     return Study(
         title="imagined",
         question=question,
         methods=tuple(methods),
+        sessions=design_sessions(methods=len(methods), pictures=question.pictures, name=name, **layout),
         stimuli=stimuli,
-        sessions=trials,
         rule=rule,
         break_every=None,
-        seed=0,
+        seed=layout["seed"],
         created="",
     )
 
@@ -118,19 +101,10 @@ def check_preferences(study: Study, preferences: Preferences) -> None:
     """Refuse preferences that do not fit a study.
 
     Raises:
-        ValueError: not a number for each method, or a probability outside [0, 1].
+        ValueError: not a value for each method, or a probability outside [0, 1].
     """
     values = preferences.values
-    told = {**values, "rater_spread": preferences.rater_spread, "careless": preferences.careless}
-    for name, value in told.items():
-        if not isinstance(value, int | float) or not np.isfinite(value):
-            raise ValueError(f"expected {name} to be a number, got {value}")
     if set(values) != set(study.methods):
         raise ValueError(f"expected a value for each of {', '.join(study.methods)}, got {', '.join(values) or 'none'}")
     if study.question.pictures == 1 and not all(0 <= value <= 1 for value in values.values()):
         raise ValueError(f"expected probabilities between 0 and 1, got {dict(values)}")
-    if not 0 <= preferences.careless <= 1 or preferences.rater_spread < 0:
-        raise ValueError(
-            f"expected careless between 0 and 1 and rater_spread of at least 0, got {preferences.careless} and "
-            f"{preferences.rater_spread}"
-        )

@@ -13,15 +13,17 @@ import torch
 from PIL import EpsImagePlugin, Image
 from torch import Tensor
 
-from impasto.app.choices import Choice, list_choices
-from impasto.app.work import Work, do, mixed, read_photograph, shown, write_png
+import impasto.app
+from impasto.app.choices import Choice, list_choices, painting
+from impasto.app.work import Work, do, read_photograph, shown, write_png
+from impasto.color import MatchedColours, PaintingColours, PhotoChroma, yuv
 from impasto.images import read_image, to_uint8
-from impasto.methods import Applied
+from impasto.methods import Applied, Stylizing
 from impasto.networks import JohnsonStylizer, Stylizer, Upscaler, load_network, save_network
 from impasto.resampling import upscale
-from impasto.runs import load_named, shipped
+from impasto.runs import load_mix, load_named, load_shipped, shipped
 
-do_small = partial(do, most_megapixels=16)
+do_small = partial(do, colours=PaintingColours(), most_megapixels=16)
 
 
 def _random(height: int = 33, width: int = 47, *, seed: int = 0) -> np.ndarray:
@@ -34,30 +36,35 @@ def _photograph(path: Path, height: int = 33, width: int = 47) -> Path:
 
 
 def _choice(name: str) -> Choice:
+    if name in shipped("stylizer"):
+        return painting({name: 1}, device="cpu")
     return next(choice for choice in list_choices([], device="cpu") if choice.name == name)
 
 
 @pytest.fixture
 def work() -> Work:
-    return Work("a.png", _random(seed=1), _random(seed=2), "")
+    pixels = torch.from_numpy(_random(seed=2)).permute(2, 0, 1) / 255
+    photo = torch.from_numpy(_random(seed=1)).permute(2, 0, 1) / 255
+    method = Choice("other", "", lambda _: [Applied(pixels)], lambda photo: photo)
+    return Work("a.png", photo, method, PaintingColours())
 
 
 def test_no_strength_is_the_base_exactly(work: Work) -> None:
-    assert np.array_equal(mixed(work, 0), work.base)
+    assert np.array_equal(work.mixed(0), work.base)
 
 
 def test_full_strength_is_the_result_exactly(work: Work) -> None:
-    assert np.array_equal(mixed(work, 1), work.result)
+    assert np.array_equal(work.mixed(1), work.result)
 
 
 def test_strength_mixes_in_rgb_to_the_nearest_level(work: Work) -> None:
     for strength in (0.13, 0.5, 0.99):
         exact = work.base + strength * (work.result.astype(float) - work.base)
-        assert np.abs(mixed(work, strength) - exact).max() <= 0.5 + 1e-4
+        assert np.abs(work.mixed(strength) - exact).max() <= 0.5 + 1e-4
 
 
 def test_more_strength_is_never_nearer_to_the_base(work: Work) -> None:
-    away = [np.abs(mixed(work, percent / 100).astype(int) - work.base) for percent in range(0, 101, 5)]
+    away = [np.abs(work.mixed(percent / 100).astype(int) - work.base) for percent in range(0, 101, 5)]
     for less, more in pairwise(away):
         assert (more >= less).all()
     assert (away[-1] > away[0]).any()
@@ -66,12 +73,12 @@ def test_more_strength_is_never_nearer_to_the_base(work: Work) -> None:
 @pytest.mark.parametrize("strength", [-0.01, 1.01, float("nan")])
 def test_a_strength_out_of_range_is_refused(work: Work, strength: float) -> None:
     with pytest.raises(ValueError, match="expected a strength of 0 to 100 %"):
-        mixed(work, strength)
+        work.mixed(strength)
 
 
 def test_mixing_changes_neither_side(work: Work) -> None:
     before = (work.base.copy(), work.result.copy())
-    mixed(work, 0.5)
+    work.mixed(0.5)
     assert np.array_equal(before[0], work.base) and np.array_equal(before[1], work.result)
 
 
@@ -80,7 +87,7 @@ def test_the_download_is_the_methods_result_in_full_size(name: str, tmp_path: Pa
     photo = _photograph(tmp_path / "holiday (1).png", 75, 101)
     choice = _choice(name)
     done = do_small(photo, choice)
-    file = write_png(tmp_path / "out" / done.name, mixed(done, 1))
+    file = write_png(tmp_path / "out" / done.name, done.mixed(1))
     assert file.name == f"holiday (1)_{name}.png"
     with Image.open(file) as image:
         assert (image.format, image.mode, image.size) == ("PNG", "RGB", (101, 75))
@@ -89,10 +96,10 @@ def test_the_download_is_the_methods_result_in_full_size(name: str, tmp_path: Pa
 
 def test_a_style_starts_from_the_photograph_and_a_colorizer_from_grey(tmp_path: Path) -> None:
     photo = _photograph(tmp_path / "a.png")
-    assert np.array_equal(mixed(do_small(photo, _choice("starry_night")), 0), _random())
+    assert np.array_equal(do_small(photo, _choice("starry_night")).mixed(0), _random())
     done = do_small(photo, _choice("scenes"))
-    assert (np.ptp(mixed(done, 0).astype(int), axis=2) <= 1).all()
-    assert "only its lightness was used" in done.remark
+    assert (np.ptp(done.mixed(0).astype(int), axis=2) <= 1).all()
+    assert done.seen.lost_colours and done.seen.scenes
 
 
 def test_the_papers_network_which_rounds_sizes_up_keeps_them_here(tmp_path: Path) -> None:
@@ -111,7 +118,7 @@ def test_ones_own_networks_have_names_of_their_own(tmp_path: Path) -> None:
     named = [str(files[0].parent), str(files[1]), "starry_night"]
     choices = list_choices([(name, load_named(name)) for name in named], device="cpu")
     names = [choice.name for choice in choices]
-    assert names == [*shipped("stylizer"), *shipped("colorizer"), *shipped("upscaler"), "run", "run-2"]
+    assert names == [*shipped("colorizer"), *shipped("upscaler"), "run", "run-2"]
     assert len({choice.label for choice in choices}) == len(choices)
     assert str(tmp_path) not in "".join(choice.label for choice in choices)
 
@@ -131,9 +138,9 @@ def upscalers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Choi
 
 
 def test_an_upscaler_is_called_by_its_factor_and_what_it_was_trained_for(upscalers: dict[str, Choice]) -> None:
-    assert {name: choice.label for name, choice in upscalers.items()} == {
-        "x4_feature": "Enlarge 4 x, sharp (feature loss)",
-        "x8_pixel": "Enlarge 8 x, faithful (pixel loss)",
+    assert {name: choice.label for name, choice in upscalers.items() if name != "scenes"} == {
+        "x4_feature": "Enlarge 4 x, sharp",
+        "x8_pixel": "Enlarge 8 x, faithful",
         "run": "Enlarge 4 x (run)",
     }
 
@@ -147,9 +154,9 @@ def test_an_enlarged_photograph_starts_from_the_bicubic_image(
     assert done.name == f"a_{name}.png"
     assert done.base.shape == done.result.shape == (33 * factor, 47 * factor, 3)
     image = read_image(photo)
-    assert np.array_equal(mixed(done, 0), to_uint8(upscale(image[None], factor)[0]))
-    assert np.array_equal(mixed(done, 1), to_uint8(upscalers[name].method(image[None])[0].image))
-    assert not np.array_equal(mixed(done, 0), mixed(done, 1))
+    assert np.array_equal(done.mixed(0), to_uint8(upscale(image[None], factor)[0]))
+    assert np.array_equal(done.mixed(1), to_uint8(upscalers[name].method(image[None])[0].image))
+    assert not np.array_equal(done.mixed(0), done.mixed(1))
 
 
 def test_an_enlarged_result_has_twice_the_limit_at_most(upscalers: dict[str, Choice], tmp_path: Path) -> None:
@@ -242,7 +249,7 @@ def test_animated_cmyk_16_bit_palette_and_grey_files_are_taken(tmp_path: Path) -
     frames[0].convert("L").save(tmp_path / "grey.bmp")
     Image.fromarray(_random()[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.png")
     Image.fromarray(_random()[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.tif")
-    choice = Choice("same", "", lambda photos: [Applied(photos[0], "")], lambda photo: photo)
+    choice = Choice("same", "", lambda photos: [Applied(photos[0])], lambda photo: photo)
     files = sorted(path for path in tmp_path.iterdir())
     assert len(files) == 8
     for file in files:
@@ -275,9 +282,77 @@ def test_the_network_runs_once_for_all_strengths(tmp_path: Path) -> None:
 
     def method(photos: Tensor) -> list[Applied]:
         calls.append(photos)
-        return [Applied(torch.zeros_like(photos[0]), "")]
+        return [Applied(torch.zeros_like(photos[0]))]
 
     done = do_small(_photograph(tmp_path / "a.png"), Choice("black", "", method, lambda photo: photo))
     for percent in range(0, 101, 10):
-        mixed(done, percent / 100)
+        done.mixed(percent / 100)
     assert len(calls) == 1
+
+
+# ---------------------------------------------------------------- styles and colours
+
+COLOURS = [
+    PaintingColours(),
+    PhotoChroma(space=yuv(), grey=False),
+    MatchedColours(),
+    PhotoChroma(space=yuv(), grey=True),
+]
+
+
+def test_a_mix_is_that_of_apply(tmp_path: Path) -> None:
+    mix = {"starry_night": 0.6, "great_wave": 0.4}
+    photo = _photograph(tmp_path / "a.png")
+    done = do_small(photo, painting(mix, device="cpu"))
+    assert done.name == "a_starry_night_great_wave.png"
+    assert np.array_equal(done.result, to_uint8(Stylizing(load_mix(mix))(read_image(photo)[None])[0].image))
+
+
+@pytest.mark.parametrize("mix", [{}, {"starry_night": 0}, {"starry_night": -1}])
+def test_weights_that_cannot_be_mixed_are_refused(mix: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"expected (weights of )?styles"):
+        painting(mix, device="cpu")
+
+
+def test_colours_are_those_of_apply_to_the_painting_in_8_bits(tmp_path: Path) -> None:
+    photo = _photograph(tmp_path / "a.png")
+    painter, choice = Stylizing(load_shipped("udnie")), _choice("udnie")
+
+    def painted(seen: Tensor) -> Tensor:
+        return torch.stack([torch.from_numpy(to_uint8(found.image)).permute(2, 0, 1) / 255 for found in painter(seen)])
+
+    plain = do_small(photo, choice)
+    for colours in COLOURS:
+        expected = to_uint8(colours.paint(painted, read_image(photo)[None])[0])
+        for done in (do_small(photo, choice, colours=colours), plain.in_colours(colours)):
+            assert np.array_equal(done.result, expected)
+            assert np.array_equal(done.base, _random())
+
+
+def test_the_network_runs_once_for_all_colours_and_once_more_for_grey(tmp_path: Path) -> None:
+    choice = _choice("starry_night")
+    calls = []
+
+    def run(photos: Tensor) -> Tensor:
+        calls.append(photos)
+        return 1 - photos
+
+    choice.method.run = run  # type: ignore[attr-defined]
+    done = do_small(_photograph(tmp_path / "a.png"), choice)
+    counts = [len(calls)]
+    for colours in (*COLOURS, *COLOURS):
+        done = done.in_colours(colours)
+        counts.append(len(calls))
+    assert counts == [1, 1, 1, 1, 2, 2, 2, 2, 2]
+    assert np.array_equal(done.in_colours(PaintingColours()).result, 255 - _random())
+
+
+def test_colours_of_what_is_not_painted_stay(tmp_path: Path) -> None:
+    done = do_small(_photograph(tmp_path / "a.png"), _choice("scenes"))
+    assert np.array_equal(done.in_colours(COLOURS[1]).result, done.result)
+
+
+def test_every_shipped_style_has_a_picture_of_itself() -> None:
+    """docs/measure/style_tiles.py paints them."""
+    files = (Path(impasto.app.__file__).parent / "styles").iterdir()
+    assert sorted(file.stem for file in files) == sorted(shipped("stylizer"))
