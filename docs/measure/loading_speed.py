@@ -18,7 +18,8 @@ from hydra.utils import instantiate
 from impasto.cli import conf_dir
 from impasto.data import Shards
 from impasto.data.layouts import Labelled
-from impasto.data.packing import Packing, claimed, pack, shuffled
+from impasto.data.pack_folder import claimed, shuffled
+from impasto.data.packing import Packing, pack
 from impasto.data.photographs import spread
 from impasto.evaluation.timing import time_calls
 from impasto.files import write_text
@@ -26,7 +27,7 @@ from impasto.hardware import describe_machine
 from impasto.tables import digits, markdown, write_json
 
 PHOTOGRAPHS, SHARDS, BATCH = 1000, 8, 32
-BATCHES, REPEATS = 30, 5
+BATCHES, WARMUP, REPEATS = 10, 3, 7
 WORKERS = (0, 2)
 
 
@@ -83,7 +84,7 @@ def measure(batches: Iterable[object]) -> dict[str, float]:
         for _ in itertools.islice(coming, BATCHES):
             pass
 
-    timing = time_calls(take, warmup=2, repeats=REPEATS, device="cpu")
+    timing = time_calls(take, warmup=WARMUP, repeats=REPEATS, device="cpu")
     count = BATCHES * BATCH
     return {"images_per_second": count / timing.median, "low": count / timing.high, "high": count / timing.low}
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,8 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from impasto.data import Batch, CentreCrop, RandomCrop, Shards
 from impasto.data.batches import PhotographDataset
 from impasto.data.layouts import Labelled
-from impasto.data.packing import Packing, claimed, pack
+from impasto.data.pack_folder import claimed
+from impasto.data.packing import Packing, pack
 
 TRAIN, VAL = 23, 5
 
@@ -32,17 +34,25 @@ def _photographs(folder: Path, labels: range) -> list[Labelled]:
     return items
 
 
-@pytest.fixture
-def packed(tmp_path: Path) -> Path:
-    """28 photographs, each a scene of its own so that its label says which it is; a few to a shard."""
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """28 photographs, each a scene of its own so that its label says which it is; and their shards."""
+    folder = tmp_path_factory.mktemp("original")
     splits = {
-        "train": _photographs(tmp_path / "train", range(TRAIN)),
-        "val": _photographs(tmp_path / "val", range(TRAIN, TRAIN + VAL)),
+        "train": _photographs(folder / "train", range(TRAIN)),
+        "val": _photographs(folder / "val", range(TRAIN, TRAIN + VAL)),
     }
     classes = [f"class {n}" for n in range(TRAIN + VAL)]
     size = splits["train"][0].path.stat().st_size
-    with claimed(tmp_path / "shards", {}):
-        pack(splits, tmp_path / "shards", Packing(classes, None, 5 * size, 1, lambda done: None))
+    with claimed(folder / "shards", {}):
+        pack(splits, folder / "shards", Packing(classes, None, 5 * size, 1, lambda done: None))
+    return folder
+
+
+@pytest.fixture
+def packed(original: Path, tmp_path: Path) -> Path:
+    """A copy of the shards, in a folder with the photographs."""
+    shutil.copytree(original, tmp_path, dirs_exist_ok=True)
     return tmp_path / "shards"
 
 

@@ -12,7 +12,8 @@ from pydantic import Field
 from impasto.commands.settings import Count, Folder, Settings
 from impasto.data import Photographs
 from impasto.data.layouts import Labelled
-from impasto.data.packing import Packing, Splits, claimed, fingerprint, is_packed, pack, shuffled
+from impasto.data.pack_folder import Splits, claimed, fingerprint, shuffled
+from impasto.data.packing import Packing, is_packed, pack
 from impasto.data.shard_index import INDEX, check_sizes, read_index
 from impasto.tracking.bar import Bar
 

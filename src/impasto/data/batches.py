@@ -98,7 +98,7 @@ class PhotographDataset(Dataset[Batch]):
 
     def name(self, index: int) -> str:
         """Return the path of a photograph."""
-        return str(self.paths[index])
+        return str(self.paths[index].absolute())
 
     def read(self, index: int) -> tuple[Tensor, int]:
         """Return one photograph, RGB in [0, 1], (3, H, W), and its label.

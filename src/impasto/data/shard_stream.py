@@ -49,39 +49,25 @@ class PackedDataset(PhotographDataset):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def sample(self, index: int) -> Sample:
-        """Return a photograph as it was packed.
+    def name(self, index: int) -> str:
+        """Return the name of a photograph, or its number where the name is damaged."""
+        try:
+            return self._sample(index)["name"]
+        except ValueError:
+            return f"photograph {self.numbers[index]}"
 
-        Raises:
-            ValueError: it is damaged.
-        """
+    def read(self, index: int) -> tuple[Tensor, int]:
+        """Return one photograph, RGB in [0, 1], (3, H, W), and its label."""
+        sample = self._sample(index)
+        if sample["name"] in self.skipped:
+            raise LeftOutError(f"{sample['name']}, as data.skip says")
+        return decode(sample, self.transform.at_least), sample["label"]
+
+    def _sample(self, index: int) -> Sample:
         if self._process != os.getpid():  # a connection does not outlive a fork
             self._stream, self._process = open_stream(self.folder), os.getpid()
         sample: Sample = self._stream[self.numbers[index]]
         return sample
-
-    def name(self, index: int) -> str:
-        """Return the name of a photograph, or its number where the name is damaged."""
-        try:
-            return self.sample(index)["name"]
-        except ValueError:
-            return f"photograph {self.numbers[index]}"
-
-    def whole(self, index: int, at_least: int | None = None) -> tuple[Tensor, int]:
-        """Return one photograph, RGB in [0, 1], (3, H, W), and its label.
-
-        Args:
-            index: of the photograph.
-            at_least: its shorter side in pixels below which decoding would lose detail; None wants every pixel.
-        """
-        sample = self.sample(index)
-        if sample["name"] in self.skipped:
-            raise LeftOutError(f"{sample['name']}, as data.skip says")
-        return decode(sample, at_least), sample["label"]
-
-    def read(self, index: int) -> tuple[Tensor, int]:
-        """Return one photograph as its transform needs it, and its label."""
-        return self.whole(index, self.transform.at_least)
 
 
 class EndlessShards:

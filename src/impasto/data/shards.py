@@ -1,6 +1,7 @@
 """Photographs that are streamed out of shards, as `impasto pack` writes them by litdata."""
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor
 from impasto.data.batches import Batch, PhotographDataset, Transform
 from impasto.data.photographs import Loading, PhotographModule, spread
 from impasto.data.shard_index import INDEX, SPLITS, ShardIndex, check_sizes, read_index
+from impasto.data.transforms import CentrePatch
 
 if TYPE_CHECKING:
     from impasto.data.shard_stream import PackedDataset  # imports litdata
@@ -41,8 +43,8 @@ class Shards(PhotographModule):
         if self.seed < 0:
             raise ValueError(f"expected data.seed of at least 0, got {self.seed}")
         self.urls = str(urls).rstrip("/")
-        scheme = self.urls.partition(":")[0] if ":" in self.urls else ""
-        if scheme not in ("", *_STORES):
+        scheme = re.match(r"[a-z][a-z0-9]+(?=:)", self.urls)  # one letter is a drive of Windows
+        if scheme and scheme[0] not in _STORES:
             raise ValueError(
                 f"expected data.urls=<folder>, or {', '.join(f'{store}://' for store in _STORES[:-1])}..., got {urls}"
             )
@@ -100,10 +102,11 @@ class Shards(PhotographModule):
         """
         total = self.index["val"].photographs
         first = spread(total, count)
-        dataset = self.dataset("val", self.val_transform, [*first, *sorted(set(range(total)) - set(first))])
+        numbers = [*first, *sorted(set(range(total)) - set(first))]
+        dataset = self.dataset("val", CentrePatch(size=1), numbers)  # which wants every pixel of a photograph
         for index in range(total):
             try:
-                yield Path(dataset.name(index)).stem, dataset.whole(index)[0]
+                yield Path(dataset.name(index)).stem, dataset.read(index)[0]
             except ValueError as error:
                 log.warning("left out: %s", error)
 

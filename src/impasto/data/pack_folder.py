@@ -1,0 +1,78 @@
+"""The folder that is packed into: whose it is, and that nobody else writes there."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from impasto.data.layouts import Labelled
+from impasto.files import write_text
+
+_RECORD = "pack.json"  # the settings, by which the same pack is known again
+
+Splits = Mapping[str, Sequence[Labelled]]
+
+
+def shuffled(items: Sequence[Labelled], seed: int) -> list[Labelled]:
+    """Shuffle photographs, so that every shard is a mixture."""
+    return [items[index] for index in np.random.default_rng(seed).permutation(len(items)).tolist()]
+
+
+def fingerprint(splits: Splits) -> dict[str, Any]:
+    """Return the counts of photographs and a checksum of their names and labels, wherever their folder lies."""
+    digest = hashlib.sha256()
+    for split, items in splits.items():
+        for path, label in items:
+            digest.update(f"{split}\0{path.name}\0{label}\n".encode(errors="surrogateescape"))
+    return {split: len(items) for split, items in splits.items()} | {"names": digest.hexdigest()[:16]}
+
+
+@contextmanager
+def claimed(output: Path, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Take a folder for this process and this pack.
+
+    Args:
+        output: a new or empty folder, or that of a pack with the same settings.
+        settings: of this pack, plain data.
+
+    Raises:
+        ValueError: it holds something else, a pack with other settings, or another process packs into it.
+    """
+    from filelock import FileLock, Timeout
+
+    settings = json.loads(json.dumps(settings))  # as they will be read: keys are text
+    _check(output, settings)
+    output.mkdir(parents=True, exist_ok=True)
+    lock = output / ".lock"
+    try:
+        with FileLock(lock, timeout=0):
+            write_text(output / _RECORD, json.dumps(settings, indent=1) + "\n")
+            yield
+            lock.unlink(missing_ok=True)
+    except Timeout as error:
+        raise ValueError(f"another process packs into {output}; wait for it, or stop it") from error
+
+
+def _check(output: Path, settings: Mapping[str, Any]) -> None:
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"{output} is a file; expected output=<a new or empty folder>")
+    if not (output / _RECORD).is_file():
+        if output.is_dir() and any(item.name != ".lock" for item in output.iterdir()):
+            raise ValueError(f"{output} holds other files; expected output=<a new or empty folder>")
+        return
+    old, new = _flat(json.loads((output / _RECORD).read_text(encoding="utf-8"))), _flat(settings)
+    different = [key for key in old | new if old.get(key) != new.get(key)]
+    if different:
+        changes = ", ".join(f"{key} was {old.get(key)} and is {new.get(key)}" for key in different)
+        raise ValueError(f"{output} is a pack with other settings: {changes}; give another output=<folder>")
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
