@@ -1,7 +1,7 @@
 """Print what training the paper's colorizer on Places in a day on eight GPUs asks for, from what is measured here.
 
-    impasto evaluate experiment=shards_speed data_root=<data>       # seconds of the loader
-    python docs/measure/scaling.py <its run folder>
+    python docs/measure/loading_speed.py data_root=<data> output=<folder>   # seconds of the loader
+    python docs/measure/scaling.py <that folder>
 
 Measured: operations of the network (counted), its gradients' bytes, the loaders' rates, photographs per second of the
 training on this machine. On paper: what eight GPUs and the network between them would have to do.

@@ -25,7 +25,7 @@ COMMANDS = {
     "optimize": "paint photographs by optimising each image (Gatys): slow, any style, no training",
     "benchmark": "seconds on this machine: optimisation beside one pass, engines",
     "evaluate": "the papers' comparisons: what methods reach, as tables and plots",
-    "pack": "photographs into tar shards, for data that outgrow a disk (data=shards)",
+    "pack": "photographs into shards, for data that outgrow a disk (data=shards)",
     "sweep": "search hyperparameters: trials that survive a kill, pruning, a page with the best",
     "verify": "list the broken and the grey photographs of a data set",
     "study create": "methods and photographs become a blinded study for raters",

@@ -10,8 +10,7 @@ from torchvision.datasets import Places365
 from torchvision.datasets import places365 as torchvision_places365
 
 from impasto.data import class_folders, places205, places365
-from impasto.data.layouts import Layout
-from impasto.data.photographs import Labelled
+from impasto.data.layouts import Labelled, Layout
 
 
 def _files(folder: Path, *names: str) -> Path:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from impasto.data import Batch, CentreCrop, Photographs, RandomCrop
-from impasto.data.photographs import Draw, EndlessBatches, PhotographDataset
+from impasto.data.batches import Draw, EndlessBatches, PhotographDataset
 
 
 def _write(path: Path, seed: int, *, size: tuple[int, int] = (40, 36)) -> Path:
@@ -145,7 +145,7 @@ def test_unreadable_file_is_replaced_by_the_next_with_a_warning(
     paths = sorted(train.iterdir())
     paths[1].write_bytes(content)
     dataset = PhotographDataset(paths, range(5), CentreCrop(size=16))
-    with caplog.at_level(logging.WARNING, logger="impasto.data.photographs"):
+    with caplog.at_level(logging.WARNING, logger="impasto.data.batches"):
         found = dataset[1]
     assert torch.equal(found.image, dataset[2].image)
     assert found.label == 2

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -30,6 +31,7 @@ def _paths(sources: list[str]) -> list[Path]:
     return [found.path for found in find_images(sources)]
 
 
+@pytest.mark.slow
 def test_training_and_test_sets_share_no_photograph(real_data: Path) -> None:
     tested = _paths([str(real_data / "sr" / name) for name in ("Set5", "Set14", "BSD100")])
     assert len(tested) == 119

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from impasto.data import CentreCrop, RandomCrop, Squeeze, SqueezeAndCrop
-from impasto.data.photographs import Transform
+from impasto.data.batches import Transform
 
 SHAPES = [(86, 30), (30, 86), (33, 47), (64, 64), (1, 1), (301, 997), (1200, 800)]
 TRANSFORMS = [

@@ -21,7 +21,7 @@ examples:
   impasto train --multirun style=starry_night,great_wave
   impasto train resume=outputs/<date>/<run>
   impasto sweep experiment=sweep_style_weights n_trials=24      a search; the same command goes on after a kill
-  impasto pack data=scenes output=shards/scenes          tar shards; then train with data=shards data.urls=...
+  impasto pack data=scenes output=shards/scenes          shards; then train with data=shards data.urls=...
   impasto study create photos/ "methods={truth: photograph, ours: scenes}"     a blinded study; then serve, analyse
   impasto report outputs                                 one HTML page of all runs
   impasto app                                            a web page to try it all

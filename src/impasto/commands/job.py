@@ -36,7 +36,7 @@ _EXTRAS = {  # packages that not everyone installs, with the extra that brings t
     "scipy": "study",
     "statsmodels": "study",
     "uvicorn": "study",
-    "webdataset": "shards",
+    "litdata": "shards",
 }
 _EXPECTED = (ValueError, OSError, FloatingPointError, OmegaConfBaseException)
 

@@ -140,7 +140,7 @@ def _calibration(data: Photographs | Shards) -> torch.Tensor:
     """A photograph for random filters, which are scaled on it."""
     data.setup("fit")
     dataset: Any = data.val_dataloader().dataset
-    image: torch.Tensor = next(iter(dataset)).image[:1] if isinstance(data, Shards) else dataset[0].image[None]
+    image: torch.Tensor = dataset[0].image[None]
     return image
 
 

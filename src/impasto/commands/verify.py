@@ -1,23 +1,35 @@
-"""impasto verify: list the broken and the grey photographs, or damaged shards, before a training meets them."""
+"""impasto verify: list the broken and the grey photographs, in files or in shards, before a training meets them."""
 
 import csv
 import logging
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Annotated, Any
 
-import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from pydantic import Field
+from rich.console import Console
 from rich.progress import track
+from torch.utils.data import DataLoader, Dataset
 
-from impasto.data import Photographs, Shards
-from impasto.data.shard_index import compare_checksums
+from impasto.commands.settings import Settings
+from impasto.data import CentreCrop, Photographs, Shards
+from impasto.data.batches import PhotographDataset
+from impasto.data.shard_index import SPLITS, LeftOutError
 from impasto.files import whole_file
-from impasto.images import is_grey, read_image
-from impasto.tracking.bar import Bar
+from impasto.group import usable_cores
+from impasto.images import is_grey
 
 log = logging.getLogger(__name__)
+
+_SEEN_AT = CentreCrop(size=64)  # enough to see whether a photograph is sound, and grey
+
+
+class VerifySettings(Settings):
+    """The values of conf/verify.yaml."""
+
+    num_workers: Annotated[int, Field(ge=0, strict=True)]
 
 
 def run(cfg: DictConfig) -> None:
@@ -25,61 +37,68 @@ def run(cfg: DictConfig) -> None:
 
     Raises:
         FileNotFoundError: the data set is not there.
-        ValueError: shards that differ from their index; `verify.csv` names them.
+        ValueError: shards with photographs that are damaged; `verify.csv` names them.
     """
+    workers = min(VerifySettings.read(cfg).num_workers, usable_cores())
     everything = {"val_limit": None, "least_chroma": 0.0}
-    whole = {key: value for key, value in everything.items() if key in cfg.data}
-    data: Photographs | Shards = instantiate(cfg.data, **whole)
-    if isinstance(data, Shards):
-        _verify_shards(data, Path(cfg.folder))
-        return
+    data: Photographs | Shards = instantiate(cfg.data, **{k: v for k, v in everything.items() if k in cfg.data})
     data.prepare_data()
     data.setup("fit")
-    paths = [*data.train_paths, *data.val_paths]
-    with ProcessPoolExecutor(max(1, cfg.num_workers), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        checked = track(pool.map(_check, paths, chunksize=16), total=len(paths), description="verify")
-        findings = {path: finding for path, finding in zip(paths, checked, strict=True) if finding}
+    datasets = _datasets(data)
+    total = sum(map(len, datasets))
+    found = (finding for dataset in datasets for finding in _findings(dataset, workers))
+    checked = track(found, total=total, description="verify", console=Console(stderr=True))
+    findings = {name: finding for name, finding in checked if finding}
     folder = Path(cfg.folder)
-    with whole_file(folder / "verify.csv") as temporary, _open(temporary) as file:
-        csv.writer(file).writerows([("file", "finding"), *findings.items()])
-    with whole_file(folder / "skip.txt") as temporary, _open(temporary) as file:
-        file.writelines(f"{path.absolute()}\n" for path in findings)
-    for path, finding in findings.items():
-        log.info("%s: %s", path, finding)
+    _write(findings, folder)
     grey = sum(finding == "grey" for finding in findings.values())
     log.info(
         "%d photographs, %d broken, %d grey; to leave them out: data.skip=%s",
-        len(paths),
-        len(findings) - grey,
-        grey,
-        folder / "skip.txt",
-    )
+        total, len(findings) - grey, grey, folder / "skip.txt",
+    )  # fmt: skip
+    if isinstance(data, Shards) and len(findings) > grey:
+        raise ValueError(f"{len(findings) - grey} of {total} photographs are damaged; see {folder / 'verify.csv'}")
 
 
-def _verify_shards(data: Shards, folder: Path) -> None:
-    shards = [*data.index.train, *data.index.val]
-    with Bar(total=len(shards), done=0, log_every_seconds=30) as bar:
-        findings = compare_checksums(data.source, shards, lambda done: bar.update(done, "shards"))
+def _datasets(data: Photographs | Shards) -> list[PhotographDataset]:
+    if isinstance(data, Shards):
+        return [data.dataset(split, _SEEN_AT) for split in SPLITS]
+    return [PhotographDataset(paths, [0] * len(paths), _SEEN_AT) for paths in (data.train_paths, data.val_paths)]
+
+
+class _Checked(Dataset[tuple[str, str]]):
+    """Names of photographs, each with "" for a sound one in colour, "grey", or what is wrong."""
+
+    def __init__(self, photographs: PhotographDataset) -> None:
+        self.photographs = photographs
+
+    def __len__(self) -> int:
+        return len(self.photographs)
+
+    def __getitem__(self, index: int) -> tuple[str, str]:
+        try:
+            finding = "grey" if is_grey(self.photographs.read(index)[0]) else ""
+        except LeftOutError:  # known since it was packed
+            finding = ""
+        except (ValueError, OSError) as error:
+            finding = str(error)
+        return self.photographs.name(index), finding
+
+
+def _findings(photographs: PhotographDataset, workers: int) -> Iterator[tuple[str, str]]:
+    loader: Any = DataLoader(_Checked(photographs), batch_size=16, collate_fn=list, num_workers=workers)
+    for findings in loader:
+        yield from findings
+
+
+def _write(findings: Mapping[str, str], folder: Path) -> None:
     with whole_file(folder / "verify.csv") as temporary, _open(temporary) as file:
         csv.writer(file).writerows([("file", "finding"), *findings.items()])
+    with whole_file(folder / "skip.txt") as temporary, _open(temporary) as file:
+        file.writelines(f"{name}\n" for name in findings)
     for name, finding in findings.items():
-        log.info("%s %s", data.source.url(name), finding)
-    if findings:
-        raise ValueError(
-            f"{len(findings)} of {len(shards)} shards differ from their index; see {folder / 'verify.csv'}"
-        )
-    photographs = sum(shard.samples for shard in shards)
-    log.info("%d shards with %d photographs are as they were packed", len(shards), photographs)
+        log.info("%s: %s", name, finding)
 
 
 def _open(path: Path) -> IO[str]:
     return path.open("w", newline="", encoding="utf-8", errors="surrogateescape")  # names of files may be any bytes
-
-
-def _check(path: Path) -> str:
-    """Return "" for a sound colour photograph, "grey", or what is wrong."""
-    try:
-        image = read_image(path, at_least=64)
-    except (ValueError, OSError) as error:
-        return str(error)
-    return "grey" if is_grey(image) else ""

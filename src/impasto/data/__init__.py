@@ -1,9 +1,10 @@
 """DataModules: photographs for training and validation, as endless batches that resume where they stopped."""
 
+from impasto.data.batches import Batch
 from impasto.data.coco import Coco
 from impasto.data.layouts import class_folders, places205, places365
 from impasto.data.patches import PatchBatch, Patches
-from impasto.data.photographs import Batch, Photographs
+from impasto.data.photographs import Photographs
 from impasto.data.places import Places
 from impasto.data.sample import sample_paths
 from impasto.data.shards import Shards

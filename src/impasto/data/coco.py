@@ -2,11 +2,12 @@
 
 import logging
 from pathlib import Path
+from typing import Unpack
 from urllib.error import URLError
 
 from torchvision.datasets.utils import check_md5, download_url, extract_archive
 
-from impasto.data.photographs import Photographs, Transform
+from impasto.data.photographs import Loading, Photographs
 from impasto.suggest import did_you_mean
 
 log = logging.getLogger(__name__)
@@ -27,48 +28,20 @@ class Coco(Photographs):
         root: the folder that holds `train2017` and so on.
         year: "2014" (the paper's 80,000) or "2017" (the same photographs, split anew).
         download: fetch and unpack what is missing, checksums compared; 19 GB for either year.
-        train_transform: to squares of one size.
-        val_transform: likewise, nothing random.
-        batch_size: photographs in a batch.
-        num_workers: processes that read; 0 reads in the training process.
-        seed: of order and crops.
-        val_limit: validate on at most this many photographs.
-        skip: a text file with one path or file name a line, as `impasto verify` writes it; those are left out.
+        loading: as `Loading` says.
 
     Raises:
         FileNotFoundError: a split that is not there and not to be downloaded (raised by `prepare_data`).
         ValueError: another year.
     """
 
-    def __init__(
-        self,
-        *,
-        root: str,
-        year: str,
-        download: bool,
-        train_transform: Transform,
-        val_transform: Transform,
-        batch_size: int,
-        num_workers: int,
-        seed: int,
-        val_limit: int | None,
-        skip: str | None,
-    ) -> None:
+    def __init__(self, *, root: str, year: str, download: bool, **loading: Unpack[Loading]) -> None:
         self.splits = [f"train{year}", f"val{year}"]
         if self.splits[0] not in _MD5:
             raise ValueError(f"COCO has no year '{year}'{did_you_mean(str(year), ['2014', '2017'])}")
         self.root, self.download = Path(root).expanduser(), download
-        super().__init__(
-            train=[str(self.root / self.splits[0])],
-            val=[str(self.root / self.splits[1])],
-            train_transform=train_transform,
-            val_transform=val_transform,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            seed=seed,
-            val_limit=val_limit,
-            skip=skip,
-        )
+        train, val = ([str(self.root / split)] for split in self.splits)
+        super().__init__(train=train, val=val, **loading)
 
     def prepare_data(self) -> None:
         """Download and unpack what is missing."""

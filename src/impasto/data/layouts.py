@@ -8,17 +8,24 @@ from urllib.error import URLError
 import torch
 from torchvision.datasets import Places365
 
-from impasto.data.photographs import Labelled
 from impasto.listing import find_images
 
+UNKNOWN = -1  # the label of a photograph whose scene is not known
 _REMEDY = "data.layout.download=true fetches it; data=scenes reads train/<class>/ and val/<class>/"
 
 
+class Labelled(NamedTuple):
+    """A photograph's file and the index of its scene."""
+
+    path: Path
+    label: int
+
+
 class Layout(NamedTuple):
-    """A data set of scenes.
+    """A data set of photographs.
 
     Attributes:
-        classes: their names; labels are indices into it.
+        classes: names of the scenes; labels are indices into it. Empty where no scenes are known.
         train: photographs to train on.
         val: photographs held out.
     """

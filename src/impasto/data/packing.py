@@ -1,191 +1,203 @@
-"""Photographs into tar shards, with an index and checksums; interrupted anywhere, it goes on where it was."""
+"""Photographs into shards that litdata streams; interrupted anywhere, the same call goes on where it was."""
 
-import hashlib
 import io
 import json
+import multiprocessing
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
+import torch
 from PIL import Image
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
 
-from impasto.data.pack_folder import PackFolder
-from impasto.data.photographs import Labelled
-from impasto.data.shard_index import FILE, Shard
-from impasto.data.shard_reader import LABEL
-from impasto.files import sha256, whole_file, write_text
-from impasto.group import usable_cores
+from impasto.data.layouts import Labelled
+from impasto.data.pack_folder import Splits
+from impasto.data.shard_index import INDEX, SPLITS, Sample, checksum
+from impasto.files import write_text
 from impasto.images import decode_image, to_uint8
-from impasto.listing import SUFFIXES
 
-_NAME = 60  # letters of a photograph's name that are kept; tar has room for 100
 _SEEN_AT = 64  # pixels in which a photograph is decoded to see whether it is sound
+_LEFT_OUT = "left_out.jsonl"
+_SCRATCH = ".scratch"
 
-Record = dict[str, Any]
+_METHOD = multiprocessing.get_context()  # how this system starts processes
 
 
 class Packing(NamedTuple):
     """How photographs are packed.
 
     Attributes:
-        classes: names of the scenes; none where nobody told them.
+        classes: names of the scenes; none where they are not known.
         shorter_side: pixels to which larger photographs are made smaller; None keeps all files as they are.
         shard_bytes: a shard is full when its photographs have as many.
-        workers: processes that read.
-        tell: is called with how many more photographs are done, and the name of their shard.
+        workers: processes that read and write.
+        progress: is called with how many photographs are done since the start.
     """
 
     classes: Sequence[str]
     shorter_side: int | None
     shard_bytes: int
     workers: int
-    tell: Callable[[int, str], None]
+    progress: Callable[[int], None]
 
 
-class Packed(NamedTuple):
-    """A photograph on its way into a shard.
-
-    Attributes:
-        content: bytes of the image file; empty if it is broken.
-        suffix: of the file, without a dot.
-        problem: why it is left out.
-    """
-
-    content: bytes
-    suffix: str
-    problem: str
+def is_packed(output: Path) -> bool:
+    """Whether a folder holds a finished pack."""
+    return all(_is_finished(output / split) for split in SPLITS)
 
 
-def shuffled(items: Sequence[Labelled], seed: int) -> list[Labelled]:
-    """Shuffle photographs, so that every shard is a mixture."""
-    return [items[index] for index in np.random.default_rng(seed).permutation(len(items)).tolist()]
-
-
-def fingerprint(splits: Mapping[str, Sequence[Labelled]]) -> dict[str, Any]:
-    """Return the counts of photographs and a checksum of their names and labels, wherever their folder lies."""
-    paths = [os.path.abspath(item.path) for items in splits.values() for item in items]  # noqa: PTH100 (asks no disk)
-    root = os.path.commonpath(paths) if paths else ""
-    digest = hashlib.sha256()
-    for split, items in splits.items():
-        for item in items:
-            told = f"{split}\0{os.path.relpath(item.path, root)}\0{item.label}\n"
-            digest.update(told.encode(errors="surrogateescape"))
-    return {split: len(items) for split, items in splits.items()} | {"names": digest.hexdigest()[:16]}
-
-
-def pack(splits: Mapping[str, Sequence[Labelled]], folder: PackFolder, packing: Packing) -> Record:
-    """Write the shards that are not there yet, then the index.
+def pack(splits: Splits, output: Path, packing: Packing) -> dict[str, list[str]]:
+    """Write the shards that are not there yet.
 
     Args:
         splits: "train" and "val" with their photographs, in the order in which they are packed.
-        folder: gets them; claimed by this process.
+        output: gets a folder for each; claimed by this process.
         packing: how.
 
     Returns:
-        The index: classes, shards, what was left out, settings.
+        What was left out of each split, and why.
 
     Raises:
         ValueError: not one photograph of a split can be read.
         OSError: the folder cannot be written, or the disk is full.
     """
-    index: Record = {"classes": list(packing.classes)}
     left_out: dict[str, list[str]] = {}
+    done = 0
     for split, items in splits.items():
-        records = list(_split(split, items, folder, packing))
-        index[split] = [{key: record[key] for key in Shard._fields} for record in records if record["samples"]]
-        left_out[split] = [name for record in records for name in record["left_out"]]
-        if not index[split]:
+        if not _is_finished(output / split):
+            _write(items, output / split, packing, before=done)
+        left_out[split] = _left_out(output / split)
+        if len(left_out[split]) == len(items):
             raise ValueError(f"none of the {len(items)} photographs in {split} can be read: {left_out[split][0]}")
-    index |= {"left_out": left_out, "settings": folder.settings}
-    write_text(folder.path / FILE, json.dumps(index, indent=1) + "\n")
-    return index
+        _finish(output / split, packing.classes, len(items))
+        done += len(items)
+        packing.progress(done)
+    return left_out
 
 
-def _split(split: str, items: Sequence[Labelled], folder: PackFolder, packing: Packing) -> Iterator[Record]:
-    number = begin = 0
-    while begin < len(items) and (record := folder.record(f"{split}-{number:06d}.tar")) is not None:
-        yield record
-        packing.tell(record["photographs"], record["name"])
-        begin, number = begin + record["photographs"], number + 1
-    todo = items[begin:]
-    photographs = zip(todo, _read(todo, packing), strict=True)
-    while begin < len(items):
-        record = _shard(folder.path / f"{split}-{number:06d}.tar", photographs, packing)
-        if not record["samples"]:  # only broken ones were left; the record tells them
-            (folder.path / record["name"]).unlink()
-        else:
-            folder.keep(record)
-        yield record
-        begin, number = begin + record["photographs"], number + 1
+def _left_out(folder: Path) -> list[str]:
+    """Read what was left out; a photograph that was read twice, for an interruption, stands there twice."""
+    file = folder / _LEFT_OUT
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return list(dict(map(json.loads, lines)).values())
 
 
-def _shard(path: Path, photographs: Iterator[tuple[Labelled, Packed]], packing: Packing) -> Record:
-    from webdataset import TarWriter  # seconds to import, and only packing needs it
-
-    record: Record = {"name": path.name, "samples": 0, "photographs": 0, "left_out": []}
-    filled = 0
-    with whole_file(path) as temporary:
-        with temporary.open("wb") as file, TarWriter(file, encoder=False, mtime=0) as tar:
-            while filled < packing.shard_bytes and (found := next(photographs, None)):
-                item, packed = found
-                if packed.problem:
-                    record["left_out"].append(packed.problem)
-                else:
-                    filled += tar.write(_sample(item, packed, record["samples"], labelled=bool(packing.classes)))
-                    record["samples"] += 1
-                record["photographs"] += 1
-                packing.tell(1, path.name)
-        return record | {"bytes": temporary.stat().st_size, "sha256": sha256(temporary)}
+def _is_finished(folder: Path) -> bool:
+    file = folder / INDEX
+    return file.is_file() and "classes" in json.loads(file.read_text(encoding="utf-8"))
 
 
-def _sample(item: Labelled, packed: Packed, number: int, *, labelled: bool) -> dict[str, Any]:
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", item.path.stem)[:_NAME]
-    sample = {"__key__": f"{number:06d}_{name}", packed.suffix: packed.content}
-    return sample | {LABEL: str(item.label).encode()} if labelled else sample
+def _finish(folder: Path, classes: Sequence[str], count: int) -> None:
+    """Add the classes to litdata's index, which says that the split is whole."""
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    packed = sum(chunk["chunk_size"] for chunk in index["chunks"])
+    if packed != count:
+        (folder / INDEX).unlink()
+        raise OSError(f"{folder} has {packed} of {count} photographs: a process that wrote it was ended; pack again")
+    write_text(folder / INDEX, json.dumps(index | {"classes": list(classes)}) + "\n")
 
 
-def _read(items: Sequence[Labelled], packing: Packing) -> Iterator[Packed]:
-    build: Callable[..., DataLoader[Packed]] = DataLoader
-    workers = min(packing.workers, usable_cores())
-    reading = _Reading(items, packing.shorter_side)
-    return iter(build(reading, batch_size=None, collate_fn=_as_it_is, num_workers=workers)) if items else iter(())
+def _write(items: Sequence[Labelled], folder: Path, packing: Packing, *, before: int) -> None:
+    """Run litdata in a process of its own, whose signals it takes, and whose output is not wanted."""
+    import litdata  # noqa: F401 (its absence is found before anything is begun)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / INDEX).is_file():  # whole, but for the classes
+        return
+    counter = _METHOD.Value("q", 0)
+    reading = _Reading(items, packing.shorter_side, folder / _LEFT_OUT, counter)
+    ours, theirs = _METHOD.Pipe(duplex=False)
+    process = _METHOD.Process(target=_optimize, args=(reading, folder, packing.shard_bytes, packing.workers, theirs))
+    process.start()
+    theirs.close()
+    assert process.pid is not None
+    try:
+        while process.is_alive():
+            process.join(timeout=0.1)
+            packing.progress(before + counter.value)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its own processes, too, which would wait for it forever
+        process.kill()
+        process.join()
+        shutil.rmtree(folder / _SCRATCH, ignore_errors=True)
+    if process.exitcode:
+        problem = ours.recv() if ours.poll() else f"the process that wrote it ended with {process.exitcode}"
+        raise OSError(f"{folder} cannot be packed: {problem}")
 
 
-def _as_it_is(packed: Packed) -> Packed:
-    return packed
+def _optimize(reading: "_Reading", folder: Path, shard_bytes: int, workers: int, problem: Any) -> None:  # noqa: ANN401
+    os.setsid()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # litdata empties these folders; its own choice is /tmp/chunks and /tmp/data, whoever they belong to.
+    os.environ["DATA_OPTIMIZER_CACHE_FOLDER"] = str(folder / _SCRATCH / "chunks")
+    os.environ["DATA_OPTIMIZER_DATA_CACHE_FOLDER"] = str(folder / _SCRATCH / "data")
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            from litdata import optimize
+
+            optimize(
+                reading,
+                list(range(len(reading.items))),
+                str(folder),
+                chunk_bytes=shard_bytes,
+                num_workers=max(1, workers),
+                reorder_files=False,
+                use_checkpoint=True,
+                start_method=_METHOD.get_start_method(),
+                verbose=False,
+            )
+        except Exception as error:
+            problem.send(str(error).strip().strip(".").splitlines()[-1])
+            sys.exit(1)
 
 
-class _Reading(Dataset[Packed]):
-    def __init__(self, items: Sequence[Labelled], shorter_side: int | None) -> None:
-        self.items, self.shorter_side = items, shorter_side
+def _end_with_parent() -> None:
+    """End with all of one's own processes when the parent has ended, also by a kill -9."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.killpg(0, signal.SIGKILL)
 
-    def __len__(self) -> int:
-        return len(self.items)
 
-    def __getitem__(self, index: int) -> Packed:
-        if index >= len(self.items):
-            raise IndexError(index)
-        path = self.items[index].path
-        suffix = path.suffix.lower()[1:] if path.suffix.lower() in SUFFIXES else "img"
+class _Reading:
+    """Reads photographs in litdata's processes."""
+
+    def __init__(self, items: Sequence[Labelled], shorter_side: int | None, left_out: Path, counter: Any) -> None:  # noqa: ANN401
+        self.items, self.shorter_side, self.left_out, self.counter = items, shorter_side, left_out, counter
+
+    def __call__(self, index: int) -> Sample:
+        torch.set_num_threads(1)  # after a fork, OpenMP waits forever for the threads of the process that was forked
+        path, label = self.items[index]
+        name = path.name.encode(errors="backslashreplace").decode()
         try:
             content = path.read_bytes()
-            smaller = self._smaller(content, path.name)
-        except OSError as error:
-            return Packed(b"", suffix, f"{path.name}: {error.strerror or error}")  # the index names no folder
-        except ValueError as error:
-            return Packed(b"", suffix, str(error))
-        return Packed(content, suffix, "") if smaller is None else Packed(smaller, "jpg", "")
+            content = self._smaller(content, path.name) or content
+        except (OSError, ValueError) as error:
+            name = f"{name}: {error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
+            content = b""  # its place stays empty, for litdata counts places to go on after an interruption
+            with self.left_out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([index, name]) + "\n")
+        with self.counter.get_lock():
+            self.counter.value += 1
+        return Sample(content=content, label=label, name=name, checksum=checksum(content, label, name))
 
     def _smaller(self, content: bytes, name: str) -> bytes | None:
         """Encode a photograph anew if it is too large; in any case see whether it is sound."""
         image = decode_image(content, name, at_least=self.shorter_side or _SEEN_AT)
         height, width = image.shape[-2:]
-        if self.shorter_side is None or _smallest(content) <= self.shorter_side:
+        with Image.open(io.BytesIO(content)) as opened:
+            whole = min(opened.size)
+        if self.shorter_side is None or whole <= self.shorter_side:
             return None
         scale = self.shorter_side / min(height, width)
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
@@ -194,8 +206,3 @@ class _Reading(Dataset[Packed]):
             # Colours at full resolution, for they are what a colorizer learns.
             Image.fromarray(to_uint8(resized)).save(file, "JPEG", quality=95, subsampling=0)
             return file.getvalue()
-
-
-def _smallest(content: bytes) -> int:
-    with Image.open(io.BytesIO(content)) as image:
-        return min(image.size)

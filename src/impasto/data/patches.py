@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Unpack
 
 import torch
 from PIL import Image
@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from impasto.chance import generator_of
-from impasto.data.photographs import UNKNOWN, Draw, PhotographDataset, Photographs, Transform, as_list
+from impasto.data.batches import Draw, PhotographDataset, Transform
+from impasto.data.layouts import UNKNOWN
+from impasto.data.photographs import Loading, Photographs, spread
 from impasto.resampling import degrade
 
 log = logging.getLogger(__name__)
@@ -73,15 +75,9 @@ class Patches(Photographs):
         factor: by which the patches are made smaller.
         sigma: of the Gaussian blur before that in training, least and greatest, in pixels of the patch; or one number.
         val_sigma: likewise in validation and for samples.
-        train_transform: to squares of the photograph's own pixels.
-        val_transform: likewise, nothing random.
         train_limit: train on at most this many photographs, spread evenly over all; None uses all.
-        batch_size: patches in a batch.
-        num_workers: processes that read.
-        seed: of order, places and blurs.
-        val_limit: as `train_limit`.
-        skip: as for `Photographs`.
         leave_out: names of files that are not trained on, such as those that a test set has, too.
+        loading: as `Loading` says; the transforms give squares of the photograph's own pixels.
 
     Raises:
         FileNotFoundError: a folder or file that does not exist (raised by `setup`).
@@ -103,45 +99,29 @@ class Patches(Photographs):
         factor: int,
         sigma: Sequence[float] | float,
         val_sigma: float,
-        train_transform: PatchTransform,
-        val_transform: PatchTransform,
         train_limit: int | None,
-        batch_size: int,
-        num_workers: int,
-        seed: int,
-        val_limit: int | None,
-        skip: str | None,
         leave_out: Sequence[str],
+        **loading: Unpack[Loading],
     ) -> None:
-        super().__init__(
-            train=train,
-            val=val,
-            train_transform=train_transform,
-            val_transform=val_transform,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            seed=seed,
-            val_limit=val_limit,
-            skip=skip,
-        )
-        _check_transform("train", train_transform, factor)
-        _check_transform("val", val_transform, factor)
+        super().__init__(train=train, val=val, **loading)
+        _check_transform("train", self.train_transform, factor)
+        _check_transform("val", self.val_transform, factor)
         if not _is_count(train_limit if train_limit is not None else 1):
             raise ValueError(f"expected data.train_limit of at least 1, or null for all, got {train_limit}")
         self.factor, self.sigma, self.val_sigma = factor, _checked_sigma(sigma, val_sigma), val_sigma
-        self.train_limit, self.leave_out = train_limit, set(as_list(leave_out))
+        self.train_limit = train_limit
+        self.leave_out = {leave_out} if isinstance(leave_out, str) else set(leave_out)
 
     def setup(self, stage: str) -> None:
         """Find the files, and leave out photographs that are smaller than a patch; once, however often asked."""
         if hasattr(self, "train_paths"):
             return
         super().setup(stage)
-        self.train_paths = [path for path in self.train_paths if path.name not in self.leave_out]
-        if not self.train_paths:
+        paths = [path for path in self.train_paths if path.name not in self.leave_out]
+        if not paths:
             raise ValueError(f"data.leave_out={sorted(self.leave_out)} leaves no photographs to train on")
-        count = min(self.train_limit or len(self.train_paths), len(self.train_paths))
-        self.train_paths = [self.train_paths[index * len(self.train_paths) // count] for index in range(count)]
-        self.train_paths = _large_enough(self.train_paths, self.train_transform.size, "train")
+        paths = [paths[index] for index in spread(len(paths), self.train_limit or len(paths))]
+        self.train_paths = _large_enough(paths, self.train_transform.size, "train")
         self.val_paths = _large_enough(self.val_paths, self.val_transform.size, "val")
         self.train_labels, self.val_labels = [[UNKNOWN] * len(p) for p in (self.train_paths, self.val_paths)]
 

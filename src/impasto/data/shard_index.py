@@ -1,158 +1,108 @@
-"""The index beside shards: what `impasto pack` wrote, and whether it is still there."""
+"""What a folder of shards holds: an index of each split, and photographs with their labels, names and checksums."""
 
-import hashlib
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
-from urllib.error import HTTPError
+import zlib
+from pathlib import Path
+from typing import NamedTuple, TypedDict
 
-from impasto.data.shard_source import Source
+from torch import Tensor
 
-FILE = "index.json"
-_AT_ONCE = 16  # questions to a web server
-_BLOCK = 1 << 20
+from impasto.images import decode_image
+
+SPLITS = ("train", "val")
+INDEX = "index.json"
+_KINDS = ["bytes", "int", "str", "int"]  # of a `Sample`, in litdata's words; other kinds may be pickles
 
 
-class Shard(NamedTuple):
-    """One tar file.
+class Sample(TypedDict):
+    """A photograph as `impasto pack` writes it.
 
     Attributes:
-        name: in the folder.
-        samples: photographs in it.
-        bytes: of the file.
-        sha256: of the file.
+        content: bytes of the image file; none if it was broken when it was packed.
+        label: index of the scene; -1 where it is not known.
+        name: of the file; of a broken one, what is wrong with it.
+        checksum: of all that.
     """
 
+    content: bytes
+    label: int
     name: str
-    samples: int
-    bytes: int
-    sha256: str
+    checksum: int
+
+
+class LeftOutError(ValueError):
+    """A photograph that was broken when it was packed, so that its place is empty."""
+
+
+def checksum(content: bytes, label: int, name: str) -> int:
+    """Return the CRC-32 of a photograph with its label and name."""
+    return zlib.crc32(f"{label} {name}".encode(), zlib.crc32(content))
+
+
+def decode(sample: Sample, at_least: int | None) -> Tensor:
+    """Decode a photograph, RGB in [0, 1], (3, H, W).
+
+    Raises:
+        LeftOutError: it was broken already when it was packed.
+        ValueError: it is damaged; names it.
+    """
+    content, label, name = bytes(sample["content"]), sample["label"], sample["name"]  # litdata gives a view of it
+    if checksum(content, label, name) != sample["checksum"]:
+        raise ValueError(f"{name} is damaged: its checksum is another than when it was packed")
+    if not content:
+        raise LeftOutError(name)
+    return decode_image(content, name, at_least=at_least)
 
 
 class ShardIndex(NamedTuple):
-    """What was packed.
+    """What is known of one split.
 
     Attributes:
-        classes: names of the scenes; none where nobody told them.
-        train: shards to train on.
-        val: shards held out.
-        settings: of `impasto pack`.
+        classes: names of the scenes; none where they are not known.
+        photographs: how many there are.
+        sizes: of the shards' files in bytes, by name.
     """
 
     classes: list[str]
-    train: list[Shard]
-    val: list[Shard]
-    settings: dict[str, Any]
+    photographs: int
+    sizes: dict[str, int]
 
 
-def load_index(source: Source) -> ShardIndex:
-    """Read the index.
+def read_index(file: Path) -> ShardIndex:
+    """Read the index of one split.
 
     Raises:
         FileNotFoundError: there is none.
-        ConnectionError: it cannot be reached.
-        ValueError: it is not one of `impasto pack`.
+        ValueError: it is not one that `impasto pack` finished, or lists tar shards of an earlier version.
     """
-    url = source.url(FILE)
+    if not file.is_file():
+        if (file.parent.parent / INDEX).is_file():
+            raise ValueError(
+                f"{file.parent.parent} holds tar shards of an earlier version; pack the photographs again with "
+                "'impasto pack' into a new folder"
+            )
+        raise FileNotFoundError(f"no {file}; 'impasto pack' writes it")
     try:
-        content = source.read(FILE)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileNotFoundError(f"no {url}; 'impasto pack' writes it beside the shards") from error
-    except HTTPError as error:
-        what = f"no {url} ({error})" if error.code == 404 else f"{url} cannot be read: {error}"
-        raise ConnectionError(f"{what}; 'impasto pack' writes it beside the shards") from error
-    except OSError as error:
-        raise ConnectionError(f"{url} cannot be reached: {getattr(error, 'reason', error)}") from error
-    return parse_index(content, url)
-
-
-def parse_index(content: bytes, name: str) -> ShardIndex:
-    """Read an index from the bytes of its file.
-
-    Args:
-        content: JSON.
-        name: what messages call it.
-
-    Raises:
-        ValueError: it is not one of `impasto pack`.
-    """
-    try:
-        told = json.loads(content)
-        train, val = ([Shard(*(shard[key] for key in Shard._fields)) for shard in told[k]] for k in ("train", "val"))
-        index = ShardIndex([str(name) for name in told["classes"]], train, val, dict(told["settings"]))
-        for shard in (*train, *val):  # a name may become a part of a path, an address or a command
-            if not re.fullmatch(r"[A-Za-z0-9][\w.-]*\.tar", shard.name) or {type(shard.samples), type(shard.bytes)} != {
-                int
-            }:
-                raise ValueError(f"a shard {tuple(shard)}")
+        read = json.loads(file.read_text(encoding="utf-8"))
+        sizes = {str(chunk["filename"]): int(chunk["chunk_bytes"]) for chunk in read["chunks"]}
+        photographs = sum(int(chunk["chunk_size"]) for chunk in read["chunks"])
+        kinds, classes = list(read["config"]["data_format"]), [str(name) for name in read["classes"]]
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{name} is no index of 'impasto pack' ({error!r})") from error
-    if not train or not val or any(shard.samples < 1 for shard in (*train, *val)):
-        raise ValueError(f"{name} lists no shards to train or to validate on")
-    return index
+        raise ValueError(f"{file} is not an index that 'impasto pack' finished ({error!r})") from error
+    if kinds != _KINDS or not photographs or any("/" in name for name in sizes):
+        raise ValueError(f"{file} lists no shards of 'impasto pack'; expected photographs, got {kinds}")
+    return ShardIndex(classes, photographs, sizes)
 
 
-def check_shards(source: Source, shards: Sequence[Shard]) -> None:
+def check_sizes(folder: Path, sizes: dict[str, int]) -> None:
     """Ask whether all shards are there with the right sizes, without reading them.
 
     Raises:
         ValueError: names the first that is not.
     """
-    if not (found := _findings(lambda shard: size_finding(source, shard), shards)):
-        return
-    (name, finding), more = next(iter(found.items())), len(found) - 1
-    raise ValueError(f"shard {source.url(name)} {finding}" + (f"; {more} more are wrong" if more else ""))
-
-
-def compare_checksums(source: Source, shards: Sequence[Shard], tell: Callable[[int], None]) -> dict[str, str]:
-    """Read all shards and compare their checksums.
-
-    Args:
-        source: where they lie.
-        shards: of the index.
-        tell: is called with the number of shards that are done.
-
-    Returns:
-        By name, what is wrong; the sound ones are left out.
-    """
-    found: dict[str, str] = {}
-    for done, shard in enumerate(shards, start=1):
-        if finding := size_finding(source, shard) or _content_finding(source, shard):
-            found[shard.name] = finding
-        tell(done)
-    return found
-
-
-def size_finding(source: Source, shard: Shard) -> str:
-    """Return "" for a shard of the right size, or what is wrong."""
-    try:
-        size = source.size(shard.name)
-    except FileNotFoundError:
-        return "is missing"
-    except HTTPError as error:
-        return "is missing" if error.code == 404 else f"cannot be reached: {error}"
-    except OSError as error:
-        return f"cannot be reached: {getattr(error, 'reason', error)}"
-    return "" if size in (None, shard.bytes) else f"has {size} bytes; {FILE} says {shard.bytes}"
-
-
-def _content_finding(source: Source, shard: Shard) -> str:
-    digest = hashlib.sha256()
-    try:
-        stream = source.open(shard.name, shard.bytes)
-        try:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
-        finally:
-            stream.close()
-    except OSError as error:
-        return f"cannot be read: {error}"
-    return "" if digest.hexdigest() == shard.sha256 else "has another checksum"
-
-
-def _findings(find: Callable[[Shard], str], shards: Iterable[Shard]) -> Mapping[str, str]:
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        told = list(zip(shards, pool.map(find, shards), strict=True))
-    return {shard.name: finding for shard, finding in told if finding}
+    for name, size in sizes.items():
+        file = folder / name
+        if not file.is_file():
+            raise ValueError(f"shard {file} is missing")
+        if file.stat().st_size != size:
+            raise ValueError(f"shard {file} has {file.stat().st_size} bytes; {INDEX} says {size}")

@@ -1,153 +1,95 @@
-"""Photographs that are streamed out of tar shards, as `impasto pack` writes them."""
+"""Photographs that are streamed out of shards, as `impasto pack` writes them by litdata."""
 
 import logging
-from collections.abc import Callable, Iterator
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
 
-import numpy as np
-import torch
-from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
 
-from impasto.data.photographs import Batch, Transform
-from impasto.data.shard_batches import EndlessShards, HeldOut
-from impasto.data.shard_index import ShardIndex, check_shards, load_index
-from impasto.data.shard_reader import Reader
-from impasto.data.shard_source import Source
-from impasto.group import usable_cores
-from impasto.images import decode_image
+from impasto.data.batches import Batch, PhotographDataset, Transform
+from impasto.data.photographs import Loading, PhotographModule, spread
+from impasto.data.shard_index import INDEX, SPLITS, ShardIndex, check_sizes, read_index
+from impasto.data.transforms import CentrePatch
+
+if TYPE_CHECKING:
+    from impasto.data.shard_stream import PackedDataset  # imports litdata
 
 log = logging.getLogger(__name__)
 
+_STORES = ("s3", "gs", "r2", "azure", "local")  # what litdata reads besides folders
 
-class Shards(LightningDataModule):
-    """Photographs in tar shards, read one after another from a disk, a web server or an object store.
 
-    Training batches never end; the trainer's `max_steps` says how many are used. They depend on the number of
-    processes and workers, so a training is resumed with the same.
+class Shards(PhotographModule):
+    """Photographs in shards, read from a disk or an object store.
+
+    The order of training depends on the number of processes and workers, so a training is resumed with the same.
 
     Args:
-        urls: a folder with `index.json` and shards; http(s)://..., of such a folder; s3://, gs:// or hf://, through the
-            tools of those stores; or "pipe:<command>", in which {} stands for the name of a shard.
-        train_transform: to squares of one size.
-        val_transform: likewise, nothing random.
-        batch_size: photographs in a batch.
-        num_workers: processes that read, at most as many as there are cores, and as there are shards for each process;
-            0 reads in the training process.
-        seed: of order and crops.
-        val_limit: validate on at most this many photographs, spread evenly over all; None uses all.
-        shuffle_buffer: photographs that each worker keeps, as the bytes of their files, to take one at random.
+        urls: the folder that `impasto pack` wrote; or s3://, gs://, r2:// or azure://..., of such a folder.
+        loading: as `Loading` says.
 
     Raises:
-        ValueError: a batch size, limit or buffer below 1, a shard that is missing or has another size, or fewer shards
-            than processes (the last ones raised by `setup`).
-        OSError: the index is not there or cannot be reached (raised by `setup`).
+        ValueError: a batch size or limit below 1, an address that litdata does not read, shards that `impasto pack` has
+            not finished, a shard that is missing or has another size, or fewer photographs than a batch (the last ones
+            raised by `setup`).
+        OSError: the shards are not there or cannot be reached (raised by `setup`).
     """
 
-    def __init__(
-        self,
-        *,
-        urls: str,
-        train_transform: Transform,
-        val_transform: Transform,
-        batch_size: int,
-        num_workers: int,
-        seed: int,
-        val_limit: int | None,
-        shuffle_buffer: int,
-    ) -> None:
-        super().__init__()
-        least = {"batch_size": batch_size, "val_limit": val_limit or 1, "shuffle_buffer": shuffle_buffer}
-        if val_limit == 0:
-            least["val_limit"] = 0
-        for name, value in least.items():
-            if value < 1:
-                raise ValueError(f"expected data.{name} of at least 1, got {value}")
-        if seed < 0:
-            raise ValueError(f"expected data.seed of at least 0, got {seed}")
-        self.source = Source(str(urls))
-        self.train_transform, self.val_transform = train_transform, val_transform
-        self.batch_size, self.seed, self.val_limit = batch_size, seed, val_limit
-        self.num_workers = min(num_workers, usable_cores())
-        self.shuffle_buffer = shuffle_buffer
-        self._index: ShardIndex | None = None
-        self._checked = False
+    def __init__(self, *, urls: str, **loading: Unpack[Loading]) -> None:
+        super().__init__(**loading)
+        if self.seed < 0:
+            raise ValueError(f"expected data.seed of at least 0, got {self.seed}")
+        self.urls = str(urls).rstrip("/")
+        scheme = re.match(r"[a-z][a-z0-9]+(?=:)", self.urls)  # one letter is a drive of Windows
+        if scheme and scheme[0] not in _STORES:
+            raise ValueError(
+                f"expected data.urls=<folder>, or {', '.join(f'{store}://' for store in _STORES[:-1])}..., got {urls}"
+            )
+        self.folder = None if scheme else Path(self.urls).expanduser()
 
-    @property
-    def index(self) -> ShardIndex:
-        """What was packed."""
-        if self._index is None:
-            self._index = load_index(self.source)
-        return self._index
+    @cached_property
+    def index(self) -> dict[str, ShardIndex]:
+        """What was packed, by split."""
+        return {split: self._read_index(split) for split in SPLITS}
 
     @property
     def classes(self) -> list[str]:
-        """Names of the scenes; none where nobody told them."""
-        return self.index.classes
+        """Names of the scenes; none where they are not known."""
+        return self.index["train"].classes
 
     def setup(self, stage: str) -> None:
-        """Ask whether all shards are there, before anything is trained."""
+        """Read the indices; ask, where that costs nothing, whether all shards are there."""
         del stage
-        if self._checked:
-            return
-        check_shards(self.source, [*self.index.train, *self.index.val])
-        if self.trainer is not None:
-            self.num_workers = min(self.num_workers, usable_cores(processes=self.trainer.num_devices))
-        _, world_size = self._place()
-        shards = len(self.index.train)
-        if shards < world_size:
-            raise ValueError(
-                f"expected at least one shard for each of {world_size} processes, got {shards} in {self.source.urls}; "
-                "pack with a smaller shard_bytes"
-            )
-        if shards < world_size * self.num_workers:
-            told = (self.num_workers, shards // world_size, shards, world_size)
-            log.warning("data.num_workers=%d becomes %d: %d shards for %d processes", *told)
-            self.num_workers = shards // world_size
-        self._checked = True
+        for split, index in self.index.items():
+            if self.folder is not None:
+                check_sizes(self.folder / split, index.sizes)
 
-    def _place(self) -> tuple[int, int]:
-        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-
-    @property
-    def _reader(self) -> Reader:
-        return Reader(self.source, len(self.classes))
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401
-        """Move a batch, but not the seconds, which the host looks at in every step."""
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)._replace(seconds=batch.seconds)
-
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> Iterable[Batch]:
         """Endless batches, from the step at which the trainer stands."""
-        first = 0 if self.trainer is None else self.trainer.global_step * self.trainer.accumulate_grad_batches
-        rank, world_size = self._place()
-        dataset = EndlessShards(
-            self._reader,
-            self.index.train,
+        from impasto.data.shard_stream import EndlessShards
+
+        return EndlessShards(
+            self._address("train"),
             self.train_transform,
             batch_size=self.batch_size,
-            buffer=self.shuffle_buffer,
+            workers=self._workers(),
             seed=self.seed,
-            first=first,
-            workers=self.num_workers,
-            rank=rank,
-            world_size=world_size,
+            first=self.next_batch,
+            skipped=self.skipped(),
         )
-        return _loader(dataset, self.num_workers)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """The held-out photographs, once and in order."""
-        shards, numbers = self.index.val, self._held_out(self.val_limit)
-        dataset = HeldOut(self._reader, shards, self.val_transform, batch_size=self.batch_size, numbers=numbers)
-        # Workers skip each other's batches, for which a stream would be read as often as there are workers.
-        workers = self.num_workers if self.source.folder is not None else min(1, self.num_workers)
-        return _loader(dataset, workers)
+    def _val_dataset(self) -> PhotographDataset:
+        return self.dataset("val", self.val_transform, self.held_out(self.index["val"].photographs))
 
-    def _held_out(self, limit: int | None) -> list[int]:
-        total = sum(shard.samples for shard in self.index.val)
-        count = min(limit or total, total)
-        return [number * total // count for number in range(count)]
+    def dataset(self, split: str, transform: Transform, numbers: Sequence[int] | None = None) -> "PackedDataset":
+        """Return single photographs of a split: those with the given numbers, or all, as they were packed."""
+        from impasto.data.shard_stream import PackedDataset
+
+        numbers = range(self.index[split].photographs) if numbers is None else numbers
+        return PackedDataset(self._address(split), numbers, transform, self.skipped())
 
     def sample_photographs(self, count: int) -> Iterator[tuple[str, Tensor]]:
         """Read held-out photographs whole, `count` of them spread evenly, then the others in case some are broken.
@@ -158,25 +100,22 @@ class Shards(LightningDataModule):
         Yields:
             Name and photograph: RGB in [0, 1], (3, H, W).
         """
-        total = sum(shard.samples for shard in self.index.val)
-        spread = np.zeros(total, dtype=bool)
-        spread[self._held_out(count)] = True
-        for wanted in (spread, ~spread):
-            for _, sample in self._reader.read(self.index.val, wanted):
-                name = f"{sample.shard}, {sample.key}"
-                try:
-                    if sample.content is not None:
-                        yield sample.key.partition("_")[2] or sample.key, decode_image(sample.content, name)
-                except ValueError as error:
-                    log.warning("left out: %s", error)
+        total = self.index["val"].photographs
+        first = spread(total, count)
+        numbers = [*first, *sorted(set(range(total)) - set(first))]
+        dataset = self.dataset("val", CentrePatch(size=1), numbers)  # which wants every pixel of a photograph
+        for index in range(total):
+            try:
+                yield Path(dataset.name(index)).stem, dataset.read(index)[0]
+            except ValueError as error:
+                log.warning("left out: %s", error)
 
+    def _address(self, split: str) -> str:
+        return f"{self.urls if self.folder is None else self.folder}/{split}"
 
-def _loader(dataset: IterableDataset[Batch], workers: int) -> DataLoader[Batch]:
-    build: Callable[..., DataLoader[Batch]] = DataLoader
-    return build(
-        dataset,
-        batch_size=None,  # the data set makes the batches
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
-    )
+    def _read_index(self, split: str) -> ShardIndex:
+        if self.folder is not None:
+            return read_index(self.folder / split / INDEX)
+        from impasto.data.shard_stream import open_stream
+
+        return read_index(Path(open_stream(self._address(split)).input_dir.path) / INDEX)  # litdata's copy of it

@@ -26,6 +26,7 @@ class RandomCrop:
         if not 0 < scale <= 1:
             raise ValueError(f"expected a scale in (0, 1], got {scale}")
         self.size, self.scale, self.flip = size, scale, flip
+        self.at_least = round(size / scale)
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
@@ -34,11 +35,6 @@ class RandomCrop:
         wanted = max(1, round(shorter * (self.scale + (1 - self.scale) * part)))
         crop = _cut(image, wanted, down=down, across=across, size=self.size)
         return crop.flip(-1).contiguous() if self.flip and side < 0.5 else crop
-
-    @property
-    def at_least(self) -> int:
-        """Shorter side in pixels below which decoding would lose detail."""
-        return round(self.size / self.scale)
 
 
 class CentreCrop:
@@ -49,7 +45,7 @@ class CentreCrop:
     """
 
     def __init__(self, *, size: int) -> None:
-        self.size = size
+        self.size = self.at_least = size
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
@@ -60,11 +56,6 @@ class CentreCrop:
         """Do the same without a generator."""
         return _cut(image, min(image.shape[-2:]), down=0.5, across=0.5, size=self.size)
 
-    @property
-    def at_least(self) -> int:
-        """Shorter side in pixels below which decoding would lose detail."""
-        return self.size
-
 
 class Squeeze:
     """The whole photograph resized to a square, its ratio ignored, as Johnson's data script does.
@@ -74,18 +65,13 @@ class Squeeze:
     """
 
     def __init__(self, *, size: int) -> None:
-        self.size = size
+        self.size = self.at_least = size
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
         del generator
         resized: Tensor = functional.resize(image, [self.size, self.size], antialias=True)
         return resized.clamp(0, 1)
-
-    @property
-    def at_least(self) -> int:
-        """Shorter side in pixels below which decoding would lose detail."""
-        return self.size
 
 
 class SqueezeAndCrop:
@@ -107,6 +93,7 @@ class SqueezeAndCrop:
         if not 1 <= size <= squeeze:
             raise ValueError(f"expected a size from 1 to squeeze={squeeze}, got {size}")
         self.squeeze, self.size, self.flip = squeeze, size, flip
+        self.at_least = squeeze
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
@@ -117,11 +104,6 @@ class SqueezeAndCrop:
         crop = whole[..., top : top + self.size, left : left + self.size]
         return (crop.flip(-1) if self.flip and side < 0.5 else crop).contiguous()
 
-    @property
-    def at_least(self) -> int:
-        """Shorter side in pixels below which decoding would lose detail."""
-        return self.squeeze
-
 
 class RandomPatch:
     """A square of a photograph's own pixels at a random place, mirrored and turned: nothing is resized.
@@ -130,6 +112,8 @@ class RandomPatch:
         size: pixels of the square.
         flip: take one of the eight ways in which a square can lie.
     """
+
+    at_least = None  # every pixel is wanted
 
     def __init__(self, *, size: int, flip: bool) -> None:
         self.size, self.flip = size, flip
@@ -147,11 +131,6 @@ class RandomPatch:
         patch = patch.flip(-2) if upside_down else patch
         return (patch.mT if turned else patch).contiguous()
 
-    @property
-    def at_least(self) -> None:
-        """Every pixel is wanted."""
-        return
-
 
 class CentrePatch:
     """A square of a photograph's own pixels from the middle; nothing is resized, nothing random.
@@ -159,6 +138,8 @@ class CentrePatch:
     Args:
         size: pixels of the square.
     """
+
+    at_least = None  # every pixel is wanted
 
     def __init__(self, *, size: int) -> None:
         self.size = size
@@ -171,11 +152,6 @@ class CentrePatch:
         """
         del generator
         return _patch(image, self.size, down=0.5, across=0.5).contiguous()
-
-    @property
-    def at_least(self) -> None:
-        """Every pixel is wanted."""
-        return
 
 
 def _patch(image: Tensor, size: int, *, down: float, across: float) -> Tensor:

@@ -1,0 +1,128 @@
+"""Batches of photographs: without end to train on, each determined by the seed and its number alone."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from impasto.chance import generator_of
+from impasto.images import read_image
+
+log = logging.getLogger(__name__)
+
+
+class Transform(Protocol):
+    """From a photograph of any size to a square of one size."""
+
+    @property
+    def at_least(self) -> int | None:
+        """Shorter side in pixels below which decoding would lose detail; None wants every pixel."""
+
+    def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
+
+
+class Batch(NamedTuple):
+    """Photographs, their scenes, and the seconds that reading each of them took.
+
+    Attributes:
+        image: RGB float32 in [0, 1], (N, 3, size, size).
+        label: (N,), index of the scene; -1 where it is not known.
+        seconds: (N,), decoding, cropping and resizing.
+    """
+
+    image: Tensor
+    label: Tensor
+    seconds: Tensor
+
+
+class Draw(NamedTuple):
+    """Which photograph to take, and the seed of everything random about it."""
+
+    photograph: int
+    seed: int
+
+
+class EndlessBatches:
+    """Batches without end, each determined by the seed and its number alone, so that training resumes anywhere.
+
+    Every photograph comes once before any comes twice; the order is shuffled anew each time round.
+
+    Args:
+        photographs: how many there are.
+        batch_size: of this process.
+        seed: of order and crops.
+        first: number of the first batch.
+        rank: of this process.
+        world_size: number of processes, which share out the photographs without overlap.
+    """
+
+    def __init__(self, photographs: int, batch_size: int, *, seed: int, first: int, rank: int, world_size: int) -> None:
+        self.photographs, self.batch_size, self.seed = photographs, batch_size, seed
+        self.first, self.rank, self.world_size = first, rank, world_size
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        """Yield the draws of each batch."""
+        position = (self.first * self.world_size + self.rank) * self.batch_size
+        order, turn = torch.empty(0), -1
+        while True:
+            draws = []
+            for at in range(position, position + self.batch_size):
+                if at // self.photographs != turn:
+                    turn = at // self.photographs
+                    order = torch.randperm(self.photographs, generator=generator_of(self.seed, turn))
+                draws.append(Draw(int(order[at % self.photographs]), self.seed * 1_000_003 + at))
+            yield draws
+            position += self.batch_size * self.world_size
+
+
+class PhotographDataset(Dataset[Batch]):
+    """Photographs by draw. One that cannot be read costs a warning and is replaced by the next.
+
+    Args:
+        paths: the files.
+        labels: of their scenes; -1 where they are not known.
+        transform: to a square of one size.
+    """
+
+    def __init__(self, paths: Sequence[Path], labels: Sequence[int], transform: Transform) -> None:
+        self.paths, self.labels, self.transform = list(paths), list(labels), transform
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def name(self, index: int) -> str:
+        """Return the path of a photograph."""
+        return str(self.paths[index].absolute())
+
+    def read(self, index: int) -> tuple[Tensor, int]:
+        """Return one photograph, RGB in [0, 1], (3, H, W), and its label.
+
+        Raises:
+            ValueError: it is broken; names it.
+            OSError: it cannot be read.
+        """
+        return read_image(self.paths[index], at_least=self.transform.at_least), self.labels[index]
+
+    def __getitem__(self, draw: Draw | int) -> Batch:
+        """Read, transform and time one photograph.
+
+        Raises:
+            ValueError: not one of them can be read.
+        """
+        index, seed = draw if isinstance(draw, Draw) else Draw(draw, seed=draw)
+        begin = time.perf_counter()
+        for attempt in range(len(self)):
+            try:
+                image, label = self.read((index + attempt) % len(self))
+            except (ValueError, OSError) as error:
+                log.warning("left out: %s", error)
+                continue
+            image = self.transform(image, generator_of(seed))
+            return Batch(image, torch.tensor(label), torch.tensor(time.perf_counter() - begin))
+        raise ValueError(f"none of the {len(self)} photographs can be read; the first is {self.name(0)}")

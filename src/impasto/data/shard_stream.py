@@ -1,0 +1,168 @@
+"""Photographs out of shards that litdata reads: endless batches to train on, single ones to validate on."""
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
+from typing import Any
+
+import torch
+from litdata import StreamingDataLoader, StreamingDataset
+from torch import Tensor
+
+from impasto.chance import generator_of
+from impasto.data.batches import Batch, PhotographDataset, Transform
+from impasto.data.shard_index import LeftOutError, Sample, decode
+
+log = logging.getLogger(__name__)
+
+
+def open_stream(folder: str) -> StreamingDataset:
+    """Open shards for single photographs, by their number.
+
+    Raises:
+        ConnectionError: they are not there or cannot be reached.
+    """
+    try:
+        return StreamingDataset(folder)
+    except Exception as error:  # each store has errors of its own
+        told = str(error).split("\n")[0]
+        raise ConnectionError(f"{folder}/index.json cannot be read: {told}; 'impasto pack' writes it") from error
+
+
+class PackedDataset(PhotographDataset):
+    """Single photographs out of shards.
+
+    Args:
+        folder: of the shards.
+        numbers: of the photographs, in the order in which they are given.
+        transform: to a square of one size.
+        skipped: names of photographs that are left out.
+    """
+
+    def __init__(self, folder: str, numbers: Sequence[int], transform: Transform, skipped: set[str]) -> None:
+        self.folder, self.numbers, self.transform, self.skipped = folder, list(numbers), transform, skipped
+        self._stream: Any = None
+        self._process = 0
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def name(self, index: int) -> str:
+        """Return the name of a photograph, or its number where the name is damaged."""
+        try:
+            return self._sample(index)["name"]
+        except ValueError:
+            return f"photograph {self.numbers[index]}"
+
+    def read(self, index: int) -> tuple[Tensor, int]:
+        """Return one photograph, RGB in [0, 1], (3, H, W), and its label."""
+        sample = self._sample(index)
+        if sample["name"] in self.skipped:
+            raise LeftOutError(f"{sample['name']}, as data.skip says")
+        return decode(sample, self.transform.at_least), sample["label"]
+
+    def _sample(self, index: int) -> Sample:
+        if self._process != os.getpid():  # a connection does not outlive a fork
+            self._stream, self._process = open_stream(self.folder), os.getpid()
+        sample: Sample = self._stream[self.numbers[index]]
+        return sample
+
+
+class EndlessShards:
+    """Batches without end, shuffled anew in each epoch, whose order follows from seed and step: training resumes there.
+
+    It depends on the number of processes and workers. The last photographs of an epoch that are no whole batch are left
+    out; those that cannot be read are replaced by others of their batch.
+
+    Args:
+        folder: of the shards.
+        transform: to a square of one size.
+        batch_size: of this process.
+        workers: processes that read; 0 reads in this one.
+        seed: of order and crops.
+        first: number of the first batch.
+        skipped: names of photographs that are left out.
+
+    Raises:
+        ValueError: fewer photographs than one batch for each process.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        transform: Transform,
+        *,
+        batch_size: int,
+        workers: int,
+        seed: int,
+        first: int,
+        skipped: set[str],
+    ) -> None:
+        self.stream = _Stream(folder, transform, seed, skipped)
+        self.batch_size, self.workers, self.first = batch_size, workers, first
+        self._loader()
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches from the first on."""
+        loader = self._loader()
+        while True:
+            yield from loader
+
+    def _loader(self) -> StreamingDataLoader:
+        loader = StreamingDataLoader(
+            self.stream,
+            batch_size=self.batch_size,
+            num_workers=self.workers,
+            collate_fn=_collate,
+            pin_memory=torch.cuda.is_available(),
+        )
+        if not len(loader):
+            raise ValueError(
+                f"expected at least data.batch_size={self.batch_size} photographs for each process, got fewer in shards"
+            )
+        epoch, done = divmod(self.first, len(loader))
+        loader.current_epoch = epoch  # of those that are finished
+        if done:
+            loader.load_state_dict(self._state(epoch + 1, done))
+        return loader
+
+    def _state(self, epoch: int, done: int) -> dict[str, Any]:
+        """Return litdata's state after so many batches of an epoch, the first of which is 1."""
+        samples, workers = done * self.batch_size, max(1, self.workers)
+        return {
+            "dataset": self.stream.state_dict(samples, workers, self.batch_size) | {"current_epoch": epoch},
+            "current_epoch": epoch,
+            "num_samples_yielded": samples,
+            "latest_worker_idx": (done - 1) % workers,
+        }
+
+
+class _Stream(StreamingDataset):  # type: ignore[misc]
+    def __init__(self, folder: str, transform: Transform, seed: int, skipped: set[str]) -> None:
+        # Whole chunks are shuffled, not blocks of 256 within them.
+        super().__init__(folder, shuffle=True, drop_last=True, seed=seed, item_shuffle_window=0)
+        self.square, self.skipped = transform, skipped  # `transform` is litdata's own
+
+    def __getitem__(self, index: Any) -> Batch | None:  # noqa: ANN401
+        """Read, transform and time one photograph; None for one that cannot be read."""
+        begin = time.perf_counter()
+        sample: Sample = super().__getitem__(index)
+        if sample["name"] in self.skipped:
+            return None
+        try:
+            image = decode(sample, self.square.at_least)
+        except ValueError as error:
+            log.warning("left out: %s", error)
+            return None
+        image = self.square(image, generator_of(self.seed * 1_000_003 + self.current_epoch, index.index))
+        return Batch(image, torch.tensor(sample["label"]), torch.tensor(time.perf_counter() - begin))
+
+
+def _collate(photographs: Sequence[Batch | None]) -> Batch:
+    """Put photographs into one batch; those that could be read stand in for those that could not."""
+    sound = [photograph for photograph in photographs if photograph is not None]
+    if not sound:
+        raise ValueError(f"none of the {len(photographs)} photographs of a batch can be read; see the warnings")
+    return Batch(*(torch.stack(parts) for parts in zip(*islice(cycle(sound), len(photographs)), strict=True)))
