@@ -9,6 +9,7 @@ import torch
 from impasto.engines import read_card
 from impasto.files import sha256
 from impasto.networks import ConditionalStylizer, Trained, build_network, load_network, network_card, norms_of
+from impasto.run_folders import RunFolder
 from impasto.suggest import did_you_mean
 
 WEIGHTS = Path(__file__).parent / "weights"  # a folder a system
@@ -197,7 +198,7 @@ def load_run(path: Path, *, system: str | None) -> Trained:
         raise FileNotFoundError(f"no run folder {path}")
     if path.suffix in (".onnx", ".pt2") and path.is_file():
         return _of_system(load_exported(path), path, system)
-    file = path / "network.safetensors" if path.is_dir() else path
+    file = RunFolder(path).network_file if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(
             f"{path} holds no network.safetensors; expected the folder of an 'impasto train' run that has reached its "

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from impasto.images import write_image
-from impasto.tracking.run_folder import finish_wandb
+from impasto.tracking.run_folder import finish_loggers
 from impasto.tracking.tables import log_pictures, log_table
 from impasto.tracking.wandb_run import RunLogger, WandbOptions, start_wandb
 
@@ -144,7 +144,7 @@ def test_files_of_an_offline_run_are_the_pictures_themselves(offline: RunLogger,
     files = _pictures(tmp_path)
     log_pictures(offline, "study/pictures/sub folder/a?é.jpg", files, ["one", "two", "three"])
     log_table(offline, "study/samples", [{"picture": file, "method": file.stem} for file in files])
-    finish_wandb("finished")
+    finish_loggers("finished")
     folder = tmp_path / "run" / "wandb"
     assert os.environ["WANDB_DATA_DIR"] == str(folder)
     images = list(folder.rglob("media/images/study/pictures/sub folder/*.png"))

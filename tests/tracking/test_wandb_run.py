@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impasto.tracking.run_folder import finish_wandb
+from impasto.tracking.run_folder import finish_loggers
 from impasto.tracking.tables import log_table
 from impasto.tracking.wandb_run import WandbOptions, start_wandb
 
@@ -75,7 +75,7 @@ def _pixels(path: Path) -> np.ndarray:
 @pytest.mark.parametrize(("status", "code"), [("finished", 0), ("pruned", 0), ("interrupted", 255), ("failed", 1)])
 def test_a_run_ends_as_it_ended(offline: WandbOptions, tmp_path: Path, status: str, code: int) -> None:
     start_wandb(offline, folder=tmp_path / "run", run_id="abc", name="n", config={"a": {"b": 1}})
-    finish_wandb(status)
+    finish_loggers(status)
     told = _inspect(tmp_path / "run", "--summary")[0]
     assert (told["exit_code"], told["summary"]["status"]) == (code, status)
 
@@ -88,7 +88,7 @@ def test_a_resumed_run_counts_on_where_it_ended(offline: WandbOptions, tmp_path:
         logger = start_wandb(offline, folder=tmp_path / "run", run_id="abc", name="n", config={})
         for step in range(3 * start, 3 * start + 3):
             logger.log_metrics({"train/loss": 1.0}, step=step)
-        finish_wandb("finished")
+        finish_loggers("finished")
         wandb.teardown()
     for file in sorted(
         (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime
@@ -105,7 +105,7 @@ def test_steps_are_the_axis_only_of_a_run_that_has_them(offline: WandbOptions, t
         start_wandb(offline, folder=tmp_path / name, run_id=name, name="n", config={}).log_metrics(
             {"a": 1.0}, step=step
         )
-        finish_wandb("finished")
+        finish_loggers("finished")
         wandb.teardown()
         (run,) = (tmp_path / name / "wandb").glob("offline-run-*/*.wandb")
         assert (b"trainer/global_step" in run.read_bytes()) == (name == "with")
@@ -115,7 +115,7 @@ def test_two_runs_in_one_process_stay_apart(offline: WandbOptions, tmp_path: Pat
     for name in ("one", "two"):
         logger = start_wandb(offline, folder=tmp_path / name, run_id=name, name=name, config={"name": name})
         logger.log_metrics({"train/loss": 1.0}, step=0)
-        finish_wandb("finished")
+        finish_loggers("finished")
     for name in ("one", "two"):
         assert f'"{name}"' in json.dumps(_inspect(tmp_path / name, "--summary")[0]["config"])
 
@@ -126,7 +126,7 @@ def test_images_of_tables_stay_in_the_run_folder(offline: WandbOptions, tmp_path
     logger = start_wandb(offline, folder=tmp_path / "run", run_id="abc", name="n", config={})
     picture = wandb.Image(np.zeros((4, 4, 3), dtype=np.uint8))
     logger.log_table("study", columns=["image"], data=[[picture]])
-    finish_wandb("finished")
+    finish_loggers("finished")
     assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "run" / "wandb")
     assert not (tmp_path / ".local").exists()
 
@@ -138,7 +138,7 @@ def test_online_without_a_key_goes_on_offline(
     logger = start_wandb(online, folder=tmp_path / "run", run_id="abc", name="n", config={})
     assert "logged offline" in caplog.text
     logger.log_metrics({"train/loss": 1.0}, step=0)
-    finish_wandb("finished")
+    finish_loggers("finished")
     assert _inspect(tmp_path / "run", "--summary")[0]["exit_code"] == 0
 
 
@@ -150,7 +150,7 @@ def test_online_without_a_network_goes_on_offline(
     online = WandbOptions(mode="online", project="p", entity=None, group=None, tags=[], init_timeout=2)
     start_wandb(online, folder=tmp_path / "run", run_id="abc", name="n", config={})
     assert "cannot be reached" in caplog.text
-    finish_wandb("finished")
+    finish_loggers("finished")
     assert _inspect(tmp_path / "run", "--summary")[0]["exit_code"] == 0
 
 
@@ -195,7 +195,7 @@ def test_a_server_that_goes_away_costs_a_run_nothing(
     for _ in range(3):
         log_table(logger, "benchmark/speed", [{"size": "256 x 256", "seconds": 0.25}])
     logger.log_metrics({"train/loss": 1.0}, step=1)
-    finish_wandb("finished")
+    finish_loggers("finished")
     assert caplog.text.count("W&B is lost") == 1 and time.monotonic() - begin < 20
     wandb.teardown()
     (run,) = tmp_path.glob("wandb/run-*/*.wandb")

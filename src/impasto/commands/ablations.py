@@ -25,6 +25,7 @@ from impasto.files import sha256
 from impasto.hardware import check_device, describe_machine
 from impasto.images import read_image, sheet, write_image
 from impasto.networks import Trained
+from impasto.run_folders import RunFolder
 from impasto.runs import load_run
 from impasto.tables import write_json
 from impasto.tracking.bar import Bar
@@ -127,8 +128,7 @@ def _run_folder(cfg: DictConfig, name: str) -> Path:
 
 def _status(folder: Path) -> str | None:
     """How a training stands; None where it has not begun."""
-    file = folder / "status.json"
-    return str(json.loads(file.read_text(encoding="utf-8"))["status"]) if file.is_file() else None
+    return RunFolder(folder).status().get("status")
 
 
 def _whole_words(cfg: DictConfig, name: str, own: list[str]) -> list[str]:
@@ -174,7 +174,7 @@ def _trained(cfg: DictConfig, name: str, own: list[str]) -> Path:
 
 def _held_out(folders: Iterable[Path]) -> Places:
     """The data of the first training whose configuration is there."""
-    files = [(folder if folder.is_dir() else folder.parent) / "config.yaml" for folder in folders]
+    files = [RunFolder(folder if folder.is_dir() else folder.parent).config_file for folder in folders]
     file = next((file for file in files if file.is_file()), None)
     if file is None:
         raise FileNotFoundError(f"no {files[0]}; expected the run folder of an 'impasto train'")
@@ -210,7 +210,7 @@ def _measured(cfg: DictConfig, folders: Mapping[str, Path], data: Places, count:
         results["variants"] |= {name: _figures(guesses[name], colour=True, scenes=True) for name in _GUESSES}
     for name, folder in folders.items():
         trained = _of_these_scenes(load_run(folder, system="colorizer"), folder, data)
-        network = sha256(folder / "network.safetensors" if folder.is_dir() else folder)
+        network = sha256(RunFolder(folder).network_file if folder.is_dir() else folder)
         if results["variants"].get(name, {}).get("sha256") == network:
             continue
         trained.network.to(cfg.device)

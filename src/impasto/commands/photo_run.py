@@ -17,9 +17,10 @@ from impasto.gatys import Optimization
 from impasto.hardware import peak_memory
 from impasto.images import to_uint8, write_image
 from impasto.memory import gibibytes
+from impasto.run_folders import RunFolder
 from impasto.tracking.bar import Bar
 from impasto.tracking.metrics import MetricsFile
-from impasto.tracking.run_folder import Interrupted, finish_wandb
+from impasto.tracking.run_folder import Interrupted, finish_loggers
 from impasto.tracking.stop import StopSignal
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,9 @@ class PhotoRun:
     def __init__(self, cfg: DictConfig, name: Path, *, index: int, count: int, target: Path) -> None:
         self.cfg, self.name, self.target, self.index = cfg, name, target, index
         self.title = name.name if count == 1 else f"{name.name} ({index + 1} of {count})"
-        self.folder = Path(cfg.folder)
-        self.curve_folder = self.folder if count == 1 else self.folder / "curves" / name
-        self.checkpoint = self.folder / "checkpoints" / name.with_name(f"{short_name(name.name)}.pt")
+        self.folder = RunFolder(Path(cfg.folder))
+        self.curve_folder = self.folder.path if count == 1 else self.folder.curve_folder(name)
+        self.checkpoint = self.folder.checkpoint_of(name)
 
     def is_kept(self) -> bool:
         """Whether the result is there already, finished."""
@@ -78,7 +79,7 @@ class PhotoRun:
             for logger in loggers:
                 logger.finalize("")
             stopped = "interrupted" if isinstance(sys.exception(), KeyboardInterrupt) else "failed"
-            finish_wandb("finished" if sys.exception() is None else stopped)  # the next photograph has its own run
+            finish_loggers("finished" if sys.exception() is None else stopped)  # the next photograph has its own run
         self._save(optimization, finish)
         self.checkpoint.unlink(missing_ok=True)
         told = (self.target, optimization.best_value, optimization.calls, gibibytes(peak.bytes))
@@ -119,8 +120,8 @@ class PhotoRun:
 
     def _sample(self, optimization: Optimization, finish: Callable[[Tensor], Tensor], loggers: list[Any]) -> None:
         image = finish(optimization.best)
-        name = self.name.with_suffix(".png")
-        write_image(self.folder / "samples" / f"step_{optimization.calls:06d}" / name, image)
+        name = self.name.with_suffix("")
+        write_image(self.folder.sample(optimization.calls, str(name)), image)
         for logger in loggers:
             if hasattr(logger, "log_image"):
-                logger.log_image(f"samples/{short_name(name.stem)}", [to_uint8(image)], step=optimization.calls)
+                logger.log_image(f"samples/{short_name(name.name)}", [to_uint8(image)], step=optimization.calls)

@@ -15,6 +15,7 @@ from optuna.storages import BaseStorage
 from impasto.commands.arguments import prepare_arguments, quote
 from impasto.commands.checking import check_arguments
 from impasto.redaction import without_secrets
+from impasto.run_folders import RunFolder
 from impasto.sweep.objectives import Objective, read_objectives
 from impasto.sweep.samplers import Sampling
 from impasto.sweep.space import Space, ends, read_space
@@ -100,8 +101,7 @@ def word_of(key: str, value: Any) -> str:  # noqa: ANN401 (a choice of any kind)
 
 def _can_go_on(folder: Path) -> bool:
     """Whether a training has a checkpoint; what was killed before the first one begins anew."""
-    needed = ("checkpoints/last.ckpt", "config.yaml", "environment.json", "status.json", ".hydra/config.yaml")
-    return all((folder / name).is_file() for name in needed)
+    return RunFolder(folder).can_go_on()
 
 
 def read_definition(cfg: DictConfig) -> Definition:
@@ -170,7 +170,9 @@ def _shared(cfg: DictConfig) -> list[str]:
     if cfg.logger is None:
         return [*words, "logger=csv"]
     told = _plain(cfg.logger)
-    told["group"] = told["group"] or cfg.name
+    if "group" in told:
+        told["group"] = told["group"] or cfg.name
+    words.append(f"logger={HydraConfig.get().runtime.choices['logger']}")
     given = [f"logger.{key}={_text(value)}" for key, value in told.items() if not key.startswith("_")]
     return [*words, *given]
 

@@ -1,13 +1,12 @@
 """What a sweep makes small or large: a figure of each training's last validation."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from impasto.run_folders import read_text, read_yaml
+from impasto.run_folders import Curve, RunFolder
 from impasto.suggest import did_you_mean
 
 _DIRECTIONS = ("minimize", "maximize")
@@ -50,7 +49,8 @@ class Objective:
         Raises:
             ValueError: as `value`.
         """
-        found = [(int(row["step"]), float(row[self.metric])) for row in _rows(folder) if row.get(self.metric)]
+        curve = _curves(folder).get(self.metric)
+        found = [] if curve is None else [(int(step), value) for step, value in zip(*curve, strict=True)]
         divisor = 1.0 if self.divided_by is None or not found else _divisor(folder, self.divided_by)
         return [(step, value / divisor) for step, value in found]
 
@@ -92,7 +92,7 @@ def reached(objectives: Sequence[Objective], folder: Path) -> list[float]:
     for objective in objectives:
         curve = objective.curve(folder)
         if not curve:
-            known = sorted({name for row in _rows(folder) for name in row if name.startswith("val/")})
+            known = sorted(name for name in _curves(folder) if name.startswith("val/"))
             raise NotLoggedError(f"no {objective.metric} in metrics.csv{did_you_mean(objective.metric, known)}")
         if not math.isfinite(curve[-1][1]):
             raise ValueError(f"{objective.name} is {curve[-1][1]} after step {curve[-1][0]}")
@@ -100,16 +100,13 @@ def reached(objectives: Sequence[Objective], folder: Path) -> list[float]:
     return values
 
 
-def _rows(folder: Path) -> list[dict[str, str]]:
-    file = folder / "metrics.csv"
-    if not file.is_file():
-        return []
-    with file.open(newline="", encoding="utf-8") as opened:
-        return list(csv.DictReader(opened))
+def _curves(folder: Path) -> dict[str, Curve]:
+    run = RunFolder(folder)
+    return run.read_metrics().curves if run.metrics_file.is_file() else {}
 
 
 def _divisor(folder: Path, key: str) -> float:
-    node: Any = read_yaml(read_text(folder, "config.yaml"))
+    node: Any = RunFolder(folder).read_config()
     for part in key.split("."):
         node = node.get(part) if isinstance(node, Mapping) else None
     if isinstance(node, bool) or not isinstance(node, int | float) or not node:

@@ -10,6 +10,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from impasto.files import whole_file
 from impasto.networks import save_network
+from impasto.run_folders import RunFolder
 from impasto.tracking.stop import StopSignal
 
 
@@ -64,7 +65,7 @@ class Checkpoints(Callback):
     @property
     def last(self) -> Path:
         """The checkpoint from which a run is resumed."""
-        return self.folder / "checkpoints" / "last.ckpt"
+        return RunFolder(self.folder).last_checkpoint
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen for Ctrl-C and SIGTERM."""
@@ -102,7 +103,7 @@ class Checkpoints(Callback):
             final = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
             card = {**self.card, "steps": trainer.global_step, "final": final, "final_step": self._validated_step}
             network: Any = pl_module.trained
-            save_network(self.folder / "network.safetensors", network, card)
+            save_network(RunFolder(self.folder).network_file, network, card)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the signals back; the network's card gets the last validation's losses."""

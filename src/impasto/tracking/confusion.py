@@ -11,7 +11,6 @@ from torch import Tensor
 
 from impasto.files import whole_file
 from impasto.tracking.tables import log_table
-from impasto.tracking.wandb_run import RunLogger
 
 _LARGEST = 25.0  # inches: with 365 scenes a row has room for 4 points
 
@@ -55,7 +54,7 @@ class Confusion(Callback):
 
     def _log(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:
-            if isinstance(logger, RunLogger):
+            if hasattr(logger, "log_rows"):
                 log_table(logger, "val/confusion", self._rows, picture=self.folder / "confusion.png")
 
 
