@@ -70,9 +70,9 @@ def run(cfg: DictConfig) -> None:
     except FloatingPointError as error:
         kept = f"the last good checkpoint is {checkpoints.last}" if checkpoints.last.exists() else "no checkpoint yet"
         raise FloatingPointError(f"{error}; {kept}") from error
-    if checkpoints.stop_requested:
+    if checkpoints.stop.requested:
         told = f"stopped at step {trainer.global_step}; go on with: impasto train resume={shlex.quote(str(folder))}"
-        raise StartAgain(told) if checkpoints.start_again else Interrupted(told)
+        raise StartAgain(told) if checkpoints.stop.again else Interrupted(told)
     log.info("trained %d steps; samples in %s", trainer.global_step, RunFolder(folder).samples)
 
 
@@ -85,7 +85,7 @@ def _fit(
         if trainer.world_size > 1 and "Connection" in str(error):
             raise ConnectionError("another process of this training ended; unless killed, it says why") from error
         raise
-    if checkpoints.validated_step != trainer.global_step and not checkpoints.stop_requested:
+    if checkpoints.validated_step != trainer.global_step and not checkpoints.stop.requested:
         trainer.validate(system, data, verbose=False, weights_only=True)
         checkpoints.save_network(trainer, system)
 

@@ -26,23 +26,13 @@ class Chart(NamedTuple):
 
 
 class Charts(NamedTuple):
-    """All charts.
+    """All charts."""
 
-    Attributes:
-        groups: charts by group: "train", "val", ...
-        lines: for the script: each curve's run, its colour, its name and the photograph, as JSON.
-        colours: of the runs that have any curve, by their number.
-        points: of each curve at most.
-        thinned: whether any curve has more than that.
-        left_out: metrics that are not shown.
-    """
-
-    groups: dict[str, list[Chart]]
-    lines: Markup
-    colours: dict[int, int]
-    points: int
-    thinned: bool
-    left_out: int
+    groups: dict[str, list[Chart]]  # "train", "val", ...
+    lines: Markup  # each curve's run, its colour, its name and the photograph, as JSON for the script
+    colours: dict[int, int]  # of the runs that have any curve, by their number
+    points: int  # of each curve at most
+    left_out: int  # metrics that are not shown
 
 
 def make_charts(runs: Sequence[Run]) -> Charts:
@@ -57,14 +47,8 @@ def make_charts(runs: Sequence[Run]) -> Charts:
         data = [plain_curve(i, thin(curves[name], points)) for i, (_, _, curves) in enumerate(lines) if name in curves]
         groups.setdefault(_group(name), []).append(Chart(name[:80], as_json(data)))
     colours = {number: place for place, number in enumerate(dict.fromkeys(number for number, _, _ in lines))}
-    return Charts(
-        groups=groups,
-        lines=as_json([[n, colours[n], runs[n].name[-80:], name[-80:]] for n, name, _ in lines]),
-        colours=colours,
-        points=points,
-        thinned=any(s.logged > points for run in runs for found in run.summaries.values() for s in found.values()),
-        left_out=len(found) - len(kept),
-    )
+    names = as_json([[n, colours[n], runs[n].name[-80:], name[-80:]] for n, name, _ in lines])
+    return Charts(groups, names, colours, points, len(found) - len(kept))
 
 
 def _group(name: str) -> str:

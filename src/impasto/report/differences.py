@@ -18,52 +18,36 @@ class Value(NamedTuple):
 
 @dataclass
 class Differences:
-    """Settings whose values differ among the runs of one command.
-
-    Attributes:
-        command: of impasto.
-        runs: their numbers.
-        rows: by key, a value for each run.
-        same: how many keys have the same value in all.
-        left_out: keys that differ and are not shown.
-    """
+    """Settings whose values differ among the runs of one command."""
 
     command: str
-    runs: list[int]
-    rows: dict[str, list[Value]] = field(default_factory=dict)
-    same: int = 0
-    left_out: int = 0
+    runs: list[int]  # their numbers
+    rows: dict[str, list[Value]] = field(default_factory=dict)  # by key, a value for each run
+    same: int = 0  # keys with the same value in all
+    left_out: int = 0  # keys that differ and are not shown
 
 
 def find_differences(runs: Sequence[Run], allowance: Allowance) -> list[Differences]:
-    """Compare the configurations of the runs of each command.
-
-    Args:
-        runs: all runs.
-        allowance: bytes that all the tables may take.
-    """
+    """Compare the configurations of the runs of each command, in tables of so many bytes."""
     found = []
     for command in dict.fromkeys(run.command for run in runs if run.settings):
         numbers = [i for i, run in enumerate(runs) if run.settings and run.command == command]
-        if len(numbers) > 1:
-            found.append(_compared(command, numbers, [runs[i].settings for i in numbers], allowance))
-    return found
-
-
-def _compared(command: str, numbers: list[int], settings: list[dict[str, str]], allowance: Allowance) -> Differences:
-    table = Differences(command, numbers)
-    for key in dict.fromkeys(key for one in settings for key in one):
-        values = [one.get(key, "not set") for one in settings]
-        if len(set(values)) == 1:
-            table.same += 1
-        elif sum(map(len, values)) + len(key) > allowance.left:
-            table.left_out += 1
-        else:
+        table = Differences(command, numbers)
+        for key in dict.fromkeys(key for i in numbers for key in runs[i].settings):
+            values = [runs[i].settings.get(key, "not set") for i in numbers]
             most, count = Counter(values).most_common(1)[0]
-            table.rows[key] = [
-                Value(allowance.cut(v, 200, where=""), 2 * count > len(values) and v != most) for v in values
-            ]
-    return table
+            if count == len(values):
+                table.same += 1
+            elif sum(map(len, values)) + len(key) > allowance.left:
+                table.left_out += 1
+            else:
+                majority = most if 2 * count > len(values) else None
+                cut = [allowance.cut(value, 200, where="config.yaml") for value in values]
+                pairs = zip(cut, values, strict=True)
+                table.rows[key] = [Value(text, majority not in (None, value)) for text, value in pairs]
+        if len(numbers) > 1:
+            found.append(table)
+    return found
 
 
 def unusual_facts(runs: Sequence[Run]) -> list[set[str]]:

@@ -13,7 +13,7 @@ from impasto.report.record import STATUSES, Run, read_run
 from impasto.report.rendering import render_page
 from impasto.report.sections import add_pictures
 from impasto.report.texts import Allowance, clean, size
-from impasto.run_folders import MARKS, find_runs, names_of
+from impasto.run_folders import RunFolder, find_runs, names_of
 from impasto.tracking.bar import Bar
 
 LARGEST = 20_000_000  # bytes of the page
@@ -26,23 +26,14 @@ _SCRIPTS = ("table.js", "scales.js", "curves.js", "compare.js")
 
 @dataclass(frozen=True)
 class Report:
-    """What was written.
-
-    Attributes:
-        path: the file.
-        size: its bytes.
-        statuses: how many runs have which status.
-        problems: by run folder, what could not be read.
-        left_out: older runs, beyond those that a page can hold.
-        outside: runs with pictures outside of the run folders, which were not asked for.
-    """
+    """What was written."""
 
     path: Path
-    size: int
-    statuses: dict[str, int]
-    problems: dict[Path, list[str]]
-    left_out: int
-    outside: int
+    size: int  # bytes
+    statuses: dict[str, int]  # how many runs have which
+    problems: dict[Path, list[str]]  # by run folder, what could not be read
+    left_out: int  # older runs, beyond those that a page can hold
+    outside: int  # runs with pictures outside of their folders, which were not asked for
 
     def __str__(self) -> str:
         runs = sum(self.statuses.values())
@@ -108,12 +99,8 @@ def _title(sources: Sequence[str]) -> str:
 
 def _newest(folders: Sequence[Path]) -> list[Path]:
     """The folders that were written to last, as many as the page can hold, in their order."""
-    newest = set(sorted(folders, key=_written, reverse=True)[:MOST_RUNS])
+    newest = set(sorted(folders, key=lambda folder: RunFolder(folder).written(), reverse=True)[:MOST_RUNS])
     return [folder for folder in folders if folder in newest]
-
-
-def _written(folder: Path) -> float:
-    return max((file.lstat().st_mtime for mark in MARKS if os.path.lexists(file := folder / mark)), default=0.0)
 
 
 def _read(folders: Sequence[Path]) -> list[Run]:

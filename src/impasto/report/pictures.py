@@ -18,34 +18,21 @@ _RESULTS = frozenset({"images", "overwrite"})  # keys of the commands whose resu
 
 @dataclass
 class Comparison:
-    """A photograph and what became of it.
-
-    Attributes:
-        name: of the photograph.
-        before: its file, where it is known.
-        after: files by label ("step 700", "result"), the newest first.
-        left_out: files between those.
-    """
+    """A photograph and what became of it."""
 
     name: str
-    before: Path | None = None
-    after: dict[str, Path] = field(default_factory=dict)
-    left_out: int = 0
+    before: Path | None = None  # its file, where it is known
+    after: dict[str, Path] = field(default_factory=dict)  # files by label ("step 700", "result"), the newest first
+    left_out: int = 0  # files between those
 
 
 @dataclass
 class Pictures:
-    """Pictures of a run folder: plots in the folder itself, and samples and results by photograph.
-
-    Attributes:
-        plots: files.
-        comparisons: sorted by name.
-        outside: whether pictures outside of the run folder, of which its configuration tells, were left out.
-    """
+    """Pictures of a run folder: plots in the folder itself, and samples and results by photograph."""
 
     plots: list[Path]
     comparisons: list[Comparison]
-    outside: bool = False
+    outside: bool  # whether pictures outside of the run folder, of which its configuration speaks, were left out
 
 
 def find_pictures(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -12,7 +13,7 @@ from impasto.report.curves import Curve, Summary, summarise, thin
 from impasto.report.rendering import markdown
 from impasto.report.texts import Allowance, clean, flatten, number
 from impasto.report.thumbnails import Compared, Shown
-from impasto.run_folders import RunFolder, is_alive, read_text, read_yaml, reason
+from impasto.run_folders import RunFolder, read_text, read_yaml, reason
 from impasto.run_folders.folder import moment
 
 STATUSES = ("finished", "running", "pruned", "interrupted", "failed", "died", "unreadable")
@@ -23,59 +24,32 @@ _MOST = 40  # facts of an environment, texts of one run, problems: what impasto 
 
 @dataclass
 class Run:
-    """A run folder, as it is shown.
-
-    Attributes:
-        folder: where it is.
-        name: told apart from those of the other runs.
-        status: one of `STATUSES`.
-        command: of impasto, such as "train"; "" where it is not known.
-        experiment: its name in the configuration.
-        words: behind the command, as the user gave them.
-        started: when it was begun, or resumed.
-        seconds: how long it took, or has been taking.
-        error: what it failed with.
-        traceback: of the error.
-        config: config.yaml, plain data.
-        config_text: config.yaml.
-        settings: config.yaml flattened, without what differs between any two runs.
-        environment: environment.json, plain data.
-        facts: environment.json flattened, without what differs between any two runs.
-        results: its Markdown files by name.
-        curves: by photograph ("" where there is only one), the curves by metric.
-        summaries: the same, what each curve comes to.
-        curves_left_out: photographs whose curves were not read.
-        problems: what is wrong with which file.
-        plots: its plots.
-        comparisons: photographs beside what became of them.
-        left_out: pictures that it has and the page has not.
-        outside: whether it has pictures outside of its folder, which the page has not.
-    """
+    """A run folder, as it is shown."""
 
     folder: Path
-    name: str
-    status: str = "unreadable"
-    command: str = ""
-    experiment: str = ""
-    words: list[str] = field(default_factory=list)
+    name: str  # told apart from those of the other runs
+    status: str = "unreadable"  # one of STATUSES
+    command: str = ""  # of impasto, such as "train"; "" where it is not known
+    experiment: str = ""  # its name in the configuration
+    words: list[str] = field(default_factory=list)  # behind the command, as the user gave them
     started: datetime | None = None
-    seconds: float | None = None
+    seconds: float | None = None  # how long it took, or has been taking
     error: str = ""
     traceback: str = ""
-    config: dict[str, object] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
     config_text: str = ""
-    settings: dict[str, str] = field(default_factory=dict)
-    environment: dict[str, object] = field(default_factory=dict)
-    facts: dict[str, str] = field(default_factory=dict)
-    results: dict[str, Markup] = field(default_factory=dict)
-    curves: dict[str, dict[str, Curve]] = field(default_factory=dict)
-    summaries: dict[str, dict[str, Summary]] = field(default_factory=dict)
-    curves_left_out: int = 0
-    problems: list[str] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)  # the configuration, without what differs in any two runs
+    environment: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)  # the environment, without what differs in any two runs
+    results: dict[str, Markup] = field(default_factory=dict)  # Markdown files by name
+    curves: dict[str, dict[str, Curve]] = field(default_factory=dict)  # by photograph ("": the run's own) and metric
+    summaries: dict[str, dict[str, Summary]] = field(default_factory=dict)  # of the same
+    curves_left_out: int = 0  # photographs whose curves were not read
+    problems: list[str] = field(default_factory=list)  # what is wrong with which file
     plots: list[Shown] = field(default_factory=list)
-    comparisons: list[Compared] = field(default_factory=list)
-    left_out: int = 0
-    outside: bool = False
+    comparisons: list[Compared] = field(default_factory=list)  # photographs beside what became of them
+    left_out: int = 0  # pictures that it has and the page has not
+    outside: bool = False  # whether it has pictures outside of its folder, which the page has not
 
     @property
     def how_to_go_on(self) -> str:
@@ -106,9 +80,9 @@ def read_run(folder: Path, name: str, *, texts: int = 300_000, photographs: int 
         photographs: at most, of which curves are read.
     """
     run, files, allowance = Run(folder, clean(name)), RunFolder(folder), Allowance(texts)
-    _attempt(run, "status.json", lambda: _read_status(run, files, allowance))
-    _attempt(run, "config.yaml", lambda: _read_config(run, files))
-    _attempt(run, "environment.json", lambda: _read_environment(run, files, allowance))
+    _attempt(run, files.status_file.name, lambda: _read_status(run, files, allowance))
+    _attempt(run, files.config_file.name, lambda: _read_config(run, files))
+    _attempt(run, files.environment_file.name, lambda: _read_environment(run, files, allowance))
     with_curves = files.photographs_with_curves()
     run.curves_left_out = max(0, len(with_curves) - photographs)
     for photograph in with_curves[:photographs]:
@@ -130,20 +104,18 @@ def _attempt(run: Run, name: str, read: Callable[[], None]) -> None:
 def _read_status(run: Run, files: RunFolder, allowance: Allowance) -> None:
     record = files.read_status()
     run.status, run.started = record["status"], moment(record.get("started"))
-    run.error = allowance.cut(clean(record.get("error") or ""), 2_000, where="status.json")
+    run.error = allowance.cut(clean(record.get("error") or ""), 2_000, where=files.status_file.name)
     run.traceback = allowance.cut(clean(record.get("traceback") or ""), 20_000, where=clean(str(files.status_file)))
     seconds = record.get("seconds")
     run.seconds = float(seconds) if isinstance(seconds, int | float) and abs(seconds) < 1e12 else None
-    if run.status == "running" and not is_alive(
-        record.get("pid"), born=run.started.timestamp() if run.started else None
-    ):
+    if files.has_died():
         run.status = "died"
     elif run.status == "running" and run.started:
         run.seconds = (datetime.now().astimezone() - run.started).total_seconds()
 
 
 def _read_config(run: Run, files: RunFolder) -> None:
-    run.config_text = clean(read_text(files.path, files.config_file.name))
+    run.config_text = clean(files.read_config_text())
     run.config = read_yaml(run.config_text)
     run.experiment = clean(run.config.get("name") or "")[:100]
     where = str(run.config.get("folder") or run.folder)

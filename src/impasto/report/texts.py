@@ -3,6 +3,7 @@
 import html
 import json
 import math
+from datetime import timedelta
 from typing import Any
 
 from impasto.redaction import without_secrets
@@ -86,17 +87,10 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Say a time: `"12 s"`, `"3 min 5 s"`, `"2 h 5 min"`, `"3 d 2 h"`; `"-"` for None."""
-    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+    """Say a time: `"9.5 s"`, `"0:03:05"`, `"3 days, 2:00:00"`; `"-"` for None."""
+    if seconds is None or not 0 <= seconds < 1e12:
         return "-"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    whole = round(seconds)
-    units = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-    place = next(place for place, (size, _) in enumerate(units) if whole >= size)
-    (large, name), (small, smaller) = units[place], units[place + 1]
-    rest = whole % large // small
-    return f"{whole // large:,} {name}" + (f" {rest} {smaller}" if rest else "")
+    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
 
 
 def size(count: int) -> str:

@@ -22,38 +22,23 @@ _SIDES = ((60_000, 720), (30_000, 560), (18_000, 420), (0, 320))  # longer side 
 
 
 class Thumbnail(NamedTuple):
-    """A picture in the page.
+    """A picture in the page."""
 
-    Attributes:
-        number: tells it apart; a picture that is shown again has the number of the first.
-        uri: `data:image/webp;base64,...`.
-        width: of the reduced picture, in pixels.
-        height: of the reduced picture, in pixels.
-        full: size of the file's picture: `"1024 x 768"`.
-    """
-
-    number: int
-    uri: str
-    width: int
+    number: int  # a picture that is shown again has the number of the first
+    uri: str  # data:image/webp;base64,...
+    width: int  # of the reduced picture, in pixels
     height: int
-    full: str
+    full: str  # size of the file's picture: "1024 x 768"
 
 
 @dataclass
 class Shown:
-    """A place in the page where a picture is shown.
+    """A place in the page where a picture is shown."""
 
-    Attributes:
-        label: "photograph", "step 700", "result", or the file's name.
-        path: of the file, relative to the run folder where it lies in there.
-        thumbnail: the picture.
-        first: whether the page has not shown it before.
-    """
-
-    label: str
-    path: str
+    label: str  # "photograph", "step 700", "result", or the file's name
+    path: str  # of the file, relative to the run folder where it lies in there
     thumbnail: Thumbnail
-    first: bool = False
+    first: bool = False  # whether the page has not shown it before
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -67,18 +66,7 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """Short names that tell folders apart: the ends of their paths.
-
-    A job of a multirun, which is called 0, 1, ..., keeps the name of the folder above, a training of an ablation that
-    of the ablation.
-    """
+    """Names that tell folders apart: their paths from the folder above all of them; jobs (0, 1, ...) have two."""
     paths = [Path(os.path.abspath(folder)) for folder in folders]  # noqa: PTH100 (links keep their names)
-    lengths = [3 if path.parent.name == "runs" else 2 if path.name.isdigit() else 1 for path in paths]
-    while True:
-        names = ["/".join(path.parts[-length:]) for path, length in zip(paths, lengths, strict=True)]
-        again = Counter(names)
-        longer = [i for i, name in enumerate(names) if again[name] > 1 and lengths[i] < len(paths[i].parts)]
-        if not longer:
-            return names
-        for i in longer:
-            lengths[i] += 1
+    above = os.path.commonpath([path.parent.parent if path.name.isdigit() else path.parent for path in paths])
+    return [path.relative_to(above).as_posix() for path in paths]

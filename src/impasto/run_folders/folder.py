@@ -49,6 +49,10 @@ class RunFolder:
         records = (self.config_file, self.status_file, self.environment_file, self.path / ".hydra" / "config.yaml")
         return all(file.is_file() for file in (self.last_checkpoint, *records))
 
+    def written(self) -> float:
+        """Return when its records were written last, in seconds since 1970."""
+        return max((file.lstat().st_mtime for mark in MARKS if os.path.lexists(file := self.path / mark)), default=0.0)
+
     # Writing
 
     def begin(self, config: str) -> None:
@@ -83,7 +87,7 @@ class RunFolder:
 
     def read_status(self) -> dict[str, Any]:
         """Return the record of how the run stands: status, started, pid, and of an ended one ended, seconds, error."""
-        record = read_json(self.path, "status.json")
+        record = read_json(self.path, self.status_file.name)
         if record.get("status") not in STATUSES:
             raise ValueError(f"expected a status of {', '.join(STATUSES)}; got {str(record.get('status'))[:60]}")
         return record
@@ -91,19 +95,25 @@ class RunFolder:
     def running_process(self) -> int | None:
         """Return the number of the process that works in the folder on this machine; None where there is none."""
         status = self.status()
-        begun = moment(status.get("started"))
-        here = status.get("host", socket.gethostname()) == socket.gethostname()
-        pid = status.get("pid")
+        pid, begun = status.get("pid"), moment(status.get("started"))
         born = None if begun is None else begun.timestamp()
-        return pid if here and status.get("status") == "running" and is_alive(pid, born=born) else None
+        return pid if _goes_on_here(status) and is_alive(pid, born=born) else None
+
+    def has_died(self) -> bool:
+        """Whether the run goes on, on this machine, as its record says, and its process is gone."""
+        return _goes_on_here(self.status()) and self.running_process() is None
+
+    def read_config_text(self) -> str:
+        """Return the resolved configuration as YAML."""
+        return read_text(self.path, self.config_file.name)
 
     def read_config(self) -> dict[str, Any]:
         """Return the resolved configuration."""
-        return read_yaml(read_text(self.path, "config.yaml"))
+        return read_yaml(self.read_config_text())
 
     def read_environment(self) -> dict[str, Any]:
         """Return command, packages and machine."""
-        return read_json(self.path, "environment.json")
+        return read_json(self.path, self.environment_file.name)
 
     def read_words(self) -> list[str]:
         """Return the words of the command line; of a job of a multirun those are its own."""
@@ -148,6 +158,10 @@ class RunFolder:
     def checkpoint_of(self, name: Path) -> Path:
         """Return the checkpoint of a photograph."""
         return self.path / "checkpoints" / name.with_name(f"{short_name(name.name)}.pt")
+
+
+def _goes_on_here(status: Mapping[str, Any]) -> bool:
+    return status.get("status") == "running" and status.get("host", socket.gethostname()) == socket.gethostname()
 
 
 def _clock() -> str:
