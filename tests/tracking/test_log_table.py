@@ -146,6 +146,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbRu
     wandb.teardown()
 
 
+@pytest.mark.slow
 def test_files_of_an_offline_run_are_the_pictures_themselves(offline: WandbRun, tmp_path: Path) -> None:
     files = _pictures(tmp_path)
     log_pictures(offline, "study/pictures/sub folder/a?é.jpg", files, ["one", "two", "three"])

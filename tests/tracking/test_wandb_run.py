@@ -51,6 +51,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[st
     wandb.teardown()
 
 
+@pytest.mark.slow
 def test_a_training_reads_back_with_losses_samples_and_config(impasto: Callable[..., Any]) -> None:
     result = impasto("train", "experiment=smoke_train")
     assert result.code == 0, result.err
@@ -75,6 +76,7 @@ def _pixels(path: Path) -> np.ndarray:
         return np.asarray(image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "code"), [("finished", 0), ("pruned", 0), ("interrupted", 255), ("failed", 1)])
 def test_a_run_ends_as_it_ended(offline: dict[str, Any], tmp_path: Path, status: str, code: int) -> None:
     start_wandb(**offline, folder=tmp_path / "run", run_id="abc", name="n", config={"a": {"b": 1}})
@@ -102,6 +104,7 @@ def test_a_resumed_run_counts_on_where_it_ended(offline: dict[str, Any], tmp_pat
     assert sorted(steps) == steps and len({step for step, _ in steps}) == 6
 
 
+@pytest.mark.slow
 def test_steps_are_the_axis_only_of_a_run_that_has_them(offline: dict[str, Any], tmp_path: Path) -> None:
     import wandb
 
@@ -115,6 +118,7 @@ def test_steps_are_the_axis_only_of_a_run_that_has_them(offline: dict[str, Any],
         assert (b"trainer/global_step" in run.read_bytes()) == (name == "with")
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_process_stay_apart(offline: dict[str, Any], tmp_path: Path) -> None:
     for name in ("one", "two"):
         logger = start_wandb(**offline, folder=tmp_path / name, run_id=name, name=name, config={"name": name})
@@ -124,6 +128,7 @@ def test_two_runs_in_one_process_stay_apart(offline: dict[str, Any], tmp_path: P
         assert f'"{name}"' in json.dumps(_inspect(tmp_path / name, "--summary")[0]["config"])
 
 
+@pytest.mark.slow
 def test_images_of_tables_stay_in_the_run_folder(offline: dict[str, Any], tmp_path: Path) -> None:
     import wandb
 
@@ -135,6 +140,7 @@ def test_images_of_tables_stay_in_the_run_folder(offline: dict[str, Any], tmp_pa
     assert not (tmp_path / ".local").exists()
 
 
+@pytest.mark.slow
 def test_online_without_a_key_goes_on_offline(
     offline: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,6 +152,7 @@ def test_online_without_a_key_goes_on_offline(
     assert _inspect(tmp_path / "run", "--summary")[0]["exit_code"] == 0
 
 
+@pytest.mark.slow
 def test_online_without_a_network_goes_on_offline(
     offline: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -177,6 +184,7 @@ class _Server(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_costs_a_run_nothing(
     offline: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -221,6 +229,7 @@ with recorded(pathlib.Path(), config=""):
 """
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_wandbs_own_process(offline: dict[str, Any], tmp_path: Path) -> None:
     told = subprocess.run([sys.executable, "-c", _WITHOUT], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert told.stderr.count("W&B is lost") == 1 and "Traceback" not in told.stderr
