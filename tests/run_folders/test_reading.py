@@ -9,7 +9,8 @@ from made_runs import make_run
 from omegaconf import OmegaConf
 
 from impasto.report.curves import summarise
-from impasto.run_folders import read_json, read_metrics, read_text, read_yaml
+from impasto.run_folders import read_text, read_yaml
+from impasto.run_folders.reading import read_json, read_metrics
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:

@@ -19,18 +19,11 @@ log = logging.getLogger(__name__)
 
 
 class DashboardSettings(Settings):
-    """What is shown, and where.
+    """What is shown, and where."""
 
-    Attributes:
-        project: of trackio.
-        store: trackio's folder.
-        host: address to serve.
-        port: of it.
-    """
-
-    project: Text
-    store: Folder
-    host: str
+    project: Text  # of trackio
+    store: Folder  # trackio's
+    host: str  # address to serve
     port: int
 
 

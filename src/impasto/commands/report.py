@@ -15,17 +15,11 @@ Several = Annotated[list[Text], BeforeValidator(lambda value: value if isinstanc
 
 
 class ReportSettings(Settings):
-    """Which runs, and where the page is written.
+    """Which runs, and where the page is written."""
 
-    Attributes:
-        runs: run folders, multiruns, or folders of them.
-        output: the file.
-        outside: show pictures outside of the run folders, too.
-    """
-
-    runs: Several
-    output: Folder
-    outside: Flag
+    runs: Several  # run folders, multiruns, or folders of them
+    output: Folder  # the file
+    outside: Flag  # show pictures outside of the run folders, too
 
 
 def run(cfg: DictConfig) -> None:
@@ -45,6 +39,6 @@ def run(cfg: DictConfig) -> None:
         log.info("%d older runs are left out; name fewer folders to see them", report.left_out)
     if report.outside:
         log.info(
-            "pictures outside of the run folders are left out, of %d runs; outside=true shows them", report.outside
+            "pictures left out: those outside of the run folder, of %d runs; outside=true shows them", report.outside
         )
     log.info("%s", report)

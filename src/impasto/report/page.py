@@ -104,7 +104,8 @@ def _newest(folders: Sequence[Path]) -> list[Path]:
 
 
 def _read(folders: Sequence[Path]) -> list[Run]:
-    limits = {"texts": min(300_000, _TEXTS // len(folders)), "photographs": min(12, _MOST_CURVES // len(folders))}
+    count = max(1, len(folders))
+    limits = {"texts": min(300_000, _TEXTS // count), "photographs": min(12, _MOST_CURVES // count)}
     runs = []
     with Bar(total=len(folders), done=0, log_every_seconds=10.0) as bar:
         for index, (folder, name) in enumerate(zip(folders, names_of(folders), strict=True)):
