@@ -10,7 +10,8 @@ import impasto
 ROOT = Path(impasto.__file__).parent
 ROWS = [
     ["redaction"],
-    ["suggest", "chance", "files", "run_folders", "allocator", "hardware", "group", "memory", "decoding"],
+    ["suggest", "chance", "files", "allocator", "hardware", "group", "memory", "decoding"],
+    ["run_folders"],
     ["listing"],
     ["images", "color", "tables", "resampling"],
     ["networks", "styles"],

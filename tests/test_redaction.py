@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from impasto.files import write_text
-from impasto.redaction import Formatter, without_secrets
+from impasto.redaction import Formatter, _secrets, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,10 @@ def test_what_lets_somebody_in_is_left_out(text: str, without: str | None) -> No
 def test_what_comes_from_a_secret_variable_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHARDS_TOKEN", "4f7a-91b")
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false-ish")
+    _secrets.cache_clear()
     assert without_secrets("pipe:get 4f7a-91b {} false-ish") == "pipe:get *** {} false-ish"
+    monkeypatch.undo()
+    _secrets.cache_clear()
 
 
 @pytest.mark.parametrize("text", ["://a:" * 20_000, "https://" * 10_000, "https://a" * 10_000, "token=" * 10_000])

@@ -1,6 +1,6 @@
 """Draw the pictures of pages: python docs/pictures/make_screenshots.py [study] [report] [app] [trackio] [leet] [sweep].
 
-`report`, `trackio` and `leet` show the run folders below `runs=<folder>`, `sweep` the sweep in it.
+`report` and `leet` show the run folders below `runs=<folder>`, `sweep` the sweep in it, `trackio` the store.
 Chromium, Playwright and (for leet) tmux are needed; the photographs are scikit-image's (public domain or CC0).
 """
 
@@ -106,9 +106,11 @@ def draw_app(folder: Path, _: Path) -> None:
 
 
 def draw_trackio(folder: Path, runs: Path) -> None:
-    """Draw the browser dashboard, filled from run folders."""
-    words = ("dashboard", str(runs), f"store={folder / 'store'}")
-    with served(folder, *words) as (address, _process), browser(viewport={"width": 1180, "height": 900}) as visit:
+    """Draw the browser dashboard of the store `runs=`, which logger=trackio has filled."""
+    with (
+        served(folder, "dashboard", f"store={runs}") as (address, _process),
+        browser(viewport={"width": 1180, "height": 900}) as visit,
+    ):
         visit.page.goto(f"{address}/?project=impasto")
         visit.page.wait_for_timeout(8000)
         _save([_shot(visit, folder / "trackio.png")], "trackio", height=900)

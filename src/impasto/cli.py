@@ -34,7 +34,7 @@ COMMANDS = {
     "study analyse": "what the raters said: shares, strengths, tests, tables and plots",
     "report": "one HTML file of runs, multiruns and whole output folders; no network needed",
     "app": "a web page to try the shipped networks on a photograph",
-    "dashboard": "fill the browser dashboard trackio from run folders",
+    "dashboard": "show in a browser what logger=trackio has logged",
 }
 
 

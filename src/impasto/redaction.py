@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from functools import cache
 from typing import Any, TextIO
 
 _RULES = [  # bounded, so that no text takes long
@@ -25,12 +26,17 @@ def without_secrets(text: str) -> str:
     Args:
         text: any; a configuration, an error, a line of a log.
     """
-    for name, value in os.environ.items():
-        if len(value) >= _SHORTEST and _VARIABLE.search(name):
-            text = text.replace(value, "***")
+    text = _secrets().sub("***", text)
     for pattern, replacement in _RULES:
         text = re.sub(pattern, replacement, text, flags=re.IGNORECASE)
     return text
+
+
+@cache
+def _secrets() -> re.Pattern[str]:
+    """The values of the secret variables, as they are when the first text is asked for."""
+    values = {v for name, v in os.environ.items() if len(v) >= _SHORTEST and _VARIABLE.search(name)}
+    return re.compile("|".join(map(re.escape, sorted(values, key=len, reverse=True))) or r"(?!)")
 
 
 class Formatter(logging.Formatter):

@@ -9,6 +9,7 @@ import torch
 from impasto.engines import read_card
 from impasto.files import sha256
 from impasto.networks import ConditionalStylizer, Trained, build_network, load_network, network_card, norms_of
+from impasto.run_folders import RunFolder
 from impasto.suggest import did_you_mean
 
 WEIGHTS = Path(__file__).parent / "weights"  # a folder a system
@@ -52,20 +53,24 @@ def load_shipped(name: str, *, system: str = "stylizer") -> Trained:
     Raises:
         FileNotFoundError: none of that name is shipped; says how to train one.
     """
-    files = _files(system)
-    if name not in files:
-        asked, words = {
-            "stylizer": (f"style={name}", f"style={name}"),
-            "colorizer": (f"method.network={name}", "experiment=iizuka2016_scenes"),
-            "upscaler": (f"upscaler {name}", f"experiment=upscaler_{name.replace('_', ' loss=')}"),
-        }[system]
-        known = ", ".join(sorted(files)) or "none"
-        raise FileNotFoundError(
-            f"no network is shipped for {asked}{did_you_mean(name, sorted(files))} (shipped: {known}); "
-            f"'impasto train {words}' trains one, then give run=<its run folder>"
-        )
-    trained = load_network(files[name])
+    trained = load_network(_shipped_file(name, system))
     return mixed_style(trained, {name: 1.0}) if "styles" in trained.card else trained
+
+
+def _shipped_file(name: str, system: str) -> Path:
+    files = _files(system)
+    if name in files:
+        return files[name]
+    asked, words = {
+        "stylizer": (f"style={name}", f"style={name}"),
+        "colorizer": (f"method.network={name}", "experiment=iizuka2016_scenes"),
+        "upscaler": (f"upscaler {name}", f"experiment=upscaler_{name.replace('_', ' loss=')}"),
+    }[system]
+    known = ", ".join(sorted(files)) or "none"
+    raise FileNotFoundError(
+        f"no network is shipped for {asked}{did_you_mean(name, sorted(files))} (shipped: {known}); "
+        f"'impasto train {words}' trains one, then give run=<its run folder>"
+    )
 
 
 def load_trunk(name: str) -> Trained:
@@ -113,11 +118,7 @@ def load_mix(mix: Mapping[str, float]) -> Trained:
         FileNotFoundError: a style that is not shipped.
         ValueError: styles of several networks, which cannot be mixed, or weights that cannot be.
     """
-    files = _files("stylizer")
-    for name in mix:
-        if name not in files:
-            load_shipped(str(name))  # says which are
-    paths = {files[name] for name in mix}
+    paths = {_shipped_file(str(name), "stylizer") for name in mix}
     if len(paths) > 1:
         raise ValueError(f"expected styles of one network, got those of {', '.join(sorted(p.stem for p in paths))}")
     if not paths:
@@ -168,16 +169,14 @@ def load_named(text: str, *, system: str | None = None) -> Trained:
         FileNotFoundError: neither a shipped name nor a path; names the nearest shipped one.
         ValueError: not a network that impasto wrote, or one of another system.
     """
-    systems = SYSTEMS if system is None else (system,)
-    for kind in systems:
-        if text in shipped(kind):
-            return load_shipped(text, system=kind)
+    systems = {name: kind for kind in (SYSTEMS if system is None else (system,)) for name in shipped(kind)}
+    if text in systems:
+        return load_shipped(text, system=systems[text])
     path = Path(text).expanduser()
     if not path.exists():
-        known = [name for kind in systems for name in shipped(kind)]
         raise FileNotFoundError(
-            f"'{text}' is neither a run folder, a network file nor a shipped network{did_you_mean(text, known)} "
-            f"(shipped: {', '.join(known)})"
+            f"'{text}' is neither a run folder, a network file nor a shipped network{did_you_mean(text, systems)} "
+            f"(shipped: {', '.join(systems)})"
         )
     return load_run(path, system=system)
 
@@ -197,7 +196,7 @@ def load_run(path: Path, *, system: str | None) -> Trained:
         raise FileNotFoundError(f"no run folder {path}")
     if path.suffix in (".onnx", ".pt2") and path.is_file():
         return _of_system(load_exported(path), path, system)
-    file = path / "network.safetensors" if path.is_dir() else path
+    file = RunFolder(path).network_file if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(
             f"{path} holds no network.safetensors; expected the folder of an 'impasto train' run that has reached its "

@@ -86,11 +86,13 @@ def test_a_misspelt_key_is_refused(impasto: Callable[..., Any]) -> None:
     assert result.code == 2 and "did you mean 'output'?" in result.err
 
 
+@pytest.mark.slow
 def test_it_needs_neither_torch_nor_lightning_to_be_imported() -> None:
     code = "import sys, impasto.report; sys.exit(bool({'torch', 'lightning', 'wandb', 'omegaconf'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_report_runs_once(impasto: Callable[..., Any], tmp_path: Path) -> None:
     result = impasto("report", "--multirun", "output=a.html,b.html")
     assert result.code == 1 and "'impasto report' runs once; expected no --multirun" in result.out + result.err

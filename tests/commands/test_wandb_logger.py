@@ -14,4 +14,4 @@ def test_names_that_are_no_utf8_do_without_wandb(
     monkeypatch.setattr("sys.argv", ["impasto", "images=caf\udce9.png"])
     cfg = OmegaConf.create({"logger": {"_target_": "not.asked.for"}, "folder": str(tmp_path)})
     assert wandb_logger(cfg, run_id="0", name="x") is None
-    assert "W&B takes only names in UTF-8" in caplog.text
+    assert "dashboards take only names in UTF-8" in caplog.text

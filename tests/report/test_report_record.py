@@ -11,11 +11,11 @@ import psutil
 import pytest
 from made_runs import make_run, write_metrics
 
-from impasto.report.record import Run, names_of, read_run
+from impasto.report.record import Run, read_run
 
 
 def _read(folder: Path) -> Run:
-    return read_run(folder, folder.name, points=100)
+    return read_run(folder, folder.name)
 
 
 def test_a_finished_run_is_read_whole(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_finished_run_is_read_whole(tmp_path: Path) -> None:
     assert run.words == ["logger=csv"]
     assert run.started is not None and run.started.timestamp() == 1795464000
     assert run.settings["data.size"] == "4" and "folder" not in run.settings and "run_id" not in run.settings
-    assert list(run.metrics[""].curves) == ["train/loss"]
+    assert list(run.curves[""]) == ["train/loss"]
     assert not run.problems and not run.how_to_go_on
 
 
@@ -98,19 +98,19 @@ def test_what_is_wrong_is_told_and_the_rest_is_kept(tmp_path: Path, name: str) -
     assert run.status == ("unreadable" if file == "status.json" else "finished")
     assert bool(run.settings) == (file != "config.yaml")
     assert bool(run.environment) == (file != "environment.json")
-    assert bool(run.metrics.get("") and run.metrics[""].curves) == (file != "metrics.csv")
+    assert bool(run.curves.get("")) == (file != "metrics.csv")
 
 
 def test_files_that_may_not_be_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_run(tmp_path / "a")
-    real = os.open
+    real = Path.open
 
-    def refuse(path: Path, flags: int, *more: int) -> int:
-        if Path(path).name == "config.yaml":
+    def refuse(path: Path, *more: str) -> object:
+        if path.name == "config.yaml":
             raise PermissionError(13, "Permission denied", str(path))
-        return real(path, flags, *more)
+        return real(path, *more)
 
-    monkeypatch.setattr(os, "open", refuse)  # root may read everything
+    monkeypatch.setattr(Path, "open", refuse)  # root may read everything
     run = _read(folder)
     assert run.problems == ["config.yaml: Permission denied"] and run.status == "finished"
 
@@ -138,16 +138,4 @@ def test_curves_of_several_photographs_are_told_apart(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "a", command="optimize")
     for name in ("cat.jpg", "holiday/dog.jpg"):
         write_metrics(folder / "curves" / name, {"train/loss": [2.0, 1.0]})
-    assert list(_read(folder).metrics) == ["cat.jpg", "holiday/dog.jpg"]
-
-
-def test_names_are_as_short_as_tells_them_apart() -> None:
-    def named(*paths: str) -> list[str]:
-        return names_of([Path(path) for path in paths])
-
-    assert named("/o/2026/10-00_train_ab") == ["10-00_train_ab"]
-    assert named("/o/a", "/o/b") == ["a", "b"]
-    assert named("/o/m/0", "/o/m/1", "/o/n/0") == ["m/0", "m/1", "n/0"]
-    assert named("/o/abl", "/o/abl/runs/joint") == ["abl", "abl/runs/joint"]
-    assert named("/o/x/a", "/o/y/a", "/o/a") == ["x/a", "y/a", "o/a"]
-    assert named("/a", "/a/a") == ["/a", "/a/a"] or len(set(named("/a", "/a/a"))) == 2
+    assert list(_read(folder).curves) == ["cat.jpg", "holiday/dog.jpg"]

@@ -12,21 +12,27 @@ import torch
 from PIL import Image
 
 from impasto.images import write_image
-from impasto.tracking.run_folder import finish_wandb
+from impasto.tracking.run_folder import finish_loggers
 from impasto.tracking.tables import log_pictures, log_table
-from impasto.tracking.wandb_run import RunLogger, WandbOptions, start_wandb
+from impasto.tracking.wandb_run import WandbRun, start_wandb
 
 ROWS = [{"size": "256 x 256", "seconds": 0.25, "calls": None}, {"size": "512 x 512", "seconds": 1.0, "calls": 3}]
 
 
-class _Logger:
+class _Logger(WandbRun):
     """Keeps what is logged."""
 
     def __init__(self) -> None:
         self.logged: list[dict[str, Any]] = []
-        self.log_metrics = self.logged.append
         self.summary: dict[str, float] = {}
-        self.summarise = self.summary.update
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        """Keep it."""
+        self.logged.append(metrics)
+
+    def summarise(self, figures: Any) -> None:
+        """Keep them."""
+        self.summary |= figures
 
 
 @pytest.fixture
@@ -37,7 +43,7 @@ def logger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> _Logger:
 
 
 def test_a_table_holds_every_row_and_column(logger: _Logger) -> None:
-    log_table(logger, "benchmark/speed", ROWS)  # type: ignore[arg-type]
+    log_table(logger, "benchmark/speed", ROWS)
     ((name, table),) = logger.logged[0].items()
     assert name == "benchmark/speed"
     assert table.columns == ["size", "seconds", "calls"]
@@ -45,10 +51,10 @@ def test_a_table_holds_every_row_and_column(logger: _Logger) -> None:
 
 
 def test_numbers_of_a_short_table_stand_in_the_summary(logger: _Logger) -> None:
-    log_table(logger, "benchmark/speed", ROWS)  # type: ignore[arg-type]
-    log_table(logger, "one", [{"seconds": 2.0, "kept": True}])  # type: ignore[arg-type]
-    log_table(logger, "two", [{"reader": "files", "workers": n, "rate": 10.0 * n} for n in (0, 2)])  # type: ignore[arg-type]
-    log_table(logger, "long", [{"name": str(n), "value": n} for n in range(201)])  # type: ignore[arg-type]
+    log_table(logger, "benchmark/speed", ROWS)
+    log_table(logger, "one", [{"seconds": 2.0, "kept": True}])
+    log_table(logger, "two", [{"reader": "files", "workers": n, "rate": 10.0 * n} for n in (0, 2)])
+    log_table(logger, "long", [{"name": str(n), "value": n} for n in range(201)])
     assert logger.summary == {
         "benchmark/speed/256 x 256/seconds": 0.25,
         "benchmark/speed/512 x 512/seconds": 1.0,
@@ -63,21 +69,21 @@ def test_numbers_of_a_short_table_stand_in_the_summary(logger: _Logger) -> None:
 
 def test_a_chart_and_a_picture_are_logged_beside_it(logger: _Logger, tmp_path: Path) -> None:
     write_image(tmp_path / "plot.png", torch.rand(3, 12, 20))
-    log_table(logger, "benchmark/speed", ROWS, bars=("size", "seconds"), picture=tmp_path / "plot.png")  # type: ignore[arg-type]
-    (logged,) = logger.logged
-    assert set(logged) == {"benchmark/speed", "benchmark/speed_chart", "benchmark/speed_plot"}
-    assert logged["benchmark/speed_plot"].image.size == (20, 12)
+    log_table(logger, "benchmark/speed", ROWS, bars=("size", "seconds"), picture=tmp_path / "plot.png")
+    table, plot = logger.logged
+    assert set(table) == {"benchmark/speed", "benchmark/speed_chart"}
+    assert plot["benchmark/speed_plot"][0].image.size == (20, 12)
 
 
 def test_without_a_logger_or_rows_nothing_is_done(logger: _Logger) -> None:
     log_table(None, "benchmark/speed", ROWS)
-    log_table(logger, "benchmark/speed", [])  # type: ignore[arg-type]
+    log_table(logger, "benchmark/speed", [])
     assert logger.logged == []
 
 
 def test_rows_with_other_keys_are_refused(logger: _Logger) -> None:
     with pytest.raises(KeyError, match="seconds"):
-        log_table(logger, "benchmark/speed", [ROWS[0], {"size": "512 x 512"}])  # type: ignore[arg-type]
+        log_table(logger, "benchmark/speed", [ROWS[0], {"size": "512 x 512"}])
 
 
 # ---------------------------------------------------------------- pictures
@@ -100,7 +106,7 @@ def _pixels(path: Path) -> np.ndarray:
 def test_a_path_in_a_row_becomes_the_image_that_it_names(logger: _Logger, tmp_path: Path) -> None:
     files = _pictures(tmp_path)
     rows = [{"picture": file, "name": file.name, "share": None} for file in files]
-    log_table(logger, "study/samples", rows)  # type: ignore[arg-type]
+    log_table(logger, "study/samples", rows)
     table = logger.logged[0]["study/samples"]
     assert table.columns == ["picture", "name", "share"]
     for file, (picture, name, share) in zip(files, table.data, strict=True):
@@ -110,7 +116,7 @@ def test_a_path_in_a_row_becomes_the_image_that_it_names(logger: _Logger, tmp_pa
 
 def test_pictures_are_logged_beside_each_other_with_their_captions(logger: _Logger, tmp_path: Path) -> None:
     files = _pictures(tmp_path)
-    log_pictures(logger, "study/pictures/a", files, ["one", "two", "three"])  # type: ignore[arg-type]
+    log_pictures(logger, "study/pictures/a", files, ["one", "two", "three"])
     ((name, images),) = logger.logged[0].items()
     assert name == "study/pictures/a"
     assert [image._caption for image in images] == ["one", "two", "three"]
@@ -119,8 +125,8 @@ def test_pictures_are_logged_beside_each_other_with_their_captions(logger: _Logg
 
 
 def test_pictures_and_captions_must_be_as_many(logger: _Logger, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        log_pictures(logger, "study/pictures/a", _pictures(tmp_path), ["one"])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="Expected 3 items"):
+        log_pictures(logger, "study/pictures/a", _pictures(tmp_path), ["one"])
 
 
 def test_without_a_logger_no_picture_is_opened() -> None:
@@ -129,22 +135,23 @@ def test_without_a_logger_no_picture_is_opened() -> None:
 
 
 @pytest.fixture
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunLogger]:
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbRun]:
     """A real W&B run, offline, in its own folder."""
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_DATA_DIR", "")
-    options = WandbOptions(mode="offline", project="p", entity=None, group=None, tags=[], init_timeout=5)
-    yield start_wandb(options, folder=tmp_path / "run", run_id="abc", name="n", config={})
+    options = {"mode": "offline", "project": "p", "entity": None, "group": None, "tags": [], "init_timeout": 5}
+    yield start_wandb(folder=tmp_path / "run", run_id="abc", name="n", config={}, **options)  # type: ignore[arg-type]
     import wandb
 
     wandb.teardown()
 
 
-def test_files_of_an_offline_run_are_the_pictures_themselves(offline: RunLogger, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_files_of_an_offline_run_are_the_pictures_themselves(offline: WandbRun, tmp_path: Path) -> None:
     files = _pictures(tmp_path)
     log_pictures(offline, "study/pictures/sub folder/a?é.jpg", files, ["one", "two", "three"])
     log_table(offline, "study/samples", [{"picture": file, "method": file.stem} for file in files])
-    finish_wandb("finished")
+    finish_loggers("finished")
     folder = tmp_path / "run" / "wandb"
     assert os.environ["WANDB_DATA_DIR"] == str(folder)
     images = list(folder.rglob("media/images/study/pictures/sub folder/*.png"))

@@ -1,6 +1,5 @@
 """A W&B run lies whole in the run folder, reads back as it was logged, and is never the reason that a run is lost."""
 
-import dataclasses
 import http.server
 import json
 import os
@@ -16,9 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impasto.tracking.run_folder import finish_wandb
+from impasto.tracking.run_folder import finish_loggers
 from impasto.tracking.tables import log_table
-from impasto.tracking.wandb_run import WandbOptions, start_wandb
+from impasto.tracking.wandb_run import start_wandb
+
+OFFLINE: dict[str, Any] = {
+    "mode": "offline", "project": "p", "entity": None, "group": None, "tags": [], "init_timeout": 5
+}  # fmt: skip
 
 
 def _records(run: Path, *flags: str) -> list[dict[str, Any]]:
@@ -35,19 +38,20 @@ def _inspect(folder: Path, *flags: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbOptions]:
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_SILENT", "true")
     for name in ("WANDB_DATA_DIR", "WANDB_MODE", "WANDB_API_KEY", "HOME"):
         monkeypatch.setenv(name, str(tmp_path) if name in ("HOME", "WANDB_DATA_DIR") else "")
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.delenv("WANDB_API_KEY")
-    yield WandbOptions(mode="offline", project="p", entity=None, group=None, tags=[], init_timeout=5)
+    yield OFFLINE
     import wandb
 
     wandb.teardown()
 
 
+@pytest.mark.slow
 def test_a_training_reads_back_with_losses_samples_and_config(impasto: Callable[..., Any]) -> None:
     result = impasto("train", "experiment=smoke_train")
     assert result.code == 0, result.err
@@ -72,85 +76,92 @@ def _pixels(path: Path) -> np.ndarray:
         return np.asarray(image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "code"), [("finished", 0), ("pruned", 0), ("interrupted", 255), ("failed", 1)])
-def test_a_run_ends_as_it_ended(offline: WandbOptions, tmp_path: Path, status: str, code: int) -> None:
-    start_wandb(offline, folder=tmp_path / "run", run_id="abc", name="n", config={"a": {"b": 1}})
-    finish_wandb(status)
+def test_a_run_ends_as_it_ended(offline: dict[str, Any], tmp_path: Path, status: str, code: int) -> None:
+    start_wandb(**offline, folder=tmp_path / "run", run_id="abc", name="n", config={"a": {"b": 1}})
+    finish_loggers(status)
     told = _inspect(tmp_path / "run", "--summary")[0]
     assert (told["exit_code"], told["summary"]["status"]) == (code, status)
 
 
-def test_a_resumed_run_counts_on_where_it_ended(offline: WandbOptions, tmp_path: Path) -> None:
+def test_a_resumed_run_counts_on_where_it_ended(offline: dict[str, Any], tmp_path: Path) -> None:
     import wandb
 
     steps = []
     for start in range(2):
-        logger = start_wandb(offline, folder=tmp_path / "run", run_id="abc", name="n", config={})
+        logger = start_wandb(**offline, folder=tmp_path / "run", run_id="abc", name="n", config={})
         for step in range(3 * start, 3 * start + 3):
             logger.log_metrics({"train/loss": 1.0}, step=step)
-        finish_wandb("finished")
+        finish_loggers("finished")
         wandb.teardown()
     for file in sorted(
         (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime
     ):
         rows = [record["history"]["item"] for record in _records(file.parent) if "history" in record]
         steps += [(row["_step"], row["trainer/global_step"]) for row in rows]
-    assert steps == [(step, step) for step in range(6)]
+    assert [step for _, step in steps] == list(range(6))
+    assert sorted(steps) == steps and len({step for step, _ in steps}) == 6
 
 
-def test_steps_are_the_axis_only_of_a_run_that_has_them(offline: WandbOptions, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_steps_are_the_axis_only_of_a_run_that_has_them(offline: dict[str, Any], tmp_path: Path) -> None:
     import wandb
 
     for name, step in (("with", 3), ("without", None)):
-        start_wandb(offline, folder=tmp_path / name, run_id=name, name="n", config={}).log_metrics(
+        start_wandb(**offline, folder=tmp_path / name, run_id=name, name="n", config={}).log_metrics(
             {"a": 1.0}, step=step
         )
-        finish_wandb("finished")
+        finish_loggers("finished")
         wandb.teardown()
         (run,) = (tmp_path / name / "wandb").glob("offline-run-*/*.wandb")
         assert (b"trainer/global_step" in run.read_bytes()) == (name == "with")
 
 
-def test_two_runs_in_one_process_stay_apart(offline: WandbOptions, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_two_runs_in_one_process_stay_apart(offline: dict[str, Any], tmp_path: Path) -> None:
     for name in ("one", "two"):
-        logger = start_wandb(offline, folder=tmp_path / name, run_id=name, name=name, config={"name": name})
+        logger = start_wandb(**offline, folder=tmp_path / name, run_id=name, name=name, config={"name": name})
         logger.log_metrics({"train/loss": 1.0}, step=0)
-        finish_wandb("finished")
+        finish_loggers("finished")
     for name in ("one", "two"):
         assert f'"{name}"' in json.dumps(_inspect(tmp_path / name, "--summary")[0]["config"])
 
 
-def test_images_of_tables_stay_in_the_run_folder(offline: WandbOptions, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_images_of_tables_stay_in_the_run_folder(offline: dict[str, Any], tmp_path: Path) -> None:
     import wandb
 
-    logger = start_wandb(offline, folder=tmp_path / "run", run_id="abc", name="n", config={})
+    logger = start_wandb(**offline, folder=tmp_path / "run", run_id="abc", name="n", config={})
     picture = wandb.Image(np.zeros((4, 4, 3), dtype=np.uint8))
     logger.log_table("study", columns=["image"], data=[[picture]])
-    finish_wandb("finished")
+    finish_loggers("finished")
     assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "run" / "wandb")
     assert not (tmp_path / ".local").exists()
 
 
+@pytest.mark.slow
 def test_online_without_a_key_goes_on_offline(
-    offline: WandbOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    offline: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    online = WandbOptions(mode="online", project="p", entity=None, group=None, tags=[], init_timeout=5)
-    logger = start_wandb(online, folder=tmp_path / "run", run_id="abc", name="n", config={})
+    online = offline | {"mode": "online"}
+    logger = start_wandb(**online, folder=tmp_path / "run", run_id="abc", name="n", config={})
     assert "logged offline" in caplog.text
     logger.log_metrics({"train/loss": 1.0}, step=0)
-    finish_wandb("finished")
+    finish_loggers("finished")
     assert _inspect(tmp_path / "run", "--summary")[0]["exit_code"] == 0
 
 
+@pytest.mark.slow
 def test_online_without_a_network_goes_on_offline(
-    offline: WandbOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    offline: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # a closed port
-    online = WandbOptions(mode="online", project="p", entity=None, group=None, tags=[], init_timeout=2)
-    start_wandb(online, folder=tmp_path / "run", run_id="abc", name="n", config={})
+    online = offline | {"mode": "online", "init_timeout": 2}
+    start_wandb(**online, folder=tmp_path / "run", run_id="abc", name="n", config={})
     assert "cannot be reached" in caplog.text
-    finish_wandb("finished")
+    finish_loggers("finished")
     assert _inspect(tmp_path / "run", "--summary")[0]["exit_code"] == 0
 
 
@@ -173,8 +184,9 @@ class _Server(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_costs_a_run_nothing(
-    offline: WandbOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    offline: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     import wandb
 
@@ -184,9 +196,7 @@ def test_a_server_that_goes_away_costs_a_run_nothing(
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setattr("impasto.tracking.wandb_run._LAST_UPLOAD", 2.0)
-    logger = start_wandb(
-        dataclasses.replace(offline, mode="online"), folder=tmp_path, run_id="abc", name="n", config={}
-    )
+    logger = start_wandb(**offline | {"mode": "online"}, folder=tmp_path, run_id="abc", name="n", config={})
     assert not logger.experiment.offline
     server.shutdown()
     server.server_close()
@@ -195,7 +205,7 @@ def test_a_server_that_goes_away_costs_a_run_nothing(
     for _ in range(3):
         log_table(logger, "benchmark/speed", [{"size": "256 x 256", "seconds": 0.25}])
     logger.log_metrics({"train/loss": 1.0}, step=1)
-    finish_wandb("finished")
+    finish_loggers("finished")
     assert caplog.text.count("W&B is lost") == 1 and time.monotonic() - begin < 20
     wandb.teardown()
     (run,) = tmp_path.glob("wandb/run-*/*.wandb")
@@ -206,11 +216,11 @@ _WITHOUT = """
 import logging, pathlib, psutil, time
 from impasto.tracking.run_folder import recorded
 from impasto.tracking.tables import log_table
-from impasto.tracking.wandb_run import WandbOptions, start_wandb
+from impasto.tracking.wandb_run import start_wandb
 logging.basicConfig(format="%(message)s")
 with recorded(pathlib.Path(), config=""):
-    options = WandbOptions(mode="offline", project="p", entity=None, group=None, tags=[], init_timeout=5)
-    logger = start_wandb(options, folder=pathlib.Path().resolve(), run_id="abc", name="n", config={})
+    options = dict(mode="offline", project="p", entity=None, group=None, tags=[], init_timeout=5)
+    logger = start_wandb(**options, folder=pathlib.Path().resolve(), run_id="abc", name="n", config={})
     [service.kill() for service in psutil.Process().children() if service.name().startswith("wandb-core")]
     for step in range(3):
         logger.log_metrics({"train/loss": 1.0}, step=step)
@@ -219,7 +229,8 @@ with recorded(pathlib.Path(), config=""):
 """
 
 
-def test_a_run_goes_on_without_wandbs_own_process(offline: WandbOptions, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_run_goes_on_without_wandbs_own_process(offline: dict[str, Any], tmp_path: Path) -> None:
     told = subprocess.run([sys.executable, "-c", _WITHOUT], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert told.stderr.count("W&B is lost") == 1 and "Traceback" not in told.stderr
     assert json.loads((tmp_path / "status.json").read_text())["status"] == "finished"
@@ -227,4 +238,4 @@ def test_a_run_goes_on_without_wandbs_own_process(offline: WandbOptions, tmp_pat
 
 def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(ValueError, match=r"unknown logger\.mode 'ofline'; did you mean 'offline'\?"):
-        WandbOptions(mode="ofline", project="p", entity=None, group=None, tags=[], init_timeout=5)
+        start_wandb(**OFFLINE | {"mode": "ofline"}, folder=Path(), run_id="abc", name="n", config={})

@@ -16,6 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from impasto.commands.arguments import FLAGS_WITH_VALUE, prepare_arguments, quote
 from impasto.group import Group, find_group
 from impasto.redaction import without_secrets
+from impasto.run_folders import RunFolder
 
 _EXTRA = ("--config-dir", "-cd")
 _PATIENCE = timedelta(minutes=10)  # until all processes of a group have started
@@ -109,8 +110,8 @@ def _begun(launch: str, conf: Path, command: str, arguments: Sequence[str]) -> s
         cfg = compose(command, [*search, *words], return_hydra_config=True)
     if "resume" not in cfg:
         return ""
-    own = Path(cfg.hydra.run.dir) / "environment.json"
-    found = {path: _told(path) for path in (own, *Path(cfg.output_root).glob("*/*/environment.json"))}
+    folders = [RunFolder(path) for path in (Path(cfg.hydra.run.dir), *Path(cfg.output_root).glob("*/*"))]
+    found = {folder.environment_file: _told(folder) for folder in folders if folder.is_run()}
     started = [without_secrets(word) for word in ("--config-name", command, *arguments)]  # as the record has them
     begun = [
         path.parent
@@ -119,13 +120,13 @@ def _begun(launch: str, conf: Path, command: str, arguments: Sequence[str]) -> s
     ]
     if not begun:
         return ""
-    return str(max(begun, key=lambda folder: (folder / "environment.json").stat().st_mtime).resolve())
+    return str(max(begun, key=lambda folder: RunFolder(folder).environment_file.stat().st_mtime).resolve())
 
 
-def _told(path: Path) -> dict[str, Any]:
+def _told(folder: RunFolder) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return folder.read_environment()
+    except (OSError, ValueError):
         return {}
 
 

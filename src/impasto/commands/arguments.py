@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from impasto.listing import TAKEN
+from impasto.run_folders import RunFolder
 from impasto.suggest import did_you_mean
 
 Options = Callable[[str], list[str]]  # from a configuration group to its choices
@@ -143,7 +144,7 @@ def _resume_options(overrides: Sequence[str]) -> list[str]:
         folder = Path(str(override.value())).expanduser().resolve()
         if override.value() is None:
             continue
-        if not (folder / "config.yaml").is_file():
+        if not RunFolder(folder).config_file.is_file():
             raise FileNotFoundError(f"resume={folder} is no run folder: it has no config.yaml")
         return [f"hydra.run.dir={quote(str(folder))}", "hydra.output_subdir=null"]
     return []

@@ -1,7 +1,6 @@
 """One job of Hydra's: from its configuration to an exit code, with the run folder kept true."""
 
 import importlib
-import json
 import logging
 import os
 import warnings
@@ -20,7 +19,7 @@ from impasto.commands.config import check_config
 from impasto.files import write_text
 from impasto.group import is_first_process, requeue
 from impasto.redaction import without_secrets
-from impasto.run_folders import read_status, running_process
+from impasto.run_folders import RunFolder, read_status, running_process
 from impasto.suggest import did_you_mean
 from impasto.tracking.run_folder import Pruned, StartAgain, begin, recorded
 
@@ -118,7 +117,7 @@ def _sentence(error: Exception, folder: Path) -> str:
         return "/dev/shm is too small for what the workers read; expected data.num_workers=0, or docker --shm-size=1g"
     told = f"{type(error).__name__}: {error}"
     kept = read_status(folder).get("error") == told
-    where = f"the traceback is in {folder / 'status.json'}" if kept else "HYDRA_FULL_ERROR=1 shows the traceback"
+    where = f"the traceback is in {RunFolder(folder).status_file}" if kept else "HYDRA_FULL_ERROR=1 shows the traceback"
     return f"{told} (unexpected; {where})"
 
 
@@ -139,7 +138,7 @@ def _saved(cfg: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
 
     Hydra's record of it is not resolved, so that what depends on a changed value follows it.
     """
-    resolved, saved = _load(folder / "config.yaml"), _load(folder / ".hydra" / "config.yaml")
+    resolved, saved = _load(RunFolder(folder).config_file), _load(folder / ".hydra" / "config.yaml")
     command = HydraConfig.get().job.config_name
     began = _load(folder / ".hydra" / "hydra.yaml").hydra.job.config_name
     if began != command:
@@ -185,7 +184,7 @@ def begin_again(cfg: DictConfig) -> None:
 
 def _keep_paths(saved: DictConfig, folder: Path) -> None:
     """Photographs and results are where they were, whichever folder this command line was given in."""
-    first = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["folder"]
+    first = RunFolder(folder).read_environment()["folder"]
     if "images" in saved:
         images = [saved.images] if isinstance(saved.images, str) else list(saved.images)
         saved.images = [os.path.join(first, Path(image).expanduser()) for image in images]  # noqa: PTH118 (patterns)

@@ -1,7 +1,6 @@
 """One photograph's part of a run folder: its curve, its samples, its checkpoint, its result."""
 
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from impasto.gatys import Optimization
 from impasto.hardware import peak_memory
 from impasto.images import to_uint8, write_image
 from impasto.memory import gibibytes
+from impasto.run_folders import RunFolder
 from impasto.tracking.bar import Bar
 from impasto.tracking.metrics import MetricsFile
-from impasto.tracking.run_folder import Interrupted, finish_wandb
+from impasto.tracking.run_folder import Interrupted, finish_loggers
 from impasto.tracking.stop import StopSignal
 
 log = logging.getLogger(__name__)
@@ -41,9 +41,9 @@ class PhotoRun:
     def __init__(self, cfg: DictConfig, name: Path, *, index: int, count: int, target: Path) -> None:
         self.cfg, self.name, self.target, self.index = cfg, name, target, index
         self.title = name.name if count == 1 else f"{name.name} ({index + 1} of {count})"
-        self.folder = Path(cfg.folder)
-        self.curve_folder = self.folder if count == 1 else self.folder / "curves" / name
-        self.checkpoint = self.folder / "checkpoints" / name.with_name(f"{short_name(name.name)}.pt")
+        self.folder = RunFolder(Path(cfg.folder))
+        self.curve_folder = self.folder.path if count == 1 else self.folder.curve_folder(name)
+        self.checkpoint = self.folder.checkpoint_of(name)
 
     def is_kept(self) -> bool:
         """Whether the result is there already, finished."""
@@ -64,63 +64,63 @@ class PhotoRun:
         if self.cfg.resume is not None and self.checkpoint.exists():
             optimization.load_state_dict(torch.load(self.checkpoint, map_location=self.cfg.device, weights_only=True))
         begin_again(self.cfg)
-        self.kept = kept
-        loggers = self._loggers()
+        self.optimization, self.finish, self.kept = optimization, finish, kept
+        self.loggers = self._loggers()
+        outcome = "failed"
         try:
             with peak_memory(self.cfg.device) as peak:
-                self._run(optimization, finish, loggers)
+                self._run()
+            outcome = "finished"
+        except KeyboardInterrupt:
+            outcome = "interrupted"
+            raise
         except FloatingPointError as error:
             if not optimization.calls:
                 raise
-            self._save(optimization, finish)
+            self._save()
             raise FloatingPointError(f"{error}; the last finite image is {self.target}") from error
         finally:
-            for logger in loggers:
+            for logger in self.loggers:
                 logger.finalize("")
-            stopped = "interrupted" if isinstance(sys.exception(), KeyboardInterrupt) else "failed"
-            finish_wandb("finished" if sys.exception() is None else stopped)  # the next photograph has its own run
-        self._save(optimization, finish)
+            finish_loggers(outcome)  # the next photograph has its own run
+        self._save()
         self.checkpoint.unlink(missing_ok=True)
-        told = (self.target, optimization.best_value, optimization.calls, gibibytes(peak.bytes))
-        log.info("%s: loss %.4g after %d steps, at most %s of memory", *told)
+        figures = (self.target, optimization.best_value, optimization.calls, gibibytes(peak.bytes))
+        log.info("%s: loss %.4g after %d steps, at most %s of memory", *figures)
 
-    def _run(self, optimization: Optimization, finish: Callable[[Tensor], Tensor], loggers: list[Any]) -> None:
+    def _loggers(self) -> list[Any]:
+        run_id = str(self.cfg.run_id) + (f"-{self.index}" if self.index else "")
+        chosen = wandb_logger(self.cfg, run_id=run_id, name=f"{self.cfg.name}_{short_name(self.name.stem)}_{run_id}")
+        return [MetricsFile(self.curve_folder), *([] if chosen is None else [chosen])]
+
+    def _run(self) -> None:
+        optimization = self.optimization
         bar = Bar(total=optimization.steps, done=optimization.calls, log_every_seconds=_LOG_EVERY_SECONDS)
         with StopSignal() as stop, bar:
             while optimization.calls < optimization.steps:
                 terms = optimization.step()
-                self._log(loggers, optimization, terms)
-                told = " ".join(f"{name} {value:.3g}" for name, value in terms.items())
-                bar.update(optimization.calls, f"{self.title} {told}")
+                metrics = {f"train/{name}": value for name, value in terms.items()}
+                metrics |= {"train/loss": sum(terms.values()), "train/best": optimization.best_value}
+                for logger in self.loggers:
+                    logger.log_metrics(metrics, step=optimization.calls)
+                shown = " ".join(f"{name} {value:.3g}" for name, value in terms.items())
+                bar.update(optimization.calls, f"{self.title} {shown}")
                 if stop.requested or optimization.calls % self.cfg.save_every == 0:
-                    for logger in loggers:
-                        logger.save()
-                    self._save(optimization, finish)
-                    self._sample(optimization, finish, loggers)
+                    self._save()
+                    self._sample()
                 if stop.requested and optimization.calls < optimization.steps:
                     raise Interrupted(f"stopped at step {optimization.calls}; the best image so far is {self.target}")
 
-    def _loggers(self) -> list[Any]:
-        loggers: list[Any] = [MetricsFile(self.curve_folder)]
-        run_id = str(self.cfg.run_id) + (f"-{self.index}" if self.index else "")
-        wandb = wandb_logger(self.cfg, run_id=run_id, name=f"{self.cfg.name}_{short_name(self.name.stem)}_{run_id}")
-        return loggers if wandb is None else [*loggers, wandb]
-
-    def _log(self, loggers: list[Any], optimization: Optimization, terms: dict[str, float]) -> None:
-        metrics = {f"train/{name}": value for name, value in terms.items()}
-        metrics |= {"train/loss": sum(terms.values()), "train/best": optimization.best_value}
-        for logger in loggers:
-            logger.log_metrics(metrics, step=optimization.calls)
-
-    def _save(self, optimization: Optimization, finish: Callable[[Tensor], Tensor]) -> None:
+    def _save(self) -> None:
         with whole_file(self.checkpoint) as temporary:
-            torch.save(optimization.state_dict(), temporary)
-        write_image(self.target, finish(optimization.best), self.kept)
+            torch.save(self.optimization.state_dict(), temporary)
+        write_image(self.target, self.finish(self.optimization.best), self.kept)
 
-    def _sample(self, optimization: Optimization, finish: Callable[[Tensor], Tensor], loggers: list[Any]) -> None:
-        image = finish(optimization.best)
-        name = self.name.with_suffix(".png")
-        write_image(self.folder / "samples" / f"step_{optimization.calls:06d}" / name, image)
-        for logger in loggers:
+    def _sample(self) -> None:
+        step, image = self.optimization.calls, self.finish(self.optimization.best)
+        name = self.name.with_suffix("")
+        write_image(self.folder.sample(step, str(name)), image)
+        for logger in self.loggers:
+            logger.save()
             if hasattr(logger, "log_image"):
-                logger.log_image(f"samples/{short_name(name.stem)}", [to_uint8(image)], step=optimization.calls)
+                logger.log_image(f"samples/{short_name(name.name)}", [to_uint8(image)], step=step)

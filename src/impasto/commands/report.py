@@ -1,13 +1,25 @@
 """impasto report: one HTML file about run folders."""
 
 import logging
-from pathlib import Path
+from typing import Annotated
 
 from omegaconf import DictConfig
+from pydantic import BeforeValidator
 
+from impasto.commands.settings import Flag, Folder, Settings, Text
 from impasto.report import write_report
 
 log = logging.getLogger(__name__)
+
+Several = Annotated[list[Text], BeforeValidator(lambda value: value if isinstance(value, list) else [value])]
+
+
+class ReportSettings(Settings):
+    """Which runs, and where the page is written."""
+
+    runs: Several  # run folders, multiruns, or folders of them
+    output: Folder  # the file
+    outside: Flag  # show pictures outside of the run folders, too
 
 
 def run(cfg: DictConfig) -> None:
@@ -18,15 +30,15 @@ def run(cfg: DictConfig) -> None:
         ValueError: a folder without a run, an output that is no name of a page, or outside that is no truth value.
         OSError: the page cannot be written.
     """
-    runs = [cfg.runs] if isinstance(cfg.runs, str | int) else list(cfg.runs or [])
-    if not isinstance(cfg.outside, bool):
-        raise ValueError(f"expected outside=true or outside=false, got {cfg.outside}")
-    report = write_report([str(name) for name in runs], Path(str(cfg.output)).expanduser(), outside=cfg.outside)
+    given = ReportSettings.read(cfg)
+    report = write_report(given.runs, given.output, outside=given.outside)
     for folder, problems in report.problems.items():
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         log.info("%s: %s%s", folder, problems[0], more)
     if report.left_out:
         log.info("%d older runs are left out; name fewer folders to see them", report.left_out)
     if report.outside:
-        log.info("pictures left out: %d outside of the run folders, which outside=true shows", report.outside)
+        log.info(
+            "pictures left out: those outside of the run folder, of %d runs; outside=true shows them", report.outside
+        )
     log.info("%s", report)

@@ -13,6 +13,7 @@ from impasto.evaluation.colorizers import tinted
 from impasto.images import read_image
 from impasto.listing import Found, find_images
 from impasto.methods import method_of
+from impasto.run_folders import RunFolder
 from impasto.runs import load_named
 
 Source = Callable[[Found, Tensor], Tensor]  # from a photograph's file and its pixels (3, H, W) to a picture
@@ -48,7 +49,7 @@ def source_of(text: str, name: str, device: str) -> Source:
 
 def is_results(folder: Path) -> bool:
     """Whether a folder holds results, and not a run with its network."""
-    return folder.is_dir() and not (folder / "network.safetensors").is_file()
+    return folder.is_dir() and not RunFolder(folder).network_file.is_file()
 
 
 def _results(folder: Path, name: str) -> Source:

@@ -27,6 +27,7 @@ from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import Photographs
 from impasto.group import check_size, find_group, is_first_process
 from impasto.hardware import computes_bf16
+from impasto.run_folders import RunFolder
 from impasto.tracking.checkpoints import AtomicCheckpoints, Checkpoints
 from impasto.tracking.metrics import MetricsFile
 from impasto.tracking.run_folder import Interrupted, StartAgain
@@ -69,10 +70,10 @@ def run(cfg: DictConfig) -> None:
     except FloatingPointError as error:
         kept = f"the last good checkpoint is {checkpoints.last}" if checkpoints.last.exists() else "no checkpoint yet"
         raise FloatingPointError(f"{error}; {kept}") from error
-    if checkpoints.stop_requested:
+    if checkpoints.stop.requested:
         told = f"stopped at step {trainer.global_step}; go on with: impasto train resume={shlex.quote(str(folder))}"
-        raise StartAgain(told) if checkpoints.start_again else Interrupted(told)
-    log.info("trained %d steps; samples in %s", trainer.global_step, folder / "samples")
+        raise StartAgain(told) if checkpoints.stop.again else Interrupted(told)
+    log.info("trained %d steps; samples in %s", trainer.global_step, RunFolder(folder).samples)
 
 
 def _fit(
@@ -84,7 +85,7 @@ def _fit(
         if trainer.world_size > 1 and "Connection" in str(error):
             raise ConnectionError("another process of this training ended; unless killed, it says why") from error
         raise
-    if checkpoints.validated_step != trainer.global_step and not checkpoints.stop_requested:
+    if checkpoints.validated_step != trainer.global_step and not checkpoints.stop.requested:
         trainer.validate(system, data, verbose=False, weights_only=True)
         checkpoints.save_network(trainer, system)
 
@@ -110,7 +111,7 @@ def _check_schedule(cfg: DictConfig, *, resume: bool) -> None:
     if not isinstance(steps, int):
         raise ValueError(f"expected trainer.max_steps to be a whole number, got {steps}")
     now: Any = OmegaConf.to_container(cfg.system, resolve=True)
-    was: Any = OmegaConf.load(Path(cfg.folder) / "config.yaml").system if resume else now
+    was: Any = OmegaConf.load(RunFolder(Path(cfg.folder)).config_file).system if resume else now
     for key in ("optimizer", "scheduler"):
         old, new = was[key] or {}, now[key] or {}
         for name in {**old, **new}:

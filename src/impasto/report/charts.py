@@ -12,90 +12,47 @@ from impasto.report.curves import Curve, thin
 from impasto.report.record import Run
 from impasto.run_folders import natural
 
-_MOST_CHARTS = 60
+POINTS = 400  # of a curve at most
 _MOST_CURVES = 4_000
 _MOST_POINTS = 200_000  # of all curves together: some 3 MB
-_POINTS = (40, 400)  # of a curve
-_MOST_FILES = 300  # of metrics
-_LONGEST_NAME = 80
 _GROUPS = ("train", "val", "test", "")  # of metrics called "train/loss"; in this order, others behind
 
 
 class Chart(NamedTuple):
-    """A metric of all runs.
-
-    Attributes:
-        name: of the metric.
-        curves: how many.
-        data: for the script: the curves as JSON.
-    """
+    """A metric of all runs: its name, and the curves as JSON for the script."""
 
     name: str
-    curves: int
     data: Markup
 
 
 class Charts(NamedTuple):
-    """All charts.
+    """All charts."""
 
-    Attributes:
-        groups: charts by group: "train", "val", ...
-        lines: for the script: each curve's run, its colour, its name and the photograph, as JSON.
-        colours: of the runs that have any curve, by their number.
-        points: of each curve at most.
-        thinned: whether any curve has more than that.
-        left_out: metrics that are not shown.
-    """
-
-    groups: dict[str, list[Chart]]
-    lines: Markup
-    colours: dict[int, int]
-    points: int
-    thinned: bool
-    left_out: int
-
-
-def points_to_read(runs: int) -> int:
-    """Return how many points a curve is worth keeping in memory, for so many runs."""
-    return max(100, min(2 * _POINTS[1], 60_000 // max(1, runs)))
-
-
-def files_to_read(runs: int) -> int:
-    """Return how many files of metrics are worth reading of each of so many runs."""
-    return max(1, min(12, _MOST_FILES // max(1, runs)))
+    groups: dict[str, list[Chart]]  # "train", "val", ...
+    lines: Markup  # each curve's run, its colour, its name and the photograph, as JSON for the script
+    colours: dict[int, int]  # of the runs that have any curve, by their number
+    points: int  # of each curve at most
+    left_out: int  # metrics that are not shown
 
 
 def make_charts(runs: Sequence[Run]) -> Charts:
     """Lay the curves of all runs over each other."""
-    lines = [
-        (number, name, metrics)
-        for number, run in enumerate(runs)
-        for name, metrics in run.metrics.items()
-        if metrics.curves
-    ]
-    found = Counter(metric for _, _, metrics in lines for metric in metrics.curves)
-    most = max(12, min(_MOST_CHARTS, _MOST_CURVES // max(1, len(lines))))
+    lines = [(n, name, curves) for n, run in enumerate(runs) for name, curves in run.curves.items() if curves]
+    found = Counter(metric for _, _, curves in lines for metric in curves)
+    most = max(12, min(60, _MOST_CURVES // max(1, len(lines))))
     kept = sorted([name for name, _ in found.most_common(most)], key=_place)
-    points = max(_POINTS[0], min(_POINTS[1], _MOST_POINTS // max(1, sum(found[name] for name in kept))))
+    points = max(40, min(POINTS, _MOST_POINTS // max(1, sum(found[name] for name in kept))))
     groups: dict[str, list[Chart]] = {}
     for name in kept:
-        curves = [(i, metrics.curves[name]) for i, (_, _, metrics) in enumerate(lines) if name in metrics.curves]
-        data = [plain_curve(line, thin(curve, points)) for line, curve in curves]
-        groups.setdefault(_group(name), []).append(Chart(name[:_LONGEST_NAME], len(curves), as_json(data)))
+        data = [plain_curve(i, thin(curves[name], points)) for i, (_, _, curves) in enumerate(lines) if name in curves]
+        groups.setdefault(_group(name), []).append(Chart(name[:80], as_json(data)))
     colours = {number: place for place, number in enumerate(dict.fromkeys(number for number, _, _ in lines))}
-    told = [[n, colours[n], runs[n].name[-_LONGEST_NAME:], name[-_LONGEST_NAME:]] for n, name, _ in lines]
-    return Charts(
-        groups=groups,
-        lines=as_json(told),
-        colours=colours,
-        points=points,
-        thinned=any(s.logged > points for _, _, metrics in lines for s in metrics.summaries.values()),
-        left_out=len(found) - len(kept),
-    )
+    names = as_json([[n, colours[n], runs[n].name[-80:], name[-80:]] for n, name, _ in lines])
+    return Charts(groups, names, colours, points, len(found) - len(kept))
 
 
 def _group(name: str) -> str:
-    return name.split("/")[0][:_LONGEST_NAME] if "/" in name else ""
+    return name.split("/")[0][:80] if "/" in name else ""
 
 
 def _place(name: str) -> tuple[int, str, bool, list[tuple[int, str]]]:
@@ -112,13 +69,9 @@ def plain_curve(line: int, curve: Curve) -> list[Any]:
 
 def _short(value: float) -> float | int | str:
     """Six digits, as JSON has them; JSON has no words for what is not finite."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    if value == int(value) and abs(value) < 1e12:
-        return int(value)
-    return float(f"{value:.6g}")
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return int(value) if value == int(value) and abs(value) < 1e12 else float(f"{value:.6g}")
 
 
 def as_json(value: object) -> Markup:
@@ -131,15 +84,12 @@ def as_json(value: object) -> Markup:
 
 def columns_of(runs: Sequence[Run], most: int = 5) -> list[str]:
     """Choose the metrics whose last values stand in the table of all runs: those that most runs have, losses first."""
-    found = Counter(name for run in runs for name in last_values(run) if not name.startswith(("speed/", "lr")))
-    found.pop("epoch", None)
-    wanted = [*(name for name in ("val/loss", "train/loss", "train/best") if name in found)]
-    others = sorted((name for name in found if name.startswith("val/")), key=lambda name: (-found[name], natural(name)))
-    rest = sorted(found, key=lambda name: (-found[name], natural(name)))
-    return list(dict.fromkeys([*wanted, *others, *rest]))[:most]
+    found = Counter(name for run in runs for name in last_values(run) if not name.startswith(("speed/", "lr", "epoch")))
+    first = [name for name in ("val/loss", "train/loss", "train/best") if name in found]
+    rest = sorted(found, key=lambda name: (not name.startswith("val/"), -found[name], natural(name)))
+    return list(dict.fromkeys([*first, *rest]))[:most]
 
 
 def last_values(run: Run) -> dict[str, float]:
     """The last value of each metric; of a run of several photographs those of the first."""
-    metrics = next(iter(run.metrics.values()), None)
-    return {} if metrics is None else {name: summary.last for name, summary in metrics.summaries.items()}
+    return {name: summary.last for name, summary in next(iter(run.summaries.values()), {}).items()}

@@ -1,65 +1,55 @@
 """A run folder as the report shows it; nothing in it can stop the report."""
 
-import os
 import shlex
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from impasto.report.curves import Metrics, read_metrics
-from impasto.report.texts import clean, flatten, moment, plain
-from impasto.run_folders import is_alive, read_json, read_text, read_yaml, reason
+from markupsafe import Markup
+
+from impasto.report.curves import Curve, Summary, summarise, thin
+from impasto.report.rendering import markdown
+from impasto.report.texts import Allowance, clean, flatten, number
+from impasto.report.thumbnails import Compared, Shown
+from impasto.run_folders import RunFolder, read_text, read_yaml, reason
+from impasto.run_folders.folder import moment
 
 STATUSES = ("finished", "running", "pruned", "interrupted", "failed", "died", "unreadable")
-_RECORDED = ("running", "finished", "pruned", "interrupted", "failed")
-_MOST_CURVES = 100  # metrics.csv of one run that are looked for: one a photograph
+_POINTS = 800  # of a curve
 _ITS_OWN = ("folder", "run_id", "resume")  # keys of the configuration that differ between any two runs
+_MOST = 40  # facts of an environment, texts of one run, problems: what impasto writes has far fewer
 
 
 @dataclass
 class Run:
-    """A run folder.
-
-    Attributes:
-        folder: where it is.
-        name: told apart from those of the other runs.
-        status: one of `STATUSES`.
-        command: of impasto, such as "train"; "" where it is not known.
-        experiment: its name in the configuration.
-        words: behind the command, as the user gave them.
-        started: when it was begun, or resumed.
-        seconds: how long it took, or has been taking.
-        error: what it failed with, a line.
-        traceback: of the error.
-        config_text: config.yaml.
-        config: config.yaml, plain data.
-        settings: config.yaml flattened, without what differs between any two runs.
-        environment: environment.json, plain data.
-        metrics: by name of a photograph ("" where there is only one), its metrics.csv.
-        curves_left_out: photographs whose curves were not read.
-        problems: what is wrong with which file.
-    """
+    """A run folder, as it is shown."""
 
     folder: Path
-    name: str
-    status: str = "unreadable"
-    command: str = ""
-    experiment: str = ""
-    words: list[str] = field(default_factory=list)
+    name: str  # told apart from those of the other runs
+    status: str = "unreadable"  # one of STATUSES
+    command: str = ""  # of impasto, such as "train"; "" where it is not known
+    experiment: str = ""  # its name in the configuration
+    words: list[str] = field(default_factory=list)  # behind the command, as the user gave them
     started: datetime | None = None
-    seconds: float | None = None
+    seconds: float | None = None  # how long it took, or has been taking
     error: str = ""
     traceback: str = ""
-    config_text: str = ""
     config: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, str] = field(default_factory=dict)
+    config_text: str = ""
+    settings: dict[str, str] = field(default_factory=dict)  # the configuration, without what differs in any two runs
     environment: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Metrics] = field(default_factory=dict)
-    curves_left_out: int = 0
-    problems: list[str] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)  # the environment, without what differs in any two runs
+    results: dict[str, Markup] = field(default_factory=dict)  # Markdown files by name
+    curves: dict[str, dict[str, Curve]] = field(default_factory=dict)  # by photograph ("": the run's own) and metric
+    summaries: dict[str, dict[str, Summary]] = field(default_factory=dict)  # of the same
+    curves_left_out: int = 0  # photographs whose curves were not read
+    problems: list[str] = field(default_factory=list)  # what is wrong with which file
+    plots: list[Shown] = field(default_factory=list)
+    comparisons: list[Compared] = field(default_factory=list)  # photographs beside what became of them
+    left_out: int = 0  # pictures that it has and the page has not
+    outside: bool = False  # whether it has pictures outside of its folder, which the page has not
 
     @property
     def how_to_go_on(self) -> str:
@@ -70,53 +60,62 @@ class Run:
             return ""
         return f"impasto {self.command} resume={shlex.quote(clean(str(self.folder.absolute())))}"
 
+    @property
+    def figures(self) -> list[list[str]]:
+        """Name, number of values, last, least and greatest of each metric."""
+        return [
+            [f"{photograph}: {name}" if photograph else name, f"{s.logged:,}", *map(number, s[1:])]
+            for photograph, summaries in self.summaries.items()
+            for name, s in summaries.items()
+        ][:200]
 
-def read_run(folder: Path, name: str, *, points: int, files: int = 12) -> Run:
-    """Read a run folder; what cannot be read is among its problems.
+
+def read_run(folder: Path, name: str, *, texts: int = 300_000, photographs: int = 12) -> Run:
+    """Read all of a run folder but its pictures; what cannot be read is among its problems.
 
     Args:
         folder: the run folder.
         name: to show.
-        points: of a curve at most.
-        files: of metrics at most: a run that painted many photographs has one for each.
+        texts: bytes that they may take in the page.
+        photographs: at most, of which curves are read.
     """
-    run = Run(folder, clean(name))
-    _attempt(run, "status.json", lambda: _read_status(run))
-    _attempt(run, "config.yaml", lambda: _read_config(run))
-    _attempt(run, "environment.json", lambda: run.environment.update(read_json(folder, "environment.json")))
-    run.command, run.words = _command(run)
-    found = list(_metrics_files(folder).items())
-    run.curves_left_out = max(0, len(found) - files)
-    for photograph, file in found[:files]:
-        _attempt(run, file, lambda p=photograph, f=file: _read_curves(run, p, f, points))  # type: ignore[misc]
+    run, files, allowance = Run(folder, clean(name)), RunFolder(folder), Allowance(texts)
+    _attempt(run, files.status_file.name, lambda: _read_status(run, files, allowance))
+    _attempt(run, files.config_file.name, lambda: _read_config(run, files))
+    _attempt(run, files.environment_file.name, lambda: _read_environment(run, files, allowance))
+    with_curves = files.photographs_with_curves()
+    run.curves_left_out = max(0, len(with_curves) - photographs)
+    for photograph in with_curves[:photographs]:
+        _attempt(run, f"{photograph}/metrics.csv".lstrip("/"), lambda p=photograph: _read_curves(run, files, p))  # type: ignore[misc]
+    for path in sorted(folder.glob("*.md"))[:_MOST]:
+        _attempt(run, path.name, lambda name=path.name: _read_result(run, name, allowance))  # type: ignore[misc]
+    run.config_text = allowance.cut(run.config_text, 100_000, where=clean(str(files.config_file)))
+    run.problems = [problem[:600] for problem in run.problems[:_MOST]]
     return run
 
 
 def _attempt(run: Run, name: str, read: Callable[[], None]) -> None:
     try:
         read()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         run.problems.append(clean(f"{name}: {reason(error)}"))
 
 
-def _read_status(run: Run) -> None:
-    record = read_json(run.folder, "status.json")
-    if record.get("status") not in _RECORDED:
-        raise ValueError(f"expected a status of {', '.join(_RECORDED)}; got {plain(record.get('status'))[:60]}")
-    run.status = record["status"]
-    run.started = moment(plain(record.get("started", "")))
-    run.error, run.traceback = (clean(record[key]) if record.get(key) else "" for key in ("error", "traceback"))
+def _read_status(run: Run, files: RunFolder, allowance: Allowance) -> None:
+    record = files.read_status()
+    run.status, run.started = record["status"], moment(record.get("started"))
+    run.error = allowance.cut(clean(record.get("error") or ""), 2_000, where=files.status_file.name)
+    run.traceback = allowance.cut(clean(record.get("traceback") or ""), 20_000, where=clean(str(files.status_file)))
     seconds = record.get("seconds")
     run.seconds = float(seconds) if isinstance(seconds, int | float) and abs(seconds) < 1e12 else None
-    if run.status == "running":
-        if not is_alive(record.get("pid"), born=run.started.timestamp() if run.started else None):
-            run.status = "died"
-        elif run.started is not None:
-            run.seconds = (datetime.now().astimezone() - run.started).total_seconds()
+    if files.has_died():
+        run.status = "died"
+    elif run.status == "running" and run.started:
+        run.seconds = (datetime.now().astimezone() - run.started).total_seconds()
 
 
-def _read_config(run: Run) -> None:
-    run.config_text = clean(read_text(run.folder, "config.yaml"))
+def _read_config(run: Run, files: RunFolder) -> None:
+    run.config_text = clean(files.read_config_text())
     run.config = read_yaml(run.config_text)
     run.experiment = clean(run.config.get("name") or "")[:100]
     where = str(run.config.get("folder") or run.folder)
@@ -124,58 +123,29 @@ def _read_config(run: Run) -> None:
     run.settings = {key: value.replace(where, "<run folder>") for key, value in flat.items()}
 
 
-def _command(run: Run) -> tuple[str, list[str]]:
-    """The command and the words behind it, from what Python was started with."""
+def _read_environment(run: Run, files: RunFolder, allowance: Allowance) -> None:
+    run.environment = files.read_environment()
     words = run.environment.get("command")
-    given = [clean(word) for word in words[1:200]] if isinstance(words, list) else []
+    given = [clean(word)[:300] for word in words[1:200]] if isinstance(words, list) else []
     if given[:1] == ["--config-name"] and len(given) > 1:
-        return given[1].replace("_", " ")[:40], _job_words(run) or given[2:]
-    return "", _job_words(run) or given
-
-
-def _job_words(run: Run) -> list[str]:
-    """Hydra's record of the words; of a job of a multirun those are its own."""
+        run.command, given = given[1].replace("_", " ")[:40], given[2:]
     try:
-        words = read_yaml(f"words:\n{read_text(run.folder, '.hydra/overrides.yaml')}")["words"]
+        run.words = [clean(word)[:300] for word in files.read_words()[:200]] or given
     except (OSError, ValueError):
-        return []
-    return [clean(word)[:300] for word in words[:200]] if isinstance(words, list) else []
+        run.words = given
+    facts = flatten({key: value for key, value in run.environment.items() if key not in ("command", "folder")})
+    for key, value in list(facts.items())[:_MOST]:
+        run.facts[allowance.cut(clean(key), 200, where="")] = allowance.cut(clean(value), 500, where="")
 
 
-def _metrics_files(folder: Path) -> dict[str, str]:
-    """Files of metrics by photograph: one of the run, or one for each photograph that `impasto optimize` was given."""
-    files = {"": "metrics.csv"} if os.path.lexists(folder / "metrics.csv") else {}
-    found: list[Path] = []
-    for base, folders, names in os.walk(folder / "curves"):
-        folders.sort()
-        found += [Path(base)] if "metrics.csv" in names else []
-        if len(found) == _MOST_CURVES:
-            break
-    for path in found:
-        name = path.relative_to(folder / "curves").as_posix()
-        files[clean(name)] = f"curves/{name}/metrics.csv"
-    return files
+def _read_curves(run: Run, files: RunFolder, photograph: str) -> None:
+    curves, problems = files.read_metrics(photograph)
+    name = clean(photograph)
+    run.curves[name] = {clean(metric): thin(curve, _POINTS) for metric, curve in list(curves.items())[: _MOST * 2]}
+    run.summaries[name] = {clean(metric): summarise(curve) for metric, curve in list(curves.items())[: _MOST * 2]}
+    run.problems += [clean(f"{photograph}/metrics.csv: {problem}".lstrip("/")) for problem in problems]
 
 
-def _read_curves(run: Run, photograph: str, file: str, points: int) -> None:
-    metrics = read_metrics(run.folder, file, points=points)
-    run.metrics[photograph] = metrics
-    run.problems += [clean(f"{file}: {problem}") for problem in metrics.problems]
-
-
-def names_of(folders: Sequence[Path]) -> list[str]:
-    """Short names that tell folders apart: the ends of their paths.
-
-    A job of a multirun, which is called 0, 1, ..., keeps the name of the folder above, a training of an ablation that
-    of the ablation.
-    """
-    paths = [Path(os.path.abspath(folder)) for folder in folders]  # noqa: PTH100 (links keep their names)
-    lengths = [3 if path.parent.name == "runs" else 2 if path.name.isdigit() else 1 for path in paths]
-    while True:
-        names = ["/".join(path.parts[-length:]) for path, length in zip(paths, lengths, strict=True)]
-        again = Counter(names)
-        longer = [i for i, name in enumerate(names) if again[name] > 1 and lengths[i] < len(paths[i].parts)]
-        if not longer:
-            return names
-        for i in longer:
-            lengths[i] += 1
+def _read_result(run: Run, name: str, allowance: Allowance) -> None:
+    text = clean(read_text(run.folder, name))
+    run.results[clean(name)[:100]] = markdown(allowance.cut(text, 100_000, where=clean(name)))

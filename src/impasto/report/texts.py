@@ -3,17 +3,16 @@
 import html
 import json
 import math
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from impasto.redaction import without_secrets
 
 _MOST_KEYS = 400  # of a flattened configuration; a large one has some 150
-_LONGEST_VALUE = 500
 
 
 class Allowance:
-    """How many bytes a run's texts may still take in the page.
+    """How many bytes texts may still take in the page.
 
     Args:
         size: bytes, as they are in the page: escaped, in UTF-8.
@@ -31,8 +30,10 @@ class Allowance:
             where: the whole text is.
         """
         most = min(most, self.left)
-        kept = _within(text, most)
-        self.left -= _size(kept)
+        kept = text[:most]
+        while (size := _size(kept)) > most:
+            kept = kept[: min(len(kept) - 1, len(kept) * most // size)]
+        self.left -= size
         if len(kept) == len(text):
             return text
         return f"{kept}\n... ({len(text) - len(kept):,} more characters in {where})"
@@ -40,18 +41,6 @@ class Allowance:
 
 def _size(text: str) -> int:
     return len(html.escape(text).encode("utf-8", "replace"))
-
-
-def _within(text: str, most: int) -> str:
-    """The longest beginning that takes at most so many bytes."""
-    kept = text[:most]
-    if _size(kept) <= most:
-        return kept
-    low, high = 0, len(kept)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if _size(kept[:middle]) <= most else (low, middle - 1)
-    return kept[:low]
 
 
 def flatten(value: object) -> dict[str, str]:
@@ -62,10 +51,7 @@ def flatten(value: object) -> dict[str, str]:
     flat: dict[str, str] = {}
     _flatten(value, "", flat)
     if len(flat) > _MOST_KEYS:
-        names = list(flat)[_MOST_KEYS:]
-        for name in names:
-            del flat[name]
-        flat["..."] = f"{len(names)} or more further keys"
+        flat = dict(list(flat.items())[:_MOST_KEYS]) | {"...": "further keys"}
     return flat
 
 
@@ -79,7 +65,7 @@ def _flatten(value: object, name: str, flat: dict[str, str]) -> None:
         for index, item in enumerate(value):
             _flatten(item, f"{name}[{index}]"[:200], flat)
     else:
-        flat[name] = plain(value)[:_LONGEST_VALUE]
+        flat[name] = plain(value)[:500]
 
 
 def plain(value: object) -> str:
@@ -88,9 +74,7 @@ def plain(value: object) -> str:
         return value
     if isinstance(value, list):
         return f"[{', '.join(plain(item) for item in value[:100])}]"
-    if value is None or isinstance(value, bool | int | float | dict):
-        return json.dumps(value, default=str, ensure_ascii=False)
-    return str(value)
+    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def number(value: float) -> str:
@@ -99,32 +83,14 @@ def number(value: float) -> str:
         return "NaN"
     if math.isinf(value):
         return "infinity" if value > 0 else "-infinity"
-    if value == int(value) and abs(value) < 1e7:
-        return f"{int(value):,}"
-    return f"{value:.5g}"
+    return f"{int(value):,}" if value == int(value) and abs(value) < 1e7 else f"{value:.5g}"
 
 
 def duration(seconds: float | None) -> str:
-    """Say a time: `"12 s"`, `"3 min 5 s"`, `"2 h 5 min"`, `"3 d 2 h"`; `"-"` for None."""
-    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+    """Say a time: `"9.5 s"`, `"0:03:05"`, `"3 days, 2:00:00"`; `"-"` for None."""
+    if seconds is None or not 0 <= seconds < 1e12:
         return "-"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    whole = round(seconds)
-    for size, large, small, names in ((86400, 86400, 3600, "d h"), (3600, 3600, 60, "h min"), (60, 60, 1, "min s")):
-        if whole >= size:
-            first, second = names.split()
-            rest = whole % large // small
-            return f"{whole // large:,} {first}" + (f" {rest} {second}" if rest else "")
-    raise AssertionError(seconds)
-
-
-def moment(text: str) -> datetime | None:
-    """Read a time as `status.json` has it; None where it is none."""
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        return None
+    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
 
 
 def size(count: int) -> str:

@@ -3,8 +3,8 @@
 import base64
 import hashlib
 import io
-import os
 import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -17,28 +17,41 @@ LEAST = 12_000  # bytes that a picture is given, as base64; below, nothing can b
 _MOST = 90_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # others, such as EPS, start programs
 _MOST_PIXELS = 50_000_000
-_MOST_FILE = 150_000_000  # bytes
 _SCALED = ("RGB", "L", "LA", "RGBA", "CMYK", "YCbCr")  # modes that can be made smaller as they are
-_QUALITIES = (84, 70, 55, 40)
 _SIDES = ((60_000, 720), (30_000, 560), (18_000, 420), (0, 320))  # longer side in pixels, by bytes a picture
 
 
 class Thumbnail(NamedTuple):
-    """A picture in the page.
+    """A picture in the page."""
 
-    Attributes:
-        number: tells it apart; a picture that is shown again has the number of the first.
-        uri: `data:image/webp;base64,...`.
-        width: of the reduced picture, in pixels.
-        height: of the reduced picture, in pixels.
-        full: size of the file's picture: `"1024 x 768"`.
-    """
-
-    number: int
-    uri: str
-    width: int
+    number: int  # a picture that is shown again has the number of the first
+    uri: str  # data:image/webp;base64,...
+    width: int  # of the reduced picture, in pixels
     height: int
-    full: str
+    full: str  # size of the file's picture: "1024 x 768"
+
+
+@dataclass
+class Shown:
+    """A place in the page where a picture is shown."""
+
+    label: str  # "photograph", "step 700", "result", or the file's name
+    path: str  # of the file, relative to the run folder where it lies in there
+    thumbnail: Thumbnail
+    first: bool = False  # whether the page has not shown it before
+
+
+@dataclass
+class Compared:
+    """A photograph beside what became of it, the newest first."""
+
+    name: str
+    before: Shown | None = None
+    after: list[Shown] = field(default_factory=list)
+
+    def show_before(self, shown: Shown) -> None:
+        """Put the photograph in its place."""
+        self.before = shown
 
 
 class Album:
@@ -50,19 +63,18 @@ class Album:
     """
 
     def __init__(self, size: int, count: int) -> None:
-        self._left, self._waiting = size * 3 // 4, count
-        each = self._left // max(1, count)
-        self.side = next(side for least, side in _SIDES if each >= least)
+        self._left, self._waiting = size, count
+        self.side = next(side for least, side in _SIDES if size // max(1, count) >= least)
         self._made: dict[bytes, Thumbnail] = {}
 
     @property
     def has_room(self) -> bool:
         """Whether one more picture fits."""
-        return self._left * 4 >= LEAST * 3
+        return self._left >= LEAST
 
     def spend(self, size: int) -> None:
         """Take bytes of the page for what stands around a picture."""
-        self._left -= size * 3 // 4
+        self._left -= size
 
     def add(self, path: Path, *, detailed: bool) -> Thumbnail:
         """Reduce a picture.
@@ -75,20 +87,17 @@ class Album:
             ValueError: no image, broken, or too large; without its name.
             OSError: it cannot be read.
         """
-        with os.fdopen(open_plain(path), "rb") as file:
-            if os.fstat(file.fileno()).st_size > _MOST_FILE:
-                raise ValueError(f"has more than {_MOST_FILE // 10**6} MB")
+        with open_plain(path) as file:
             content = hashlib.file_digest(file, "sha256").digest()
             if content in self._made:
                 return self._made[content]
             file.seek(0)
             image, full = _decode(file, (2 * self.side, 6 * self.side) if detailed else (self.side, self.side))
-        share = max(LEAST * 3 // 4, self._left // max(1, self._waiting))
-        data, image = _encode(image, min(_MOST * (2 if detailed else 1), share, self._left))
-        self._left -= len(data)
+        share = max(LEAST, self._left // max(1, self._waiting))
+        uri, image = _encode(image, min(_MOST * (2 if detailed else 1), share, self._left))
+        self._left -= len(uri)
         self._waiting -= 1
-        uri = f"data:image/webp;base64,{base64.b64encode(data).decode()}"
-        self._made[content] = Thumbnail(len(self._made), uri, image.width, image.height, f"{full[0]} x {full[1]}")
+        self._made[content] = Thumbnail(len(self._made), uri, *image.size, f"{full[0]} x {full[1]}")
         return self._made[content]
 
 
@@ -105,15 +114,16 @@ def _decode(file: BinaryIO, box: tuple[int, int]) -> tuple[Image.Image, tuple[in
                 small: Image.Image = image if image.mode in _SCALED else _eight_bits(image)
                 small.thumbnail(box, Image.Resampling.LANCZOS)  # before anything that copies all pixels
                 small = ImageOps.exif_transpose(small)
-                return _on_white(small), full
+                if "transparency" in small.info or small.mode in ("LA", "RGBA"):
+                    layer = small.convert("RGBA")
+                    small = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+                return small.convert("RGB"), full
     except UnidentifiedImageError as error:
         raise ValueError("is no image that can be read") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"has too many pixels; at most {_MOST_PIXELS:,} are decoded") from error
-    except (SyntaxError, EOFError, ZeroDivisionError, OverflowError, TypeError, KeyError, IndexError) as error:
-        raise ValueError(f"is damaged: {error}") from error  # what Pillow raises on damaged files
-    except OSError as error:
-        raise ValueError(f"is damaged: {reason(error)}") from error  # "image file is truncated"
+    except (OSError, SyntaxError, EOFError, ArithmeticError, TypeError, LookupError) as error:
+        raise ValueError(f"is damaged: {reason(error)}") from error  # what Pillow raises on damaged files
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -122,19 +132,12 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return image.convert("RGBA" if "transparency" in image.info or image.mode in ("PA", "La", "RGBa") else "RGB")
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    if "transparency" in image.info or image.mode in ("LA", "RGBA"):
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return image.convert("RGB")
-
-
-def _encode(image: Image.Image, most: int) -> tuple[bytes, Image.Image]:
-    """Return the picture as WebP within so many bytes: at less quality, then smaller."""
+def _encode(image: Image.Image, most: int) -> tuple[str, Image.Image]:
+    """Return the picture as WebP within so many characters: smaller, and again, where it takes more."""
     while True:
-        for quality in _QUALITIES:
-            data = io.BytesIO()
-            image.save(data, "WEBP", quality=quality, method=2)  # without the file's metadata: places, cameras
-            if data.tell() <= most or max(image.size) <= 16:
-                return data.getvalue(), image
-        image = image.resize((max(1, image.width * 3 // 4), max(1, image.height * 3 // 4)), Image.Resampling.LANCZOS)
+        data = io.BytesIO()
+        image.save(data, "WEBP", quality=80, method=2)  # without the file's metadata: places, cameras
+        uri = f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}"
+        if len(uri) <= most or max(image.size) <= 16:
+            return uri, image
+        image = image.resize((max(1, image.width * 4 // 5), max(1, image.height * 4 // 5)), Image.Resampling.LANCZOS)

@@ -1,6 +1,5 @@
 """What a sweep makes small or large: a figure of each training's last validation."""
 
-import csv
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from impasto.run_folders import read_text, read_yaml
+from impasto.run_folders import RunFolder
 from impasto.suggest import did_you_mean
 
 
@@ -48,21 +47,20 @@ class Objective(BaseModel):
             NotLoggedError: a metric that the training does not log.
             ValueError: a value that is not finite, or as `value`.
         """
-        with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        found = [row for row in rows if row.get(self.metric)]
-        if not found:
-            known = sorted({name for row in rows for name in row if name.startswith("val/")})
+        curves = RunFolder(folder).read_metrics().curves
+        if self.metric not in curves:
+            known = sorted(name for name in curves if name.startswith("val/"))
             raise NotLoggedError(f"no {self.metric} in metrics.csv{did_you_mean(self.metric, known)}")
-        value = self.value(float(found[-1][self.metric]), folder)
+        steps, values = curves[self.metric]
+        value = self.value(values[-1], folder)
         if not math.isfinite(value):
-            raise ValueError(f"{self.metric} is {value} after step {found[-1]['step']}")
+            raise ValueError(f"{self.metric} is {value} after step {int(steps[-1])}")
         return value
 
     def _divisor(self, folder: Path) -> float:
         if self.divided_by is None:
             return 1.0
-        node: Any = read_yaml(read_text(folder, "config.yaml"))
+        node: Any = RunFolder(folder).read_config()
         for part in self.divided_by.split("."):
             node = node.get(part) if isinstance(node, Mapping) else None
         if isinstance(node, bool) or not isinstance(node, int | float) or not node:

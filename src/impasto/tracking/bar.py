@@ -3,7 +3,6 @@
 import logging
 import time
 from datetime import timedelta
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -25,12 +24,11 @@ class Bar:
         self.total, self.log_every_seconds = total, log_every_seconds
         self._first, self._begin = done, time.perf_counter()
         self._logged = self._begin
-        self._bar: Progress | None = None
         console = Console(stderr=True)
-        if console.is_terminal:
-            columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
-            times = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
-            self._bar = Progress(*columns, *times, console=console)
+        columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
+        times = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
+        self._bar = Progress(*columns, *times, console=console) if console.is_terminal else None
+        if self._bar is not None:
             self._task = self._bar.add_task("", total=total, completed=done, left="")
             self._bar.start()
 
@@ -43,8 +41,8 @@ class Bar:
         now = time.perf_counter()
         left = (self.total - done) * (now - self._begin) / max(1, done - self._first)
         if self._bar is not None:
-            told = f"{timedelta(seconds=round(left))} left"
-            self._bar.update(self._task, completed=done, description=text.replace("[", r"\["), left=told)
+            shown = f"{timedelta(seconds=round(left))} left"
+            self._bar.update(self._task, completed=done, description=text.replace("[", r"\["), left=shown)
         elif now - self._logged > self.log_every_seconds:
             self._logged = now
             log.info("step %d of %d, %s, %.1f minutes left", done, self.total, text, left / 60)
@@ -58,7 +56,5 @@ class Bar:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()

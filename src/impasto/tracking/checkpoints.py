@@ -10,6 +10,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from impasto.files import whole_file
 from impasto.networks import save_network
+from impasto.run_folders import RunFolder
 from impasto.tracking.stop import StopSignal
 
 
@@ -42,40 +43,21 @@ class Checkpoints(Callback):
     def __init__(self, folder: Path, *, every: int, card: Mapping[str, Any]) -> None:
         if every < 1:
             raise ValueError(f"expected checkpoint_every of at least 1, got {every}")
-        self.folder, self.every, self.card = folder, every, dict(card)
-        self._stop = StopSignal()
-        self._saved_step = self._validated_step = -1
-
-    @property
-    def stop_requested(self) -> bool:
-        """Whether the run was asked to stop."""
-        return self._stop.requested
-
-    @property
-    def start_again(self) -> bool:
-        """Whether Slurm asked for it, and shall start the job again."""
-        return self._stop.again
-
-    @property
-    def validated_step(self) -> int:
-        """The step that this process validated last; -1 for none."""
-        return self._validated_step
-
-    @property
-    def last(self) -> Path:
-        """The checkpoint from which a run is resumed."""
-        return self.folder / "checkpoints" / "last.ckpt"
+        self.folder, self.every, self.card = RunFolder(folder), every, dict(card)
+        self.stop = StopSignal()  # whether the run was asked to stop, and whether Slurm shall start it again
+        self.last = self.folder.last_checkpoint  # from which a run is resumed
+        self.validated_step = -1  # that this process validated last
+        self._saved_step = -1
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen for Ctrl-C and SIGTERM."""
-        self._stop.listen()
+        self.stop.listen()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: object) -> None:
         """Save where it is time; decide, with all processes, whether to stop."""
-        stop = self.stop_requested
+        stop = self.stop.requested
         if trainer.world_size > 1:
-            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
-        self._stop.requested = stop
+            self.stop.requested = stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
         step = trainer.global_step
         if stop or step % self.every == 0 or step == trainer.max_steps:
             self._save(trainer, pl_module)
@@ -84,7 +66,7 @@ class Checkpoints(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember to which step the losses on the card belong."""
-        self._validated_step = trainer.global_step
+        self.validated_step = trainer.global_step
 
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step == self._saved_step:
@@ -100,15 +82,15 @@ class Checkpoints(Callback):
         """Write `network.safetensors` with the latest losses on its card."""
         if trainer.is_global_zero:
             final = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-            card = {**self.card, "steps": trainer.global_step, "final": final, "final_step": self._validated_step}
+            card = {**self.card, "steps": trainer.global_step, "final": final, "final_step": self.validated_step}
             network: Any = pl_module.trained
-            save_network(self.folder / "network.safetensors", network, card)
+            save_network(self.folder.network_file, network, card)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the signals back; the network's card gets the last validation's losses."""
-        self._stop.give_back()
+        self.stop.give_back()
         self.save_network(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Give the signals back."""
-        self._stop.give_back()
+        self.stop.give_back()

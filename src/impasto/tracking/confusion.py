@@ -1,6 +1,5 @@
 """Which scenes are taken for which: the confusion matrix of the last validation, as a table and a picture."""
 
-import csv
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,23 +9,20 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from impasto.files import whole_file
+from impasto.tables import write_csv
 from impasto.tracking.tables import log_table
-from impasto.tracking.wandb_run import RunLogger
 
 _LARGEST = 25.0  # inches: with 365 scenes a row has room for 4 points
 
 
 class Confusion(Callback):
-    """Writes `confusion.csv` and `confusion.png` (rows: truth, columns: told) after each validation; the last to W&B.
+    """Writes `confusion.csv` and `confusion.png` after each validation: rows are the truth; the last goes to W&B.
 
-    Systems that tell no scenes are passed over.
-
-    Args:
-        folder: the run folder.
+    Systems that recognise no scenes are passed over.
     """
 
     def __init__(self, folder: str) -> None:
-        self.folder = Path(folder)
+        self.table, self.picture = Path(folder) / "confusion.csv", Path(folder) / "confusion.png"
         self._rows: list[dict[str, Any]] = []  # of the last validation
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -38,7 +34,7 @@ class Confusion(Callback):
         metric.reset()
         if trainer.is_global_zero:
             self._write(counts.tolist(), list(pl_module.classes))  # type: ignore[arg-type]
-            _draw(self.folder / "confusion.png", counts, list(pl_module.classes))  # type: ignore[arg-type]
+            _draw(self.picture, counts, list(pl_module.classes))  # type: ignore[arg-type]
             if trainer.state.fn == TrainerFn.VALIDATING and trainer.global_step:  # once more, behind the training
                 self._log(trainer)
 
@@ -47,16 +43,15 @@ class Confusion(Callback):
         self._log(trainer)
 
     def _write(self, counts: list[list[int]], classes: list[str]) -> None:
-        rows = [[name, *row] for name, row in zip(classes, counts, strict=True)]
-        self._rows = [{"truth": name, **dict(zip(classes, row, strict=True))} for name, *row in rows]
-        path = self.folder / "confusion.csv"
-        with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([["truth", *classes], *rows])
+        self._rows = [{"truth": name} for name in classes]
+        for row, values in zip(self._rows, counts, strict=True):
+            row |= zip(classes, values, strict=True)
+        write_csv(self.table, self._rows)
 
     def _log(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:
-            if isinstance(logger, RunLogger):
-                log_table(logger, "val/confusion", self._rows, picture=self.folder / "confusion.png")
+            if hasattr(logger, "log_rows"):
+                log_table(logger, "val/confusion", self._rows, picture=self.picture)
 
 
 def _draw(path: Path, counts: Tensor, classes: list[str]) -> None:
@@ -72,7 +67,7 @@ def _draw(path: Path, counts: Tensor, classes: list[str]) -> None:
     places = range(len(classes))
     axis.set_xticks(places, classes, rotation=90, fontsize=font, parse_math=False)
     axis.set_yticks(places, classes, fontsize=font, parse_math=False)
-    axis.set(xlabel="told", ylabel="truth")
+    axis.set(xlabel="predicted", ylabel="truth")
     with whole_file(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a name that it lacks is drawn as boxes
         figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -1,6 +1,7 @@
 """Training's progress: a bar with rates and time left on a terminal, a line now and then in a log file."""
 
 import time
+from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -33,26 +34,23 @@ class Progress(Callback):
             total, done = int(trainer.max_steps), trainer.global_step
             self._bar = Bar(total=total, done=done, log_every_seconds=self.log_every_seconds)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Any, pl_module: LightningModule, _: object, batch: Any, *__: int) -> None:  # noqa: ANN401
         """Update the rates; log them with the metrics."""
         now = time.perf_counter()
         self._steps += 1
         self._seconds = self._smooth(self._seconds, now - self._before)
         self._before = now
-        seconds: torch.Tensor = batch.seconds  # type: ignore[attr-defined]
-        self._loader_seconds = self._smooth(self._loader_seconds, float(seconds.mean()))
-        rate = len(seconds) * trainer.world_size / self._seconds
-        workers = trainer.world_size * max(1, trainer.datamodule.num_workers)  # type: ignore[attr-defined]
+        self._loader_seconds = self._smooth(self._loader_seconds, float(batch.seconds.mean()))
+        rate = len(batch.seconds) * trainer.world_size / self._seconds
+        workers = trainer.world_size * max(1, trainer.datamodule.num_workers)
         loader = workers / max(self._loader_seconds, 1e-9)
-        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and trainer.global_step % every == 0:
+        if (every := trainer.log_every_n_steps) and trainer.global_step % every == 0:
             speeds = {"speed/images_per_second": rate, "speed/loader_images_per_second": loader}
             pl_module.log_dict({name: torch.tensor(value) for name, value in speeds.items()})  # where they are: here
-        text = f"{rate:.1f} images/s (loader {loader:.0f}) {_losses(trainer)}"
         if self._bar is not None:
-            self._bar.update(trainer.global_step, text)
+            metrics = trainer.callback_metrics.items()
+            losses = " ".join(f"{n.split('/')[1]} {float(v):.3g}" for n, v in metrics if n.startswith("train/"))
+            self._bar.update(trainer.global_step, f"{rate:.1f} images/s (loader {loader:.0f}) {losses}")
 
     def _smooth(self, old: float, new: float) -> float:
         """A mean at first, then a running one; the first step, which compiles and warms up, is forgotten."""
@@ -63,20 +61,11 @@ class Progress(Callback):
         """The time of a validation is no step's."""
         self._before = time.perf_counter()
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_end(self, *_: object) -> None:
         """Take the bar away."""
-        self._stop()
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Take the bar away."""
-        self._stop()
-
-    def _stop(self) -> None:
         if self._bar is not None:
             self._bar.stop()
-            self._bar = None
 
-
-def _losses(trainer: Trainer) -> str:
-    metrics = trainer.callback_metrics
-    return " ".join(f"{n.split('/')[1]} {float(v):.3g}" for n, v in metrics.items() if n.startswith("train/"))
+    def on_exception(self, *_: object) -> None:
+        """Take the bar away."""
+        self.on_train_end()

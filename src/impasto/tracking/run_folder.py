@@ -1,11 +1,9 @@
-"""A run folder explains itself: its config, its environment, and how it ended."""
+"""How a run ends, and the record of it in the run folder and in the dashboards."""
 
 import contextlib
-import json
+import io
 import logging
-import os
 import platform
-import socket
 import sys
 import time
 import traceback
@@ -13,13 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from impasto.files import remove_unfinished, write_text
 from impasto.group import find_group, is_first_process
 from impasto.hardware import describe_machine
 from impasto.redaction import without_secrets
-from impasto.run_folders import read_status
+from impasto.run_folders import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +36,9 @@ class Pruned(Exception):  # noqa: N818 (no error, as KeyboardInterrupt is none)
 
 @contextmanager
 def recorded(folder: Path, *, config: str | None) -> Iterator[None]:
-    """Keep `status.json` true while the body runs: running, then finished, interrupted, pruned or failed (and why).
+    """Keep the run's status true while the body runs: running, then finished, interrupted, pruned or failed (and why).
 
-    W&B's run, where there is one, is ended with the same outcome.
+    The run in a dashboard, where there is one, is ended with the same outcome.
 
     Args:
         folder: the run folder; it is made.
@@ -55,8 +51,8 @@ def recorded(folder: Path, *, config: str | None) -> Iterator[None]:
     start = time.time()
     if config is not None:
         begin(folder, config=config)
-        write_environment(folder)
-    outcome = {"status": "failed"}  # holds for whatever is not named below
+        RunFolder(folder).write_environment(_environment())
+    outcome: dict[str, object] = {"status": "failed"}  # holds for whatever is not named below
     try:
         yield
         outcome = {"status": "finished"}
@@ -70,40 +66,18 @@ def recorded(folder: Path, *, config: str | None) -> Iterator[None]:
         outcome |= {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
         raise
     finally:
-        ended = {"ended": _clock(time.time()), "seconds": round(time.time() - start, 1)}
-        status = read_status(folder)
-        if status.get("pid") == os.getpid() and status.get("status") == "running":  # it has begun
-            with contextlib.suppress(OSError):  # a full disk: the body has failed with it, and its error is to be shown
-                _write(folder, status | outcome | ended)
-        finish_wandb(outcome["status"])
+        with contextlib.suppress(OSError):  # a full disk: the body has failed with it, and its error is to be shown
+            RunFolder(folder).end(outcome | {"seconds": round(time.time() - start, 1)})
+        finish_loggers(str(outcome["status"]))
 
 
 def begin(folder: Path, *, config: str) -> None:
-    """Write `config.yaml` and a `status.json` that says "running"; remove what an earlier start left half written.
-
-    Args:
-        folder: the run folder; it is made.
-        config: the resolved configuration, YAML.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    if isinstance(pid := read_status(folder).get("pid"), int):
-        remove_unfinished(folder, pid)
-    write_text(folder / "config.yaml", without_secrets(config))
-    started = {"started": _clock(time.time()), "pid": os.getpid(), "host": socket.gethostname()}
-    _write(folder, {"status": "running", **started})
+    """Record that a run goes on with a configuration (YAML)."""
+    RunFolder(folder).begin(config)
 
 
-def _write(folder: Path, status: dict[str, Any]) -> None:
-    write_text(folder / "status.json", without_secrets(json.dumps(status, indent=2)) + "\n")
-
-
-def _clock(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(seconds))
-
-
-def write_environment(folder: Path) -> None:
-    """Write `environment.json`: command, packages, machine."""
-    told = {
+def _environment() -> dict[str, object]:
+    return {
         "command": [without_secrets(word) for word in sys.argv],
         "launch": find_group().launch,
         "folder": str(Path.cwd()),
@@ -111,16 +85,18 @@ def write_environment(folder: Path) -> None:
         "packages": {name: metadata.version(name) for name in _PACKAGES},
         **describe_machine(),
     }
-    write_text(folder / "environment.json", json.dumps(told, indent=2) + "\n")
 
 
-def finish_wandb(status: str) -> None:
-    """End the W&B run of this process, if there is one.
+def finish_loggers(status: str) -> None:
+    """End the runs of this process in dashboards, where there are any.
 
     Args:
-        status: "finished", "pruned", "interrupted" or "failed", which its summary says; W&B knows exit codes alone.
+        status: "finished", "pruned", "interrupted" or "failed", which W&B's summary says; it knows exit codes alone.
     """
-    wandb = sys.modules.get("wandb")
+    trackio, wandb = sys.modules.get("trackio"), sys.modules.get("wandb")
+    if trackio is not None:
+        with contextlib.suppress(RuntimeError), contextlib.redirect_stdout(io.StringIO()):
+            trackio.finish()  # raises where no run has begun
     if wandb is not None and wandb.run is not None:
         with contextlib.suppress(Exception):
             wandb.run.summary["status"] = status

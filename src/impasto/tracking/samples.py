@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from impasto.files import short_name
 from impasto.images import read_image, resize_longer_side, sheet, to_uint8, write_image
 from impasto.listing import find_images
+from impasto.run_folders import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Samples(Callback):
     def __init__(self, folder: str, *, every: int, count: int, size: int, photographs: Sequence[str] | None) -> None:
         if every < 1 or count < 1:
             raise ValueError(f"expected callbacks.samples every and count of at least 1, got {every} and {count}")
-        self.folder = Path(folder) / "samples"
+        self.folder = RunFolder(Path(folder))
         self.every, self.count, self.size = every, count, size
         self.sources = photographs
         self.photographs: dict[str, Tensor] = {}
@@ -45,7 +45,7 @@ class Samples(Callback):
         for name, photo in islice(self._read(trainer.datamodule), self.count):  # type: ignore[attr-defined]
             self.photographs[name] = resize_longer_side(photo, self.size)
         for name, photo in self.photographs.items():
-            write_image(self.folder / "photographs" / f"{name}.png", photo)
+            write_image(self.folder.sample_photograph(name), photo)
 
     def _read(self, data: Any) -> Iterator[tuple[str, Tensor]]:  # noqa: ANN401 (any DataModule)
         """Names and photographs, evenly spread, then the others if some are broken."""
@@ -89,14 +89,14 @@ class Samples(Callback):
         for name, several in outputs.items():  # one, or one in each style
             for number, output in enumerate(several):
                 ending = f"_{number}" if len(several) > 1 else ""
-                write_image(self.folder / f"step_{step:06d}" / f"{name}{ending}.png", output)
+                write_image(self.folder.sample(step, f"{name}{ending}"), output)
         shown = {
             name: pl_module.shown(self.photographs[name], *several)  # type: ignore[operator]
             for name, several in outputs.items()
         }
-        write_image(self.folder / f"step_{step:06d}.png", sheet(list(zip(*shown.values(), strict=True))))
+        write_image(self.folder.sample_sheet(step), sheet(list(zip(*shown.values(), strict=True))))
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
+            if hasattr(logger, "log_image"):
                 for name, images in shown.items():
                     logger.log_image(f"samples/{short_name(name)}", [to_uint8(image) for image in images], step=step)
 

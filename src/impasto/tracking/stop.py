@@ -3,7 +3,7 @@
 import logging
 import signal
 import threading
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 from impasto.group import slurm_job
@@ -24,8 +24,7 @@ class StopSignal:
     def listen(self) -> None:
         """Take the signals; only the main thread can."""
         if threading.current_thread() is threading.main_thread():
-            slurm = (signal.SIGUSR1,) if slurm_job() else ()
-            for number in (signal.SIGINT, signal.SIGTERM, *slurm):
+            for number in (signal.SIGINT, signal.SIGTERM, *((signal.SIGUSR1,) if slurm_job() else ())):
                 self._handlers[number] = signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -37,15 +36,12 @@ class StopSignal:
 
     def give_back(self) -> None:
         """Return the signals to whoever had them."""
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers = {}
+        while self._handlers:
+            signal.signal(*self._handlers.popitem())
 
     def __enter__(self) -> Self:
         self.listen()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.give_back()

@@ -1,13 +1,10 @@
-"""Weights & Biases: offline inside the run folder by default, and never the reason that a run is lost."""
+"""logger=wandb: Weights & Biases, offline inside the run folder by default, and never the reason that a run is lost."""
 
 import logging
 import os
-import re
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +20,12 @@ _MODES = ("offline", "online", "disabled")
 _PATIENCE = 5  # seconds to wait for an answer to one request
 _LAST_UPLOAD = 15.0  # seconds for what is not sent yet when a run ends; 'wandb sync' sends the rest
 _STEP = "trainer/global_step"
+_STEPS_OF_A_START = 10_000_000  # more than one start of a run logs; offline W&B counts from 0 at each
 
 os.environ.setdefault("WANDB_HTTP_TIMEOUT", str(_PATIENCE))  # which wandb reads when it is imported
 
 
-class RunLogger(WandbLogger):
+class WandbRun(WandbLogger):
     """Lightning's logger of a W&B run; whatever W&B meets, the run goes on.
 
     Args:
@@ -51,7 +49,18 @@ class RunLogger(WandbLogger):
         if step is not None and not self._has_steps:
             self._attempt(self._define_steps)
         if metrics:
-            self._attempt(lambda: super(RunLogger, self).log_metrics(metrics, step))
+            self._attempt(lambda: super(WandbRun, self).log_metrics(metrics, step))
+
+    def log_rows(self, name: str, rows: Sequence[Mapping[str, Any]], *, bars: tuple[str, str] | None = None) -> None:
+        """Log rows as a table in which a Path is shown as a picture, and as a bar chart of two of its columns."""
+        import wandb
+
+        def cell(value: object) -> object:
+            return wandb.Image(str(value)) if isinstance(value, Path) else value
+
+        table = wandb.Table(columns=list(rows[0]), data=[[cell(row[column]) for column in rows[0]] for row in rows])
+        chart = {} if bars is None else {f"{name}_chart": wandb.plot.bar(table, *bars, title=name)}
+        self.log_metrics({name: table, **chart})
 
     def summarise(self, figures: Mapping[str, float | str]) -> None:
         """Put figures beside the run's name, where runs are compared."""
@@ -75,61 +84,56 @@ class RunLogger(WandbLogger):
             log.warning("W&B is lost (%s); the run goes on, and its folder has everything", problem)
 
 
-@dataclass(frozen=True, kw_only=True)
-class WandbOptions:
-    """What a user chooses of W&B.
+def start_wandb(
+    *,
+    folder: Path,
+    run_id: str,
+    name: str,
+    config: Mapping[str, Any],
+    mode: str,
+    project: str,
+    entity: str | None,
+    group: str | None,
+    tags: Sequence[str],
+    init_timeout: float,
+) -> WandbRun:
+    """Start a W&B run whose files, staged tables included, all lie in the run folder.
 
-    Attributes:
-        mode: "offline", "online" or "disabled".
+    Args:
+        folder: the run folder.
+        run_id: W&B's id; the same id continues the same run.
+        name: shown in the dashboard.
+        config: resolved, plain Python.
+        mode: "offline", "online" or "disabled"; offline if "online" cannot be had, which is logged.
         project: name of the project.
         entity: account or team; None takes the account's default.
         group: collects runs; None for none.
         tags: for filtering.
         init_timeout: seconds to wait for the server before the run goes on offline.
+
+    Raises:
+        ValueError: an unknown mode.
     """
-
-    mode: str
-    project: str
-    entity: str | None
-    group: str | None
-    tags: list[str]
-    init_timeout: float
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown mode."""
-        if self.mode not in _MODES:
-            raise ValueError(f"unknown logger.mode '{self.mode}'{did_you_mean(self.mode, _MODES)}")
-
-
-def start_wandb(options: WandbOptions, *, folder: Path, run_id: str, name: str, config: Mapping[str, Any]) -> RunLogger:
-    """Start a W&B run whose files, staged tables included, all lie in the run folder.
-
-    Args:
-        options: what the user chose.
-        folder: the run folder.
-        run_id: W&B's id; the same id continues the same run.
-        name: shown in the dashboard.
-        config: resolved, plain Python.
-
-    Returns:
-        Lightning's logger; offline if "online" cannot be had, which is logged.
-    """
+    if mode not in _MODES:
+        raise ValueError(f"unknown logger.mode '{mode}'{did_you_mean(mode, _MODES)}")
     import wandb
 
     os.environ["WANDB_DATA_DIR"] = str(folder / "wandb")  # images of tables would land in the home folder (wandb 0.31)
     (folder / "wandb").mkdir(parents=True, exist_ok=True)
-    mode = options.mode
+    logging.getLogger("wandb").propagate = False  # its own file has what it logs, tracebacks included
+    options: dict[str, Any] = {"id": run_id, "name": name, "dir": str(folder), "config": dict(config)}
+    options |= {"project": project, "entity": entity, "group": group, "tags": list(tags)}
     if mode == "online" and not _has_credentials():
         log.warning("W&B: no API key, so this run is logged offline; log in with 'wandb login', then 'wandb sync'")
         mode = "offline"
     try:
-        return _start(mode, options, folder=folder, run_id=run_id, name=name, config=config)
+        return WandbRun(_init(mode, init_timeout, options))
     except wandb.errors.Error as error:
         if mode != "online":
             raise
         log.warning("W&B cannot be reached (%s), so this run is logged offline; 'wandb sync' sends it later", error)
         wandb.teardown()
-        return _start("offline", options, folder=folder, run_id=run_id, name=name, config=config)
+        return WandbRun(_init("offline", init_timeout, options))
 
 
 def _has_credentials() -> bool:
@@ -141,44 +145,17 @@ def _has_credentials() -> bool:
         return False
 
 
-def _start(
-    mode: str, options: WandbOptions, *, folder: Path, run_id: str, name: str, config: Mapping[str, Any]
-) -> RunLogger:
+def _init(mode: Any, init_timeout: float, options: dict[str, Any]) -> Any:  # noqa: ANN401
     import wandb
 
-    logging.getLogger("wandb").propagate = False  # its own file has what it logs, tracebacks included
-    logged = _logged_rows(folder, run_id) if mode == "offline" else 0
+    starts = len(list(Path(options["dir"]).glob(f"wandb/offline-run-*/run-{options['id']}.wandb")))
+    settings = wandb.Settings(init_timeout=init_timeout, finish_timeout=_LAST_UPLOAD, console="off", silent=True)
     words = sys.argv
     sys.argv = [without_secrets(word) for word in words]  # which W&B records
-    try:
-        run = wandb.init(
-            project=options.project,
-            entity=options.entity,
-            group=options.group,
-            tags=list(options.tags),
-            name=name,
-            id=run_id,
-            dir=str(folder),
-            mode=mode,  # type: ignore[arg-type]  # not the variable WANDB_MODE, which would hold for the whole process
-            settings=wandb.Settings(
-                init_timeout=options.init_timeout, finish_timeout=_LAST_UPLOAD, console="off", silent=True
-            ),
-            config=dict(config),
-            resume="allow" if mode == "online" else None,
-        )
+    try:  # mode= and not the variable WANDB_MODE, which would hold for the whole process
+        run = wandb.init(mode=mode, settings=settings, resume="allow" if mode == "online" else None, **options)
     finally:
         sys.argv = words
-    if logged:
-        run.log({}, step=logged, commit=False)  # offline W&B counts from 0 again
-    return RunLogger(run)
-
-
-def _logged_rows(folder: Path, run_id: str) -> int:
-    """Return how many rows the earlier starts of a run have logged, by the newest of which any is on the disk."""
-    found = (folder / "wandb").glob(f"*run-*/run-{run_id}.wandb")
-    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
-        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path.parent)]
-        told = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL).stdout
-        if steps := [int(step) for step in re.findall(r'"_step": ?"?(\d+)', told)]:
-            return max(steps) + 1
-    return 0
+    if starts and mode == "offline":
+        run.log({}, step=starts * _STEPS_OF_A_START, commit=False)
+    return run

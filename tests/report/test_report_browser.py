@@ -13,6 +13,8 @@ from made_runs import HOSTILE, make_image, make_run, make_samples
 
 from impasto.report import write_report
 
+pytestmark = pytest.mark.slow  # Chromium
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 from made_runs import make_run
-from omegaconf import OmegaConf
 
-from impasto.run_folders import find_runs, read_json, read_text, read_yaml
+from impasto.run_folders import find_runs, names_of
 
 
 def test_runs_are_found_at_the_folder_itself_and_however_deep(tmp_path: Path) -> None:
@@ -66,65 +65,12 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytes
     assert find_runs([str(tmp_path)]) == ([run], {closed: "Permission denied"})
 
 
-def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run")
-    (tmp_path / "secret").write_text("secret")
-    (run / "notes.md").symlink_to(tmp_path / "secret")
-    (run / "inside.md").symlink_to(run / "status.json")
-    with pytest.raises(ValueError, match="outside of the run folder; not followed"):
-        read_text(run, "notes.md")
-    with pytest.raises(ValueError, match="outside of the run folder"):
-        read_text(run, "../secret")
-    assert "finished" in read_text(run, "inside.md")
+def test_names_are_as_short_as_tells_them_apart() -> None:
+    def named(*paths: str) -> list[str]:
+        return names_of([Path(path) for path in paths])
 
-
-def test_pipes_folders_and_devices_are_not_read(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(ValueError, match="is no file"):
-        read_text(tmp_path, "pipe")  # would wait for ever
-    with pytest.raises(ValueError, match="is a folder"):
-        read_text(tmp_path, "folder")
-
-
-def test_a_text_is_bounded_and_must_be_text(tmp_path: Path) -> None:
-    (tmp_path / "long").write_bytes(b"a" * 1_000_001)
-    (tmp_path / "binary").write_bytes(b"ab\xff\xfe")
-    with pytest.raises(ValueError, match="more than 1,000,000 bytes"):
-        read_text(tmp_path, "long")
-    with pytest.raises(ValueError, match="byte 3 is not UTF-8"):
-        read_text(tmp_path, "binary")
-
-
-@pytest.mark.parametrize("text", ["", "{", "[1]", "[" * 100_000, "9" * 5000, '"a"'])
-def test_json_that_is_no_object_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "status.json").write_text(text)
-    with pytest.raises(ValueError, match=r"is no JSON|expected a JSON object"):
-        read_json(tmp_path, "status.json")
-
-
-_MERGES = "a: &a {x: 1}\n" + "".join(
-    f"{chr(98 + i)}: &{chr(98 + i)} {{<<: [{','.join(['*' + chr(97 + i)] * 10)}]}}\n" for i in range(9)
-)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "1", "a: [", "a: 'x", "? [1]\n: 2", "a: !!python/object:os.system x", "a: 2020-99-99", "a: &a [*a]"],
-)
-def test_yaml_that_is_no_plain_mapping_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no YAML|expected a YAML mapping"):
-        read_yaml(text)
-
-
-@pytest.mark.parametrize(
-    "text", [_MERGES, "[" * 200_000, "a: " + "{b: " * 60 + "}" * 60, "\0", "a: " + "9" * 5000], ids=range(5)
-)
-def test_yaml_that_is_no_plain_mapping_is_refused_at_once(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no YAML|expected a YAML mapping"):
-        read_yaml(text)
-
-
-def test_names_that_are_no_utf8_are_read_as_they_were_written() -> None:
-    told = {"images": ["caf\udce9.png"]}
-    assert read_yaml(OmegaConf.to_yaml(told)) == told
+    assert named("/o/2026/10-00_train_ab") == ["10-00_train_ab"]
+    assert named("/o/a", "/o/b") == ["a", "b"]
+    assert named("/o/m/0", "/o/m/1") == ["m/0", "m/1"] and named("/o/m/0") == ["m/0"]
+    assert named("/o/abl", "/o/abl/runs/joint") == ["abl", "abl/runs/joint"]
+    assert named("/o/x/a", "/o/y/a", "/o/a") == ["x/a", "y/a", "a"]

@@ -1,0 +1,136 @@
+"""logger=tensorboard and logger=trackio: dashboards in a browser that need no account."""
+
+import contextlib
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from PIL import Image
+
+from impasto.tables import digits, markdown
+
+Row = Mapping[str, Any]
+
+
+class TensorBoardRun(TensorBoardLogger):
+    """Lightning's logger of TensorBoard, with pictures and tables.
+
+    Args:
+        folder: the run folder; its subfolder tensorboard is written.
+        run_id: not used.
+        name: of the subfolder, by which TensorBoard calls the run.
+        config: resolved, plain Python.
+    """
+
+    def __init__(self, *, folder: Path, run_id: str, name: str, config: Mapping[str, Any]) -> None:
+        super().__init__(save_dir=folder, name="tensorboard", version=name)
+        self.log_hyperparams(dict(config))
+
+    @rank_zero_only
+    def log_image(self, key: str, images: Sequence[Any], step: int = 0, caption: Sequence[str] = ()) -> None:
+        """Log pictures: files, or uint8 arrays (H, W, 3)."""
+        for name, image in _named(key, images, caption):
+            self.experiment.add_image(name, image, step, dataformats="HWC")
+
+    @rank_zero_only
+    def log_rows(self, name: str, rows: Sequence[Row], **_: object) -> None:
+        """Log rows as a table of text."""
+        cells = [[digits(cell) if isinstance(cell, float) else str(cell) for cell in row.values()] for row in rows]
+        self.experiment.add_text(name, markdown(list(rows[0]), cells))
+
+    def summarise(self, figures: Mapping[str, float]) -> None:
+        """Log the figures of the whole run."""
+        self.log_metrics(dict(figures))
+
+
+class TrackioRun(Logger):
+    """A run in trackio's store, which `impasto dashboard` shows.
+
+    Args:
+        folder: not used.
+        run_id: not used.
+        name: shown in the dashboard; a run of that name is continued.
+        config: resolved, plain Python.
+        project: of trackio.
+        store: trackio's folder.
+        group: collects runs; None for none.
+    """
+
+    name, version = "trackio", ""  # not used for paths
+
+    def __init__(
+        self, *, folder: Path, run_id: str, name: str, config: Row, project: str, store: str, group: str | None
+    ) -> None:
+        super().__init__()
+        self._trackio = import_trackio(Path(store))
+        options: Row = {"resume": "allow", "embed": False, "auto_log_gpu": False, "auto_log_cpu": False}
+        with _silence():
+            self.run = self._trackio.init(project, name, group, config=dict(config), **options)
+
+    def log_hyperparams(self, *args: object, **kwargs: object) -> None:
+        """Nothing: trackio has the configuration."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Row, step: int | None = None) -> None:
+        """Log numbers."""
+        self.run.log(dict(metrics), step=step)
+
+    @rank_zero_only
+    def log_image(self, key: str, images: Sequence[Any], step: int | None = None, caption: Sequence[str] = ()) -> None:
+        """Log pictures: files, or uint8 arrays (H, W, 3)."""
+        self.log_metrics({n: self._trackio.Image(image) for n, image in _named(key, images, caption)}, step)
+
+    @rank_zero_only
+    def log_rows(self, name: str, rows: Sequence[Row], **_: object) -> None:
+        """Log rows as a table in which a Path is shown as a picture."""
+
+        def cell(value: object) -> object:
+            return self._trackio.Image(value) if isinstance(value, Path) else value
+
+        data = [[cell(value) for value in row.values()] for row in rows]
+        self.log_metrics({name: self._trackio.Table(columns=list(rows[0]), data=data)})
+
+    def summarise(self, figures: Mapping[str, float]) -> None:
+        """Log the figures of the whole run."""
+        self.log_metrics(figures)
+
+
+def import_trackio(store: Path) -> Any:  # noqa: ANN401 (a module without types)
+    """Import trackio, which reads where its folder is when it is imported."""
+    os.environ |= {"TRACKIO_DIR": str(store.expanduser().resolve()), "HF_HUB_OFFLINE": "1"}
+    for name in ("TRACKIO_SERVER_URL", "TRACKIO_SPACE_ID", "TRACKIO_STORAGE_MODE"):  # would send the runs elsewhere
+        os.environ.pop(name, None)
+    import trackio
+
+    return trackio
+
+
+def show_trackio(project: str, store: Path, *, host: str, port: int) -> Any:  # noqa: ANN401 (trackio's server)
+    """Serve the dashboard in the background, without rights to change it; the server's `close()` ends it."""
+    show = import_trackio(store).show
+    options: Row = {"open_browser": False, "block_thread": False, "share": False, "mcp_server": False}
+    with _silence():  # it would print an address with which the store can be changed
+        server, *_ = show(project, host=host, server_port=port, **options)
+    return server
+
+
+def _silence() -> "contextlib.redirect_stdout[io.StringIO]":
+    """Keep trackio from saying at every run how to look at it."""
+    return contextlib.redirect_stdout(io.StringIO())
+
+
+def _named(key: str, images: Sequence[Any], captions: Sequence[str]) -> list[tuple[str, np.ndarray]]:
+    names = captions or [str(number) if len(images) > 1 else "" for number in range(len(images))]
+    return [(f"{key}/{name}".rstrip("/"), _pixels(image)) for name, image in zip(names, images, strict=True)]
+
+
+def _pixels(image: Any) -> np.ndarray:  # noqa: ANN401 (a file or an array)
+    if isinstance(image, str | Path):
+        with Image.open(image) as opened:
+            return np.asarray(opened.convert("RGB"))
+    return np.asarray(image)
