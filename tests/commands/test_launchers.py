@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from hydra.errors import MissingConfigException
 from processes import start, wait_for
 
 from impasto.cli import conf_dir
-from impasto.commands.checking import _check_choice, check_arguments
+from impasto.launch.composition import check_arguments
 
 SMOKE = ("train", "experiment=smoke_train", "system.compiled=false", "callbacks.samples.every=9999")
 LONG = ("trainer.max_steps=5000", "trainer.val_check_interval=5000", "checkpoint_every=1")
@@ -77,8 +76,10 @@ def test_launchers_and_their_keys_are_taken_and_misspelt_ones_refused(launcher: 
         check_arguments(conf_dir(), "train", [f"hydra/launcher={launcher}", "hydra.launcher.timeout_mni=3"])
 
 
-def test_a_launcher_that_is_not_installed_is_named_with_its_extra() -> None:
-    override = OverridesParser.create().parse_override("hydra/launcher=joblib")
-    reference = OmegaConf.create({"hydra": {"runtime": {"choices": {"hydra/launcher": "basic"}}}})
+def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compose(*_: Any, **__: Any) -> None:
+        raise MissingConfigException("", missing_cfg_file="hydra/launcher/joblib", options=["basic"])
+
+    monkeypatch.setattr("impasto.launch.composition.compose", compose)
     with pytest.raises(ValueError, match=r"hydra/launcher=joblib is not installed; .* 'impasto\[launchers\]'"):
-        _check_choice(override, lambda group: ["basic"], reference)
+        check_arguments(conf_dir(), "train", ["hydra/launcher=joblib"])

@@ -140,7 +140,7 @@ def test_shared_memory_that_is_too_small_is_one_sentence(
     assert result.err.startswith("error: /dev/shm is too small for what the workers read; expected data.num_workers=0")
 
 
-@pytest.mark.parametrize("experiment", ["style", "style_official", "sr_x4", "sr_x8"])
+@pytest.mark.parametrize("experiment", ["style", "style_official", "upscaler"])
 def test_johnsons_experiments_train_on_the_papers_own_loss_network(
     impasto: Callable[..., Any], real_data: Path, experiment: str
 ) -> None:

@@ -103,7 +103,7 @@ def test_a_stylizer_is_not_trained_with_an_upscalers_network(impasto: Callable[.
 
 def test_training_on_real_photographs_gains_on_the_bicubic_image(impasto: Callable[..., Any], real_data: Path) -> None:
     result = impasto(
-        "train", "experiment=upscaler_x4", f"data_root={real_data}", "logger=csv", "network.width=16",
+        "train", "experiment=upscaler", f"data_root={real_data}", "logger=csv", "network.width=16",
         "network.blocks=2", "trainer.max_steps=60", "trainer.val_check_interval=60", "data.train_transform.size=64",
         "data.val_limit=4", "data.num_workers=0", "callbacks.samples=null",
         "data.train=[${data_root}/sr/BSD200_train]", "trainer.accelerator=cpu",

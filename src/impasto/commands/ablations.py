@@ -15,8 +15,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from impasto.commands.ablations_report import Report
-from impasto.commands.arguments import quote
-from impasto.commands.job import begin_again
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import Places
 from impasto.evaluation.colorizers import Measured, comparisons, measure_colorizer, measure_guesses
@@ -24,6 +22,8 @@ from impasto.evaluation.colour import mean_chroma
 from impasto.files import sha256
 from impasto.hardware import check_device, describe_machine
 from impasto.images import read_image, sheet, write_image
+from impasto.launch.resume import begin_again
+from impasto.launch.words import quote
 from impasto.networks import Trained
 from impasto.runs import load_run
 from impasto.tables import write_json

@@ -11,7 +11,7 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from impasto.commands.engines import engine_of
+from impasto.build.methods import engine_of
 from impasto.commands.settings import Count, Flag, Folder, Settings
 from impasto.hardware import check_device
 from impasto.listing import find_photographs, make_results_folder

@@ -7,7 +7,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from impasto.commands.config import require
+from impasto.build.task import require
 from impasto.commands.pictures import Figures, Picture, evaluate_pictures
 from impasto.evaluation.artefacts import border_ratio, repeated_share, shift_response, spot_share
 from impasto.evaluation.lpips import LPIPS

@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from impasto.commands.config import require
+from impasto.build.task import require
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import CentreCrop, sample_paths
 from impasto.evaluation.plots import plot_bars
@@ -61,7 +61,7 @@ def benchmark_gatys_speed(cfg: DictConfig) -> None:
                 square,
                 loss=loss,
                 network=network,
-                optimizer=instantiate(cfg.optimizer),
+                optimizer=instantiate(cfg.gatys_optimizer),
                 iterations=cfg.iterations,
                 whole=cfg.whole.iterations if cfg.whole is not None and cfg.whole.size == size else None,
                 precision=precision,

@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
-from impasto.commands.config import require
+from impasto.build.task import require
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import CentreCrop
 from impasto.evaluation.loss_networks import Row, judge, time_gradient

@@ -13,8 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from impasto.commands.config import require
-from impasto.commands.job import begin_again
+from impasto.build.task import require
 from impasto.commands.objective_report import Report
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import CentreCrop
@@ -22,6 +21,7 @@ from impasto.evaluation.objective import objective
 from impasto.features import LossNetwork
 from impasto.hardware import check_device, choose_precision, describe_machine
 from impasto.images import read_image, resize_longer_side
+from impasto.launch.resume import begin_again
 from impasto.listing import find_images
 from impasto.losses import PerceptualLoss
 from impasto.runs import load_named

@@ -17,7 +17,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from impasto.commands.job import begin_again
 from impasto.commands.super_resolution_inputs import (
     check_images,
     check_mappings,
@@ -39,6 +38,7 @@ from impasto.evaluation.super_resolution import (
     read_test_image,
 )
 from impasto.hardware import check_device, describe_machine, synchronise
+from impasto.launch.resume import begin_again
 from impasto.networks import FACTORS, Trained
 from impasto.resampling import upscale
 from impasto.tables import write_json

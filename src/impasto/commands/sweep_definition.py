@@ -12,8 +12,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from optuna.storages import BaseStorage
 
-from impasto.commands.arguments import prepare_arguments, quote
-from impasto.commands.checking import check_arguments
+from impasto.launch.composition import check_arguments
+from impasto.launch.words import prepare_arguments, quote
 from impasto.redaction import without_secrets
 from impasto.sweep.objectives import Objective, read_objectives
 from impasto.sweep.samplers import Sampling

@@ -11,10 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from optuna.trial import FrozenTrial
 
-from impasto.commands.arguments import parse
 from impasto.commands.sweep_definition import Definition, word_of
 from impasto.files import write_text
 from impasto.hardware import describe_machine
+from impasto.launch.words import parse
 from impasto.report.sweep_page import write_sweep_page
 from impasto.report.sweep_plots import write_sweep_plots
 from impasto.report.sweep_sheet import write_sweep_sheet

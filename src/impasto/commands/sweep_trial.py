@@ -27,7 +27,7 @@ from impasto.tracking.trial import VARIABLE
 LOG = "console.log"  # of a trial's folder: everything that its process wrote
 _SECONDS_FOR_LEFTOVER = 600.0  # that a training whose sweep was killed may take to save and stop
 _PRELOADED = [
-    "impasto.commands.job",
+    "impasto.launch.job",
     "impasto.commands.sweep_trial",
     "impasto.commands.train",
     "impasto.features",

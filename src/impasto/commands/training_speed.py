@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 
-from impasto.commands.config import require
+from impasto.build.task import require
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import Photographs
 from impasto.evaluation.plots import plot_stacked
