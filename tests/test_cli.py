@@ -38,6 +38,13 @@ def test_help_imports_nothing_heavy() -> None:
     assert not [name for name in ("torch", "hydra", "lightning", "numpy", "wandb") if f"'{name}'" in modules]
 
 
+def test_applying_a_network_imports_neither_training_nor_logging() -> None:
+    code = "import sys, impasto.commands.apply, impasto.build.methods, impasto.launch.job; print(sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    heavy = ("lightning", "torchvision", "torch._dynamo", "torchmetrics", "wandb", "matplotlib", "skimage")
+    assert not [name for name in heavy if f"'{name}'" in modules]
+
+
 def test_version(impasto: Callable[..., Any]) -> None:
     from impasto import __version__
 

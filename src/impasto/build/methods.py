@@ -19,11 +19,7 @@ _SMALLEST_TILE = 16  # below, nearly all that the network computes is the tile's
 
 
 def engine_of(cfg: DictConfig, *, photographs: int) -> Engine:
-    """Build what computes a network, with its precision and device.
-
-    Args:
-        cfg: with `engine`, `precision` and `device`.
-        photographs: how many there are to do, by which `engine=auto` chooses.
+    """Build what computes a network, with its precision and device; `engine=auto` chooses by the photographs to do.
 
     Raises:
         ValueError: an unknown precision, or a device that is not there.
@@ -36,10 +32,6 @@ def engine_of(cfg: DictConfig, *, photographs: int) -> Engine:
 
 def stylizer(cfg: DictConfig, engine: Engine) -> Method:
     """Build the painting of photographs by a style network.
-
-    Args:
-        cfg: of `impasto apply`.
-        engine: what computes the network.
 
     Raises:
         ValueError: no style or run is given, or too many, a strength out of range, or an option of the other methods.
@@ -75,8 +67,8 @@ def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: in
     """Build the colouring of photographs.
 
     Args:
-        cfg: of `impasto apply`.
-        engine: what computes the network.
+        cfg: of `impasto apply`, as of all methods.
+        engine: what computes the network, likewise.
         network: a shipped colorizer, used where no run is given.
         working_size: shorter side in pixels at which colours are predicted; None takes that of the training.
 
@@ -101,8 +93,8 @@ def upscaler(cfg: DictConfig, engine: Engine, *, loss: str, match_histograms: bo
     """Build the enlarging of photographs.
 
     Args:
-        cfg: of `impasto apply`.
-        engine: what computes the network.
+        cfg: likewise.
+        engine: likewise.
         loss: by which the shipped network was trained, "feature" or "pixel"; used where no run is given.
         match_histograms: whether the result is given the photograph's histograms, as the paper does.
         tile: pixels of the photograph a side that are enlarged at once; None takes all.

@@ -27,31 +27,17 @@ _STYLE_ITSELF = 1.0  # weight of style=, beside those of further styles
 
 @dataclass(frozen=True, kw_only=True)
 class Painter:
-    """What every photograph of a command shares.
-
-    Attributes:
-        features: the loss network.
-        styles: with their weights.
-        style_size: longer side of the style images in pixels; None takes the photograph's.
-        loss: from loss network and styles to the loss.
-        start: from photograph and style image, (1, 3, H, W), to the image that is begun with.
-        optimizer: from an image to what makes its loss small.
-        colours: which ones the result has.
-        steps: evaluations of the loss.
-        smallest: longer side in pixels of the first size; None has one size.
-        precision: of the pass through the loss network.
-        device: that computes.
-    """
+    """What every photograph of a command shares."""
 
     features: LossNetwork
-    styles: Sequence[tuple[float, Style]]
-    style_size: int | None
-    loss: Callable[..., PerceptualLoss]
-    start: Callable[[Tensor, Tensor], Tensor]
+    styles: Sequence[tuple[float, Style]]  # with their weights
+    style_size: int | None  # longer side in pixels; None takes the photograph's
+    loss: Callable[..., PerceptualLoss]  # from loss network and styles
+    start: Callable[[Tensor, Tensor], Tensor]  # from photograph and style image, (1, 3, H, W)
     optimizer: partial[Any]
     colours: Colours
     steps: int
-    smallest: int | None
+    smallest: int | None  # longer side in pixels of the first size; None has one size
     precision: torch.dtype
     device: str
 
@@ -93,11 +79,7 @@ class Painter:
 
 
 def build_painter(cfg: DictConfig, further: Sequence[tuple[float, Style]] = ()) -> Painter:
-    """Build what every photograph shares.
-
-    Args:
-        cfg: of `impasto optimize`.
-        further: styles beside that of `style=`, with their weights.
+    """Build what every photograph of `impasto optimize` shares, with further styles and their weights beside style=.
 
     Raises:
         ValueError: no style or loss network, a loss for something else, a wrong layer, or a device that is not there.

@@ -25,12 +25,7 @@ from impasto.tracking.checkpoints import AtomicCheckpoints
 
 
 def build_trainer(cfg: DictConfig, *, loggers: Sequence[Logger], callbacks: Sequence[Callback]) -> Trainer:
-    """Build the Trainer with the callbacks of the configuration, and further ones behind them.
-
-    Args:
-        cfg: of `impasto train`.
-        loggers: that take the metrics.
-        callbacks: further ones.
+    """Build the Trainer, further callbacks behind those of the configuration.
 
     Raises:
         ValueError: devices that are not there, or that do not match the processes which were started.
@@ -56,11 +51,7 @@ def build_trainer(cfg: DictConfig, *, loggers: Sequence[Logger], callbacks: Sequ
 
 
 def check_fits(system: LightningModule, checkpoint: Path) -> None:
-    """Refuse the checkpoint of another network, before W&B and other processes hear of the run.
-
-    Raises:
-        ValueError: another network or loss, or a file that is no whole checkpoint.
-    """
+    """Refuse another network's checkpoint, or half a one, before W&B and other processes hear of the run."""
     try:
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
@@ -75,11 +66,7 @@ def check_fits(system: LightningModule, checkpoint: Path) -> None:
 
 
 def check_schedule(cfg: DictConfig, *, resume: bool) -> None:
-    """Refuse a schedule that ends before the training, and on resume other numbers than the checkpoint restores.
-
-    Raises:
-        ValueError: so it is; names the key.
-    """
+    """Refuse a schedule that ends before the training, and on resume other numbers than the checkpoint restores."""
     steps, end = cfg.trainer.max_steps, OmegaConf.select(cfg, "system.scheduler.total_steps")
     if not isinstance(steps, int):
         raise ValueError(f"expected trainer.max_steps to be a whole number, got {steps}")

@@ -45,16 +45,7 @@ def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
 
 
 def compose_command(conf: Path, command: str, arguments: Sequence[str]) -> DictConfig:
-    """Compose a command's configuration, Hydra's own included.
-
-    Args:
-        conf: the configuration folder.
-        command: its name.
-        arguments: as `prepare_arguments` returns them.
-
-    Raises:
-        ValueError: a misspelt key, group or choice; names the nearest right one.
-    """
+    """Return a command's configuration, Hydra's own included; arguments and errors are those of `check_arguments`."""
     flags, words, _ = part(arguments)
     own = config_dir(flags)
     if own is not None and not own.is_dir():

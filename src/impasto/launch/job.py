@@ -6,6 +6,7 @@ import os
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
+from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, InstantiationException
@@ -47,68 +48,59 @@ def job(cfg: DictConfig) -> None:
         SystemExit: it failed or was interrupted.
         CompactHydraException: it failed as one of several jobs; the others go on.
     """
-    hydra = HydraConfig.get()
     if _INTERRUPTED in os.environ:
         raise CompactHydraException("not begun: the multirun was interrupted")
-    message, code = run_job(cfg, str(hydra.job.config_name))
-    if not code:
-        return
-    message = without_secrets(message)
+    warnings.filterwarnings("ignore", module="lightning")  # advice on workers and logging, meant for programmers
+    keep_freed_memory()
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        _run(cfg, folder)
+    except Pruned as error:
+        log.info("%s", error)
+    except StartAgain as error:
+        _end(f"{error}; {requeue()}", 130)
+    except KeyboardInterrupt as error:
+        _end(str(error) or "interrupted", 130)
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":  # as Hydra reads it
+            raise
+        _end(_sentence(error, folder), 1)
+
+
+def _run(cfg: DictConfig, folder: Path) -> None:
+    """Run the command; in a run folder, unless it is one that only reads them."""
+    hydra = HydraConfig.get()
+    command = str(hydra.job.config_name)
+    keeps_record = cfg.folder is not None
+    if keeps_record:
+        cfg = _prepare(cfg, folder)
+    elif hydra.mode == RunMode.MULTIRUN:
+        raise ValueError(f"'impasto {command.replace('_', ' ')}' runs once; expected no --multirun")
+    config = None if cfg.get("resume") else OmegaConf.to_yaml(cfg, resolve=True)
+    with recorded(folder, config=config) if keeps_record else nullcontext():
+        check_config(cfg)
+        if not isinstance(cfg.seed, int | None) or (cfg.seed or 0) < 0:
+            raise ValueError(f"expected seed to be a whole number of at least 0, got {cfg.seed}")
+        module = importlib.import_module(f"impasto.commands.{command}")
+        for name in ("lightning.pytorch", "lightning.fabric"):  # importing it sets it to INFO: devices, tips
+            logging.getLogger(name).setLevel(logging.WARNING)
+        module.run(cfg)
+        begin_again(cfg)  # where nothing was left to do
+    if keeps_record:
+        log.info("run folder: %s", folder)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    """End the process, or this job where others go on."""
+    hydra = HydraConfig.get()
     one_by_one = str(hydra.launcher._target_).endswith(".BasicLauncher")
     if hydra.mode == RunMode.MULTIRUN and (code != 130 or not one_by_one):
         if code == 130:  # the other jobs are still saving; those that this process would do next are left
             os.environ[_INTERRUPTED] = "1"
-        else:
-            message = f"error: {message}"
+        message = without_secrets(message if code == 130 else f"error: {message}")
         log.error("%s", message)
         raise CompactHydraException(message)
     fail(message, code)
-
-
-def run_job(cfg: DictConfig, command: str) -> tuple[str, int]:
-    """Run a command in its run folder.
-
-    Args:
-        cfg: as Hydra composed it; resuming takes the configuration of the run that is resumed.
-        command: its name.
-
-    Returns:
-        What to tell the user and the exit code: "" and 0, an error and 1, or how to go on and 130.
-    """
-    warnings.filterwarnings("ignore", module="lightning")  # advice on workers and logging, meant for programmers
-    keep_freed_memory()
-    hydra = HydraConfig.get()
-    folder = Path(hydra.runtime.output_dir)
-    keeps_record = cfg.folder is not None  # the commands that only read run folders leave none of their own
-    try:
-        if keeps_record:
-            cfg = _prepare(cfg, folder)
-        elif hydra.mode == RunMode.MULTIRUN:
-            raise ValueError(f"'impasto {command.replace('_', ' ')}' runs once; expected no --multirun")
-        config = None if cfg.get("resume") else OmegaConf.to_yaml(cfg, resolve=True)
-        with recorded(folder, config=config) if keeps_record else nullcontext():
-            check_config(cfg)
-            if not isinstance(cfg.seed, int | None) or (cfg.seed or 0) < 0:
-                raise ValueError(f"expected seed to be a whole number of at least 0, got {cfg.seed}")
-            module = importlib.import_module(f"impasto.commands.{command}")
-            for name in ("lightning.pytorch", "lightning.fabric"):  # importing it sets it to INFO: devices, tips
-                logging.getLogger(name).setLevel(logging.WARNING)
-            module.run(cfg)
-            begin_again(cfg)  # where nothing was left to do
-    except StartAgain as error:
-        return f"{error}; {requeue()}", 130
-    except KeyboardInterrupt as error:
-        return str(error) or "interrupted", 130
-    except Pruned as error:
-        log.info("%s", error)
-        return "", 0
-    except Exception as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":  # as Hydra reads it
-            raise
-        return _sentence(error, folder), 1
-    if keeps_record:
-        log.info("run folder: %s", folder)
-    return "", 0
 
 
 def _prepare(cfg: DictConfig, folder: Path) -> DictConfig:

@@ -17,16 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def start(conf: Path, command: str, arguments: Sequence[str]) -> None:
-    """Run a command.
-
-    Args:
-        conf: the configuration folder.
-        command: its name.
-        arguments: as the shell gave them. The environment's IMPASTO_CONFIG_DIR stands for a --config-dir.
-
-    Raises:
-        SystemExit: it failed (1), was given wrong words (2) or was interrupted (130).
-    """
+    """Run a command with arguments as the shell gave them; the environment's IMPASTO_CONFIG_DIR is --config-dir."""
     from impasto.launch.agreement import join_run
     from impasto.launch.composition import check_arguments
     from impasto.launch.words import config_dir, part, prepare_arguments
@@ -46,11 +37,7 @@ def start(conf: Path, command: str, arguments: Sequence[str]) -> None:
 
 
 def run_hydra(conf: Path) -> None:
-    """Let Hydra run the job or jobs that `sys.argv` names.
-
-    Args:
-        conf: the configuration folder.
-    """
+    """Let Hydra run the job or jobs that `sys.argv` names."""
     import hydra
 
     from impasto.launch.job import job
@@ -70,13 +57,7 @@ def run_hydra(conf: Path) -> None:
 
 
 def complete(conf: Path, commands: dict[str, str], arguments: Sequence[str]) -> None:
-    """Answer the shell's completion of `impasto <command> ...`: as Hydra does, the command left out of the line.
-
-    Args:
-        conf: the configuration folder.
-        commands: by their words, the names of their configurations.
-        arguments: Hydra's, -sc among them.
-    """
+    """Answer the shell's completion of `impasto <command> ...`: as Hydra does, the command left out of the line."""
     words = os.environ.get("COMP_LINE", "").split(" ")
     if not any(a.startswith("query=") for a in arguments):  # install or uninstall
         run_hydra(conf)
@@ -93,12 +74,7 @@ def complete(conf: Path, commands: dict[str, str], arguments: Sequence[str]) -> 
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """End the process with a line on standard error.
-
-    Args:
-        message: what was wrong, without "error: ".
-        code: 1 (failed), 2 (misuse) or 130 (interrupted).
-    """
+    """End the process with a line on standard error, and with 1 (failed), 2 (misuse) or 130 (interrupted)."""
     message = without_secrets(message)
     if not (number := rank()):
         sys.stderr.write(f"{'' if code == 130 else 'error: '}{message}\n")
