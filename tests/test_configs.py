@@ -10,9 +10,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from impasto.cli import COMMANDS, conf_dir, config_name
-from impasto.launch.composition import compose_command
+from impasto.launch.composition import check_config, compose_command
 from impasto.launch.help import choices, experiment_command
-from impasto.launch.targets import check_config
 from impasto.sweep.objectives import read_objectives
 from impasto.sweep.space import read_space
 

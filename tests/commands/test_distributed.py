@@ -76,6 +76,7 @@ def _has_checkpoint(folder: Path) -> Callable[[], bool]:
     return lambda: any(folder.glob("outputs/*/*/checkpoints/last.ckpt"))
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_with_the_same_photographs(
     begin: Callable[..., Any], impasto: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -95,6 +96,7 @@ def test_two_processes_train_as_one_with_the_same_photographs(
     assert output.count("run folder: ") == 2 and output.count("trained 4 steps") == 1  # by the first process only
 
 
+@pytest.mark.slow
 def test_torchrun_makes_one_run_and_a_sigterm_leaves_it_to_be_resumed(
     begin: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -112,6 +114,7 @@ def test_torchrun_makes_one_run_and_a_sigterm_leaves_it_to_be_resumed(
     assert weights[0].startswith(f"{step} ") and 1 <= step < 60
 
 
+@pytest.mark.slow
 def test_slurm_starts_a_job_again_which_goes_on_in_its_folder_to_the_same_total(
     begin: Callable[..., Any], tmp_path: Path
 ) -> None:

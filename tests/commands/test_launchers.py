@@ -24,6 +24,7 @@ def _statuses(folder: Path) -> dict[str, str]:
     return {path.parent.name: json.loads(path.read_text())["status"] for path in records}
 
 
+@pytest.mark.slow
 def test_jobs_of_joblib_stay_apart_fail_alone_and_save_at_ctrl_c(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="impasto[launchers] is not installed")
     grid = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "--multirun", "network.width=0,4,6,8")
@@ -47,6 +48,7 @@ def test_jobs_of_joblib_stay_apart_fail_alone_and_save_at_ctrl_c(tmp_path: Path)
         assert run.name.endswith(run_id)
 
 
+@pytest.mark.slow
 def test_jobs_of_submitit_run_and_another_start_overwrites_nothing(impasto: Callable[..., Any]) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="impasto[launchers] is not installed")
     words = (*SMOKE, "logger=csv", "trainer.max_steps=1", "--multirun")

@@ -19,7 +19,7 @@ defaults:
   - /style@task.styles.panes: stained_glass
   - override /network: conditional
   - override /loss: equal_shares
-  - override /style: none
+  - override /style: null
 network: {width: 2}
 task:
   coarse: 1.0
@@ -79,6 +79,7 @@ def test_many_styles_are_trained_sampled_resumed_and_chosen_by_name(two: Path, i
     assert (result.code, "this network paints glass, panes; give style=<one of them>" in result.err) == (1, True)
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_a_network_of_the_same_styles_alone(two: Path, impasto: Callable[..., Any]) -> None:
     words = ("train", "--config-dir", "mine", "experiment=two", f"task.start={two}", *TINY)
     assert impasto(*words).code == 0
@@ -86,6 +87,7 @@ def test_a_training_starts_from_a_network_of_the_same_styles_alone(two: Path, im
     assert (result.code, "does not fit: expected" in result.err, "others" in result.err) == (1, True, True)
 
 
+@pytest.mark.slow
 def test_quickstart_is_one_more_style_in_a_small_file_that_is_applied_and_exported(impasto: Callable[..., Any]) -> None:
     result = impasto("train", *TINY)
     assert result.code == 0, result.err
@@ -99,6 +101,7 @@ def test_quickstart_is_one_more_style_in_a_small_file_that_is_applied_and_export
     assert (refused.code, "network=trunk is given one new style" in refused.err) == (1, True)
 
 
+@pytest.mark.slow
 def test_artefacts_and_gram_errors_are_written_and_printed(impasto: Callable[..., Any]) -> None:
     common = ("logger=csv", f"evaluation.photographs=[{CHELSEA}]", "evaluation.size=96")
     result = impasto("evaluate", "experiment=artefacts", "evaluation.methods={night: starry_night}", *common)
@@ -117,6 +120,7 @@ def test_artefacts_and_gram_errors_are_written_and_printed(impasto: Callable[...
     assert (refused.code, "expected evaluation.periods to be of whole numbers" in refused.err) == (1, True)
 
 
+@pytest.mark.slow
 def test_an_optimisation_starts_from_the_network(impasto: Callable[..., Any]) -> None:
     words = (
         "logger=csv",

@@ -1,21 +1,24 @@
 """A configuration composed once before Hydra does it: what is misspelt becomes a sentence with the nearest word."""
 
+import inspect
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, get_args, get_origin
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from impasto.launch.help import experiment_command
 from impasto.launch.words import config_dir, first_key, parse, part, quote, top_level_keys
 from impasto.suggest import did_you_mean
 
+_RESERVED = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 _LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")  # Hydra's plugins that bring more launchers
 
 
@@ -133,3 +136,48 @@ def _check_writable(folder: Path) -> None:
         raise ValueError(
             f"no run folder can be made in {there}, which cannot be written; expected output_root=<a folder that can>"
         )
+
+
+def check_config(cfg: DictConfig) -> None:
+    """Compare the keys beside each `_target_`, wherever they came from, with the arguments that the target takes.
+
+    Raises:
+        ValueError: a key that the target does not take, or a target that does not exist; names the nearest right one.
+    """
+    _check(OmegaConf.to_container(cfg, resolve=False), "")
+
+
+def _check(node: Any, path: str) -> None:  # noqa: ANN401 (any YAML)
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            _check(item, f"{path}[{index}]")
+    if not isinstance(node, dict):
+        return
+    if "_target_" in node:
+        known = _arguments(node["_target_"], path)
+        for key in node:
+            if known is not None and key not in known | _RESERVED:
+                raise ValueError(f"{path}.{key}: {node['_target_']} takes no '{key}'{did_you_mean(key, known)}")
+    for key, value in node.items():
+        _check(value, f"{path}.{key}" if path else str(key))
+
+
+def _arguments(target: str, path: str) -> set[str] | None:
+    """Names that the target takes; None where it takes any."""
+    try:
+        callable_ = get_object(target)
+    except Exception as error:
+        raise ValueError(f"{path}._target_: cannot import '{target}' ({error})") from error
+    try:
+        parameters = inspect.signature(callable_).parameters.values()
+    except ValueError:  # a builtin without a signature
+        return None
+    names: set[str] = set()
+    for parameter in parameters:
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            names.add(parameter.name)
+        elif get_origin(parameter.annotation) is Unpack:  # of a TypedDict, which says what they are
+            names |= get_args(parameter.annotation)[0].__annotations__.keys()
+        else:
+            return None
+    return names

@@ -16,9 +16,9 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from impasto.allocator import keep_freed_memory
 from impasto.group import requeue
+from impasto.launch.composition import check_config
 from impasto.launch.resume import begin_again, keep_to_owner, saved_config
 from impasto.launch.start import fail
-from impasto.launch.targets import check_config
 from impasto.redaction import without_secrets
 from impasto.run_folders import read_status
 from impasto.tracking.run_folder import Pruned, StartAgain, recorded
