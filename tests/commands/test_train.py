@@ -11,12 +11,9 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from omegaconf import OmegaConf
 from PIL import Image
 from processes import start, wait_for
 from safetensors import safe_open
-
-from impasto.commands import train
 
 SMOKE = ("train", "experiment=smoke_train")
 CSV = (*SMOKE, "logger=csv")
@@ -335,14 +332,3 @@ def test_a_sigterm_outside_of_the_steps_is_an_interrupt_and_no_failure(
     result = impasto(*CSV)
     assert result.code == 130 and "go on with: impasto train resume=" in result.err
     assert _status(next(Path("outputs").glob("*/*")))["status"] == "interrupted"
-
-
-@pytest.mark.parametrize(
-    ("accelerator", "expected"), [("auto", "bf16-mixed"), ("gpu", "bf16-mixed"), ("cpu", "32-true")]
-)
-def test_the_precision_is_that_of_the_device_that_trains(
-    accelerator: str, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(train, "computes_bf16", lambda device: device == "cuda")
-    assert train._precision(OmegaConf.create({"precision": "auto", "accelerator": accelerator})) == expected
