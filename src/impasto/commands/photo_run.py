@@ -81,8 +81,8 @@ class PhotoRun:
             finish_wandb("finished" if sys.exception() is None else stopped)  # the next photograph has its own run
         self._save(optimization, finish)
         self.checkpoint.unlink(missing_ok=True)
-        told = (self.target, optimization.best_value, optimization.calls, gibibytes(peak.bytes))
-        log.info("%s: loss %.4g after %d steps, at most %s of memory", *told)
+        reached = (self.target, optimization.best_value, optimization.calls, gibibytes(peak.bytes))
+        log.info("%s: loss %.4g after %d steps, at most %s of memory", *reached)
 
     def _run(self, optimization: Optimization, finish: Callable[[Tensor], Tensor], loggers: list[Any]) -> None:
         bar = Bar(total=optimization.steps, done=optimization.calls, log_every_seconds=_LOG_EVERY_SECONDS)
@@ -90,8 +90,8 @@ class PhotoRun:
             while optimization.calls < optimization.steps:
                 terms = optimization.step()
                 self._log(loggers, optimization, terms)
-                told = " ".join(f"{name} {value:.3g}" for name, value in terms.items())
-                bar.update(optimization.calls, f"{self.title} {told}")
+                line = " ".join(f"{name} {value:.3g}" for name, value in terms.items())
+                bar.update(optimization.calls, f"{self.title} {line}")
                 if stop.requested or optimization.calls % self.cfg.save_every == 0:
                     for logger in loggers:
                         logger.save()
