@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' images are small: a second thread mostly waits
+os.environ["IMPASTO_CONFIG_DIR"] = str(Path(__file__).parent / "conf")  # smoke_*, for this process and those it starts
 
 
 @pytest.fixture(scope="session", autouse=True)

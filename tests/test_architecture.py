@@ -22,15 +22,16 @@ ROWS = [
     ["runs"],
     ["methods"],
     ["evaluation", "study", "report", "sweep"],
-    ["app", "pipeline"],
+    ["app", "pipeline", "build"],
+    ["launch"],
     ["commands"],
     ["cli"],
 ]
 ROW = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
 ALLOWED = {
-    "lightning": {"data", "systems", "tracking", "commands"},
-    "hydra": {"runs", "commands", "cli"},
-    "omegaconf": {"runs", "commands", "cli"},
+    "lightning": {"data", "systems", "tracking", "build", "launch", "commands"},
+    "hydra": {"runs", "build", "launch", "commands"},
+    "omegaconf": {"runs", "build", "launch", "commands"},
     "wandb": {"tracking"},
 }
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]

@@ -92,7 +92,7 @@ def test_an_upscaler_that_is_not_shipped_says_how_to_train_one(
         load_shipped(f"x{factor}_pixel", system="upscaler")
     assert str(error.value) == (
         f"no network is shipped for upscaler x{factor}_pixel (shipped: none); 'impasto train "
-        f"experiment=upscaler_x{factor} loss=pixel' trains one, then give run=<its run folder>"
+        f"experiment=upscaler network.factor={factor} loss=pixel' trains one, then give run=<its run folder>"
     )
 
 

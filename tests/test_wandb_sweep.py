@@ -12,8 +12,8 @@ from torch.optim import Adam
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 from impasto.cli import COMMANDS, conf_dir, config_name
-from impasto.commands.arguments import prepare_arguments
-from impasto.commands.checking import check_arguments
+from impasto.launch.composition import check_arguments
+from impasto.launch.words import prepare_arguments
 from impasto.systems.system import System
 
 SWEEP: dict[str, Any] = yaml.safe_load((conf_dir() / "wandb_sweep.yaml").read_text(encoding="utf-8"))

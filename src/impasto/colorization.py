@@ -48,9 +48,7 @@ def colorize(
         The photographs in colour, and the prediction.
     """
     lightness = _seen(photo, code, size)
-    other = (
-        None if global_photo is None else _seen(global_photo, code, size)
-    )  # so that an image changes nothing of itself
+    other = None if global_photo is None else _seen(global_photo, code, size)  # so an image changes nothing of itself
     prediction = network(lightness, other)
     enlarged = functional.interpolate(prediction.colour.float(), size=photo.shape[-2:], mode="bilinear")
     return Colorized(code.decode(photo, enlarged), prediction)

@@ -30,22 +30,26 @@ def find_group() -> Group:
     """Return the group that this process was started in; a group of one where it was started alone.
 
     Raises:
-        ValueError: srun was not told how many processes to start on each machine.
+        ValueError: srun did not hear how many processes to start on each machine.
     """
-    told = os.environ
-    if "TORCHELASTIC_RUN_ID" in told:
+    environment = os.environ
+    if "TORCHELASTIC_RUN_ID" in environment:
         import psutil
 
         agent = psutil.Process(os.getppid())
-        launch = f"torchrun {told['TORCHELASTIC_RUN_ID']} {platform.node()} {agent.pid} {agent.create_time():.2f}"
-        restarts = int(told.get("TORCHELASTIC_RESTART_COUNT", 0))
-        return Group("torchrun", int(told["RANK"]), int(told["WORLD_SIZE"]), restarts, launch)
-    if "SLURM_NTASKS" in told and told.get("SLURM_JOB_NAME") not in _INTERACTIVE:
-        rank, size = int(told.get("SLURM_PROCID", 0)), int(told["SLURM_NTASKS"])
-        if size > 1 and "SLURM_NTASKS_PER_NODE" not in told:
+        launch = (
+            f"torchrun {environment['TORCHELASTIC_RUN_ID']} {platform.node()} {agent.pid} {agent.create_time():.2f}"
+        )
+        restarts = int(environment.get("TORCHELASTIC_RESTART_COUNT", 0))
+        return Group("torchrun", int(environment["RANK"]), int(environment["WORLD_SIZE"]), restarts, launch)
+    if "SLURM_NTASKS" in environment and environment.get("SLURM_JOB_NAME") not in _INTERACTIVE:
+        rank, size = int(environment.get("SLURM_PROCID", 0)), int(environment["SLURM_NTASKS"])
+        if size > 1 and "SLURM_NTASKS_PER_NODE" not in environment:
             raise ValueError(f"srun started {size} processes by --ntasks; expected --ntasks-per-node, and --nodes")
-        launch = f"slurm {told.get('SLURM_CLUSTER_NAME', '')} {slurm_job()} {told.get('SLURM_STEP_ID', '')}"
-        return Group("srun", rank, size, int(told.get("SLURM_RESTART_COUNT", 0)), launch)
+        launch = (
+            f"slurm {environment.get('SLURM_CLUSTER_NAME', '')} {slurm_job()} {environment.get('SLURM_STEP_ID', '')}"
+        )
+        return Group("srun", rank, size, int(environment.get("SLURM_RESTART_COUNT", 0)), launch)
     return Group("", 0, 1, 0, "")
 
 
@@ -108,8 +112,8 @@ def check_size(devices: int, nodes: int) -> None:
         return
     per_node = os.environ.get("SLURM_NTASKS_PER_NODE") if group.starter == "srun" else None
     if devices * nodes != group.size or per_node not in (None, str(devices)):
-        told = f", {per_node} on each machine" if per_node else ""
+        each = f", {per_node} on each machine" if per_node else ""
         raise ValueError(
-            f"{group.starter} started {group.size} processes{told}; expected as many trainer.devices on each machine, "
+            f"{group.starter} started {group.size} processes{each}; expected as many trainer.devices on each machine, "
             f"and trainer.devices x trainer.num_nodes to be {group.size}, got {devices} x {nodes}"
         )

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms.v2 import functional as transforms
 
 _REACH = 2  # pixels that the cubic kernel reaches to each side, at the lower of the two resolutions
 _DEVIATIONS = 3  # of a Gaussian, beyond which its kernel ends
@@ -110,11 +109,13 @@ def degrade(image: Tensor, factor: int, *, sigma: float) -> Tensor:
 
 def _blur(image: Tensor, sigma: float) -> Tensor:
     """Blur with mirrored edges, however far beyond them the kernel reaches."""
+    from torchvision.transforms.v2.functional import gaussian_blur  # a second, which applying a network can do without
+
     reach = max(1, round(_DEVIATIONS * sigma))
     height, width = image.shape[-2:]
     padded = _padded(image, reach)  # torchvision mirrors, too, but not more than there is
     size = 2 * reach + 1
-    blurred: Tensor = transforms.gaussian_blur(padded, [size, size], [sigma, sigma])
+    blurred: Tensor = gaussian_blur(padded, [size, size], [sigma, sigma])
     return blurred[..., reach : reach + height, reach : reach + width]
 
 

@@ -64,7 +64,7 @@ def _shipped_file(name: str, system: str) -> Path:
     asked, words = {
         "stylizer": (f"style={name}", f"style={name}"),
         "colorizer": (f"method.network={name}", "experiment=iizuka2016_scenes"),
-        "upscaler": (f"upscaler {name}", f"experiment=upscaler_{name.replace('_', ' loss=')}"),
+        "upscaler": (f"upscaler {name}", f"experiment=upscaler network.factor={name[1:].replace('_', ' loss=')}"),
     }[system]
     known = ", ".join(sorted(files)) or "none"
     raise FileNotFoundError(

@@ -76,7 +76,7 @@ def _photograph(path: Path, width: int = 60, height: int = 41, *, grey: bool = T
 
 def _config(images: list[Path], output: Path, run: Path, **changed: Any) -> DictConfig:
     """The configuration that `impasto apply method=colorizer` composes."""
-    method = {"_target_": "impasto.commands.methods.colorizer", "_partial_": True, "network": "scenes"}
+    method = {"_target_": "impasto.build.methods.colorizer", "_partial_": True, "network": "scenes"}
     method |= {"working_size": changed.pop("working_size", None)}
     plain = {"style": None, "global_image": None, "overwrite": False, "size": None, "device": "cpu"}
     plain |= {"engine": {"_target_": "impasto.engines.eager", "_partial_": True}, "precision": "fp32", "batch": 1}

@@ -62,7 +62,7 @@ def _pixels(path: Path) -> np.ndarray:
 
 def _config(image: str, **changed: Any) -> DictConfig:
     """The configuration that `impasto apply method=upscaler` composes."""
-    method = {"_target_": "impasto.commands.methods.upscaler", "_partial_": True, "loss": "feature"}
+    method = {"_target_": "impasto.build.methods.upscaler", "_partial_": True, "loss": "feature"}
     method |= {"match_histograms": False, "tile": 256}
     plain = {"style": None, "global_image": None, "factor": None, "run": None, "size": None}
     engine = {"_target_": "impasto.engines.eager", "_partial_": True}
@@ -132,7 +132,10 @@ def test_size_bounds_the_photograph_and_not_the_result(folder: Path) -> None:
         ({"method__tile": True}, "expected method.tile of at least 16 pixels, or null, got True"),
         ({"method__match_histograms": 1}, "expected method.match_histograms=true or false, got 1"),
         ({"method__loss": "featur"}, "shipped for upscaler x4_featur; did you mean 'x4_feature'?"),
-        ({"factor": 8, "method__loss": "pixel"}, "'impasto train experiment=upscaler_x8 loss=pixel' trains one"),
+        (
+            {"factor": 8, "method__loss": "pixel"},
+            "'impasto train experiment=upscaler network.factor=8 loss=pixel' trains one",
+        ),
         ({"run": "painter"}, "holds a stylizer; expected an upscaler (method=stylizer applies it)"),
     ],
 )

@@ -21,27 +21,25 @@ from impasto.group import check_size, find_group, is_first_process
 TESTS = Path(__file__).parents[1]
 SMOKE = ("train", "experiment=smoke_train", "callbacks.samples.every=1000", "system.compiled=false")
 LONG = ("logger=csv", "trainer.max_steps=60", "trainer.val_check_interval=60", "checkpoint_every=1")
-PROBE = "# The default ones, and one that tells each process's weights.\ndefaults: [default]\n"
-PROBE += "probe: {_target_: probe.Probe, folder: '${folder}'}\n"
+PROBE = "+callbacks.probe={_target_:probe.Probe,folder:${folder}}"  # tells each process's weights
 SCONTROL = '#!/bin/sh\necho "$@" >> requeued.txt\n'
 
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start Python where `callbacks=probe` is found, and a scontrol that writes down what it is asked."""
-    for name, text in {"mine/callbacks/probe.yaml": PROBE, "scontrol": SCONTROL}.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+    """Start Python with a probe, and with a scontrol that writes down what it is asked."""
+    (tmp_path / "scontrol").write_text(SCONTROL)
     (tmp_path / "scontrol").chmod(0o755)
     with socket.socket() as free:
         free.bind(("", 0))
         port = str(free.getsockname()[1])
-    told = {"MASTER_PORT": port, "PYTHONPATH": str(TESTS), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("IMPASTO_")} | told
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("IMPASTO_")}
+    environment |= {"MASTER_PORT": port, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
     started = []
 
     def begin(*command: str) -> subprocess.Popen[str]:
-        words = [sys.executable, *command, "--config-dir", "mine", "callbacks=probe"]
+        words = [sys.executable, *command, "--config-dir", str(TESTS / "conf"), PROBE]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         process = subprocess.Popen(words, cwd=tmp_path, env=environment, text=True, start_new_session=True, **pipes)
         started.append(process)
@@ -78,6 +76,7 @@ def _has_checkpoint(folder: Path) -> Callable[[], bool]:
     return lambda: any(folder.glob("outputs/*/*/checkpoints/last.ckpt"))
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_with_the_same_photographs(
     begin: Callable[..., Any], impasto: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -97,6 +96,7 @@ def test_two_processes_train_as_one_with_the_same_photographs(
     assert output.count("run folder: ") == 2 and output.count("trained 4 steps") == 1  # by the first process only
 
 
+@pytest.mark.slow
 def test_torchrun_makes_one_run_and_a_sigterm_leaves_it_to_be_resumed(
     begin: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -114,6 +114,7 @@ def test_torchrun_makes_one_run_and_a_sigterm_leaves_it_to_be_resumed(
     assert weights[0].startswith(f"{step} ") and 1 <= step < 60
 
 
+@pytest.mark.slow
 def test_slurm_starts_a_job_again_which_goes_on_in_its_folder_to_the_same_total(
     begin: Callable[..., Any], tmp_path: Path
 ) -> None:

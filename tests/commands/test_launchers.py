@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from hydra.errors import MissingConfigException
 from processes import start, wait_for
 
 from impasto.cli import conf_dir
-from impasto.commands.checking import _check_choice, check_arguments
+from impasto.launch.composition import check_arguments
 
 SMOKE = ("train", "experiment=smoke_train", "system.compiled=false", "callbacks.samples.every=9999")
 LONG = ("trainer.max_steps=5000", "trainer.val_check_interval=5000", "checkpoint_every=1")
@@ -25,6 +24,7 @@ def _statuses(folder: Path) -> dict[str, str]:
     return {path.parent.name: json.loads(path.read_text())["status"] for path in records}
 
 
+@pytest.mark.slow
 def test_jobs_of_joblib_stay_apart_fail_alone_and_save_at_ctrl_c(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="impasto[launchers] is not installed")
     grid = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "--multirun", "network.width=0,4,6,8")
@@ -48,6 +48,7 @@ def test_jobs_of_joblib_stay_apart_fail_alone_and_save_at_ctrl_c(tmp_path: Path)
         assert run.name.endswith(run_id)
 
 
+@pytest.mark.slow
 def test_jobs_of_submitit_run_and_another_start_overwrites_nothing(impasto: Callable[..., Any]) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="impasto[launchers] is not installed")
     words = (*SMOKE, "logger=csv", "trainer.max_steps=1", "--multirun")
@@ -77,8 +78,10 @@ def test_launchers_and_their_keys_are_taken_and_misspelt_ones_refused(launcher: 
         check_arguments(conf_dir(), "train", [f"hydra/launcher={launcher}", "hydra.launcher.timeout_mni=3"])
 
 
-def test_a_launcher_that_is_not_installed_is_named_with_its_extra() -> None:
-    override = OverridesParser.create().parse_override("hydra/launcher=joblib")
-    reference = OmegaConf.create({"hydra": {"runtime": {"choices": {"hydra/launcher": "basic"}}}})
+def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compose(*_: Any, **__: Any) -> None:
+        raise MissingConfigException("", missing_cfg_file="hydra/launcher/joblib", options=["basic"])
+
+    monkeypatch.setattr("impasto.launch.composition.compose", compose)
     with pytest.raises(ValueError, match=r"hydra/launcher=joblib is not installed; .* 'impasto\[launchers\]'"):
-        _check_choice(override, lambda group: ["basic"], reference)
+        check_arguments(conf_dir(), "train", ["hydra/launcher=joblib"])

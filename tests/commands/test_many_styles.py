@@ -18,7 +18,7 @@ defaults:
   - /style@task.styles.panes: stained_glass
   - override /network: conditional
   - override /loss: equal_shares
-  - override /style: none
+  - override /style: null
 network: {width: 2}
 task:
   coarse: 1.0
@@ -78,6 +78,7 @@ def test_many_styles_are_trained_sampled_resumed_and_chosen_by_name(two: Path, i
     assert (result.code, "this network paints glass, panes; give style=<one of them>" in result.err) == (1, True)
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_a_network_of_the_same_styles_alone(two: Path, impasto: Callable[..., Any]) -> None:
     words = ("train", "--config-dir", "mine", "experiment=two", f"task.start={two}", *TINY)
     assert impasto(*words).code == 0
@@ -85,6 +86,7 @@ def test_a_training_starts_from_a_network_of_the_same_styles_alone(two: Path, im
     assert (result.code, "does not fit: expected" in result.err, "others" in result.err) == (1, True, True)
 
 
+@pytest.mark.slow
 def test_quickstart_is_one_more_style_in_a_small_file_that_is_applied_and_exported(impasto: Callable[..., Any]) -> None:
     result = impasto("train", *TINY)
     assert result.code == 0, result.err
@@ -98,6 +100,7 @@ def test_quickstart_is_one_more_style_in_a_small_file_that_is_applied_and_export
     assert (refused.code, "network=trunk is given one new style" in refused.err) == (1, True)
 
 
+@pytest.mark.slow
 def test_an_optimisation_starts_from_the_network(impasto: Callable[..., Any]) -> None:
     words = (
         "logger=csv",

@@ -57,6 +57,7 @@ def test_a_run_leaves_picture_curve_samples_and_status(impasto: Callable[..., An
     assert not list((folder / "checkpoints").glob("*"))
 
 
+@pytest.mark.slow
 def test_the_curve_is_in_wandb_under_the_names_of_training(impasto: Callable[..., Any], photograph: Path) -> None:
     result = impasto(*SMOKE, photograph.name, "logger=wandb")
     assert result.code == 0, result.err
@@ -70,6 +71,7 @@ def test_the_curve_is_in_wandb_under_the_names_of_training(impasto: Callable[...
     assert "samples/my photo" in told
 
 
+@pytest.mark.slow
 def test_several_photographs_have_a_curve_each_and_a_bad_one_costs_itself(
     impasto: Callable[..., Any], photograph: Path
 ) -> None:
@@ -94,6 +96,7 @@ def test_what_is_there_is_kept(impasto: Callable[..., Any], photograph: Path) ->
     assert (Path("out") / photograph.name).read_bytes() != before
 
 
+@pytest.mark.slow
 def test_the_original_is_not_overwritten(impasto: Callable[..., Any], photograph: Path) -> None:
     before = photograph.read_bytes()
     result = impasto(*SMOKE, photograph.name, "output=.", "overwrite=true")
@@ -101,12 +104,13 @@ def test_the_original_is_not_overwritten(impasto: Callable[..., Any], photograph
     assert photograph.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["lbfgs", "lbfgs_plain", "adam"])
 @pytest.mark.parametrize("smallest", ["null", "20"])
 def test_resume_after_kill_is_bit_for_bit(
     impasto: Callable[..., Any], photograph: Path, optimizer: str, smallest: str
 ) -> None:
-    arguments = (*SMOKE, photograph.name, f"optimizer={optimizer}", f"smallest={smallest}", "steps=12")
+    arguments = (*SMOKE, photograph.name, f"gatys_optimizer={optimizer}", f"smallest={smallest}", "steps=12")
     whole = impasto(*arguments)
     assert whole.code == 0, whole.err
     kill = optimizer == "lbfgs"  # real processes take their time, so the others are interrupted in this one
@@ -147,6 +151,7 @@ def _killed(folder: Path, arguments: tuple[str, ...]) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_best_image(impasto: Callable[..., Any], photograph: Path) -> None:
     folder = _stopped_by(impasto, (*SMOKE, photograph.name, "steps=12"))
     state = torch.load(folder / "checkpoints" / f"{photograph.name}.pt", weights_only=True)
@@ -155,6 +160,7 @@ def test_ctrl_c_keeps_the_best_image(impasto: Callable[..., Any], photograph: Pa
     assert json.loads((folder / "status.json").read_text())["status"] == "interrupted"
 
 
+@pytest.mark.slow
 def test_resume_from_another_folder(
     impasto: Callable[..., Any], photograph: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,12 +171,14 @@ def test_resume_from_another_folder(
     assert _pixels(photograph.parent / "out" / photograph.name).shape == (27, 40, 3)
 
 
+@pytest.mark.slow
 def test_a_run_of_another_command_is_not_resumed(impasto: Callable[..., Any], photograph: Path) -> None:
     folder = impasto(*SMOKE, photograph.name).folder
     result = impasto("train", f"resume={folder}")
     assert result.code == 1 and "is the run folder of an 'impasto optimize'" in result.err
 
 
+@pytest.mark.slow
 def test_noise_differs_by_seed_and_not_otherwise(impasto: Callable[..., Any], photograph: Path) -> None:
     made = [
         _pixels(impasto(*SMOKE, photograph.name, "start=noise", f"seed={seed}").folder / photograph.name)
@@ -179,6 +187,7 @@ def test_noise_differs_by_seed_and_not_otherwise(impasto: Callable[..., Any], ph
     assert (made[0] == made[1]).all() and (made[0] != made[2]).any()
 
 
+@pytest.mark.slow
 def test_the_painting_is_astart(impasto: Callable[..., Any], photograph: Path) -> None:
     result = impasto(*SMOKE, photograph.name, "start=painting", "steps=1")
     assert result.code == 0, result.err
@@ -187,6 +196,7 @@ def test_the_painting_is_astart(impasto: Callable[..., Any], photograph: Path) -
     assert abs(np.corrcoef(red.ravel(), own.ravel())[0, 1]) < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("colors", ["luminance", "original"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # kornia, of torch
 @pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -201,6 +211,7 @@ def test_the_photographs_chroma_is_kept(impasto: Callable[..., Any], photograph:
     assert np.abs(chroma[0] - chroma[1])[inside].max() <= 1.5 / 255  # written in 8 bits
 
 
+@pytest.mark.slow
 def test_matched_colours_are_the_photographs(impasto: Callable[..., Any], photograph: Path) -> None:
     matched, plain = (
         _pixels(
@@ -213,6 +224,7 @@ def test_matched_colours_are_the_photographs(impasto: Callable[..., Any], photog
     assert off[0] < off[1] / 2
 
 
+@pytest.mark.slow
 def test_styles_are_blended_by_name_and_by_file(impasto: Callable[..., Any], photograph: Path) -> None:
     alone = impasto(*SMOKE, photograph.name)
     Image.new("RGB", (50, 50), "red").save("other.png")
@@ -224,19 +236,15 @@ def test_styles_are_blended_by_name_and_by_file(impasto: Callable[..., Any], pho
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("steps=0", "expected steps=<number> of at least 1, got 0"),
-        ("steps=-3", "expected steps=<number> of at least 1, got -3"),
-        ("size=0", "expected size=<number> of at least 1"),
-        ("save_every=0", "expected save_every=<number> of at least 1"),
+        ("steps=0", "expected steps to be greater than or equal to 1, got 0"),
+        ("size=large", "expected size to be a valid integer, got large"),
         ("precision=fp8", "unknown precision 'fp8'; expected fp32, bf16, auto"),
         ("+loss.style_layers.relu9_1=1", "has no layer 'relu9_1'; did you mean 'relu"),
         ("+loss.style_layers.relu9_1=1", "(its layers are conv1_1, relu1_1, conv1_2, relu1_2, pool1, conv2_1,"),
         ("blend={great_wav:1}", "blend: neither a style nor a file 'great_wav'; did you mean 'great_wave'?"),
-        ("blend=stained_glass", "expected blend={<style or file>: <weight>, ...}, got stained_glass"),
-        ("blend={stained_glass:-1}", "expected blend={stained_glass:<weight above 0>}, got -1"),
-        ("optimizer.history=0", "optimizer.history of at least 1"),
-        ("start=nosie", "start has no 'nosie'; did you mean 'noise'?"),
-        ("experiment=quickstart", "experiment=quickstart is one of 'impasto train', not of 'impasto optimize'"),
+        ("blend=stained_glass", "expected blend to be a valid dictionary, got stained_glass"),
+        ("blend={stained_glass:-1}", "expected blend.stained_glass to be greater than 0, got -1"),
+        ("gatys_optimizer.history=0", "optimizer.history of at least 1"),
         ("features=none", "features=none is for other work than this"),
         ("style=none", "style=none is for other work than this"),
         ("images=[nothing.png]", "no such file or folder: nothing.png"),
@@ -256,6 +264,7 @@ def test_bad_input_is_one_sentence(impasto: Callable[..., Any], photograph: Path
     assert not list(Path().glob(f"outputs/*/*/{photograph.name}"))
 
 
+@pytest.mark.slow
 def test_a_photograph_too_small_for_the_deepest_layer_says_both_sizes(impasto: Callable[..., Any]) -> None:
     Image.new("RGB", (7, 3), "green").save("small.png")
     result = impasto(*SMOKE, "small.png", "loss.style_layers.relu3_3=1")
@@ -263,6 +272,7 @@ def test_a_photograph_too_small_for_the_deepest_layer_says_both_sizes(impasto: C
     assert "relu3_3 needs at least 4 x 4 pixels, got 7 x 3" in result.err
 
 
+@pytest.mark.slow
 def test_a_loss_that_blows_up_names_the_term_and_leaves_no_half_image(
     impasto: Callable[..., Any], photograph: Path
 ) -> None:
@@ -272,6 +282,7 @@ def test_a_loss_that_blows_up_names_the_term_and_leaves_no_half_image(
     assert not list(Path().glob(f"outputs/*/*/{photograph.name}"))
 
 
+@pytest.mark.slow
 def test_a_loss_that_blows_up_later_keeps_the_last_finite_image(
     impasto: Callable[..., Any], photograph: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +303,7 @@ def test_a_loss_that_blows_up_later_keeps_the_last_finite_image(
     assert _pixels(image).shape == (27, 40, 3)
 
 
+@pytest.mark.slow
 def test_without_weights_and_network_it_says_what_to_do(
     impasto: Callable[..., Any], photograph: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,6 +314,7 @@ def test_without_weights_and_network_it_says_what_to_do(
     assert "features=random loss=random" in result.err
 
 
+@pytest.mark.slow
 def test_every_preset_runs_on_real_weights(impasto: Callable[..., Any], photograph: Path, real_data: Path) -> None:
     for preset in ("gatys", "gatys2015", "gatys2016", "gatys_official", "johnson2016_baseline"):
         result = impasto(

@@ -31,7 +31,7 @@ SLOW = pytest.mark.slow
 ENDS = """\
 # @package _global_
 # sweep: One trial of each end: a loss that overflows, one that is pruned, one that finishes.
-defaults: [override /sweep: none, override /sampler: grid]
+defaults: [override /sweep: null, override /sampler: grid]
 space: {loss.weights.style: {choice: [1.0e+39, 5.0, 1.0e+6]}}
 pruner: {_target_: optuna.pruners.ThresholdPruner, upper: 1.0e+4}
 train: [experiment=smoke_train, callbacks.samples=null]

@@ -11,12 +11,9 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from omegaconf import OmegaConf
 from PIL import Image
 from processes import start, wait_for
 from safetensors import safe_open
-
-from impasto.commands import train
 
 SMOKE = ("train", "experiment=smoke_train")
 CSV = (*SMOKE, "logger=csv")
@@ -65,6 +62,7 @@ def test_a_run_folder_explains_itself(impasto: Callable[..., Any]) -> None:
     assert not list(folder.rglob("*.part*"))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_to_the_same_weights(impasto: Callable[..., Any], tmp_path: Path) -> None:
     steps = (
         "trainer.max_steps=12",
@@ -93,6 +91,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(impasto: Callable[...,
     assert not list(folder.rglob("*.part*"))
 
 
+@pytest.mark.slow
 def test_an_interrupt_saves_everything_and_says_how_to_go_on(impasto: Callable[..., Any], tmp_path: Path) -> None:
     steps = ("trainer.max_steps=400", "checkpoint_every=100000", "trainer.log_every_n_steps=1")
     folder = tmp_path / "interrupted"
@@ -112,6 +111,7 @@ def test_an_interrupt_saves_everything_and_says_how_to_go_on(impasto: Callable[.
     assert _same_weights(folder, whole.folder)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
     impasto: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -140,7 +140,8 @@ def test_shared_memory_that_is_too_small_is_one_sentence(
     assert result.err.startswith("error: /dev/shm is too small for what the workers read; expected data.num_workers=0")
 
 
-@pytest.mark.parametrize("experiment", ["style", "style_official", "sr_x4", "sr_x8"])
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", ["style", "style_official", "upscaler"])
 def test_johnsons_experiments_train_on_the_papers_own_loss_network(
     impasto: Callable[..., Any], real_data: Path, experiment: str
 ) -> None:
@@ -198,6 +199,7 @@ def test_a_data_set_that_is_not_there_is_named_with_what_to_do(impasto: Callable
     assert "no folder nothing/train2014; give data.root=" in result.err
 
 
+@pytest.mark.slow
 def test_a_resumed_run_takes_longer_if_told_and_remembers_it_and_may_have_moved(
     impasto: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -212,6 +214,7 @@ def test_a_resumed_run_takes_longer_if_told_and_remembers_it_and_may_have_moved(
     assert _checkpoint(moved)["global_step"] == 6
 
 
+@pytest.mark.slow
 def test_a_change_that_a_resumed_run_refuses_leaves_it_as_it_was(impasto: Callable[..., Any]) -> None:
     cycle = "_target_: torch.optim.lr_scheduler.OneCycleLR, _partial_: true, max_lr: 0.01"
     folder = impasto(*CSV, f"system.scheduler={{{cycle}, total_steps: '${{trainer.max_steps}}'}}").folder
@@ -232,6 +235,7 @@ def test_a_change_that_a_resumed_run_refuses_leaves_it_as_it_was(impasto: Callab
     assert "last.ckpt cannot be read; expected a whole checkpoint" in impasto("train", f"resume={folder}").err
 
 
+@pytest.mark.slow
 def test_only_a_training_that_is_not_running_is_resumed(impasto: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("seed: 0\n")
     (tmp_path / ".hydra").mkdir()
@@ -243,6 +247,7 @@ def test_only_a_training_that_is_not_running_is_resumed(impasto: Callable[..., A
     assert not (tmp_path / "status.json").exists()
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_finite_never_become_a_checkpoint(
     impasto: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +272,7 @@ def test_a_resumed_run_keeps_its_style(impasto: Callable[..., Any]) -> None:
     assert "a resumed run keeps its style" in result.err
 
 
+@pytest.mark.slow
 def test_jobs_of_a_multirun_stay_apart_and_one_failure_does_not_stop_the_others(impasto: Callable[..., Any]) -> None:
     result = impasto(*CSV, "--multirun", "network.width=4,0,6", "trainer.max_steps=1", "callbacks.samples.every=9")
     assert result.code == 1
@@ -278,6 +284,7 @@ def test_jobs_of_a_multirun_stay_apart_and_one_failure_does_not_stop_the_others(
     assert len(ids) == 3
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_no_half_written_file(impasto: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "network.safetensors")
@@ -290,6 +297,7 @@ def test_a_full_disk_leaves_no_half_written_file(impasto: Callable[..., Any], mo
     assert not list(Path("outputs").rglob("network.safetensors"))
 
 
+@pytest.mark.slow
 def test_training_on_real_photographs_lowers_the_loss_on_unseen_ones(
     impasto: Callable[..., Any], real_data: Path
 ) -> None:
@@ -313,6 +321,7 @@ def test_training_on_real_photographs_lowers_the_loss_on_unseen_ones(
     assert losses[-1] < 0.7 * losses[0]
 
 
+@pytest.mark.slow
 def test_a_sigterm_outside_of_the_steps_is_an_interrupt_and_no_failure(
     impasto: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,14 +332,3 @@ def test_a_sigterm_outside_of_the_steps_is_an_interrupt_and_no_failure(
     result = impasto(*CSV)
     assert result.code == 130 and "go on with: impasto train resume=" in result.err
     assert _status(next(Path("outputs").glob("*/*")))["status"] == "interrupted"
-
-
-@pytest.mark.parametrize(
-    ("accelerator", "expected"), [("auto", "bf16-mixed"), ("gpu", "bf16-mixed"), ("cpu", "32-true")]
-)
-def test_the_precision_is_that_of_the_device_that_trains(
-    accelerator: str, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(train, "computes_bf16", lambda device: device == "cuda")
-    assert train._precision(OmegaConf.create({"precision": "auto", "accelerator": accelerator})) == expected

@@ -106,6 +106,7 @@ def _last_network(folder: Path) -> Colorizer:
     return network
 
 
+@pytest.mark.slow
 def test_confusion_matrix_and_saved_network_are_those_of_the_last_step(train: Callable[..., Any]) -> None:
     folder = train(*CSV).folder
     network = _last_network(folder)
@@ -128,6 +129,7 @@ def test_confusion_matrix_and_saved_network_are_those_of_the_last_step(train: Ca
             torch.testing.assert_close(ours, theirs, atol=5e-3, rtol=0)
 
 
+@pytest.mark.slow
 def test_an_interrupt_saves_everything_and_the_resumed_run_equals_the_uninterrupted(
     train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +156,7 @@ def test_an_interrupt_saves_everything_and_the_resumed_run_equals_the_uninterrup
     assert _card(stopped.folder) == _card(whole)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_takes_values_of_its_own_keys_and_keeps_network_and_scenes(
     train: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -186,6 +189,7 @@ def test_a_resumed_run_takes_values_of_its_own_keys_and_keeps_network_and_scenes
     assert "begun with 3 scenes, the data has 4; only the data has 'zoo'" in result.err
 
 
+@pytest.mark.slow
 def test_a_perceptual_term_is_trained_with_and_named_on_the_card(train: Callable[..., Any]) -> None:
     words = ("loss=iizuka2016_perceptual", "features=random", "loss.weights.perceptual=1e-3", "trainer.max_steps=2")
     result = train(*CSV, *words)
@@ -195,6 +199,7 @@ def test_a_perceptual_term_is_trained_with_and_named_on_the_card(train: Callable
     assert not [name for name in _checkpoint(result.folder)["state_dict"] if not name.startswith("network.")]
 
 
+@pytest.mark.slow
 def test_a_loss_network_without_a_perceptual_term_is_neither_built_nor_named(
     train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +209,7 @@ def test_a_loss_network_without_a_perceptual_term_is_neither_built_nor_named(
     assert "loss_network" not in _card(result.folder)
 
 
+@pytest.mark.slow
 def test_rare_colours_are_counted_in_the_photographs_of_the_training(
     train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +226,7 @@ def test_rare_colours_are_counted_in_the_photographs_of_the_training(
     assert _card(result.folder)["loss"]["rare_colours"]["photographs"] is None  # no folder of this machine
 
 
+@pytest.mark.slow
 def test_without_global_features_no_scene_is_told(train: Callable[..., Any]) -> None:
     result = train(*CSV, "network.global_features=false", "loss.color_space=rgb", "trainer.max_steps=2")
     assert result.code == 0, result.err
@@ -228,6 +235,7 @@ def test_without_global_features_no_scene_is_told(train: Callable[..., Any]) -> 
     assert _card(result.folder)["network"]["channels"] == 3 and _card(result.folder)["color_space"] == "rgb"
 
 
+@pytest.mark.slow
 def test_one_folder_of_photographs_is_enough_to_learn_colours(train: Callable[..., Any]) -> None:
     write_scenes(Path("mine"), classes=["all of them"])
     result = train(*CSV, "data.root=mine", "trainer.max_steps=2", "callbacks.samples=null")
@@ -235,6 +243,7 @@ def test_one_folder_of_photographs_is_enough_to_learn_colours(train: Callable[..
     assert "val/psnr" in _columns(result.folder) and "val/top1" not in _columns(result.folder)
 
 
+@pytest.mark.slow
 def test_wandb_holds_the_last_confusion_matrix_and_the_samples(train: Callable[..., Any]) -> None:
     result = train(*SMOKE, "trainer.max_steps=3")  # validated after step 2 and, behind the training, after step 3
     assert result.code == 0, result.err
@@ -269,6 +278,7 @@ def _check_samples(folder: Path, name: str) -> None:
 FREE = ("train", "logger=csv", "system=colorizer", "data_root=.")  # beside the quickstart's own choices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -41,6 +41,7 @@ def test_a_run_folder_explains_itself(impasto: Callable[..., Any]) -> None:
     assert len(list(folder.rglob("media/images/samples/*.png"))) == 8  # two samples of four pictures: low to truth
 
 
+@pytest.mark.slow
 def test_samples_show_low_bicubic_output_and_truth(impasto: Callable[..., Any]) -> None:
     folder = impasto(*CSV).folder
     with Image.open(folder / "samples" / "step_000004.png") as image:
@@ -49,6 +50,7 @@ def test_samples_show_low_bicubic_output_and_truth(impasto: Callable[..., Any]) 
     assert tuple(read_image(folder / "samples" / "step_000004" / "chelsea.png").shape) == (3, 32, 48)
 
 
+@pytest.mark.slow
 def test_the_feature_loss_needs_a_loss_network_and_the_pixel_loss_none(impasto: Callable[..., Any]) -> None:
     result = impasto(*CSV, "loss=feature", "features=random", "network=johnson2016_upscaler", "network.width=4")
     assert result.code == 0, result.err
@@ -58,12 +60,14 @@ def test_the_feature_loss_needs_a_loss_network_and_the_pixel_loss_none(impasto: 
     assert impasto(*CSV, "features=vgg19").code == 0  # a file that is not there, and not asked for
 
 
+@pytest.mark.slow
 def test_factor_8_is_one_word(impasto: Callable[..., Any]) -> None:
     folder = impasto(*CSV, "network.factor=8").folder
     assert _card(folder)["factor"] == 8
     assert load_run(folder, system=None).network(torch.rand(1, 3, 4, 4)).shape[-1] == 32
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_where_it_stopped(impasto: Callable[..., Any]) -> None:
     whole = impasto(*CSV).folder
     half = impasto(*CSV, "trainer.max_steps=2").folder
@@ -72,6 +76,7 @@ def test_a_training_goes_on_where_it_stopped(impasto: Callable[..., Any]) -> Non
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -96,14 +101,16 @@ def test_bad_input_gets_one_sentence(impasto: Callable[..., Any], words: tuple[s
     assert result.err.strip().count("\n") == 0 and "Traceback" not in result.err
 
 
+@pytest.mark.slow
 def test_a_stylizer_is_not_trained_with_an_upscalers_network(impasto: Callable[..., Any]) -> None:
     result = impasto("train", "experiment=smoke_train", "logger=csv", "~network.blocks", "network=upscaler")
     assert (result.code, "such as network=stylizer; got Upscaler" in result.err) == (1, True)
 
 
+@pytest.mark.slow
 def test_training_on_real_photographs_gains_on_the_bicubic_image(impasto: Callable[..., Any], real_data: Path) -> None:
     result = impasto(
-        "train", "experiment=upscaler_x4", f"data_root={real_data}", "logger=csv", "network.width=16",
+        "train", "experiment=upscaler", f"data_root={real_data}", "logger=csv", "network.width=16",
         "network.blocks=2", "trainer.max_steps=60", "trainer.val_check_interval=60", "data.train_transform.size=64",
         "data.val_limit=4", "data.num_workers=0", "callbacks.samples=null",
         "data.train=[${data_root}/sr/BSD200_train]", "trainer.accelerator=cpu",

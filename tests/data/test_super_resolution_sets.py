@@ -36,7 +36,7 @@ def test_training_and_test_sets_share_no_photograph(real_data: Path) -> None:
     tested = _paths([str(real_data / "sr" / name) for name in ("Set5", "Set14", "BSD100")])
     assert len(tested) == 119
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg: Any = compose("train", ["experiment=upscaler_x4", f"data_root={real_data}"])
+        cfg: Any = compose("train", ["experiment=upscaler", f"data_root={real_data}"])
     held_out = _thumbnails(tested)
     for sources in (cfg.data.train, cfg.data.val):
         trained = _paths(OmegaConf.to_object(sources))  # type: ignore[arg-type]

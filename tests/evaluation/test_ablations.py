@@ -20,13 +20,13 @@ from PIL import Image
 from pydantic import ValidationError
 
 from impasto.cli import conf_dir
-from impasto.commands.arguments import prepare_arguments
 from impasto.data import class_folders
 from impasto.evaluation import ablations
 from impasto.evaluation.ablations import Ablations
 from impasto.evaluation.colorizers import measure_colorizer, measure_guesses
 from impasto.evaluation.colour import mean_chroma
 from impasto.images import read_image, write_image
+from impasto.launch.words import prepare_arguments
 from impasto.networks import Colorizer, save_network
 from impasto.runs import load_run
 

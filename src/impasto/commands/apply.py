@@ -11,7 +11,7 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from impasto.commands.engines import engine_of
+from impasto.build.methods import engine_of
 from impasto.commands.settings import Count, Flag, Folder, Settings
 from impasto.hardware import check_device
 from impasto.listing import find_photographs, make_results_folder
@@ -77,8 +77,8 @@ def _apply(pipeline: Pipeline, jobs: Sequence[Job], output: Path, *, borrowed: b
                 source, error = done.job.source, done.error
                 bar.update(number, f"{bar.rate(number):.1f} images/s {source.name}")
                 if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-                    told = f"{error.strerror}; {len(pipeline.written)} of {len(jobs)} written"
-                    raise OSError(error.errno, told, str(done.job.target)) from error
+                    what = f"{error.strerror}; {len(pipeline.written)} of {len(jobs)} written"
+                    raise OSError(error.errno, what, str(done.job.target)) from error
                 if error is not None:
                     reason = str(error) or "it takes more memory than is free"
                     failed.append(reason if str(source) in reason else f"{source}: {reason}")

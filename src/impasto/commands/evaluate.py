@@ -10,13 +10,13 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
-from impasto.commands.config import require
-from impasto.commands.job import begin_again
+from impasto.build.task import require
 from impasto.commands.settings import in_sentences
 from impasto.commands.study_sources import source_of
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.evaluation.comparison import Comparison, run_comparison
 from impasto.hardware import check_device
+from impasto.launch.resume import begin_again
 from impasto.losses import PerceptualLoss
 from impasto.tracking.bar import Bar
 from impasto.tracking.run_folder import Interrupted
@@ -36,9 +36,6 @@ def run(cfg: DictConfig, *, command: str = "evaluate") -> None:
         ValueError: a key of the comparison that is wrong, or something that cannot be compared.
         Interrupted: stopped by Ctrl-C; says how to go on.
     """
-    if cfg.evaluation._target_.startswith("impasto.commands."):  # one that writes its table itself
-        instantiate(cfg.evaluation, cfg, _recursive_=False)
-        return
     check_device(cfg.device)
     comparison = _build(cfg)
     keys: Any = OmegaConf.to_container(cfg.evaluation, resolve=True)

@@ -5,10 +5,20 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from impasto.commands.settings import Flag, Folder, Settings, Text
 from impasto.engines import export_network, format_of
 from impasto.runs import load_named
 
 log = logging.getLogger(__name__)
+
+
+class ExportSettings(Settings):
+    """What `impasto export` takes, as in conf/export.yaml."""
+
+    run: Text
+    format: Text
+    output: Folder | None
+    overwrite: Flag
 
 
 def run(cfg: DictConfig) -> None:
@@ -19,19 +29,20 @@ def run(cfg: DictConfig) -> None:
         ValueError: an unknown format, a file that is there already, or a network that cannot be exported.
         ImportError: a package for this format is not installed.
     """
-    kind = format_of(str(cfg.format))
-    named = Path(str(cfg.run))
-    path = Path(str(cfg.output or Path(cfg.folder) / f"{named.name.removesuffix('.safetensors')}{kind.suffix}"))
+    given = ExportSettings.read(cfg)
+    kind = format_of(given.format)
+    name = Path(given.run).name.removesuffix(".safetensors")
+    path = given.output or Path(cfg.folder) / f"{name}{kind.suffix}"
     if path.suffix != kind.suffix:
-        raise ValueError(f"expected output=<file ending in {kind.suffix}> for format={cfg.format}, got {path}")
-    if path.exists() and not cfg.overwrite:
+        raise ValueError(f"expected output=<file ending in {kind.suffix}> for format={given.format}, got {path}")
+    if path.exists() and not given.overwrite:
         raise ValueError(f"{path} is there already; overwrite=true replaces it")
-    card = export_network(load_named(str(cfg.run)), path, kind)
-    told = card["exported"]["checked"]
+    card = export_network(load_named(given.run), path, kind)
+    checked = card["exported"]["checked"]
     log.info(
         "%s and %s: largest deviation from eager fp32 %.4f grey levels at %s",
         path,
         path.with_suffix(".json").name,
-        told["largest_deviation_grey_levels"],
-        ", ".join(f"{width} x {height}" for height, width in told["sizes"]),
+        checked["largest_deviation_grey_levels"],
+        ", ".join(f"{width} x {height}" for height, width in checked["sizes"]),
     )

@@ -9,12 +9,12 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from impasto.commands.job import begin_again
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.files import short_name, whole_file
 from impasto.gatys import Optimization
 from impasto.hardware import peak_memory
 from impasto.images import to_uint8, write_image
+from impasto.launch.resume import begin_again
 from impasto.memory import gibibytes
 from impasto.run_folders import RunFolder
 from impasto.tracking.bar import Bar

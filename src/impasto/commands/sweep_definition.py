@@ -14,9 +14,9 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, CmaEsSampler
 from pydantic import Field
 
-from impasto.commands.arguments import prepare_arguments, quote
-from impasto.commands.checking import check_arguments
 from impasto.commands.settings import Count, Folder, Settings, Text
+from impasto.launch.composition import check_arguments
+from impasto.launch.words import prepare_arguments, quote
 from impasto.redaction import without_secrets
 from impasto.sweep.objectives import Objective
 from impasto.sweep.space import Parameters, Sampling, Space, ends, read_space

@@ -24,7 +24,7 @@ from impasto.tracking.trial import VARIABLE
 LOG = "console.log"  # of a trial's folder: everything that its process wrote
 _CONTEXT = multiprocessing.get_context("forkserver")
 _PRELOADED = [
-    "impasto.commands.job",
+    "impasto.launch.job",
     "impasto.commands.sweep_trial",
     "impasto.commands.train",
     "impasto.features",

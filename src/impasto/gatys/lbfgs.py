@@ -79,7 +79,7 @@ class LBFGS:
     def __init__(self, *, history: int, first_step: float, guard: float, preconditioner: Preconditioner) -> None:
         if history < 1 or first_step <= 0 or guard < 1:
             raise ValueError(
-                "expected optimizer.history of at least 1, first_step above 0 and guard of at least 1, "
+                "expected gatys_optimizer.history of at least 1, first_step above 0 and guard of at least 1, "
                 f"got {history}, {first_step} and {guard}"
             )
         self.history, self.first_step, self.guard = history, first_step, guard

@@ -68,5 +68,6 @@ def natural(name: str) -> list[tuple[int, str]]:
 def names_of(folders: Sequence[Path]) -> list[str]:
     """Names that tell folders apart: their paths from the folder above all of them; jobs (0, 1, ...) have two."""
     paths = [Path(os.path.abspath(folder)) for folder in folders]  # noqa: PTH100 (links keep their names)
-    above = os.path.commonpath([path.parent.parent if path.name.isdigit() else path.parent for path in paths] or [Path("/")])
+    parents = [path.parent.parent if path.name.isdigit() else path.parent for path in paths]
+    above = os.path.commonpath(parents or [Path("/")])
     return [path.relative_to(above).as_posix() for path in paths]

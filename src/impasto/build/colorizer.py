@@ -1,0 +1,73 @@
+"""What trains a colorizer: as many classes as the data has, as many channels as the colour space needs."""
+
+import logging
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from impasto.build.task import Task, calibration_photo, check_network, common_card, require
+from impasto.color import colour_code
+from impasto.data import Photographs, Places, Shards
+from impasto.losses import ColorizationLoss
+
+log = logging.getLogger(__name__)
+
+
+def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
+    """Build a colorizer's training: as many classes as the data has, as many channels as the colour space needs.
+
+    Raises:
+        ValueError: the data has no classes, or a loss or network for stylizers is configured.
+    """
+    if not isinstance(data, Places | Shards):
+        raise ValueError(
+            "a colorizer is trained on photographs with scenes, as experiment=iizuka2016_scenes does; "
+            "give data=scenes or data=places365"
+        )
+    if isinstance(data, Shards):
+        _check_shards(cfg, data)
+    require(cfg, loss=ColorizationLoss)
+    check_network(cfg, from_data=("classes", "channels"))
+    channels = colour_code(cfg.loss.color_space).channels
+    data.prepare_data()  # takes its time, so whatever is misspelt is better found before
+    classes = data.classes
+    with torch.random.fork_rng(devices=[]):
+        wanted = cfg.features is not None and cfg.loss.weights.get("perceptual")
+        features = instantiate(cfg.features)(calibration_photo(data)) if wanted else None
+        loss: ColorizationLoss = instantiate(cfg.loss, **_counted(cfg, data))(features)
+    sizes = {"classes": len(classes), "channels": channels}
+    network = instantiate(cfg.network)(**sizes)
+    log.info("%d parameters, %d classes", sum(p.numel() for p in network.parameters()), len(classes))
+    size = data.val_transform.at_least
+    if size is None:
+        raise ValueError("expected a data.val_transform that resizes, as CentreCrop does, got one that cuts patches")
+    system = instantiate(cfg.system, network=network, loss=loss, classes=classes, size=size)
+    card = common_card(cfg)
+    card["network"] |= sizes
+    described = {"classes": classes, "color_space": cfg.loss.color_space, "size": size}
+    if features is not None:
+        described["loss_network"] = f"{cfg.features.architecture}: {features.description}"
+    return Task(system, card | described)
+
+
+def _check_shards(cfg: DictConfig, data: Shards) -> None:
+    """Refuse what a folder of scenes refuses by itself, and what only files can give."""
+    if not data.classes:
+        raise ValueError(f"the shards in {cfg.data.urls} have no scenes; pack data=scenes or data=places365")
+    if data.batch_size < 2:
+        raise ValueError(f"expected data.batch_size of at least 2 (batch norm), got {data.batch_size}")
+    rare = cfg.loss.get("rare_colours")
+    if rare is not None and rare.photographs is None:
+        raise ValueError("expected loss.rare_colours.photographs=<folder>: colours are not counted in shards")
+
+
+def _counted(cfg: DictConfig, data: Photographs | Shards) -> dict[str, Any]:
+    """The photographs in which colours are counted: those of the training, unless others are configured."""
+    rare = cfg.loss.rare_colours
+    if rare is None or rare.photographs is not None or isinstance(data, Shards):
+        return {}
+    data.setup("fit")
+    paths = data.train_paths[:: max(1, len(data.train_paths) // max(1, rare.count))]
+    return {"rare_colours": {"photographs": [str(path) for path in paths]}}

@@ -1,0 +1,130 @@
+"""The methods of `impasto apply` and the engine that computes them. conf/method/ and conf/engine/ choose one."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from impasto.hardware import check_device, choose_precision
+from impasto.images import read_image
+from impasto.methods import Colouring, Engine, Method, Stylizing, Upscaling
+from impasto.networks import FACTORS, Trained
+from impasto.runs import load_mix, load_run, load_shipped, mixed_style, shipped_styles
+
+_SMALLEST_TILE = 16  # below, nearly all that the network computes is the tile's surroundings
+
+
+def engine_of(cfg: DictConfig, *, photographs: int) -> Engine:
+    """Build what computes a network, with its precision and device; `engine=auto` chooses by the photographs to do.
+
+    Raises:
+        ValueError: an unknown precision, or a device that is not there.
+    """
+    check_device(cfg.device)
+    precision: torch.dtype | None = None if cfg.precision == "auto" else choose_precision(cfg.precision, cfg.device)
+    counts = {"photographs": photographs} if "photographs" in cfg.engine else {}
+    return partial(instantiate(cfg.engine, **counts), precision=precision, device=cfg.device)
+
+
+def stylizer(cfg: DictConfig, engine: Engine) -> Method:
+    """Build the painting of photographs by a style network.
+
+    Raises:
+        ValueError: no style or run is given, or too many, a strength out of range, or an option of the other methods.
+    """
+    _refuse(cfg, "global_image", "colorizer")
+    _refuse(cfg, "factor", "upscaler")
+    trained = _stylizer(cfg)
+    return Stylizing(trained, engine, strength=cfg.strength, colours=instantiate(cfg.colors))
+
+
+def _stylizer(cfg: DictConfig) -> Trained:
+    """The network of the style, or of the mix of styles, that is asked for."""
+    mix: Any = OmegaConf.to_container(cfg.styles) if OmegaConf.is_config(cfg.styles) else cfg.styles
+    if mix is not None and not isinstance(mix, dict):
+        raise ValueError(f"expected styles={{<name>: <weight>, ...}}, got {mix}; style=<name> takes one")
+    if mix is not None and cfg.style is not None:
+        raise ValueError("expected style=<name> or styles={<name>: <weight>, ...}, got both")
+    wanted = mix if cfg.style is None else {str(cfg.style.name): 1.0}
+    if cfg.run is not None:
+        trained = _own(cfg, "stylizer")
+        return trained if wanted is None else mixed_style(trained, wanted)
+    if wanted is None:
+        lines = [f"  {name:<18}{_sentence(style)}" for name, style in shipped_styles().items()]
+        raise ValueError("\n".join(["give style=<name>, styles={<name>: <weight>, ...} or run=<run folder>:", *lines]))
+    return load_mix(wanted)
+
+
+def _sentence(style: Mapping[str, Any]) -> str:
+    return ", ".join(str(style[key]) for key in ("title", "painter", "year") if style.get(key))
+
+
+def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: int | None) -> Method:
+    """Build the colouring of photographs.
+
+    Args:
+        cfg: of `impasto apply`, as of all methods.
+        engine: what computes the network, likewise.
+        network: a shipped colorizer, used where no run is given.
+        working_size: shorter side in pixels at which colours are predicted; None takes that of the training.
+
+    Raises:
+        ValueError: a working size below 8, an option of the other methods, or a global image for a network that has no
+            global features.
+    """
+    _refuse(cfg, "style", "stylizer")
+    _refuse(cfg, "factor", "upscaler")
+    if working_size is not None and (not isinstance(working_size, int) or working_size < 8):
+        raise ValueError(f"expected method.working_size of at least 8, got {working_size}")
+    trained = _own(cfg, "colorizer") if cfg.run is not None else load_shipped(network, system="colorizer")
+    other = None
+    if cfg.global_image is not None:
+        if not trained.card["network"]["global_features"]:
+            raise ValueError("global_image= needs a network with global features; this one was trained without")
+        other = read_image(Path(str(cfg.global_image)).expanduser())[None]
+    return Colouring(trained, engine, size=working_size, global_photo=other)
+
+
+def upscaler(cfg: DictConfig, engine: Engine, *, loss: str, match_histograms: bool, tile: int | None) -> Method:
+    """Build the enlarging of photographs.
+
+    Args:
+        cfg: likewise.
+        engine: likewise.
+        loss: by which the shipped network was trained, "feature" or "pixel"; used where no run is given.
+        match_histograms: whether the result is given the photograph's histograms, as the paper does.
+        tile: pixels of the photograph a side that are enlarged at once; None takes all.
+
+    Raises:
+        ValueError: a factor or a tile out of range, a factor other than the run's, or an option of the other methods.
+    """
+    _refuse(cfg, "style", "stylizer")
+    _refuse(cfg, "global_image", "colorizer")
+    if cfg.factor is not None and cfg.factor not in FACTORS:
+        raise ValueError(f"expected factor={' or factor='.join(map(str, FACTORS))}, got {cfg.factor}")
+    if not isinstance(match_histograms, bool):
+        raise ValueError(f"expected method.match_histograms=true or false, got {match_histograms}")
+    if tile is not None and (isinstance(tile, bool) or not isinstance(tile, int) or tile < _SMALLEST_TILE):
+        raise ValueError(f"expected method.tile of at least {_SMALLEST_TILE} pixels, or null, got {tile}")
+    if cfg.run is not None:
+        trained = _own(cfg, "upscaler")
+    else:
+        trained = load_shipped(f"x{cfg.factor or min(FACTORS)}_{loss}", system="upscaler")
+    method = Upscaling(trained, engine, tile=tile, match_histograms=match_histograms)
+    if cfg.factor not in (None, method.factor):
+        raise ValueError(f"run={cfg.run} enlarges {method.factor} x; leave factor={cfg.factor} out or give another run")
+    return method
+
+
+def _own(cfg: DictConfig, system: str) -> Trained:
+    return load_run(Path(str(cfg.run)).expanduser(), system=system)  # run=0, of a multirun, is a number to Hydra
+
+
+def _refuse(cfg: DictConfig, key: str, owner: str) -> None:
+    value: Any = cfg.get(key)
+    if value is not None:
+        raise ValueError(f"{key}= is an option of method={owner}")

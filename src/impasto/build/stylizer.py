@@ -1,0 +1,100 @@
+"""What trains a style network: of one style, of many, or of one more on a shipped trunk."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig
+from torch import nn
+from torch.nn.functional import avg_pool2d
+
+from impasto.build.task import Task, check_network, common_card, require
+from impasto.data import Photographs, Shards
+from impasto.losses import PerceptualLoss
+from impasto.networks import Trained
+from impasto.runs import load_run, load_trunk
+from impasto.styles import Style
+
+log = logging.getLogger(__name__)
+
+
+def stylization(
+    cfg: DictConfig,
+    data: Photographs | Shards,
+    *,
+    styles: DictConfig | None,
+    coarse: float,
+    start: str | None,
+    photographs: int,
+) -> Task:
+    """Build a style network's training: style images, loss network, perceptual loss.
+
+    Args:
+        cfg: of `impasto train`.
+        data: of the training.
+        styles: of a network for many, by name; None takes the one of `style=`.
+        coarse: weight of the style term at half the size; 0 does without.
+        start: a run folder or file whose network the training begins with; None begins untrained.
+        photographs: held-out ones that a loss with equal shares is measured on.
+
+    Raises:
+        ValueError: no style or loss network is configured, a loss or network for colorizers, or another start.
+    """
+    require(cfg, **({} if styles else {"style": None}), features=None, loss=PerceptualLoss)
+    check_network(cfg, from_data=())
+    chosen: list[Style] = [instantiate(style) for style in (styles.values() if styles else [cfg.style])]
+    with torch.random.fork_rng(devices=[]):
+        features = instantiate(cfg.features)(chosen[0].image(cfg.style_size))
+        seen = _held_out(data, photographs) if cfg.loss.get("equal_shares") else None
+        loss: PerceptualLoss = instantiate(cfg.loss)(features, _images(chosen, cfg.style_size), photographs=seen)
+        options = {}
+        if coarse:
+            weights = {"content": 0.0, "style": coarse, "tv": 0.0}
+            half = None if seen is None else avg_pool2d(seen, 2)
+            images = _images(chosen, cfg.style_size // 2)
+            options["coarse"] = instantiate(cfg.loss, weights=weights)(features, images, photographs=half)
+    sizes = {"styles": len(chosen)} if styles else {}
+    card = common_card(cfg)
+    card["network"] |= sizes
+    trunk = get_object(cfg.network._target_) is load_trunk
+    if trunk and (styles or start):
+        raise ValueError("network=trunk is given one new style; expected no task.styles and no task.start beside it")
+    built = instantiate(cfg.network, **sizes)
+    network = built.network if trunk else built
+    card |= built.card if trunk else {}
+    described = [style.describe() | {"size": cfg.style_size} for style in chosen]
+    card |= {"styles": described} if styles else {"style": described[0]}
+    card |= {"loss_network": f"{cfg.features.architecture}: {features.description}", "start": start}
+    if start is not None:
+        _begin_with(network, card, load_run(Path(start).expanduser(), system="stylizer"), start)
+    log.info("%d parameters", sum(p.numel() for p in network.parameters() if p.requires_grad))
+    return Task(instantiate(cfg.system, network=network, loss=loss, **options), card)
+
+
+def _begin_with(network: nn.Module, card: dict[str, Any], trained: Trained, start: str) -> None:
+    """Take over the weights of a network of the same kind and styles."""
+    ours, theirs = ([style["name"] for style in described.get("styles", [])] for described in (card, trained.card))
+    if card["network"] != trained.card["network"] or ours != theirs:
+        raise ValueError(
+            f"{start} does not fit: expected {card['network']} for {ours}, got {trained.card['network']} for {theirs}"
+        )
+    network.load_state_dict(trained.network.state_dict())
+
+
+def _images(styles: Sequence[Style], size: int) -> torch.Tensor | list[torch.Tensor]:
+    images = [style.image(size) for style in styles]
+    return images if len(images) > 1 else images[0]
+
+
+def _held_out(data: Photographs | Shards, count: int) -> torch.Tensor:
+    """The first photographs of the validation, (P, 3, H, W)."""
+    data.setup("fit")
+    found: list[torch.Tensor] = []
+    for batch in data.val_dataloader():
+        found += list(batch.image)
+        if len(found) >= count:
+            break
+    return torch.stack(found[:count])

@@ -1,0 +1,93 @@
+"""What the builders of all trainings share: the system with its model card, and refusals of what does not belong."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from hydra.utils import get_object
+from lightning import LightningModule
+from omegaconf import DictConfig, OmegaConf
+
+from impasto.data import Photographs, Shards
+
+
+class Task(NamedTuple):
+    """What is trained.
+
+    Attributes:
+        system: the LightningModule.
+        card: what the file of the network says of itself; steps and losses come with each checkpoint.
+    """
+
+    system: LightningModule
+    card: dict[str, Any]
+
+
+BuildTask = Callable[[DictConfig, Photographs | Shards], Task]
+
+
+def require(cfg: DictConfig, **kinds: type | None) -> None:
+    """Refuse `<group>=none`, and a choice that builds what is meant for something else.
+
+    Args:
+        cfg: of the command.
+        kinds: by group, the class that must be built; None for any.
+
+    Raises:
+        ValueError: none, or another class.
+    """
+    for group, kind in kinds.items():
+        node = cfg.get(group)
+        if node is None:
+            raise ValueError(f"{group}=none is for other work than this; give one that 'impasto ... --help' lists")
+        built = get_object(node._target_)
+        if kind is not None and isinstance(built, type) and not issubclass(built, kind):
+            raise ValueError(f"expected {group}=... to be a {kind.__name__}, got a {built.__name__}")
+
+
+def check_network(cfg: DictConfig, *, from_data: Sequence[str]) -> None:
+    """Refuse the network of another system: a colorizer's is given sizes, an upscaler's has a factor."""
+    upscales = ("factor" in cfg.network) == (cfg.system_name == "upscaler")
+    if not upscales or bool(cfg.network.get("_partial_", False)) != bool(from_data):
+        name = cfg.network._target_.rsplit(".", 1)[1]
+        kind = f"{'an' if cfg.system_name[0] in 'aeiou' else 'a'} {cfg.system_name}"
+        raise ValueError(f"expected a network for {kind}, such as network={cfg.system_name}; got {name}")
+    for key in from_data:
+        if key in cfg.network:
+            raise ValueError(f"network.{key} cannot be chosen: it comes from the data and the colour space")
+
+
+def calibration_photo(data: Photographs | Shards) -> torch.Tensor:
+    """Return a photograph for random filters, which are scaled on it."""
+    data.setup("fit")
+    dataset: Any = data.val_dataloader().dataset
+    image: torch.Tensor = dataset[0].image[None]
+    return image
+
+
+def common_card(cfg: DictConfig) -> dict[str, Any]:
+    """Say of a network what every training says: its system, arguments, loss, data, experiment, seed and precision."""
+    network: Any = OmegaConf.to_container(cfg.network, resolve=True)
+    for key in ("_partial_", "_convert_"):
+        network.pop(key, None)
+    data, loss = _unresolved(cfg.data), None if cfg.loss is None else _unresolved(cfg.loss)
+    further = {"unlabelled": data["unlabelled"]} if data.get("unlabelled") else {}
+    return {
+        "system": cfg.system_name,
+        "network": {"class": network.pop("_target_").rsplit(".", 1)[1], **network},
+        "loss": loss,
+        "data": {
+            "train": data.get("train", data.get("root", data.get("urls"))),
+            **further,
+            "batch_size": cfg.data.batch_size,
+        },
+        "experiment": cfg.name,
+        "seed": cfg.seed,
+        "precision": cfg.trainer.precision,
+    }
+
+
+def _unresolved(node: DictConfig) -> dict[str, Any]:
+    """Say ${data_root}/photos, not where that is on this machine."""
+    found: Any = OmegaConf.to_container(node, resolve=False)
+    return dict(found)

@@ -1,0 +1,47 @@
+"""What trains an upscaler: by its pixels, or by the features of a loss network."""
+
+import logging
+from functools import partial
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from impasto.build.task import Task, calibration_photo, check_network, common_card, require
+from impasto.data import Patches, Photographs, Shards
+from impasto.losses import PerceptualLoss, PixelLoss
+
+log = logging.getLogger(__name__)
+
+_SSIM_WINDOW = 11  # pixels, with a border of `factor` left out at each side
+
+
+def superresolution(cfg: DictConfig, data: Photographs | Shards) -> Task:
+    """Build an upscaler's training: by its pixels, or by the features of a loss network.
+
+    Raises:
+        ValueError: the data gives no patches, or a network or loss for other systems is configured.
+    """
+    if not isinstance(data, Patches):
+        raise ValueError("an upscaler is trained on patches, as experiment=upscaler does; give data=patches")
+    check_network(cfg, from_data=())
+    if cfg.network.factor != data.factor:
+        raise ValueError(f"expected data.factor to be network.factor={cfg.network.factor}, got {data.factor}")
+    least = 2 * data.factor + _SSIM_WINDOW
+    if data.val_transform.size < least:
+        raise ValueError(f"expected data.val_transform.size of at least {least} (SSIM), got {data.val_transform.size}")
+    require(cfg, loss=None)
+    network = instantiate(cfg.network)
+    described = {"factor": data.factor, "sigma": list(data.sigma), "left_out": sorted(data.leave_out)}
+    with torch.random.fork_rng(devices=[]):
+        loss = instantiate(cfg.loss)
+        if isinstance(loss, partial):  # a perceptual one, which wants a loss network
+            require(cfg, features=None, loss=PerceptualLoss)
+            features = instantiate(cfg.features)(calibration_photo(data))
+            loss = loss(features, None)
+            described["loss_network"] = f"{cfg.features.architecture}: {features.description}"
+        elif not isinstance(loss, PixelLoss):
+            raise ValueError(f"expected loss=pixel or loss=feature, got a {type(loss).__name__}")
+    log.info("%d parameters", sum(p.numel() for p in network.parameters()))
+    system = instantiate(cfg.system, network=network, loss=loss, factor=data.factor, sigma=data.val_sigma)
+    return Task(system, common_card(cfg) | described)

@@ -1,0 +1,183 @@
+"""A configuration composed once before Hydra does it: what is misspelt becomes a sentence with the nearest word."""
+
+import inspect
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Unpack, get_args, get_origin
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
+from hydra.errors import HydraException, MissingConfigException
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from impasto.launch.help import experiment_command
+from impasto.launch.words import config_dir, first_key, parse, part, quote, top_level_keys
+from impasto.suggest import did_you_mean
+
+_RESERVED = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
+_LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")  # Hydra's plugins that bring more launchers
+
+
+def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
+    """Compose the configuration, for each value of a multirun, to see that every word is right.
+
+    Args:
+        conf: the configuration folder.
+        command: its name.
+        arguments: as `prepare_arguments` returns them.
+
+    Raises:
+        ValueError: a misspelt key, group or choice, also behind `+`; names the nearest right one.
+    """
+    flags, words, _ = part(arguments)
+    overrides = parse(words)
+    several = next((o.input_line for o in overrides if o.is_sweep_override()), None)
+    multirun = "--multirun" in flags or "-m" in flags
+    if several and not multirun:
+        raise ValueError(f"{several} names several values; add --multirun to run one after the other")
+    _check_output(overrides)
+    for variant in _variants(overrides) if multirun else [words]:
+        cfg = compose_command(conf, command, [*flags, *variant])
+        folder: Any = cfg._get_node("folder")  # resolved, it would ask for the run that is to come
+        if not folder._is_none():
+            _check_writable(Path(str(cfg.hydra.run.dir)))
+
+
+def compose_command(conf: Path, command: str, arguments: Sequence[str]) -> DictConfig:
+    """Return a command's configuration, Hydra's own included; arguments and errors are those of `check_arguments`."""
+    flags, words, _ = part(arguments)
+    own = config_dir(flags)
+    if own is not None and not own.is_dir():
+        raise ValueError(f"--config-dir {own} is no folder")
+    search = [] if own is None else [f"hydra.searchpath=[{quote(f'file://{own.resolve()}')}]"]
+    known = top_level_keys(conf, command)
+    for override in parse(words):
+        _check_first(override.key_or_group, known)
+        if override.key_or_group == "experiment":
+            _check_experiment(conf, command, str(override.value()))
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf), version_base="1.3", job_name="impasto"):
+        try:
+            cfg = compose(command, [*search, *words], return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ValueError(_sentence(error)) from error
+    for key in map(str, cfg):  # an experiment may bring any
+        if key not in known | {"hydra"}:
+            raise ValueError(f"unknown key '{key}' in the configuration{did_you_mean(key, known)}")
+    return cfg
+
+
+def _check_first(key: str, known: Iterable[str]) -> None:
+    """Refuse a key or group that the command lacks: `+` would add it, and nothing would read it."""
+    if (first := first_key(key)) not in {*known, "hydra"}:
+        raise ValueError(f"unknown key or group '{first}'{did_you_mean(first, known)}")
+
+
+def _check_experiment(conf: Path, command: str, name: str) -> None:
+    if not (conf / "experiment" / f"{name}.yaml").is_file():
+        return
+    owner = experiment_command(conf, name)
+    if owner not in (None, command):
+        names = [str(word).replace("_", " ") for word in (owner, command)]
+        raise ValueError(f"experiment={name} is one of 'impasto {names[0]}', not of 'impasto {names[1]}'")
+
+
+def _sentence(error: Exception) -> str:
+    """Say what Hydra found wrong, with the nearest right word."""
+    if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        if group == "hydra/launcher" and choice in _LAUNCHERS:
+            return f"{group}={choice} is not installed; expected pip install 'impasto[launchers]'"
+        shown = [option for option in error.options if not option.startswith("_")]
+        return f"{group} has no '{choice}'{did_you_mean(choice, shown)}"
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        above = str(cause.full_key).rpartition(".")[0]
+        if not cause.parent_node:
+            return f"unknown key '{cause.full_key}': {above} has no keys"
+        names = [f"{above}.{name}" if above else str(name) for name in cause.parent_node]
+        return f"unknown key or group '{cause.full_key}'{did_you_mean(str(cause.full_key), names)}"
+    return " ".join(str(cause or error).split())
+
+
+def _check_output(parsed: list[Override]) -> None:
+    """Refuse jobs that differ in more than their photographs, and would write the same names into one place."""
+    swept = {override.key_or_group for override in parsed if override.is_sweep_override()} - {"images", "output"}
+    for word in (str(override.input_line) for override in parsed if override.key_or_group == "output"):
+        if swept and "${" not in word:
+            raise ValueError(
+                f"{word} would be that of several jobs; expected one for each, as '{word}/${{hydra:job.num}}'"
+            )
+
+
+def _variants(parsed: list[Override]) -> Iterator[list[str]]:
+    """Every value of a multirun once, beside the first values of the others."""
+    choices = [
+        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
+        if o.is_sweep_override()
+        else [str(o.input_line)]
+        for o in parsed
+        if not isinstance(o.value(), Glob | IntervalSweep)  # only their sweeper can list those
+    ]
+    yield [values[0] for values in choices]
+    for index, values in enumerate(choices):
+        for value in values[1:]:
+            yield [value if i == index else other[0] for i, other in enumerate(choices)]
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse a run folder that Hydra could not make."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"no run folder can be made in {there}, which cannot be written; expected output_root=<a folder that can>"
+        )
+
+
+def check_config(cfg: DictConfig) -> None:
+    """Compare the keys beside each `_target_`, wherever they came from, with the arguments that the target takes.
+
+    Raises:
+        ValueError: a key that the target does not take, or a target that does not exist; names the nearest right one.
+    """
+    _check(OmegaConf.to_container(cfg, resolve=False), "")
+
+
+def _check(node: Any, path: str) -> None:  # noqa: ANN401 (any YAML)
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            _check(item, f"{path}[{index}]")
+    if not isinstance(node, dict):
+        return
+    if "_target_" in node:
+        known = _arguments(node["_target_"], path)
+        for key in node:
+            if known is not None and key not in known | _RESERVED:
+                raise ValueError(f"{path}.{key}: {node['_target_']} takes no '{key}'{did_you_mean(key, known)}")
+    for key, value in node.items():
+        _check(value, f"{path}.{key}" if path else str(key))
+
+
+def _arguments(target: str, path: str) -> set[str] | None:
+    """Names that the target takes; None where it takes any."""
+    try:
+        callable_ = get_object(target)
+    except Exception as error:
+        raise ValueError(f"{path}._target_: cannot import '{target}' ({error})") from error
+    try:
+        parameters = inspect.signature(callable_).parameters.values()
+    except ValueError:  # a builtin without a signature
+        return None
+    names: set[str] = set()
+    for parameter in parameters:
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            names.add(parameter.name)
+        elif get_origin(parameter.annotation) is Unpack:  # of a TypedDict, which says what they are
+            names |= get_args(parameter.annotation)[0].__annotations__.keys()
+        else:
+            return None
+    return names

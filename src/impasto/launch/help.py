@@ -1,0 +1,90 @@
+"""What `impasto` and `impasto <command> --help` print: read off the configuration, without Hydra."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+_STYLIZERS = Path(__file__).parents[1] / "weights" / "stylizer"
+_EXAMPLES = """
+examples:
+  impasto train                                          quickstart: one more style in minutes, no download
+  impasto apply style=starry_night photo.jpg             a network that comes with the package
+  impasto apply run=outputs/<date>/<run> photos/         one of your own
+  impasto apply method=colorizer old.jpg                 a grey photograph in colour, and its scene
+  impasto apply method=upscaler factor=4 small.png       four times larger
+  impasto apply style=starry_night photos/ engine=compiled      hundreds of photographs: the fastest that is installed
+  impasto export run=starry_night format=onnx            a file for other programs, checked
+  impasto train experiment=johnson2016_style style=great_wave data=coco data.root=/data/coco
+  impasto train experiment=iizuka2016_scenes data.root=<folder with train/<class>/ and val/<class>/>
+  impasto optimize style=starry_night photo.jpg          Gatys' optimisation: any style, minutes a picture
+  impasto benchmark                                      both, timed on this machine
+  impasto train --multirun style=starry_night,great_wave
+  impasto train resume=outputs/<date>/<run>
+  impasto sweep experiment=sweep_style_weights n_trials=24      a search; the same command goes on after a kill
+  impasto pack data=scenes output=shards/scenes          shards; then train with data=shards data.urls=...
+  impasto study create photos/ "methods={truth: photograph, ours: scenes}"     a blinded study; then serve, analyse
+  impasto report outputs                                 one HTML page of all runs
+  impasto app                                            a web page to try it all
+
+  impasto <command> --help      the choices of a command          impasto <command> --cfg job   its whole configuration
+  eval "$(impasto -sc install=bash)"    shell completion          --config-dir mine             your own configuration
+"""
+
+
+def overview(conf: Path, commands: Mapping[str, str]) -> str:
+    """Return the list of commands, experiments and styles, with a line each."""
+    shipped = {name for path in _STYLIZERS.glob("*.safetensors") for name in _painted_by(path)}
+    styles = "styles (apply paints in those with a *; train and optimize want the painting in data_root/styles)"
+    paintings = {f"{name} *" if name in shipped else name: line for name, line in choices(conf, "style").items()}
+    parts = [_table("commands", commands), _table("experiments", choices(conf, "experiment"))]
+    parts += [_table(styles, paintings)]
+    return "\n".join(["impasto: networks judged by perceptual losses\n", *parts]) + _EXAMPLES
+
+
+def _painted_by(path: Path) -> list[str]:
+    """The styles of a shipped network, without importing a library."""
+    with path.open("rb") as file:  # safetensors: the length of the header, then the header
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    card = json.loads(header["__metadata__"]["impasto"])
+    return [style["name"] for style in card.get("styles", [])] or [path.stem]
+
+
+def command_help(conf: Path, command: str) -> str:
+    """Return a command's keys with their comments, and the choices of its groups."""
+    text = (conf / f"{command}.yaml").read_text(encoding="utf-8")
+    groups = [line.split(":")[0].strip(" -") for line in text.splitlines() if line.startswith("  - ") and ":" in line]
+    tables = [_table(f"{group}=", _choices_of(conf, command, group)) for group in groups if "override" not in group]
+    return f"impasto {command.replace('_', ' ')} [key=value ...]\n\n{text}\n" + "\n".join(tables)
+
+
+def choices(conf: Path, group: str) -> dict[str, str]:
+    """List the choices of a configuration group with the first comment of each file."""
+    folder = conf / group.split("@")[0]
+    return {path.stem: _first_comment(path) for path in sorted(folder.glob("[!_]*.yaml"))}
+
+
+def _choices_of(conf: Path, command: str, group: str) -> dict[str, str]:
+    """The choices that a command can take: all but the experiments of other commands."""
+    return {
+        name: line.removeprefix(f"{command.replace('_', ' ')}: ")
+        for name, line in choices(conf, group).items()
+        if group != "experiment" or experiment_command(conf, name) == command
+    }
+
+
+def experiment_command(conf: Path, experiment: str) -> str | None:
+    """Return the command that an experiment is for, which its first line names; None where it names none."""
+    command = _first_comment(conf / "experiment" / f"{experiment}.yaml").split(":")[0].replace(" ", "_")
+    return command if command.isidentifier() and (conf / f"{command}.yaml").is_file() else None
+
+
+def _first_comment(path: Path) -> str:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# ") and not line.startswith("# @package"):
+            return line[2:].strip()
+    return ""
+
+
+def _table(title: str, rows: Mapping[str, str]) -> str:
+    width = max((len(name) for name in rows), default=0) + 2
+    return "\n".join([f"{title}:", *(f"  {name:<{width}}{text}" for name, text in rows.items()), ""])
