@@ -34,7 +34,6 @@ _HOUR = 3600  # seconds after which uploads and results are deleted
 _SESSIONS = 8  # browser tabs whose last result is kept in memory; beyond, the one unused for longest is forgotten
 _WAITING = 16  # requests at most that wait for the one that is being computed
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
-_PAINT = "paint"
 _TITLE = "<h1>impasto</h1><p>Paint a photograph like a painting, colour a grey one, enlarge a small one.</p>"
 _COLOURS = {
     "painting": "The painting's",
@@ -88,8 +87,8 @@ class Page:
             with gr.Column(scale=4, min_width=300):
                 self.drop = gr.File(label="Photograph", file_types=["image"], height=150, elem_id="photograph")
                 self.examples = _html("examples", _examples(self.samples))
-                named = [("Paint", _PAINT), *((choice.label, name) for name, choice in self.choices.items())]
-                self.choice = gr.Radio(named, value=_PAINT, label="What to do", elem_id="choice")
+                named = [("Paint", "paint"), *((choice.label, name) for name, choice in self.choices.items())]
+                self.choice = gr.Radio(named, value="paint", label="What to do", elem_id="choice")
                 self.tiles = _html("styles", _tiles(self.styles))
                 colours = [(_COLOURS.get(name, name), name) for name in self.colours]
                 self.colour = gr.Radio(colours, value=colours[0][1], label="Colours", elem_id="colours")
@@ -126,14 +125,14 @@ class Page:
         return {self.source: gr.skip()} if work is None else {self.source: path} | self._show(work)
 
     def _on_choice(self, source: str | None, name: str, mix: Mix, colour: str) -> dict[Any, Any]:
-        paints = name == _PAINT or self.choices[name].paints
-        seen: dict[Any, Any] = {self.tiles: gr.update(visible=name == _PAINT or "hidden")}
+        paints = name == "paint" or self.choices[name].paints
+        seen: dict[Any, Any] = {self.tiles: gr.update(visible=name == "paint" or "hidden")}
         seen[self.colour] = gr.update(visible=paints or "hidden")
         return seen | self._show(self._do(source, name, mix, colour))
 
     def _on_styles(self, source: str | None, colour: str, event: gr.EventData) -> dict[Any, Any]:
         mix = {name: float(event.mix[name]) for name in self.styles if name in event.mix}
-        return {self.mix: mix} | self._show(self._do(source, _PAINT, mix, colour))
+        return {self.mix: mix} | self._show(self._do(source, "paint", mix, colour))
 
     def _on_colour(self, work: Work | None, source: str | None, name: str, mix: Mix, colour: str) -> dict[Any, Any]:
         if work is None:  # forgotten, or none yet
@@ -151,7 +150,7 @@ class Page:
             return None
 
         def work() -> Work:
-            choice = painting(mix, device=self.device) if name == _PAINT else self.choices[name]
+            choice = painting(mix, device=self.device) if name == "paint" else self.choices[name]
             return do(Path(source), choice, self.colours[colour], most_megapixels=self.most_megapixels)
 
         return self._told(work)
