@@ -15,9 +15,10 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from trainers import small_trainer
 
 from impasto.data import CentreCrop, Photographs, RandomCrop
-from impasto.losses import PerceptualLoss, mean_square, squared_frobenius, turned
+from impasto.losses import PerceptualLoss, mean_square, squared_frobenius
 from impasto.networks import ConditionalStylizer, JohnsonStylizer, Stylizer
-from impasto.systems import StylizerSystem
+from impasto.systems import Augmentation, StylizerSystem
+from impasto.systems.augmentation import VIEWS, turned
 
 pytestmark = [
     # Lightning 2.6 builds a deprecated class of PyTorch's: https://github.com/Lightning-AI/pytorch-lightning/issues/21326
@@ -31,16 +32,16 @@ WEIGHTS = {"content": 1.0, "style": 10.0, "tv": 0.1}
 one_cycle = partial(OneCycleLR, max_lr=2e-3, total_steps=4)
 
 
-def _loss(weights: Mapping[str, float] = WEIGHTS, **varied: int) -> PerceptualLoss:
+def _loss(weights: Mapping[str, float] = WEIGHTS, *, views: int = 1) -> PerceptualLoss:
+    style = torch.rand(1, 3, 24, 20, generator=torch.Generator().manual_seed(2))
     return PerceptualLoss(
         tiny_vgg(),
-        torch.rand(1, 3, 24, 20, generator=torch.Generator().manual_seed(2)),
+        [turned(style, view) for view in range(views)],
         content_layers={"relu2_2": 1.0},
         style_layers={"relu1_2": 1.0, "relu2_2": 1.0},
         weights=weights,
         content_distance=mean_square,
         style_distance=squared_frobenius,
-        **varied,
     )
 
 
@@ -54,12 +55,14 @@ def _system(
     weights: Mapping[str, float] = WEIGHTS,
     scheduler: Callable[..., LRScheduler] | None = None,
     channels_last: bool = False,
+    augmentation: Augmentation = Augmentation(),  # noqa: B008 (it cannot be changed)
 ) -> StylizerSystem:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return StylizerSystem(
             network(),
-            _loss(weights),
+            _loss(weights, views=augmentation.views),
+            augmentation=augmentation,
             optimizer=partial(Adam, lr=1e-3),
             scheduler=scheduler,
             channels_last=channels_last,
@@ -240,9 +243,7 @@ def test_resumed_training_equals_the_uninterrupted(
 
 def test_resumed_training_shows_the_loss_the_same_views(tmp_path: Path, photographs: Path) -> None:
     def system() -> StylizerSystem:
-        made = _system()
-        made.loss = _loss(jitter=8, views=8)
-        return made
+        return _system(augmentation=Augmentation(jitter=8, views=8))
 
     torch.manual_seed(3)  # as seed_everything has it at the start of a run, and of one that is resumed
     whole, upright, resumed = system(), _system(), system()
@@ -300,12 +301,11 @@ Shown = tuple[Tensor, Tensor, list[int]]
 
 def _shown(monkeypatch: pytest.MonkeyPatch, photo: Tensor, *, jitter: int, views: int) -> list[Shown]:
     """What twenty steps of training and, last, validation show the loss: outputs, photographs and their views."""
-    system = _system(network=nn.Identity)
-    system.loss.jitter, system.loss.views = jitter, views
+    system = _system(network=nn.Identity, augmentation=Augmentation(jitter=jitter, views=views))
     seen: list[Shown] = []
 
-    def spy(output: Tensor, targets: Any, *, views: list[int], styles: list[int]) -> dict[str, Tensor]:
-        seen.append((output, targets, views))
+    def spy(output: Tensor, targets: Any, *, styles: list[int]) -> dict[str, Tensor]:
+        seen.append((output, targets, styles))  # of a single style, the numbers are those of its views
         return {"content": output.mean()}
 
     monkeypatch.setattr(system.loss, "forward", spy)
@@ -335,6 +335,15 @@ def test_views_turn_photograph_and_output_alike_and_only_in_training(monkeypatch
         assert torch.equal(output, target) and torch.equal(output, turned(photo, view))
     assert len({view for _, _, (view,) in seen}) > 4
     assert torch.equal(last[0], photo) and last[2] == [0]
+
+
+@pytest.mark.parametrize("view", range(VIEWS))
+def test_the_loss_compares_with_the_style_in_the_view_that_it_sees(view: int) -> None:
+    style = torch.rand(1, 3, 24, 20, generator=torch.Generator().manual_seed(2))
+    shown = turned(style, view)
+    loss = _loss(views=VIEWS)
+    found = [float(loss(shown, loss.targets(shown), styles=[other])["style"]) for other in range(VIEWS)]
+    assert found[view] < 1e-9 and min(value for other, value in enumerate(found) if other != view) > 1e-6
 
 
 # ---------------------------------------------------------------- many styles, and averaged weights
@@ -426,12 +435,11 @@ def test_each_process_has_views_of_its_own_and_the_first_those_of_a_single_one(m
     photo, found = torch.rand(8, 3, 24, 24), []
     for rank in (None, 0, 1):
         system = _system()
-        system.loss.views = 8
         torch.manual_seed(3)
         if rank is not None:
             monkeypatch.setattr(StylizerSystem, "global_rank", rank)
             system.on_train_start()
-        found.append([system.loss.varied(photo, photo, step=step)[2] for step in range(4)])
+        found.append([Augmentation(views=8)(photo, photo, step=step)[2] for step in range(4)])
     assert found[0] == found[1] != found[2]
 
 

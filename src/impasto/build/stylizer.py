@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from impasto.losses import PerceptualLoss
 from impasto.networks import Trained
 from impasto.runs import load_run, load_trunk
 from impasto.styles import Style
+from impasto.systems import Augmentation
+from impasto.systems.augmentation import turned
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +52,15 @@ def stylization(
     with torch.random.fork_rng(devices=[]):
         features = instantiate(cfg.features)(chosen[0].image(cfg.style_size))
         seen = _held_out(data, photographs) if cfg.loss.get("equal_shares") else None
-        loss: PerceptualLoss = instantiate(cfg.loss)(features, _images(chosen, cfg.style_size), photographs=seen)
+        augmentation: Augmentation = instantiate(cfg.system.augmentation)
+        images = partial(_images, chosen, views=augmentation.views)
+        loss: PerceptualLoss = instantiate(cfg.loss)(features, images(cfg.style_size), photographs=seen)
         options = {}
         if coarse:
             weights = {"content": 0.0, "style": coarse, "tv": 0.0}
             half = None if seen is None else avg_pool2d(seen, 2)
-            images = _images(chosen, cfg.style_size // 2)
-            options["coarse"] = instantiate(cfg.loss, weights=weights)(features, images, photographs=half)
+            small = images(cfg.style_size // 2)
+            options["coarse"] = instantiate(cfg.loss, weights=weights)(features, small, photographs=half)
     sizes = {"styles": len(chosen)} if styles else {}
     card = common_card(cfg)
     card["network"] |= sizes
@@ -84,8 +89,9 @@ def _begin_with(network: nn.Module, card: dict[str, Any], trained: Trained, star
     network.load_state_dict(trained.network.state_dict())
 
 
-def _images(styles: Sequence[Style], size: int) -> torch.Tensor | list[torch.Tensor]:
-    images = [style.image(size) for style in styles]
+def _images(styles: Sequence[Style], size: int, *, views: int) -> torch.Tensor | list[torch.Tensor]:
+    """Each style's image in each view."""
+    images = [turned(image, view) for image in (style.image(size) for style in styles) for view in range(views)]
     return images if len(images) > 1 else images[0]
 
 

@@ -5,21 +5,17 @@ from impasto.losses.distances import Distance, mean_square, squared_frobenius, t
 from impasto.losses.grams import gram
 from impasto.losses.perceptual import TERMS, PerceptualLoss
 from impasto.losses.pixel import PixelLoss
-from impasto.losses.views import VIEWS, jittered, turned
 
 __all__ = [
     "TERMS",
     "UNKNOWN",
-    "VIEWS",
     "ColorizationLoss",
     "Distance",
     "PerceptualLoss",
     "PixelLoss",
     "RareColours",
     "gram",
-    "jittered",
     "mean_square",
     "squared_frobenius",
     "total_variation",
-    "turned",
 ]

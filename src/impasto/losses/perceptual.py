@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from impasto.chance import generator_of
 from impasto.features import LossNetwork
 from impasto.losses.distances import Distance, total_variation
 from impasto.losses.grams import full, gram
-from impasto.losses.views import VIEWS, jittered, turned
 from impasto.suggest import did_you_mean
 
 TERMS = ("content", "style", "tv")
@@ -31,17 +29,12 @@ class PerceptualLoss(nn.Module):
         weights: of the three terms, keys "content", "style" and "tv". They belong to the scale of the features.
         content_distance: between activations, (N, C, H, W) -> (N,).
         style_distance: between Gram matrices, (N, C, C) -> (N,).
-        jitter: in the training of a network, photograph and output come without so many rows and columns, cut from
-            other sides at each step, so that no pattern can hold to the loss network's grid; 0 shows all.
-        views: in the training of a network, photograph, output and style are mirrored and turned alike, each one at
-            each step in one of so many ways (1 to 8, `turned`), so that no pattern can hold to what the loss network
-            happens to see only upright; 1 shows all as it is.
-        looks: how often a step shows each photograph, with a cut and a view of its own each time; of use where the
-            loss network costs little beside the network that is trained.
+        equal_shares: whether the distance at a layer is relative to what it is for photographs.
+        photographs: on which that is measured, RGB in [0, 1], (P, 3, H, W).
 
     Raises:
         ValueError: an unknown layer or term, a style term without a style, blend weights that are not positive, or
-            views or looks out of range.
+            equal shares without photographs.
 
     Source:
         Johnson, Alahi, Fei-Fei 2016, eq. 5; Gatys, Ecker, Bethge 2015, eq. 7.
@@ -57,9 +50,6 @@ class PerceptualLoss(nn.Module):
         weights: Mapping[str, float],
         content_distance: Distance,
         style_distance: Distance,
-        jitter: int = 0,
-        views: int = 1,
-        looks: int = 1,
         equal_shares: bool = False,
         photographs: Tensor | None = None,
     ) -> None:
@@ -71,17 +61,13 @@ class PerceptualLoss(nn.Module):
         if missing:
             raise ValueError(f"the loss needs a weight for each of {', '.join(TERMS)}; missing: {', '.join(missing)}")
         features.depth_of([*content_layers, *style_layers])
-        if not 1 <= views <= VIEWS:
-            raise ValueError(f"expected views from 1 to {VIEWS}, got {views}")
-        if looks < 1 or (looks > 1 and jitter == 0 and views == 1):
-            raise ValueError(f"expected looks=1, or more with jitter or views (else all are alike), got looks={looks}")
-        self.features, self.jitter, self.views, self.looks = features, jitter, views, looks
+        self.features = features
         self.weights = {term: float(weight) for term, weight in weights.items()}
         self.content_layers = _used(content_layers) if self.weights["content"] else {}
         self.style_layers = _used(style_layers) if self.weights["style"] else {}
         self.content_distance = content_distance
         self.style_distance = style_distance
-        grams = [_blended_grams(features, each, self.style_layers, views) for each in _separate(style)]
+        grams = [_blended_grams(features, each, self.style_layers) for each in _separate(style)]
         self.styles = len(grams)
         for layer in self.style_layers:
             self.register_buffer(f"gram_{layer}", torch.cat([found[layer] for found in grams]), persistent=False)
@@ -101,8 +87,8 @@ class PerceptualLoss(nn.Module):
             for layer in content:
                 content[layer] += self.content_distance(found[layer], torch.zeros_like(found[layer])).mean()
             for layer in style:
-                upright = self.get_buffer(f"gram_{layer}")[:: self.views]
-                style[layer] += self.style_distance(gram(found[layer]).expand_as(upright), upright)
+                grams = self.get_buffer(f"gram_{layer}")
+                style[layer] += self.style_distance(gram(found[layer]).expand_as(grams), grams)
         for name, sums in (("style", style), ("content", content)):
             for layer, total in sums.items():
                 self.register_buffer(f"{name}_share_{layer}", total / len(photographs), persistent=False)
@@ -120,44 +106,11 @@ class PerceptualLoss(nn.Module):
         found: dict[str, Tensor] = self.features(photo, self.content_layers)
         return found
 
-    def varied(self, photo: Tensor, output: Tensor, *, step: int) -> tuple[Tensor, Tensor, list[int]]:
-        """Show each photograph and its output as chance has it: cut by the jitter, and in one of the views.
-
-        PyTorch's seed and the step determine it, so that a training which resumes goes on as it would have.
-
-        Args:
-            photo: RGB in [0, 1], (N, 3, H, W); H = W where there are more than 4 views, which exchange them.
-            output: the same.
-            step: of the training.
-
-        Returns:
-            Both, (looks N, 3, H - jitter, W - jitter), and the number of each one's view.
-
-        Raises:
-            ValueError: an output of another size, or more than 4 views of what is no square.
-        """
-        if self.jitter == 0 and self.views == 1:
-            return photo, output, [0] * len(photo)
-        if self.views > 4 and photo.shape[-2] != photo.shape[-1]:
-            raise ValueError(f"expected square photographs for {self.views} views, got {tuple(photo.shape[-2:])}")
-        last = photo.is_contiguous(memory_format=torch.channels_last)
-        memory_format = torch.channels_last if last else torch.contiguous_format
-        photo, output = (x.repeat(self.looks, 1, 1, 1) for x in (photo, output))
-        generator = generator_of(torch.initial_seed(), step)
-        views = torch.randint(self.views, (len(photo),), generator=generator).tolist()
-        pairs = [
-            [turned(x, view) for x in jittered(*pair, by=self.jitter, generator=generator)]
-            for view, *pair in zip(views, photo[:, None], output[:, None], strict=True)
-        ]
-        shown = [torch.cat(parts).contiguous(memory_format=memory_format) for parts in zip(*pairs, strict=True)]
-        return shown[0], shown[1], views
-
     def forward(
         self,
         output: Tensor,
         targets: Mapping[str, Tensor],
         *,
-        views: Sequence[int] = (0,),
         styles: Sequence[int] = (0,),
     ) -> dict[str, Tensor]:
         """Compute the weighted terms; their sum is the loss.
@@ -165,7 +118,6 @@ class PerceptualLoss(nn.Module):
         Args:
             output: RGB in [0, 1], (N, 3, H, W).
             targets: of photographs of the same height and width.
-            views: in which `varied` shows each of them; one number may stand for all.
             styles: number of the style that each of them is compared with; one may stand for all.
 
         Returns:
@@ -175,17 +127,14 @@ class PerceptualLoss(nn.Module):
             ValueError: targets of photographs of another size.
         """
         found = self.features(output, {*self.content_layers, *self.style_layers})
-        count = max(len(views), len(styles))
-        numbers = [styles[i % len(styles)] for i in range(count)]
-        rows = [number * self.views + views[i % len(views)] for i, number in enumerate(numbers)]
         content, style = [], []
         for layer, weight in self.content_layers.items():
             gap = self.content_distance(_same_shape(found[layer], targets[layer], layer), targets[layer])
             share = self.get_buffer(f"content_share_{layer}") if self.equal_shares else 1.0
             content.append(weight * (gap / share).mean())
         for layer, weight in self.style_layers.items():
-            gap = self.style_distance(gram(found[layer]), _chosen(self.get_buffer(f"gram_{layer}"), rows))
-            share = _chosen(self.get_buffer(f"style_share_{layer}"), numbers) if self.equal_shares else 1.0
+            gap = self.style_distance(gram(found[layer]), _chosen(self.get_buffer(f"gram_{layer}"), styles))
+            share = _chosen(self.get_buffer(f"style_share_{layer}"), styles) if self.equal_shares else 1.0
             style.append(weight * (gap / share).mean())
         zero = full(output.new_zeros(()))
         return {
@@ -214,9 +163,8 @@ def _blended_grams(
     features: LossNetwork,
     style: Tensor | Sequence[tuple[float, Tensor]] | None,
     layers: Mapping[str, float],
-    views: int,
 ) -> dict[str, Tensor]:
-    """Gram matrices by layer, one for each view, (views, C, C)."""
+    """Gram matrices by layer, (1, C, C)."""
     if style is None and layers:
         raise ValueError("the loss has style layers and no style image; give one, or the style term the weight 0")
     if style is None:
@@ -225,15 +173,11 @@ def _blended_grams(
     if not styles or min(weight for weight, _ in styles) <= 0:
         raise ValueError(f"expected styles with weights above 0, got weights {[weight for weight, _ in styles]}")
     total = sum(weight for weight, _ in styles)
-    blended: dict[str, list[Tensor]] = {}
-    for view in range(views):
-        parts: dict[str, list[Tensor]] = {}
-        for weight, image in styles:
-            for layer, activation in features(turned(image, view), layers).items():
-                parts.setdefault(layer, []).append(gram(activation) * (weight / total))
-        for layer, part in parts.items():
-            blended.setdefault(layer, []).append(torch.stack(part).sum(dim=0))
-    return {layer: torch.cat(found) for layer, found in blended.items()}
+    parts: dict[str, list[Tensor]] = {}
+    for weight, image in styles:
+        for layer, activation in features(image, layers).items():
+            parts.setdefault(layer, []).append(gram(activation) * (weight / total))
+    return {layer: torch.stack(part).sum(dim=0) for layer, part in parts.items()}
 
 
 def _chosen(values: Tensor, rows: Sequence[int]) -> Tensor:

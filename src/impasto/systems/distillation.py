@@ -10,8 +10,9 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from impasto.data import Batch
 from impasto.features import LossNetwork
-from impasto.losses import VIEWS, gram, turned
+from impasto.losses import gram
 from impasto.networks import LAYERS, Pocket
+from impasto.systems.augmentation import VIEWS, turned
 from impasto.systems.pruning import fit_to_teacher
 from impasto.systems.rival import Rival
 from impasto.systems.system import System, Training

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from impasto.losses import VIEWS, gram, jittered, total_variation, turned
+from impasto.losses import gram, total_variation
 from impasto.networks.training import quicken
+from impasto.systems.augmentation import VIEWS, jittered, turned
 
 Activations = Callable[[Tensor], Mapping[str, Tensor]]
 _CONTENT = "relu3_3"

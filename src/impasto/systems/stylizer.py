@@ -11,7 +11,10 @@ from impasto.chance import generator_of
 from impasto.data import Batch
 from impasto.losses import PerceptualLoss
 from impasto.networks.training import quicken
+from impasto.systems.augmentation import Augmentation
 from impasto.systems.system import System, Training
+
+_AS_THEY_ARE = Augmentation()
 
 
 class StylizerSystem(System):
@@ -22,7 +25,9 @@ class StylizerSystem(System):
 
     Args:
         network: from (N, 3, H, W) to (N, 3, H, W), RGB in [0, 1]; for many styles also from their weights, (N, S).
-        loss: holds the style, or the styles, of which each photograph of a step is given one by chance.
+        loss: holds the style, or the styles, of which each photograph of a step is given one by chance; of each style
+            as many views in a row as `augmentation` has (`turned`).
+        augmentation: what the loss is shown in training.
         coarse: a loss of which the style term is taken at half the size, for what is larger than a loss network sees;
             None does without.
         training: how (`Training`).
@@ -36,11 +41,13 @@ class StylizerSystem(System):
         network: nn.Module,
         loss: PerceptualLoss,
         *,
+        augmentation: Augmentation = _AS_THEY_ARE,
         coarse: PerceptualLoss | None = None,
         **training: Unpack[Training],
     ) -> None:
         super().__init__(network, **training)
         self.loss = loss.to(memory_format=self.memory_format)
+        self.augmentation, self.styles = augmentation, loss.styles // augmentation.views
         self.coarse = None if coarse is None else coarse.to(memory_format=self.memory_format)
         if training["channels_last"] and not training["compiled"]:
             quicken(self.network)
@@ -54,7 +61,7 @@ class StylizerSystem(System):
         Returns:
             The same, (N S, 3, H, W): first the first photograph in all S styles.
         """
-        count = self.loss.styles
+        count = self.styles
         numbers = torch.arange(count, device=image.device).repeat(len(image))
         output: Tensor = self._paint(self.trained.forward, image.repeat_interleave(count, dim=0), numbers)
         return output  # uncompiled: samples and validation come in many sizes
@@ -65,33 +72,33 @@ class StylizerSystem(System):
 
     def _paint(self, network: Callable[..., Tensor], photo: Tensor, styles: Tensor) -> Tensor:
         """Call a network with what it takes: photographs, and with many styles the weights of them."""
-        if self.loss.styles == 1:
+        if self.styles == 1:
             return network(photo)
-        weights = functional.one_hot(styles, self.loss.styles)
+        weights = functional.one_hot(styles, self.styles)
         return network(photo, weights.to(photo.device, torch.float32, non_blocking=photo.is_cuda))
 
     def _terms(self, photo: Tensor, network: Callable[..., Tensor], styles: Tensor) -> dict[str, Tensor]:
         photo = photo.contiguous(memory_format=self.memory_format)
         output = self._paint(network, photo, styles)
-        views, numbers = [0], styles.tolist()
+        views, numbers = [0] * len(photo), styles.tolist()
         if self.training:
-            photo, output, views = self.loss.varied(photo, output, step=self.global_step)
-            numbers = numbers * self.loss.looks
-        terms: dict[str, Tensor] = self.loss(output, self.loss.targets(photo), views=views, styles=numbers)
+            photo, output, views = self.augmentation(photo, output, step=self.global_step)
+        numbers = [numbers[i % len(numbers)] * self.augmentation.views + view for i, view in enumerate(views)]
+        terms: dict[str, Tensor] = self.loss(output, self.loss.targets(photo), styles=numbers)
         if self.coarse is not None:
             small = functional.avg_pool2d(output, 2).contiguous(memory_format=self.memory_format)
-            terms["coarse"] = self.coarse(small, {}, views=views, styles=numbers)["style"]
+            terms["coarse"] = self.coarse(small, {}, styles=numbers)["style"]
         return terms
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch; log its terms."""
         generator = generator_of(torch.initial_seed(), self.global_step)
-        styles = torch.randint(self.loss.styles, (len(batch.image),), generator=generator)
+        styles = torch.randint(self.styles, (len(batch.image),), generator=generator)
         return self.log_training(self._terms(batch.image, self.network, styles))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the means of the terms over all held-out photographs, on every rank alike; styles take turns."""
         first = batch_idx * len(batch.image)
-        styles = torch.arange(first, first + len(batch.image)) % self.loss.styles
+        styles = torch.arange(first, first + len(batch.image)) % self.styles
         terms = self._terms(batch.image, self.trained.forward, styles)
         self.log_validation(terms, count=len(batch.image))
