@@ -50,6 +50,8 @@ def impasto(
         monkeypatch.setattr(sys, "argv", ["impasto", *arguments])
         capsys.readouterr()
         code = 0
+        if "absl.logging" in sys.modules:  # which the exporters import; it would close pytest's stream as its own
+            sys.modules["absl.logging"].get_absl_handler().python_handler.stream = sys.__stderr__
         try:
             main()
         except SystemExit as end:

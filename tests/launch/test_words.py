@@ -190,7 +190,7 @@ def test_a_group_of_which_nothing_is_chosen_is_left_out(none: str) -> None:
     assert prepare_arguments(conf_dir(), "train", [f"style={none}", "resume=null"]) == ["~style", "resume=null"]
     assert _composed("train", ["~style"]).style is None
     assert prepare_arguments(conf_dir(), "sweep", [f"sweep={none}"]) == ["~sweep"]
-    assert _composed("sweep", ["~sweep"]).space is None
+    assert _composed("sweep", ["~sweep", "experiment=sweep_style_weights"]).space is None
 
 
 def test_a_choice_called_none_stays_one() -> None:

@@ -337,8 +337,8 @@ def test_answers_of_another_study_are_refused() -> None:
 
 
 def _coverage() -> ModuleType:
-    path = Path(__file__).parents[2] / "docs" / "measure_coverage.py"
-    spec = importlib.util.spec_from_file_location("measure_coverage", path)
+    path = Path(__file__).parents[2] / "docs" / "measure" / "coverage.py"
+    spec = importlib.util.spec_from_file_location("coverage", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
