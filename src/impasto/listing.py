@@ -127,14 +127,14 @@ def _expand(source: Path, output: Path | None) -> list[Found]:
         return [Found(source, Path(source.name))]
     else:
         found = list(_matching(source, output, passed, own))
-    told = [f"{count} {what}" for what, count in passed.items()]
+    parts = [f"{count} {what}" for what, count in passed.items()]
     if pictured := [folder for folder in own if any(_is_image(path) for path in folder.rglob("*"))]:
-        told.append(f"what impasto wrote ({pictured[0]}{f' and {len(pictured) - 1} more' * (len(pictured) > 1)})")
+        parts.append(f"what impasto wrote ({pictured[0]}{f' and {len(pictured) - 1} more' * (len(pictured) > 1)})")
     if not found:
-        reason = f"passed over: {', '.join(told)}" if told else f"expected files ending in {', '.join(TAKEN)}"
+        reason = f"passed over: {', '.join(parts)}" if parts else f"expected files ending in {', '.join(TAKEN)}"
         raise ValueError(f"no images in {'folder ' if source.is_dir() else ''}{source}; {reason}")
-    if told:
-        log.info("passed over in %s: %s", source, ", ".join(told))
+    if parts:
+        log.info("passed over in %s: %s", source, ", ".join(parts))
     return found
 
 

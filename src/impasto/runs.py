@@ -138,8 +138,8 @@ def mixed_style(trained: Trained, mix: Mapping[str, float]) -> Trained:
     """
     network, styles = trained.network, styles_of(trained.card)
     if not isinstance(network, ConditionalStylizer) or network.styles is None:
-        told = ", ".join(style["name"] for style in styles) or "one that its card does not name"
-        raise ValueError(f"expected a network of several styles to choose from; this one paints {told} alone")
+        painted = ", ".join(style["name"] for style in styles) or "one that its card does not name"
+        raise ValueError(f"expected a network of several styles to choose from; this one paints {painted} alone")
     names = [style["name"] for style in styles]
     for name, weight in mix.items():
         if name not in names:

@@ -194,5 +194,5 @@ class Style:
         """Return what a model card says of the style."""
         if self.path:
             return {"name": Path(self.path).stem, "title": Path(self.path).name, "rights": "not stated"}
-        told = {"name": self.name, "title": self.title, "painter": self.painter, "year": self.year}
-        return told | {"rights": self.rights, "source": self.source}
+        facts = {"name": self.name, "title": self.title, "painter": self.painter, "year": self.year}
+        return facts | {"rights": self.rights, "source": self.source}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.networks import JohnsonStylizer, Stylizer
-from impasto.networks.training import quicken
+from impasto.networks.training import keep_channels_last
 
 
 def _pair(dtype: torch.dtype) -> tuple[nn.Module, nn.Module]:
@@ -17,7 +17,7 @@ def _pair(dtype: torch.dtype) -> tuple[nn.Module, nn.Module]:
         for parameter in plain.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     quick = copy.deepcopy(plain)
-    quicken(quick)
+    keep_channels_last(quick)
     return plain, quick
 
 
@@ -59,5 +59,5 @@ def test_names_and_other_networks_stay_as_they_are() -> None:
     assert [name for name, _ in plain.named_parameters()] == [name for name, _ in quick.named_parameters()]
     paper = JohnsonStylizer(width=4)
     told = str(paper)
-    quicken(paper)
+    keep_channels_last(paper)
     assert str(paper) == told

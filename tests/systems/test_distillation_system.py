@@ -1,4 +1,4 @@
-"""A small loss network begins near its teacher, learns, and learns from a rival; as a system and as a command."""
+"""A small loss network begins near its teacher, learns, and learns from an adversary; as a system and as a command."""
 
 import copy
 import json
@@ -17,8 +17,8 @@ from impasto.features.vgg import build_layers
 from impasto.losses import gram
 from impasto.networks import LAYERS, Pocket, Stylizer, load_network
 from impasto.systems import DistillationSystem
+from impasto.systems.adversary import Adversary
 from impasto.systems.distillation import _directions
-from impasto.systems.rival import Rival
 
 SMALL: dict[str, Any] = {"widths": [4, 4, 8, 8], "depths": [2, 1, 1, 1], "coefficients": [4, 4, 8, 8]}
 MEAN, STD = [0.5, 0.5, 0.5], [0.25, 0.25, 0.25]
@@ -53,7 +53,7 @@ def _system(teacher: VGG, **changes: Any) -> DistillationSystem:
     told: dict[str, Any] = {
         "photographs": _photographs(4),
         "painters": [],
-        "rival": None,
+        "adversary": None,
         "pruned": True,
         "weights": {"features": 1.0, "gram": 1.0, "difference": 1.0, "style": 1.0},
         "optimizer": lambda p: torch.optim.Adam(p, lr=2e-3),
@@ -121,54 +121,54 @@ def test_errors_are_nothing_where_the_network_says_what_the_teacher_does(teacher
     assert float(errors["gram"]) == pytest.approx(9, rel=1e-3)
 
 
-def _rival(**changes: Any) -> Rival:
+def _adversary(**changes: Any) -> Adversary:
     torch.manual_seed(0)
     networks = [Stylizer(width=4, blocks=1) for _ in range(2)]
     told: dict[str, Any] = {"styles": [_photographs(1, 24)], "steps": 50, "rate": 2e-3}
-    return Rival(networks, **(told | changes))
+    return Adversary(networks, **(told | changes))
 
 
-def test_a_rival_learns_from_the_small_network_and_not_the_other_way_round() -> None:
+def test_an_adversary_learns_from_the_small_network_and_not_the_other_way_round() -> None:
     network = Pocket(**SMALL)
     with torch.no_grad():
         network.scale1.mul_(10)
     before = copy.deepcopy(network.state_dict())
-    rival, photos = _rival(), _photographs(2)
+    adversary, photos = _adversary(), _photographs(2)
 
     def style_error() -> float:
         with torch.no_grad():
-            painted, style = network(rival.network(photos)), network(rival.paintings[0])
+            painted, style = network(adversary.network(photos)), network(adversary.paintings[0])
         return sum(float((gram(painted[x]) - gram(style[x])).square().mean()) for x in style)
 
-    first, _ = rival.work(photos, network)
-    rival.weight, rival.smooth = 1e3, 0.0
+    first, _ = adversary.work(photos, network)
+    adversary.weight, adversary.smooth = 1e3, 0.0
     early = style_error()
     for _ in range(30):
-        works, painting = rival.work(photos, network)
+        works, painting = adversary.work(photos, network)
     assert style_error() < 0.7 * early
-    assert any(painting is view for view in rival.paintings)
+    assert any(painting is view for view in adversary.paintings)
     assert works.shape == (2, 3, 24, 24) and not works.requires_grad and not torch.equal(works, first)
     assert all(p.grad is None for p in network.parameters())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-def test_a_rival_starts_again() -> None:
-    rival, photos = _rival(steps=3), _photographs(2)
+def test_an_adversary_starts_again() -> None:
+    adversary, photos = _adversary(steps=3), _photographs(2)
     seen = []
     for _ in range(7):
-        rival.work(photos, Pocket(**SMALL))
-        seen.append(rival.optimizer)
+        adversary.work(photos, Pocket(**SMALL))
+        seen.append(adversary.optimizer)
     assert [seen.count(optimizer) for optimizer in dict.fromkeys(seen)] == [3, 3, 1]
 
 
-def test_three_of_four_batches_are_a_rivals_works(teacher: VGG, monkeypatch: pytest.MonkeyPatch) -> None:
-    system = _system(teacher, rival=_rival())
+def test_three_of_four_batches_are_an_adversarys_works(teacher: VGG, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = _system(teacher, adversary=_adversary())
     steps = iter(range(4))
     monkeypatch.setattr(DistillationSystem, "global_step", property(lambda self: next(steps)))
     monkeypatch.setattr(system, "log_training", lambda errors, **_: torch.stack(list(errors.values())).sum())
     for index in range(4):
         total = system.training_step(Batch(_photographs(2), torch.zeros(2), torch.zeros(2)), index)
-    assert torch.isfinite(total) and system.rival is not None and system.rival.done == 3
+    assert torch.isfinite(total) and system.adversary is not None and system.adversary.done == 3
 
 
 def test_the_command_trains_one_and_goes_on_from_it(impasto: Callable[..., Any], tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_the_command_trains_one_and_goes_on_from_it(impasto: Callable[..., Any],
         "task.photographs=2",
         "task.size=32",
         "task.painters=[starry_night]",
-        "task.rival.styles=[photos]",
+        "task.adversary.styles=[photos]",
         "trainer.max_steps=2",
         "trainer.val_check_interval=2",
         "trainer.precision=32-true",
@@ -210,15 +210,18 @@ def test_the_command_trains_one_and_goes_on_from_it(impasto: Callable[..., Any],
     trained = load_network(result.folder / "network.safetensors")
     assert isinstance(trained.network, Pocket) and trained.card["system"] == "pocket"
     assert trained.card["painters"] == ["starry_night"] and trained.card["start"] is None
-    again = impasto(*common, f"task.start={result.folder}", "task.rival=null", "task.painters=[]")
+    again = impasto(*common, f"task.start={result.folder}", "task.adversary=null", "task.painters=[]")
     assert again.code == 0, again.err
     assert json.loads((again.folder / "status.json").read_text())["status"] == "finished"
     assert load_network(again.folder / "network.safetensors").card["start"] == str(result.folder)
     refused = impasto(*common, "data.train_transform.size=36")
     assert refused.code == 1 and "expected data.train_transform.size to be a multiple of 8, got 36" in refused.err
     refused = impasto(*common, "data.batch_size=3")
-    assert refused.code == 1 and "expected an even data.batch_size, for a rival's works are compared" in refused.err
+    assert (
+        refused.code == 1 and "expected an even data.batch_size, for an adversary's works are compared" in refused.err
+    )
     refused = impasto(*common, "task.painters=[]")
     assert (
-        refused.code == 1 and "expected painters for task.rival, which starts as one of them; got none" in refused.err
+        refused.code == 1
+        and "expected painters for task.adversary, which starts as one of them; got none" in refused.err
     )

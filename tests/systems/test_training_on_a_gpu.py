@@ -28,7 +28,7 @@ from impasto.networks import (
     Upscaler,
 )
 from impasto.systems import ColorizerSystem, DistillationSystem, StylizerSystem, UpscalerSystem
-from impasto.systems.rival import Rival
+from impasto.systems.adversary import Adversary
 from impasto.systems.system import System
 from impasto.tracking.progress import Progress
 
@@ -78,7 +78,7 @@ def _colorizer(space: str, folder: Path, **training: Any) -> System:
     return ColorizerSystem(network, loss, classes=list("abcdef"), size=SIDE, **training)
 
 
-def _distillation(rival: bool, folder: Path, **training: Any) -> System:
+def _distillation(adversary: bool, folder: Path, **training: Any) -> System:
     weights = {}
     for name, layer in build_layers("vgg16", pooling=nn.MaxPool2d(2)).items():
         if isinstance(layer, nn.Conv2d) and name < "conv5":
@@ -91,15 +91,15 @@ def _distillation(rival: bool, folder: Path, **training: Any) -> System:
         teacher,
         torch.rand(2, 3, 32, 32),
         [Stylizer(width=2, blocks=1)],
-        _rival() if rival else None,
+        _adversary() if adversary else None,
         pruned=False,
         weights=dict.fromkeys(("features", "gram", "difference", "style"), 1.0),
         **training,
     )
 
 
-def _rival() -> Rival:
-    return Rival([Stylizer(width=2, blocks=1)], [torch.rand(1, 3, SIDE, SIDE)], steps=10, rate=1e-3)
+def _adversary() -> Adversary:
+    return Adversary([Stylizer(width=2, blocks=1)], [torch.rand(1, 3, SIDE, SIDE)], steps=10, rate=1e-3)
 
 
 SYSTEMS: dict[str, Callable[..., System]] = {
@@ -114,7 +114,7 @@ SYSTEMS: dict[str, Callable[..., System]] = {
     "colorizer, yuv": partial(_colorizer, "yuv"),
     "colorizer, rgb": partial(_colorizer, "rgb"),
     "distillation": partial(_distillation, False),
-    "distillation, rival": partial(_distillation, True),
+    "distillation, adversary": partial(_distillation, True),
 }
 
 
@@ -159,8 +159,8 @@ def test_a_training_step_waits_for_the_gpu_once(
         if isinstance(system, DistillationSystem):
             for painter in system.painters:
                 on_gpu(painter)
-            if system.rival is not None:
-                system.rival._start(torch.device("cuda"))
-                system.rival.done = 1
-        for step in range(4 if isinstance(system, DistillationSystem) else 1):  # a rival paints in three of four
+            if system.adversary is not None:
+                system.adversary._start(torch.device("cuda"))
+                system.adversary.done = 1
+        for step in range(4 if isinstance(system, DistillationSystem) else 1):  # an adversary paints in three of four
             assert _step(system, batch, kernels, step=step, autocast=autocast) == ["aten._to_copy.default"]

@@ -14,9 +14,9 @@ from impasto.images import read_image
 from impasto.listing import find_images
 from impasto.networks import Pocket, Trained, build_network
 from impasto.runs import load_named, load_run, shipped
-from impasto.systems.rival import Rival
+from impasto.systems.adversary import Adversary
 
-_PAINTING = 320  # longer side in pixels of what a rival imitates
+_PAINTING = 320  # longer side in pixels of what an adversary imitates
 
 
 def distillation(
@@ -26,7 +26,7 @@ def distillation(
     photographs: int,
     size: int,
     painters: Sequence[str] | None,
-    rival: DictConfig | None,
+    adversary: DictConfig | None,
     start: str | None,
 ) -> Task:
     """Build a small loss network's training.
@@ -37,7 +37,7 @@ def distillation(
         photographs: over which the teacher's leading directions are found.
         size: their sides in pixels.
         painters: shipped styles, or run folders, whose works the network shall know; None takes all that are shipped.
-        rival: of a painter that learns meanwhile: "styles" (files, folders or patterns of paintings), "steps" after
+        adversary: of a painter that learns meanwhile: "styles" (files, folders or patterns of paintings), "steps" after
             which it starts again, "rate" of Adam; None does without.
         start: a run folder or file of such a training to go on from; None begins with the teacher, pruned.
 
@@ -50,7 +50,7 @@ def distillation(
         raise ValueError("a pocket network is distilled on files of photographs; give data=photographs")
     if cfg.loss is not None or cfg.style is not None:
         raise ValueError("a pocket network has no other loss than its teacher; expected loss=none and style=none")
-    _check_batches(cfg, rival)
+    _check_batches(cfg, adversary)
     data.setup("fit")
     paths = data.train_paths[:: max(1, len(data.train_paths) // photographs)]
     cut = CentreCrop(size=size)
@@ -66,29 +66,29 @@ def distillation(
         photographs=squares,
         pruned=start is None,
         painters=[painter.network for painter in trained],
-        rival=None if rival is None else _rival(rival, trained),
+        adversary=None if adversary is None else _adversary(adversary, trained),
     )
     described = {"teacher": f"{cfg.features.architecture}: {teacher.description}", "painters": names, "start": start}
     return Task(system, common_card(cfg) | described)
 
 
-def _check_batches(cfg: DictConfig, rival: DictConfig | None) -> None:
+def _check_batches(cfg: DictConfig, adversary: DictConfig | None) -> None:
     """Refuse what would have other shapes in the small network than in its teacher, and batches without halves."""
     size = OmegaConf.select(cfg, "data.train_transform.size")
     if size is not None and size % 8:
         raise ValueError(f"expected data.train_transform.size to be a multiple of 8, got {size}")
-    if rival is not None and cfg.data.batch_size % 2:
+    if adversary is not None and cfg.data.batch_size % 2:
         raise ValueError(
-            f"expected an even data.batch_size, for a rival's works are compared in pairs; got {cfg.data.batch_size}"
+            f"expected an even data.batch_size, since works are compared in pairs; got {cfg.data.batch_size}"
         )
 
 
-def _rival(node: DictConfig, painters: Sequence[Trained]) -> Rival:
-    """Build a rival, which starts untrained as often as it starts as a painter."""
+def _adversary(node: DictConfig, painters: Sequence[Trained]) -> Adversary:
+    """Build an adversary, which starts untrained as often as it starts as a painter."""
     if not painters:
-        raise ValueError("expected painters for task.rival, which starts as one of them; got none")
+        raise ValueError("expected painters for task.adversary, which starts as one of them; got none")
     found = find_images([str(pattern) for pattern in node.styles])
     paintings = [read_image(path, at_most=_PAINTING)[None] for path, _ in found]
     networks = [copy.deepcopy(painter.network) for painter in painters]
-    networks += [build_network(painter.card["network"], Path("rival")) for painter in painters]
-    return Rival(networks, paintings, steps=node.steps, rate=node.rate)
+    networks += [build_network(painter.card["network"], Path("adversary")) for painter in painters]
+    return Adversary(networks, paintings, steps=node.steps, rate=node.rate)

@@ -27,8 +27,8 @@ def open_stream(folder: str) -> StreamingDataset:
     try:
         return StreamingDataset(folder)
     except Exception as error:  # each store has errors of its own
-        told = str(error).split("\n")[0]
-        raise ConnectionError(f"{folder}/index.json cannot be read: {told}; 'impasto pack' writes it") from error
+        reason = str(error).split("\n")[0]
+        raise ConnectionError(f"{folder}/index.json cannot be read: {reason}; 'impasto pack' writes it") from error
 
 
 class PackedDataset(PhotographDataset):

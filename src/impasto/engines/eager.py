@@ -95,9 +95,9 @@ def _compiled(module: nn.Module) -> Compute:
                 result: tuple[Tensor, ...] = optimised(*inputs)
         except Exception as error:
             if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-                told = " ".join(str(error).split())[:200]
+                reason = " ".join(str(error).split())[:200]
                 raise ValueError(
-                    f"engine=compiled could not compile the network ({told}); expected a C++ compiler such as g++; "
+                    f"engine=compiled could not compile the network ({reason}); expected a C++ compiler such as g++; "
                     "engine=eager needs none"
                 ) from error
             raise

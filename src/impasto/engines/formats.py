@@ -177,5 +177,5 @@ def _named_operation(kind: str) -> Iterator[None]:
         while cause is not None and cause not in causes:
             causes.append(cause)
             cause = cause.__cause__  # type: ignore[assignment]
-        told = next((str(c) for c in reversed(causes) if "translating node" in str(c)), str(causes[-1]))
-        raise ValueError(f"the network cannot be exported as {kind}: {' '.join(told.split())[:300]}") from error
+        reason = next((str(c) for c in reversed(causes) if "translating node" in str(c)), str(causes[-1]))
+        raise ValueError(f"the network cannot be exported as {kind}: {' '.join(reason.split())[:300]}") from error

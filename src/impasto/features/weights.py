@@ -123,8 +123,8 @@ def _fetched(url: str) -> Path:
         whole = Path(folder) / Path(url).name
         with _download(url):
             torch.hub.download_url_to_file(url, str(whole), hash_prefix=name.rpartition("-")[2])
-        tensors, told = _read_state_dict(whole)
-        save_file(tensors, temporary, {key: json.dumps(list(value)) for key, value in told.items()})
+        tensors, statistics = _read_state_dict(whole)
+        save_file(tensors, temporary, {key: json.dumps(list(value)) for key, value in statistics.items()})
     return path
 
 
@@ -151,11 +151,11 @@ def _from_file(architecture: str, path: Path, mean: Sequence[float] | None, std:
             f"no weights file {path}; expected a file, or one of CAFFE, {', '.join(known)}; "
             "without any weights: features=random loss=random"
         )
-    tensors, told = _read_safetensors(path) if path.suffix == ".safetensors" else _read_state_dict(path)
+    tensors, statistics = _read_safetensors(path) if path.suffix == ".safetensors" else _read_state_dict(path)
     for entry in _torchvision_weights(architecture).values():
         if path.name == Path(entry.url).name:  # torchvision's own file, downloaded by hand
-            told = dict(zip(("mean", "std"), _normalisation(entry), strict=True)) | told
-    mean, std = mean or told.get("mean"), std or told.get("std")
+            statistics = dict(zip(("mean", "std"), _normalisation(entry), strict=True)) | statistics
+    mean, std = mean or statistics.get("mean"), std or statistics.get("std")
     if mean is None or std is None:
         raise ValueError(
             f"{path} does not say the mean and std of its images; give features.mean=[...] and features.std=[...], "
@@ -193,11 +193,11 @@ def _read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, Sequence[
     tensors: dict[str, Tensor] = {
         key: value for key, value in loaded.items() if isinstance(value, Tensor) and str(key).startswith("features.")
     }
-    told: dict[str, Sequence[float]] = {
+    statistics: dict[str, Sequence[float]] = {
         key: [float(v) for v in loaded[key]] for key in ("mean", "std") if key in loaded
     }
     first = tensors.get("features.0.weight")
     if first is not None and path.name in {Path(url).name for url in CAFFE.values()}:
-        told = {"mean": _CAFFE_MEAN, "std": _CAFFE_STD} | told
+        statistics = {"mean": _CAFFE_MEAN, "std": _CAFFE_STD} | statistics
         tensors["features.0.weight"] = first.flip(1).contiguous()  # from BGR, which Caffe reads, to RGB
-    return tensors, told
+    return tensors, statistics

@@ -202,8 +202,8 @@ class ConditionalStylizer(nn.Module):
             ValueError: another number of weights, one below 0, or none above 0.
         """
         if style.shape != (self.styles,) or not bool((style >= 0).all()) or not bool(style.sum() > 0):
-            told = f"expected {self.styles} weights of styles, none below 0 and one above"
-            raise ValueError(f"{told}, got {style.tolist()}")
+            expected = f"expected {self.styles} weights of styles, none below 0 and one above"
+            raise ValueError(f"{expected}, got {style.tolist()}")
         found = copy.deepcopy(self)
         found.styles = None
         for module in found.modules():

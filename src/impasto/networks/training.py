@@ -11,7 +11,7 @@ from impasto.networks.conditional import ConditionalNorm, StyledConv
 from impasto.networks.stylizer import ConvNorm
 
 
-def quicken(network: nn.Module) -> None:
+def keep_channels_last(network: nn.Module) -> None:
     """Let a network's reflection paddings and instance norms compute their gradients in channels_last, in place.
 
     On a CPU, PyTorch's own copy such activations to another memory format and back, which takes as long as all

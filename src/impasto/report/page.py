@@ -37,8 +37,8 @@ class Report:
 
     def __str__(self) -> str:
         runs = sum(self.statuses.values())
-        told = ", ".join(f"{count} {status}" for status, count in self.statuses.items())
-        return f"{self.path}: {runs} run{'' if runs == 1 else 's'} ({told}), {size(self.size)}"
+        counts = ", ".join(f"{count} {status}" for status, count in self.statuses.items())
+        return f"{self.path}: {runs} run{'' if runs == 1 else 's'} ({counts}), {size(self.size)}"
 
 
 def write_report(sources: Sequence[str], path: Path, *, outside: bool = False) -> Report:
@@ -65,7 +65,7 @@ def write_report(sources: Sequence[str], path: Path, *, outside: bool = False) -
         "title": _title(sources),
         "runs": runs,
         "statuses": statuses,
-        "closed": {clean(str(folder)): told for folder, told in found.closed.items()},
+        "closed": {clean(str(folder)): reason for folder, reason in found.closed.items()},
         "left_out": left_out,
         "charts": make_charts(runs),
         "differences": find_differences(runs, Allowance(_TEXTS // 3)),
@@ -78,7 +78,7 @@ def write_report(sources: Sequence[str], path: Path, *, outside: bool = False) -
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
     problems = {run.folder: run.problems for run in runs if run.problems}
-    problems |= {folder: [told] for folder, told in found.closed.items()}
+    problems |= {folder: [reason] for folder, reason in found.closed.items()}
     return Report(path, len(data), statuses, problems, left_out, sum(run.outside for run in runs))
 
 

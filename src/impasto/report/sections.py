@@ -80,8 +80,8 @@ def _in_order(run: Run) -> Iterator[Shown]:
 
 def place_of(path: Path, folder: Path) -> str:
     """Say where a picture lies: relative to a folder where it is in there."""
-    told = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
-    return clean(told if len(told) <= 200 else f"...{told[-200:]}")
+    name = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+    return clean(name if len(name) <= 200 else f"...{name[-200:]}")
 
 
 def _wanted(run: Run, outside: bool) -> Iterator[_Wanted]:

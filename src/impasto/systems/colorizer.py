@@ -98,8 +98,12 @@ class ColorizerSystem(System):
         before = list(checkpoint.get("classes", self.classes))
         if before != self.classes:
             odd = sorted(set(before) ^ set(self.classes))
-            told = f"only {'the run' if odd[0] in before else 'the data'} has '{odd[0]}'" if odd else "in another order"
-            raise ValueError(f"the run was begun with {len(before)} scenes, the data has {len(self.classes)}; {told}")
+            difference = (
+                f"only {'the run' if odd[0] in before else 'the data'} has '{odd[0]}'" if odd else "in another order"
+            )
+            raise ValueError(
+                f"the run was begun with {len(before)} scenes, the data has {len(self.classes)}; {difference}"
+            )
 
 
 def _scene_metrics(classes: int) -> tuple[MetricCollection | None, MulticlassConfusionMatrix | None]:

@@ -12,9 +12,9 @@ from impasto.data import Batch
 from impasto.features import LossNetwork
 from impasto.losses import gram
 from impasto.networks import LAYERS, Pocket
+from impasto.systems.adversary import Adversary
 from impasto.systems.augmentation import VIEWS, turned
 from impasto.systems.pruning import fit_to_teacher
-from impasto.systems.rival import Rival
 from impasto.systems.system import System, Training
 
 _NEAR = 0.01  # of a painting's squared Gram matrix: differences from it that are as good as none
@@ -26,7 +26,7 @@ class DistillationSystem(System):
     What a loss needs is right in three respects: activations, their Gram matrices, and how activations change when the
     image does, which is what gradients are made of. So each photograph comes with a changed one (noise, blur, another
     contrast, a painter's work, finished or not), and the error counts of both, and of their difference. In three of
-    four batches a rival's works take the place of both; of them, the difference between their Gram matrices and the
+    four batches the adversary paints both; of them, the difference between their Gram matrices and the
     painting's counts, too, which is what it learned from. All errors are relative: squared norms over those of the
     teacher, those of activations about their mean.
 
@@ -36,7 +36,7 @@ class DistillationSystem(System):
         photographs: (N, 3, H, W), RGB in [0, 1], over which the teacher's leading directions are found.
         pruned: whether the network begins as the teacher, pruned (`fit_to_teacher`); else it goes on as it is.
         painters: networks whose works the small network shall know, (N, 3, H, W) -> (N, 3, H, W).
-        rival: a painter that learns from the small network meanwhile; paints three of four batches. None does without.
+        adversary: a painter that learns from the small network meanwhile; paints three of four batches; or None.
         weights: of the four errors, "features", "gram", "difference" and "style".
         training: how (`Training`).
 
@@ -54,7 +54,7 @@ class DistillationSystem(System):
         teacher: LossNetwork,
         photographs: Tensor,
         painters: Sequence[nn.Module],
-        rival: Rival | None,
+        adversary: Adversary | None,
         *,
         pruned: bool,
         weights: dict[str, float],
@@ -63,7 +63,7 @@ class DistillationSystem(System):
         super().__init__(network, **training)
         self.teacher = teacher.to(memory_format=self.memory_format)
         self.painters = [painter.requires_grad_(False).eval() for painter in painters]  # in no state dict
-        self.rival = rival
+        self.adversary = adversary
         self.weights = dict(weights)
         self._paintings: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
         for number, (layer, (basis, scale)) in enumerate(_directions(network, teacher, photographs).items(), start=1):
@@ -104,7 +104,7 @@ class DistillationSystem(System):
         return {name: torch.stack(values).mean() for name, values in errors.items()}
 
     def _of_painting(self, painting: Tensor) -> dict[str, Tensor]:
-        """The teacher's coefficients, computed once for as long as the rival shows the same painting's views."""
+        """The teacher's coefficients, computed once for as long as the adversary shows the same painting's views."""
         if id(painting) not in self._paintings:
             if len(self._paintings) == VIEWS:
                 self._paintings.clear()
@@ -114,10 +114,10 @@ class DistillationSystem(System):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted error of one batch; log its parts."""
         image = turned(batch.image.contiguous(memory_format=self.memory_format), int(torch.randint(VIEWS, ())))
-        if self.rival is None or self.global_step % 4 == 0:
+        if self.adversary is None or self.global_step % 4 == 0:
             errors = self.errors(image, self._changed(image), self.network)
         else:
-            works, painting = self.rival.work(image, self.network)
+            works, painting = self.adversary.work(image, self.network)
             errors = self.errors(works[::2], works[1::2], self.network, painting=painting)
         return self.log_training(errors, weights=self.weights)
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 from impasto.chance import generator_of
 from impasto.data import Batch
 from impasto.losses import PerceptualLoss
-from impasto.networks.training import quicken
+from impasto.networks.training import keep_channels_last
 from impasto.systems.augmentation import Augmentation
 from impasto.systems.system import System, Training
 
@@ -50,7 +50,7 @@ class StylizerSystem(System):
         self.augmentation, self.styles = augmentation, loss.styles // augmentation.views
         self.coarse = None if coarse is None else coarse.to(memory_format=self.memory_format)
         if training["channels_last"] and not training["compiled"]:
-            quicken(self.network)
+            keep_channels_last(self.network)
 
     def forward(self, image: Tensor) -> Tensor:
         """Paint photographs, each in every style.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from impasto.losses import gram, total_variation
-from impasto.networks.training import quicken
+from impasto.networks.training import keep_channels_last
 from impasto.systems.augmentation import VIEWS, jittered, turned
 
 Activations = Callable[[Tensor], Mapping[str, Tensor]]
@@ -16,7 +16,7 @@ _JITTER = 8  # as loss=pocket; what is left must be a multiple of 8
 _STYLE, _TV = 0.5, 0.65  # of loss=pocket for experiment=starry_night; a start takes them times a random factor
 
 
-class Rival:
+class Adversary:
     """Trains style networks against the loss network as it is now, one after the other, each for some steps.
 
     A network trained with a small loss network finds pictures of which that thinks too well. Its teacher tells better,
@@ -36,7 +36,7 @@ class Rival:
     def __init__(self, networks: Sequence[nn.Module], styles: Sequence[Tensor], *, steps: int, rate: float) -> None:
         self.states = [{name: value.clone() for name, value in n.state_dict().items()} for n in networks]
         self.network = networks[0].to(memory_format=torch.channels_last).requires_grad_()
-        quicken(self.network)
+        keep_channels_last(self.network)
         self.styles, self.steps, self.rate = list(styles), steps, rate
         self.done = 0
 
