@@ -218,7 +218,7 @@ def test_the_command_trains_one_and_goes_on_from_it(impasto: Callable[..., Any],
     assert refused.code == 1 and "expected data.train_transform.size to be a multiple of 8, got 36" in refused.err
     refused = impasto(*common, "data.batch_size=3")
     assert (
-        refused.code == 1 and "expected an even data.batch_size, for an adversary's works are compared" in refused.err
+        refused.code == 1 and "expected an even data.batch_size, since works are compared" in refused.err
     )
     refused = impasto(*common, "task.painters=[]")
     assert (
