@@ -217,9 +217,7 @@ def test_the_command_trains_one_and_goes_on_from_it(impasto: Callable[..., Any],
     refused = impasto(*common, "data.train_transform.size=36")
     assert refused.code == 1 and "expected data.train_transform.size to be a multiple of 8, got 36" in refused.err
     refused = impasto(*common, "data.batch_size=3")
-    assert (
-        refused.code == 1 and "expected an even data.batch_size, since works are compared" in refused.err
-    )
+    assert refused.code == 1 and "expected an even data.batch_size, since works are compared" in refused.err
     refused = impasto(*common, "task.painters=[]")
     assert (
         refused.code == 1
