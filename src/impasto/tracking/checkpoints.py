@@ -74,6 +74,8 @@ class Checkpoints(Callback):
         for name, value in pl_module.state_dict().items():
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise FloatingPointError(f"the weights {name} are not finite after step {trainer.global_step}")
+        for logger in trainer.loggers:
+            logger.save()  # first: a curve may reach further than the checkpoint, never less far
         trainer.save_checkpoint(self.last)
         self._saved_step = trainer.global_step
         self.save_network(trainer, pl_module)
