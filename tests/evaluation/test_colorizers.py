@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from impasto.color import lab
-from impasto.evaluation.colorizers import colorizer_of, measure_colorizer, measure_guesses, tinted
-from impasto.evaluation.colour import ColourError, mean_chroma
+from impasto.evaluation.colour import ColourError, colorizer_of, mean_chroma, measure_colorizer, measure_guesses, tinted
 from impasto.images import is_grey, read_image, write_image
 from impasto.networks import Colorizer, Prediction, Trained
 

@@ -16,7 +16,6 @@ from PIL import Image
 from impasto.report import sweep_page as sweep_module
 from impasto.report import write_report
 from impasto.report.sweep_page import write_sweep_page
-from impasto.report.sweep_sheet import write_sweep_sheet
 
 VOID = {"meta", "input", "img"}
 STATES = ("finished", "finished", "pruned", "failed")
@@ -164,18 +163,13 @@ def test_when_little_room_is_left_the_best_trials_keep_their_pictures(
 def test_the_sheet_has_rows_in_order_below_the_photographs(tmp_path: Path) -> None:
     for number in range(3):
         make_samples(tmp_path / str(number), photographs=3, steps=2, seed=number)
-    rows = [([f"trial {n}", "loss: 1.5", "lr = 0.1" * 20], tmp_path / str(n)) for n in (2, 0, 1, 7)]
-    assert write_sweep_sheet(rows, tmp_path / "sheet.png")
+    states = ["finished"] * 4
+    _write(tmp_path, _study([[2.0], [3.0], [1.0], [4.0]], states, "loss"), states, best=[2])
     with Image.open(tmp_path / "sheet.png") as image:
         assert image.size == (4 * 164 - 4, 4 * 164 - 4)
         for row, folder in enumerate(("2/samples/photographs", *(f"{n}/samples/step_000200" for n in (2, 0, 1)))):
             with Image.open(tmp_path / folder / "photo_1.png") as picture:
                 assert image.getpixel((2 * 164 + 12, row * 164 + 12)) == picture.getpixel((1, 1))
-
-
-def test_without_pictures_there_is_no_sheet(tmp_path: Path) -> None:
-    assert not write_sweep_sheet([(["trial 0"], tmp_path / "0")], tmp_path / "sheet.png")
-    assert not list(tmp_path.iterdir())
 
 
 def test_the_report_reads_a_pruned_trial_and_the_plots_of_a_sweep(tmp_path: Path) -> None:

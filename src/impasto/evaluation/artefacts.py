@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from impasto.evaluation.comparison import Count, Figures
@@ -60,10 +61,7 @@ def repeated_share(image: Tensor, period: int) -> float:
 
     Args:
         image: (C, H, W); rows and columns that fill no block are left out.
-        period: pixels of a block's side.
-
-    Raises:
-        ValueError: a period below 2, or an image of less than two blocks a side.
+        period: pixels of a block's side, at least 2; each side has at least two blocks.
     """
     c, h, w = image.shape
     rows, columns = h // period, w // period
@@ -79,39 +77,28 @@ def repeated_share(image: Tensor, period: int) -> float:
 def border_ratio(image: Tensor, photograph: Tensor) -> float:
     """Differences between neighbours near the border over those inside, relative to the photograph's: 1 for no border.
 
-    Args:
-        image: (C, H, W), more than 32 px a side.
-        photograph: of the same size.
+    Both are (C, H, W), more than 32 px a side.
     """
-    found, expected = (_border(x) for x in (image, photograph))
-    return found / expected
+    return _border(image) / _border(photograph)
 
 
 def _border(image: Tensor) -> float:
     across, down = (image.diff(dim=dim).square().mean(dim=0) for dim in (2, 1))
-    inside = torch.zeros(image.shape[-2:], dtype=torch.bool)
-    inside[2 * _BORDER : -2 * _BORDER, 2 * _BORDER : -2 * _BORDER] = True
-    near = torch.ones_like(inside)
-    near[_BORDER:-_BORDER, _BORDER:-_BORDER] = False
     energy = across[:-1] + down[:, :-1]
+    near, inside = torch.ones(image.shape[-2:], dtype=torch.bool), torch.zeros(image.shape[-2:], dtype=torch.bool)
+    near[_BORDER:-_BORDER, _BORDER:-_BORDER] = False
+    inside[2 * _BORDER : -2 * _BORDER, 2 * _BORDER : -2 * _BORDER] = True
     return float((energy[near[:-1, :-1]].mean() + 1e-6) / (energy[inside[:-1, :-1]].mean() + 1e-6))
 
 
 def spot_share(image: Tensor, photograph: Tensor) -> float:
-    """Share of the pixels that stand out of their neighbourhood, less that of the photograph.
-
-    Args:
-        image: RGB in [0, 1], (3, H, W).
-        photograph: likewise.
-    """
+    """Share of the pixels (3, H, W) that stand out of their neighbourhood, less that of the photograph."""
     found, expected = (float((_apart(x).amax(dim=0) > _SPOT).float().mean()) for x in (image, photograph))
     return found - expected
 
 
 def _apart(image: Tensor) -> Tensor:
     """How far each value is from the median of its neighbourhood."""
-    from scipy import ndimage  # takes a moment to import
-
     return (image - torch.from_numpy(ndimage.median_filter(image.numpy(), size=(1, _WINDOW, _WINDOW)))).abs()
 
 
@@ -127,6 +114,5 @@ def shift_response(network: Network, photograph: Tensor, shift: int) -> float:
     h, w = photograph.shape[-2:]
     here = network(photograph[None, :, : h - shift, : w - shift])[0]
     there = network(photograph[None, :, shift:, shift:])[0]
-    same = (slice(shift, h - shift), slice(shift, w - shift))
-    moved = there[:, : h - 2 * shift, : w - 2 * shift]
-    return float(255 * (here[(slice(None), *same)] - moved).abs().mean())
+    same = here[:, shift : h - shift, shift : w - shift]
+    return float(255 * (same - there[:, : h - 2 * shift, : w - 2 * shift]).abs().mean())

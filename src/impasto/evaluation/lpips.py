@@ -18,13 +18,8 @@ class LPIPS(nn.Module):
         weights: a safetensors file with torchvision's keys of AlexNet's convolutions (`features.N`) and the linear
             heads `lin0.weight` to `lin4.weight`.
 
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: a file that holds other weights.
-
     Source:
-        Zhang, Isola, Efros, Shechtman, Wang 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual
-        Metric".
+        Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric".
     """
 
     def __init__(self, weights: Path) -> None:
@@ -45,18 +40,9 @@ class LPIPS(nn.Module):
 
     @torch.inference_mode()
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Compare pictures.
-
-        Args:
-            a: RGB in [0, 1], (N, 3, H, W).
-            b: likewise.
-
-        Returns:
-            (N,).
-        """
+        """Compare pictures: RGB in [0, 1], (N, 3, H, W) both -> (N,)."""
         distances = torch.zeros(len(a))
-        found, other = self._activations(a), self._activations(b)
-        for ours, theirs, head in zip(found, other, self.heads, strict=True):
+        for ours, theirs, head in zip(self._activations(a), self._activations(b), self.heads, strict=True):
             distances += ((ours - theirs).square() * head).sum(dim=1).mean(dim=(1, 2))
         return distances
 

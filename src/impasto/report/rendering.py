@@ -32,6 +32,8 @@ def render_page(template: str, *, styles: Sequence[str], scripts: Sequence[str],
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "duration": duration}
+    environment.globals["seen"] = set[int]()  # pictures that the page holds already
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     text = environment.get_template(template).render(
         style=Markup(style),
         script=Markup(script),

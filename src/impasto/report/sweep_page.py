@@ -1,7 +1,7 @@
 """The page that a sweep ends in: all trials with their figures and pictures, and plots, in one HTML file."""
 
 import base64
-import io
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,16 +9,20 @@ from typing import Any
 
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from impasto.files import whole_file
 from impasto.report.rendering import render_page
 from impasto.report.sweep_plots import write_sweep_plots
-from impasto.report.sweep_sheet import newest_samples, small, write_sweep_sheet
 from impasto.report.texts import clean, number
+from impasto.report.thumbnails import data_uri
 
 _SIDE = 360  # pixels of a picture
 _MOST_PICTURES = 600  # some 15 MB
 _MOST_PHOTOGRAPHS = 12
+_MOST_ROWS, _MOST_COLUMNS = 40, 5  # of the contact sheet
+_CELL, _GAP = 160, 4  # pixels
+_LETTERS = 26  # of a line beside the pictures
 
 
 def write_sweep_page(
@@ -47,20 +51,15 @@ def write_sweep_page(
     """
     trials, names = _ranked(study), study.metric_names or []
     folders = {trial.number: folder / str(trial.number) for trial in trials}
-    lines = {
-        trial.number: [
-            f"trial {trial.number}{' (best)' if trial.number in best else ''}, {states[trial.number]}",
-            *(f"{name}: {number(value)}" for name, value in zip(names, trial.values or [], strict=False)),
-            *(f"{name} = {_say(value)}" for name, value in trial.params.items()),
-        ]
-        for trial in trials
-    }
-    write_sweep_sheet([(lines[trial], folders[trial]) for trial in folders], folder / "sheet.png")
-    plots = write_sweep_plots(study, folder)
-    samples = {trial: found for trial, run in folders.items() if (found := newest_samples(run))}  # the best first
+    samples = {trial: found for trial, run in folders.items() if (found := _newest_samples(run))}  # the best first
     photographs = sorted({name for found in samples.values() for name in found})[:_MOST_PHOTOGRAPHS]
     shown = list(samples)[: _MOST_PICTURES // max(1, len(photographs))]
+    originals = folder / str(next(iter(samples), "")) / "samples" / "photographs"
+    if samples:
+        texts = {trial.number: _lines(trial, names, best, states) for trial in trials}
+        _write_sheet(folder / "sheet.png", {trial: texts[trial] for trial in samples}, samples, originals)
     counts = ", ".join(f"{count} {state}" for state, count in Counter(states.values()).most_common())
+    plots = {title: file.read_bytes() for title, file in write_sweep_plots(study, folder).items()}
     html = render_page(
         "sweep.html.j2",
         styles=("report.css", "sweep.css"),
@@ -75,10 +74,12 @@ def write_sweep_page(
         commands=commands,
         about=about,
         photographs=photographs,
-        originals={name: _picture(folders[shown[0]] / "samples/photographs" / name) for name in photographs},
-        pictures={t: {n: _picture(samples[t][n]) for n in photographs if n in samples[t]} for t in shown},
+        originals={name: data_uri(_small(originals / name, _SIDE)) for name in photographs},
+        pictures={
+            t: {n: data_uri(_small(samples[t][n], _SIDE)) for n in photographs if n in samples[t]} for t in shown
+        },
         left_out=len(samples) - len(shown),
-        plots={title: _uri("png", file.read_bytes()) for title, file in plots.items()},
+        plots={title: f"data:image/png;base64,{base64.b64encode(data).decode()}" for title, data in plots.items()},
         say=_say,
     )
     with whole_file(folder / "sweep.html") as temporary:
@@ -92,15 +93,49 @@ def _ranked(study: Study) -> list[FrozenTrial]:
     return sorted(trials, key=lambda t: (not t.values, sign * t.values[0] if t.values else 0, t.number))
 
 
+def _newest_samples(folder: Path) -> dict[str, Path]:
+    return {path.name: path for path in sorted(folder.glob("samples/step_*/*.png"))}
+
+
+def _lines(trial: FrozenTrial, names: Sequence[str], best: Sequence[int], states: Mapping[int, str]) -> list[str]:
+    """What stands beside a trial's pictures."""
+    return [
+        f"trial {trial.number}{' (best)' if trial.number in best else ''}, {states[trial.number]}",
+        *(f"{name}: {number(value)}" for name, value in zip(names, trial.values or [], strict=False)),
+        *(f"{name} = {_say(value)}" for name, value in trial.params.items()),
+    ]
+
+
+def _write_sheet(
+    path: Path, texts: Mapping[int, Sequence[str]], samples: Mapping[int, Mapping[str, Path]], originals: Path
+) -> None:
+    """Write a PNG of the first trials, a row each below their photographs, figures beside pictures."""
+    trials = list(texts)[:_MOST_ROWS]
+    names = sorted({name for trial in trials for name in samples[trial]})[:_MOST_COLUMNS]
+    first: tuple[Sequence[str], Mapping[str, Path]] = (["photographs"], {name: originals / name for name in names})
+    rows = [first, *((texts[trial], samples[trial]) for trial in trials)]
+    step = _CELL + _GAP
+    canvas = Image.new("RGB", (step * (len(names) + 1) - _GAP, step * len(rows) - _GAP), "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=11)
+    for y, (lines, pictures) in enumerate(rows):
+        wrapped = [part for line in lines for part in textwrap.wrap(line, _LETTERS)]
+        draw.multiline_text((6, y * step + 6), "\n".join(wrapped[:11]), fill="#1e2226", font=font, spacing=2)
+        for x, name in enumerate(names, start=1):
+            canvas.paste(_small(pictures.get(name), _CELL), (x * step, y * step))
+    with whole_file(path) as temporary:
+        canvas.save(temporary)
+
+
+def _small(path: Path | None, side: int) -> Image.Image:
+    """Read a picture, fitted into a square of so many pixels; grey where it is missing or cannot be read."""
+    try:
+        if path is not None:
+            with Image.open(path) as image:
+                return ImageOps.contain(image.convert("RGB"), (side, side))
+    except (OSError, ValueError, SyntaxError):
+        pass
+    return Image.new("RGB", (side, side), "#ededed")
+
+
 def _say(value: Any) -> str:  # noqa: ANN401 (a choice of any kind)
     return number(value) if isinstance(value, float) else clean(value)
-
-
-def _picture(path: Path) -> str:
-    data = io.BytesIO()
-    small(path, _SIDE).save(data, "WEBP", quality=80)
-    return _uri("webp", data.getvalue())
-
-
-def _uri(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
