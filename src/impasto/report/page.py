@@ -55,9 +55,8 @@ def write_report(sources: Sequence[str], path: Path, *, outside: bool = False) -
         outside: show pictures outside of the run folders, too; only of runs that one trusts.
 
     Raises:
-        FileNotFoundError: a source that does not exist.
         ValueError: a source without a run, or a path that is no name of a page.
-        OSError: the file cannot be written.
+        OSError: a source that does not exist, or a file that cannot be written.
     """
     _check_output(path)
     found = find_runs(sources)
@@ -130,15 +129,9 @@ def _filled(values: dict[str, object], runs: Sequence[Run], *, outside: bool) ->
 
 
 def add_pictures(runs: Sequence[Run], budget: int, *, outside: bool = False) -> int:
-    """Put as many pictures into the runs as the budget allows, evenly: a few of each run before many of one.
+    """Put as many pictures into the runs as a number of bytes allows; return the longer side that they were given.
 
-    Args:
-        runs: without pictures.
-        budget: bytes, as base64.
-        outside: those outside of the run folders, too.
-
-    Returns:
-        The longer side in pixels to which they were reduced.
+    They are spread evenly: a few of each run come before many of one. `outside` takes those outside of the run folders.
     """
     queues = []
     for run in runs:

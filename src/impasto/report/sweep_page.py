@@ -1,19 +1,24 @@
 """The page that a sweep ends in: all trials with their figures and pictures, and plots, in one HTML file."""
 
 import base64
+import re
 import textwrap
+import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import optuna.visualization.matplotlib as visualization
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from impasto.files import whole_file
 from impasto.report.rendering import render_page
-from impasto.report.sweep_plots import write_sweep_plots
 from impasto.report.texts import clean, number
 from impasto.report.thumbnails import data_uri
 
@@ -45,9 +50,6 @@ def write_sweep_page(
         total: how many trials it shall have.
         commands: command lines by what they do.
         about: space, objectives, sampler, machine: YAML.
-
-    Raises:
-        OSError: a file cannot be written.
     """
     trials, names = _ranked(study), study.metric_names or []
     folders = {trial.number: folder / str(trial.number) for trial in trials}
@@ -59,7 +61,7 @@ def write_sweep_page(
         texts = {trial.number: _lines(trial, names, best, states) for trial in trials}
         _write_sheet(folder / "sheet.png", {trial: texts[trial] for trial in samples}, samples, originals)
     counts = ", ".join(f"{count} {state}" for state, count in Counter(states.values()).most_common())
-    plots = {title: file.read_bytes() for title, file in write_sweep_plots(study, folder).items()}
+    plots = {title: file.read_bytes() for title, file in _write_plots(study, folder).items()}
     html = render_page(
         "sweep.html.j2",
         styles=("report.css", "sweep.css"),
@@ -139,3 +141,46 @@ def _small(path: Path | None, side: int) -> Image.Image:
 
 def _say(value: Any) -> str:  # noqa: ANN401 (a choice of any kind)
     return number(value) if isinstance(value, float) else clean(value)
+
+
+def _write_plots(study: Study, folder: Path) -> dict[str, Path]:
+    """Write the plots that make sense for a sweep into a folder; return the files by what they show."""
+    mpl.use("Agg")
+    written: dict[str, Path] = {}
+    for title, name, plot in _plots(study):
+        with warnings.catch_warnings(), plt.rc_context():  # Optuna sets a style
+            warnings.simplefilter("ignore")  # Optuna's drawing is experimental; letters that a font lacks
+            try:
+                plot(study)
+                with whole_file(folder / f"{name}.png") as temporary:
+                    plt.gcf().savefig(temporary, dpi=100, bbox_inches="tight", metadata={"Software": None})
+            except (ValueError, RuntimeError):  # all trials are alike; a name that is half a formula
+                continue
+            finally:
+                plt.close("all")
+        written[title] = folder / f"{name}.png"
+    return written
+
+
+def _plots(study: Study) -> Iterator[tuple[str, str, Callable[[Study], object]]]:
+    """What is shown, the file's name, and what draws it."""
+    trials, names = study.get_trials(deepcopy=False), study.metric_names or []
+    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    if finished and len(names) in (2, 3):
+        yield f"Pareto front: {', '.join(names)}", "pareto", visualization.plot_pareto_front
+    for index, name in enumerate(names if finished else []):
+        end = f"_{re.sub(r'[^A-Za-z0-9]+', '_', name)}" if len(names) > 1 else ""
+        target = partial(_value, index=index) if len(names) > 1 else None
+        for title, file, plot in (
+            ("History", "history", visualization.plot_optimization_history),
+            ("Importance", "importance", visualization.plot_param_importances),
+            ("Each parameter", "slices", visualization.plot_slice),
+            ("All parameters", "parallel", visualization.plot_parallel_coordinate),
+        ):
+            yield f"{title}: {name}", f"{file}{end}", partial(plot, target=target, target_name=name)
+    if any(trial.intermediate_values for trial in trials):
+        yield f"Learning curves: {names[0]}", "curves", visualization.plot_intermediate_values
+
+
+def _value(trial: FrozenTrial, *, index: int) -> float:
+    return float(trial.values[index])

@@ -31,15 +31,11 @@ class Thumbnail(NamedTuple):
 
 
 class Album:
-    """Reduces pictures so that all of them together keep within a number of bytes.
-
-    Args:
-        size: bytes of the page, for all pictures as base64 and what stands around them; `left` counts them down.
-        count: pictures that will be asked for.
-    """
+    """Reduces a number of pictures so that all of them, as base64, keep within a size in bytes."""
 
     def __init__(self, size: int, count: int) -> None:
-        self.left, self._waiting = size, max(1, min(count, size // _LEAST))
+        self.left = size  # bytes, which others may take as well
+        self._waiting = max(1, min(count, size // _LEAST))
         self.side = next(side for least, side in _SIDES if size // self._waiting >= least)
         self._made: dict[bytes, Thumbnail] = {}
 
@@ -49,11 +45,7 @@ class Album:
         return self.left >= _LEAST
 
     def add(self, path: Path, *, detailed: bool) -> Thumbnail:
-        """Reduce a picture.
-
-        Args:
-            path: its file.
-            detailed: it has writing in it and gets more pixels, and is read down a page rather than at once.
+        """Reduce the picture of a file; a `detailed` one has writing in it, and gets more pixels.
 
         Raises:
             ValueError: no image, broken, or too large; without its name.
