@@ -89,17 +89,8 @@ def start_wandb(
 ) -> WandbRun:
     """Start a W&B run whose files, staged tables included, all lie in the run folder.
 
-    Args:
-        folder: the run folder.
-        run_id: W&B's id; the same id continues the same run.
-        name: shown in the dashboard.
-        config: resolved, plain Python.
-        mode: "offline", "online" or "disabled"; offline if "online" cannot be had, which is logged.
-        project: name of the project.
-        entity: account or team; None takes the account's default.
-        group: collects runs; None for none.
-        tags: for filtering.
-        init_timeout: seconds to wait for the server before the run goes on offline.
+    The same `run_id` continues the same run. Where `mode="online"` cannot be had within `init_timeout` seconds, the run
+    is logged offline, and says so.
     """
     if mode not in _MODES:
         raise ValueError(f"unknown logger.mode '{mode}'{did_you_mean(mode, _MODES)}")
