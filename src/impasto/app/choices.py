@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto.engines import eager
-from impasto.evaluation.colorizers import tinted
+from impasto.evaluation.colour import tinted
 from impasto.methods import Method, Stylizing, Upscaling, method_of
 from impasto.networks import Trained
 from impasto.resampling import upscale

@@ -32,12 +32,7 @@ class Checkpoints(Callback):
     """Saves `checkpoints/last.ckpt` and `network.safetensors` every n steps, at the end, and when asked to stop.
 
     Ctrl-C or SIGTERM once: the step in progress is finished, everything is saved, training ends. A second Ctrl-C ends
-    it at once; the checkpoint of the last interval remains.
-
-    Args:
-        folder: the run folder.
-        every: steps between checkpoints.
-        card: of the model, without steps and losses, which are added here.
+    it at once; the checkpoint of the last interval remains. The model's card gets steps and losses here.
     """
 
     def __init__(self, folder: Path, *, every: int, card: Mapping[str, Any]) -> None:
