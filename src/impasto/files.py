@@ -49,12 +49,7 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: Path, pid: int) -> None:
-    """Remove the temporary files that a process left below a folder when it was killed; no others.
-
-    Args:
-        folder: any.
-        pid: number of the process, which has ended.
-    """
+    """Remove the temporary files that a process, which has ended, left below a folder when it was killed; no others."""
     for path in list(folder.rglob(f".{'[0-9a-f]' * 8}.{pid}.part*")):
         path.unlink(missing_ok=True)
 

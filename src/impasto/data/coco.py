@@ -45,14 +45,13 @@ class Coco(Photographs):
 
     def prepare_data(self) -> None:
         """Download and unpack what is missing."""
-        for split in self.splits:
-            if (self.root / split).is_dir():
-                continue
-            if not self.download:
-                raise FileNotFoundError(
-                    f"no folder {self.root / split}; give data.root=<folder with {' and '.join(self.splits)}>, "
-                    "or data.download=true to fetch it (19 GB)"
-                )
+        missing = [split for split in self.splits if not (self.root / split).is_dir()]
+        if missing and not self.download:
+            raise FileNotFoundError(
+                f"no folder {self.root / missing[0]}; give data.root=<folder with {' and '.join(self.splits)}>, "
+                "or data.download=true to fetch it (19 GB)"
+            )
+        for split in missing:
             download_split(split, self.root)
 
 
