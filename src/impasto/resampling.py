@@ -67,16 +67,10 @@ def _padded(image: Tensor, margin: int) -> Tensor:
 def degrade(image: Tensor, factor: int, *, sigma: float) -> Tensor:
     """Make the low-resolution image of a photograph: Gaussian blur, antialiased bicubic, eight bits.
 
-    Args:
-        image: RGB in [0, 1], (N, 3, H, W), sides multiples of the factor.
-        factor: at least 1.
-        sigma: of the blur, in pixels of the photograph; 0 is none.
-
-    Returns:
-        RGB in [0, 1], (N, 3, H / factor, W / factor), rounded to 256 levels as a file would hold it.
+    RGB in [0, 1], (N, 3, H, W) -> (N, 3, H / factor, W / factor), rounded to 256 levels as a file would hold it.
 
     Raises:
-        ValueError: a sigma below 0, or a side that is no multiple of the factor.
+        ValueError: a sigma (pixels of the photograph, 0 for none) below 0, or a side that is no multiple of the factor.
 
     Source:
         Johnson 2016, sec. 4.2: "Gaussian blur of width sigma = 1.0 and downsampling with bicubic interpolation".

@@ -220,12 +220,6 @@ def test_addresses_that_litdata_does_not_read_are_refused(urls: str) -> None:
         _data(urls)
 
 
-@pytest.mark.parametrize(("name", "value"), [("batch_size", 0), ("val_limit", 0), ("val_limit", -1)])
-def test_numbers_below_one_are_refused(name: str, value: int) -> None:
-    with pytest.raises(ValueError, match=rf"expected data\.{name} of at least 1"):
-        _data("shards", **{name: value})
-
-
 def test_fewer_photographs_than_a_batch_are_an_error(packed: Path) -> None:
     with pytest.raises(ValueError, match=r"expected at least data\.batch_size=24 photographs for each process"):
         _take(1, packed, batch_size=24)

@@ -65,13 +65,8 @@ class Work:
 def read_photograph(path: Path, *, most_megapixels: float, factor: int = 1) -> Tensor:
     """Read an uploaded file, RGB in [0, 1], (3, H, W); its size is asked of its header, before pixels are decoded.
 
-    Args:
-        path: the upload.
-        most_megapixels: millions of pixels; an enlarged result may have twice as many.
-        factor: by which it shall be enlarged.
-
-    Raises:
-        ValueError: no image, broken, or too large; names the file without its folder.
+    A result that is enlarged by the factor may have twice as many pixels. What is no image, broken or too large is a
+    ValueError, which names the file without its folder.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:

@@ -56,14 +56,9 @@ class Coco(Photographs):
 
 
 def download_split(split: str, root: Path) -> None:
-    """Download one split, compare its checksum and unpack it; the archive is removed afterwards.
+    """Download one split, compare its checksum, unpack it and remove the archive.
 
-    Args:
-        split: "train2017" and so on.
-        root: gets a folder of that name, which appears only when it is complete.
-
-    Raises:
-        ConnectionError: the download failed or its checksum is wrong; says what to do.
+    Its folder below `root` appears only when it is complete. A failed download is a ConnectionError.
     """
     url, archive = _URL.format(split=split), root / f"{split}.zip"
     if not (archive.is_file() and check_md5(str(archive), _MD5[split])):

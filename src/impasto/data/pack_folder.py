@@ -33,11 +33,7 @@ def fingerprint(splits: Splits) -> dict[str, Any]:
 
 @contextmanager
 def claimed(output: Path, settings: Mapping[str, Any]) -> Iterator[None]:
-    """Take a folder for this process and this pack.
-
-    Args:
-        output: a new or empty folder, or that of a pack with the same settings.
-        settings: of this pack, plain data.
+    """Take a folder for this process and this pack: a new or empty one, or that of a pack with the same settings.
 
     Raises:
         ValueError: it holds something else, a pack with other settings, or another process packs into it.

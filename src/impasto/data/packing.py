@@ -45,15 +45,12 @@ def is_packed(output: Path) -> bool:
 
 
 def pack(splits: Splits, output: Path, packing: Packing) -> dict[str, list[str]]:
-    """Write the shards that are not there yet.
+    """Write the shards that are not there yet; return what was left out of each split, and why.
 
     Args:
         splits: "train" and "val" with their photographs, in the order in which they are packed.
         output: gets a folder for each; claimed by this process.
         packing: how.
-
-    Returns:
-        What was left out of each split, and why.
 
     Raises:
         ValueError: not one photograph of a split can be read.
