@@ -60,7 +60,7 @@ class ColouringSpeed(Comparison):
 
     def _measure(self, width: int, height: int, method: str, network: nn.Module, size: int | None) -> Figures:
         largest = max(max(sides) for sides in self.sizes)
-        square = CentreCrop(size=largest).cut(read_image(Path(sample_paths(["astronaut.png"])[0])))
+        square = CentreCrop(size=largest)(read_image(Path(sample_paths(["astronaut.png"])[0])))
         photo = nn.functional.interpolate(square[None], size=(height, width), mode="bilinear").to(self.device)
         code = colour_code(self._trained.card["color_space"])
         call = torch.inference_mode()(partial(colorize, network, photo, code=code, size=size))

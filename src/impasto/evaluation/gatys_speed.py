@@ -67,7 +67,7 @@ class GatysSpeed(Comparison):
         return {f"{size} x {size}": partial(self._measure, size) for size in self.sizes}
 
     def _measure(self, size: int) -> Figures:
-        square = CentreCrop(size=size).cut(read_image(Path(sample_paths(["astronaut.png"])[0])))
+        square = CentreCrop(size=size)(read_image(Path(sample_paths(["astronaut.png"])[0])))
         photo = square[None].to(self.device)
         timed = partial(time_calls, warmup=self.warmup, repeats=self.repeats, device=self.device)
         with peak_memory(self.device) as gatys_peak:

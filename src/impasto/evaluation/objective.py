@@ -93,7 +93,7 @@ class Objective(Comparison):
 
     def _measure(self, size: int, path: Path, steps: int) -> Figures:
         photo = read_image(path)
-        photo = CentreCrop(size=size).cut(photo) if self.square else resize_longer_side(photo, size)
+        photo = CentreCrop(size=size)(photo) if self.square else resize_longer_side(photo, size)
         photo = photo[None].to(self.device)
         style = self.style.image(self.style_size or max(photo.shape[-2:])).to(self.device)
         loss = self.loss(self._features, style).to(self.device)
