@@ -8,8 +8,9 @@ from torch import Tensor
 from impasto.color import colour_code
 from impasto.colorization import colorize, working_size
 from impasto.images import is_grey
+from impasto.memory import activation_bytes
 from impasto.methods.method import PLAIN, Applied, Engine, Seen, device_of, refuse_large
-from impasto.networks import Trained, activation_bytes
+from impasto.networks import Trained
 
 _BYTES_TO_JOIN = 300  # a pixel: colours enlarged, joined in float32, those outside RGB reduced; measured 120 to 210
 _NAMED = 3  # scenes for a photograph

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from impasto.color import Colours, PaintingColours
+from impasto.memory import activation_bytes
 from impasto.methods.method import PLAIN, Applied, Engine, device_of, refuse_large
-from impasto.networks import Trained, activation_bytes
+from impasto.networks import Trained
 
 
 class Stylizing:

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from impasto.color import match_histograms, studio_luma
 from impasto.images import is_grey
+from impasto.memory import activation_bytes
 from impasto.methods.method import PLAIN, Applied, Engine, device_of, refuse_large
-from impasto.networks import JohnsonUpscaler, Trained, Upscaler, activation_bytes
+from impasto.networks import JohnsonUpscaler, Trained, Upscaler
 
 _BYTES_TO_ENLARGE = 64  # a pixel of the result: float32, its luma, what writing takes; measured 37 to 61
 _BYTES_TO_MATCH = 90  # the same where histograms are matched; measured 85
