@@ -36,12 +36,8 @@ class ColourCode(Protocol):
 class ChromaCode:
     """Two channels of chroma, from minus the space's reach to its reach.
 
-    Args:
-        space: of lightness and chroma.
-
-    Source:
-        Iizuka 2016 ("globally normalized so they lie in the [0, 1] range of the Sigmoid"); for Lab the
-        official colorize.lua: ab = (2 s - 1) 100.
+    Source: Iizuka 2016 ("globally normalized so they lie in the [0, 1] range of the Sigmoid"); for Lab the official
+    colorize.lua: ab = (2 s - 1) 100.
     """
 
     channels = 2
@@ -74,11 +70,7 @@ class ChromaCode:
 
 
 class RGBCode:
-    """Three channels of RGB, whose luma gives way to the photograph's.
-
-    Source:
-        Iizuka 2016, Fig. 9: three outputs, whose Y is replaced by the input's.
-    """
+    """Three channels of RGB, whose luma gives way to the photograph's (Iizuka 2016, Fig. 9)."""
 
     channels = 3
 
@@ -111,11 +103,7 @@ CODES: dict[str, Callable[[], ColourCode]] = {
 
 
 def colour_code(name: str) -> ColourCode:
-    """Return the colour code that configurations and model cards name.
-
-    Raises:
-        ValueError: another name than lab, yuv or rgb.
-    """
+    """Return the colour code that configurations and model cards name: of lab, yuv and rgb."""
     if str(name) not in CODES:  # a configuration may say null
         raise ValueError(f"unknown color_space '{name}'{did_you_mean(str(name), CODES)}")
     return CODES[name]()

@@ -28,17 +28,11 @@ class ImageOptimizer(Protocol):
 
 
 class Level(NamedTuple):
-    """One size of the pyramid.
+    """One size of the pyramid."""
 
-    Attributes:
-        photo: RGB in [0, 1], (N, 3, H, W), at this size.
-        loss: builds the loss for this size; called when the level begins.
-        steps: evaluations of the loss.
-    """
-
-    photo: Tensor
-    loss: Callable[[], PerceptualLoss]
-    steps: int
+    photo: Tensor  # RGB in [0, 1], (N, 3, H, W), at this size
+    loss: Callable[[], PerceptualLoss]  # builds the loss for this size; called when the level begins
+    steps: int  # evaluations of the loss
 
 
 def evaluate(
@@ -58,7 +52,6 @@ def evaluate(
 
     Raises:
         FloatingPointError: the gradient is not finite, though all terms are.
-        ValueError: the loss does not depend on the image.
     """
     image = image.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
     with torch.enable_grad(), lowered(image, precision):
@@ -89,9 +82,6 @@ class Optimization:
         start: the first image, of the size of the first level's photograph.
         optimizer: builds the optimiser.
         precision: of the pass through the loss network, torch.float32 or torch.bfloat16.
-
-    Raises:
-        ValueError: no level, one without steps, or a first image of another shape than the first photograph.
     """
 
     def __init__(
@@ -129,10 +119,7 @@ class Optimization:
         return loss
 
     def step(self) -> dict[str, float]:
-        """Evaluate the image so far, keep it if it is the best, and move on.
-
-        Returns:
-            The terms of the loss of the image that was evaluated.
+        """Evaluate the image so far, keep it if it is the best, and move on; return the terms of its loss.
 
         Raises:
             FloatingPointError: a term is not finite; names it. `best` is the best image before.
@@ -177,11 +164,7 @@ class Optimization:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the optimisation that gave this state was.
-
-        Raises:
-            ValueError: the state is of other sizes.
-        """
+        """Go on where the optimisation that gave this state was; refuse one of other sizes."""
         expected = tuple(self.levels[state["level"]].photo.shape) if state["level"] < len(self.levels) else None
         if tuple(state["image"].shape) != expected:
             raise ValueError(
@@ -217,16 +200,10 @@ def optimize_image(
     Returns:
         The best image that was evaluated, RGB in [0, 1], (N, 3, H, W).
 
-    Raises:
-        ValueError: no steps, or a photograph smaller than the deepest layer needs.
-        FloatingPointError: the loss is not finite.
-
-    Source:
-        Gatys, Ecker, Bethge 2015, eq. 7.
+    Source: Gatys, Ecker, Bethge 2015, eq. 7.
     """
     results = []
-    for index in range(len(photo)):
-        one = photo[index : index + 1]
+    for one in torch.split(photo, 1):
         levels = [Level(one, lambda: loss, steps)]
         optimization = Optimization(levels, start=start(one), optimizer=optimizer, precision=precision)
         for _ in range(steps):

@@ -31,10 +31,6 @@ Engine = Callable[[Trained], Run]  # with its precision and device, as of `engin
 PLAIN: Engine = partial(eager, precision=torch.float32, device="cpu")
 
 
-def _nothing(height: int, width: int) -> int:
-    return 0
-
-
 def device_of(engine: Engine) -> str:
     """Where an engine computes; ours have it as a keyword (`PLAIN`)."""
     return str(engine.keywords["device"]) if isinstance(engine, partial) else "cpu"
@@ -43,7 +39,7 @@ def device_of(engine: Engine) -> str:
 def refuse_large(
     photos: Tensor,
     inside: Callable[[int, int], int],
-    around: Callable[[int, int], int] = _nothing,
+    around: Callable[[int, int], int] = lambda height, width: 0,
     *,
     factor: int = 1,
     device: str = "cpu",

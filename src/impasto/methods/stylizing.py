@@ -19,9 +19,6 @@ class Stylizing:
         engine: what computes it.
         strength: how much of the result is mixed into the photograph, 0 (the photograph) to 1 (the result).
         colours: whose the picture has.
-
-    Raises:
-        ValueError: a network of several styles, or a strength out of range.
     """
 
     def __init__(
@@ -39,11 +36,7 @@ class Stylizing:
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor) -> list[Applied]:
-        """Paint photographs.
-
-        Raises:
-            ValueError: they would not fit into memory.
-        """
+        """Paint photographs; refuse what would not fit into memory."""
         refuse_large(photos, self._inside, device=self._device)
         height, width = photos.shape[-2:]
 

@@ -26,8 +26,7 @@ def fit_to_teacher(network: Pocket, teacher: LossNetwork, targets: Sequence[dict
         targets: by layer, coefficients of one photograph each, (1, K, h, w).
         photos: RGB in [0, 1], (N, 3, H, W), whose sides are multiples of 8.
 
-    Source:
-        He, Zhang, Sun 2017, "Channel Pruning for Accelerating Very Deep Neural Networks": least squares layer by layer.
+    Source: He, Zhang, Sun 2017, "Channel Pruning for Accelerating Very Deep Neural Networks".
     """
     xs = [photo[None] for photo in photos]
     for number, (layer, block, head) in enumerate(zip(LAYERS, network.blocks, network.heads, strict=True), start=1):
