@@ -27,17 +27,16 @@ from impasto.networks import (
     Stylizer,
     Upscaler,
 )
-from impasto.systems import ColorizerSystem, DistillationSystem, StylizerSystem, UpscalerSystem
+from impasto.systems import Augmentation, ColorizerSystem, DistillationSystem, StylizerSystem, UpscalerSystem
 from impasto.systems.adversary import Adversary
+from impasto.systems.augmentation import turned
 from impasto.systems.system import System
 from impasto.tracking.progress import Progress
 
 SIDE = 64
 
 
-def _perceptual(
-    features: VGG, style: Tensor | list[Tensor] | None = None, *, content: float = 1.0, **options: Any
-) -> PerceptualLoss:
+def _perceptual(features: VGG, style: list[Tensor] | None = None, *, content: float = 1.0) -> PerceptualLoss:
     return PerceptualLoss(
         features,
         style,
@@ -46,20 +45,23 @@ def _perceptual(
         weights={"content": content, "style": 0.0 if style is None else 1.0, "tv": 1.0},
         content_distance=mean_square,
         style_distance=squared_frobenius,
-        **options,
     )
 
 
-def _stylizer(network: Callable[[], nn.Module], loss: dict[str, int], folder: Path, **training: Any) -> System:
-    return StylizerSystem(network(), _perceptual(tiny_vgg(), torch.rand(1, 3, SIDE, SIDE), **loss), **training)
+def _styles(count: int, *, views: int) -> list[Tensor]:
+    return [turned(torch.rand(1, 3, SIDE, SIDE), view) for _ in range(count) for view in range(views)]
+
+
+def _stylizer(network: Callable[[], nn.Module], shown: Augmentation, folder: Path, **training: Any) -> System:
+    loss = _perceptual(tiny_vgg(), _styles(1, views=shown.views))
+    return StylizerSystem(network(), loss, augmentation=shown, **training)
 
 
 def _many_styles(folder: Path, **training: Any) -> System:
-    loss, coarse = (
-        _perceptual(tiny_vgg(), [torch.rand(1, 3, SIDE, SIDE) for _ in range(3)], content=content, **options)
-        for content, options in ((1.0, {"jitter": 8, "views": 8}), (0.0, {"views": 8}))
-    )
-    return StylizerSystem(ConditionalStylizer(width=2, styles=3), loss, coarse=coarse, average=0.5, **training)
+    loss, coarse = (_perceptual(tiny_vgg(), _styles(3, views=8), content=content) for content in (1.0, 0.0))
+    shown = Augmentation(jitter=8, views=8)
+    network = ConditionalStylizer(width=2, styles=3)
+    return StylizerSystem(network, loss, augmentation=shown, coarse=coarse, average=0.5, **training)
 
 
 def _upscaler(network: Callable[..., nn.Module], loss: Callable[[], Any], folder: Path, **training: Any) -> System:
@@ -103,10 +105,12 @@ def _adversary() -> Adversary:
 
 
 SYSTEMS: dict[str, Callable[..., System]] = {
-    "stylizer": partial(_stylizer, partial(Stylizer, width=4, blocks=1), {}),
-    "stylizer, varied": partial(_stylizer, partial(Stylizer, width=4, blocks=1), {"jitter": 8, "views": 8, "looks": 2}),
+    "stylizer": partial(_stylizer, partial(Stylizer, width=4, blocks=1), Augmentation()),
+    "stylizer, varied": partial(
+        _stylizer, partial(Stylizer, width=4, blocks=1), Augmentation(jitter=8, views=8, repeats=2)
+    ),
     "stylizer, many styles": _many_styles,
-    "Johnson's stylizer": partial(_stylizer, partial(JohnsonStylizer, width=4), {}),
+    "Johnson's stylizer": partial(_stylizer, partial(JohnsonStylizer, width=4), Augmentation()),
     "upscaler, pixels": partial(_upscaler, Upscaler, PixelLoss),
     "upscaler, features": partial(_upscaler, Upscaler, lambda: _perceptual(tiny_vgg())),
     "Johnson's upscaler": partial(_upscaler, JohnsonUpscaler, PixelLoss),
