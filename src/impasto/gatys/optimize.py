@@ -44,8 +44,7 @@ def evaluate(
         image: RGB in [0, 1], (N, 3, H, W).
         loss: holds the style.
         targets: of the photograph, from `loss.targets`.
-        precision: of the pass through the loss network; torch.float32 or torch.bfloat16. Gram matrices and distances
-            are float32 either way.
+        precision: of the pass through the loss network, torch.float32 or torch.bfloat16; distances are float32.
 
     Returns:
         The terms, and the gradient, float32 (N, 3, H, W).
@@ -85,12 +84,7 @@ class Optimization:
     """
 
     def __init__(
-        self,
-        levels: Sequence[Level],
-        *,
-        start: Tensor,
-        optimizer: Callable[[], ImageOptimizer],
-        precision: torch.dtype,
+        self, levels: Sequence[Level], *, start: Tensor, optimizer: Callable[[], ImageOptimizer], precision: torch.dtype
     ) -> None:
         if not levels or min(level.steps for level in levels) < 1:
             raise ValueError(f"expected at least 1 step, got steps={[level.steps for level in levels]}")
@@ -110,14 +104,6 @@ class Optimization:
         """Closure calls in all."""
         return sum(level.steps for level in self.levels)
 
-    def _begin(self) -> PerceptualLoss:
-        level = self.levels[self.level]
-        loss = level.loss()
-        photo = level.photo.contiguous(memory_format=torch.channels_last)
-        with lowered(photo, self.precision):
-            self._targets = loss.targets(photo)
-        return loss
-
     def step(self) -> dict[str, float]:
         """Evaluate the image so far, keep it if it is the best, and move on; return the terms of its loss.
 
@@ -128,8 +114,16 @@ class Optimization:
         if self.calls == self.steps:
             raise ValueError(f"all {self.steps} steps are done")
         if self.calls == sum(level.steps for level in self.levels[: self.level + 1]):
-            self._climb()
-        self._loss = self._loss or self._begin()
+            self.level += 1
+            height, width = self.levels[self.level].photo.shape[-2:]
+            self._image = resized(self.best, height, width)
+            self.best, self.best_value = self._image, float("inf")
+            self._optimizer, self._loss = self._optimizer.resized(height, width), None
+        if self._loss is None:
+            level = self.levels[self.level]
+            self._loss, photo = level.loss(), level.photo.contiguous(memory_format=torch.channels_last)
+            with lowered(photo, self.precision):
+                self._targets = self._loss.targets(photo)
         try:
             terms, gradient = evaluate(self._image, self._loss, self._targets, precision=self.precision)
         except FloatingPointError as error:
@@ -143,14 +137,6 @@ class Optimization:
         self._image = self._optimizer.step(self._image, value, gradient)
         self.calls += 1
         return terms
-
-    def _climb(self) -> None:
-        self.level += 1
-        height, width = self.levels[self.level].photo.shape[-2:]
-        self._image = resized(self.best, height, width)
-        self.best, self.best_value = self._image, float("inf")
-        self._optimizer = self._optimizer.resized(height, width)
-        self._loss = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that is needed to go on bit for bit; plain tensors, lists and numbers."""
@@ -166,16 +152,13 @@ class Optimization:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the optimisation that gave this state was; refuse one of other sizes."""
         expected = tuple(self.levels[state["level"]].photo.shape) if state["level"] < len(self.levels) else None
-        if tuple(state["image"].shape) != expected:
-            raise ValueError(
-                f"the saved image has shape {tuple(state['image'].shape)}, and this run works on {expected}"
-            )
+        saved = tuple(state["image"].shape)
+        if saved != expected:
+            raise ValueError(f"the saved image has shape {saved}, and this run works on {expected}")
         self.level, self.calls = state["level"], state["calls"]
         self.best, self.best_value, self._image = state["best"], state["best_value"], state["image"]
-        height, width = self._image.shape[-2:]
-        self._optimizer = self._optimizer.resized(height, width)
+        self._optimizer, self._loss = self._optimizer.resized(*saved[-2:]), None
         self._optimizer.load_state_dict(state["optimizer"])
-        self._loss = None
 
 
 def optimize_image(

@@ -10,6 +10,7 @@ from impasto.losses.distances import Distance, full, gram, mean_square, total_va
 from impasto.suggest import did_you_mean
 
 TERMS = ("content", "style", "tv")
+Weighted = tuple[float, Tensor]  # a style and what it weighs in a blend
 
 
 class PerceptualLoss(nn.Module):
@@ -40,7 +41,7 @@ class PerceptualLoss(nn.Module):
     def __init__(
         self,
         features: LossNetwork,
-        style: Tensor | Sequence[tuple[float, Tensor]] | Sequence[Tensor] | None,
+        style: Tensor | Sequence[Weighted] | Sequence[Tensor] | None,
         *,
         content_layers: Mapping[str, float],
         style_layers: Mapping[str, float],
@@ -58,8 +59,11 @@ class PerceptualLoss(nn.Module):
         self.style_layers = _used(style_layers) if self.weights["style"] else {}
         self.content_distance = content_distance
         self.style_distance = style_distance
-        grams = [_blended_grams(features, each, self.style_layers) for each in _separate(style)]
-        self.styles = len(grams)
+        blends = _blends(style)
+        if self.style_layers and not blends:
+            raise ValueError("the loss has style layers and no style image; give one, or the style term the weight 0")
+        grams = [_blended_grams(features, blend, self.style_layers) for blend in blends]
+        self.styles = max(1, len(blends))
         for layer in self.style_layers:
             self.register_buffer(f"gram_{layer}", torch.cat([found[layer] for found in grams]), persistent=False)
         if equal_shares and photographs is None:
@@ -124,14 +128,12 @@ class PerceptualLoss(nn.Module):
         }
 
 
-def _separate(
-    style: Tensor | Sequence[tuple[float, Tensor]] | Sequence[Tensor] | None,
-) -> list[Tensor | Sequence[tuple[float, Tensor]] | None]:
-    """The styles that photographs are compared with one by one; a blend is a single one."""
-    if style is None or isinstance(style, Tensor):
-        return [style]
-    images = [one for one in style if isinstance(one, Tensor)]
-    return list(images) if images else [[one for one in style if not isinstance(one, Tensor)]]
+def _blends(style: Tensor | Sequence[Weighted] | Sequence[Tensor] | None) -> list[list[Weighted]]:
+    """The styles that photographs are compared with one by one, each as the blend that it is."""
+    images = [style] if isinstance(style, Tensor) else [one for one in style or () if isinstance(one, Tensor)]
+    if style is None or images:
+        return [[(1.0, image)] for image in images]
+    return [[one for one in style if not isinstance(one, Tensor)]]
 
 
 def checked_weights(weights: Mapping[str, float], terms: Sequence[str]) -> dict[str, float]:
@@ -150,22 +152,14 @@ def _used(layers: Mapping[str, float]) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _blended_grams(
-    features: LossNetwork,
-    style: Tensor | Sequence[tuple[float, Tensor]] | None,
-    layers: Mapping[str, float],
-) -> dict[str, Tensor]:
+def _blended_grams(features: LossNetwork, blend: Sequence[Weighted], layers: Mapping[str, float]) -> dict[str, Tensor]:
     """Gram matrices by layer, (1, C, C)."""
-    if style is None and layers:
-        raise ValueError("the loss has style layers and no style image; give one, or the style term the weight 0")
-    if style is None:
-        return {}
-    styles = [(1.0, style)] if isinstance(style, Tensor) else list(style)
-    if not styles or min(weight for weight, _ in styles) <= 0:
-        raise ValueError(f"expected styles with weights above 0, got weights {[weight for weight, _ in styles]}")
-    total = sum(weight for weight, _ in styles)
+    weights = [weight for weight, _ in blend]
+    if not weights or min(weights) <= 0:
+        raise ValueError(f"expected styles with weights above 0, got weights {weights}")
+    total = sum(weights)
     parts: dict[str, list[Tensor]] = {}
-    for weight, image in styles:
+    for weight, image in blend:
         for layer, activation in features(image, layers).items():
             parts.setdefault(layer, []).append(gram(activation) * (weight / total))
     return {layer: torch.stack(part).sum(dim=0) for layer, part in parts.items()}

@@ -128,17 +128,15 @@ class ConvNorm(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two padded convolutions with instance norm, no ReLU behind the sum."""
+    """Two convolutions of (N, C, H, W) that keep it, with a ReLU between them and none behind the sum."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
         super().__init__()
-        self.first = ConvNorm(channels, channels, 3)
-        self.relu = nn.ReLU()
-        self.second = ConvNorm(channels, channels, 3)
+        self.first, self.second = first, second
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
-        result: Tensor = x + self.second(self.relu(self.first(x)))
+        result: Tensor = x + self.second(torch.relu(self.first(x)))
         return result
 
 
@@ -168,7 +166,10 @@ class Stylizer(nn.Module):
             nn.ReLU(),
             ConvNorm(2 * width, 4 * width, 3, stride=2),
             nn.ReLU(),
-            *[ResidualBlock(4 * width) for _ in range(blocks)],
+            *[
+                ResidualBlock(ConvNorm(4 * width, 4 * width, 3), ConvNorm(4 * width, 4 * width, 3))
+                for _ in range(blocks)
+            ],
         )
         self.decoder = nn.Sequential(
             nn.Upsample(scale_factor=2, mode="nearest"),

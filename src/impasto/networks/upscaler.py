@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from impasto.networks.stylizer import JohnsonBlock, at_least_one, transposed_convolution
+from impasto.networks.stylizer import JohnsonBlock, ResidualBlock, at_least_one, transposed_convolution
 from impasto.resampling import upscale
 
 FACTORS = (4, 8)  # Johnson 2016, sec. 4.2
@@ -64,26 +64,13 @@ class _Bicubic(nn.Module):
         return upscale(image, self.factor)
 
 
-class _Block(nn.Module):
-    """Two padded 3 x 3 convolutions without norm, which would take the photograph's contrast away (Lim 2017)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
-        result: Tensor = x + self.second(torch.relu(self.first(x)))
-        return result
-
-
 class Upscaler(nn.Module):
     """A super-resolution network for images of any size: what it says is added to the bicubic enlargement.
 
-    It departs from the paper's Table 2 in four points: no batch norm (Lim 2017), nearest upsampling and convolution for
-    transposed convolution (Odena 2016: no checkerboard), channels halved where the size doubles, the bicubic image as
-    identity (Kim 2016) and so no tanh. The last layer starts at zero: untrained, it is the bicubic enlargement.
+    It departs from the paper's Table 2 in four points: no norm, which would take the photograph's contrast away (Lim
+    2017), nearest upsampling and convolution for transposed convolution (Odena 2016: no checkerboard), channels halved
+    where the size doubles, the bicubic image as identity (Kim 2016) and so no tanh. The last layer starts at zero:
+    untrained, it is the bicubic enlargement.
 
     Args:
         factor: 4 or 8.
@@ -99,7 +86,8 @@ class Upscaler(nn.Module):
         self.factor = factor
         self.identity: nn.Module = _Bicubic(factor)
         self.head = nn.Conv2d(3, width, 3, padding=1)
-        self.body = nn.Sequential(*[_Block(width) for _ in range(blocks)])
+        convs = [[nn.Conv2d(width, width, 3, padding=1) for _ in range(2)] for _ in range(blocks)]
+        self.body = nn.Sequential(*[ResidualBlock(*pair) for pair in convs])
         enlarging: list[nn.Module] = []
         for _ in range(int(math.log2(factor))):
             conv = nn.Conv2d(width, width // 2, 3, padding=1)
