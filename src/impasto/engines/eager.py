@@ -14,7 +14,7 @@ from impasto.networks.rewriting import BicubicEnlargement, rewritten, with_group
 
 
 def eager(trained: Trained, *, precision: torch.dtype | None, device: str) -> Run:
-    """Compute a network with PyTorch, rewritten (`networks.rewriting`).
+    """Compute a network with PyTorch, rewritten (`networks.rewriting`), and refuse an exported file.
 
     Args:
         trained: the network.
@@ -24,21 +24,12 @@ def eager(trained: Trained, *, precision: torch.dtype | None, device: str) -> Ru
 
     Returns:
         A function with the network's own arguments and results, float32.
-
-    Raises:
-        ValueError: an exported file, which only other engines read.
     """
     return _computed(trained, precision, device, lambda module: module)
 
 
 def compiled(trained: Trained, *, precision: torch.dtype | None, device: str) -> Run:
-    """Compute a network with `torch.compile`: a wait at the first image, and at the first of another size.
-
-    Arguments and result are those of `eager`.
-
-    Raises:
-        ValueError: an exported file, or, when it is called, a machine on which nothing can be compiled.
-    """
+    """As `eager`, with `torch.compile`: a wait at the first image, and at the first of another size."""
     return _computed(trained, precision, device, _compiled)
 
 

@@ -25,23 +25,14 @@ class Format(NamedTuple):
 
 
 def format_of(name: str) -> Format:
-    """Return a format by its name.
-
-    Raises:
-        ValueError: an unknown one.
-    """
+    """Return a format by its name."""
     if name not in FORMATS:
         raise ValueError(f"expected format={' or format='.join(FORMATS)}, got {name}{did_you_mean(name, FORMATS)}")
     return FORMATS[name]
 
 
 def write_onnx(form: Form, path: Path) -> None:
-    """Write a form as ONNX.
-
-    Raises:
-        ValueError: an operation that ONNX's exporter does not know; names it.
-        ImportError: onnxscript is not installed.
-    """
+    """Write a form as ONNX; refuse an operation that its exporter does not know, by name."""
     import onnxscript  # noqa: F401 (torch would say much about its absence)
 
     with _exporting("onnx"):
@@ -59,12 +50,7 @@ def write_onnx(form: Form, path: Path) -> None:
 
 
 def read_onnx(path: Path) -> Compute:
-    """Read an ONNX file with ONNX Runtime.
-
-    Raises:
-        ValueError: a file that it cannot read.
-        ImportError: it is not installed.
-    """
+    """Read an ONNX file with ONNX Runtime."""
     import onnxruntime as runtime
 
     options = runtime.SessionOptions()
@@ -88,11 +74,7 @@ def read_onnx(path: Path) -> Compute:
 
 
 def write_torch_export(form: Form, path: Path) -> None:
-    """Write a form as `torch.export` does (.pt2).
-
-    Raises:
-        ValueError: an operation or a branch that cannot be exported; names it.
-    """
+    """Write a form as `torch.export` does (.pt2); refuse an operation or a branch that cannot be exported, by name."""
     with _exporting("torch_export"):
         program = torch.export.export(form.module.eval(), _example(form), dynamic_shapes=_dynamic(form))
         torch.export.save(program, path)

@@ -11,12 +11,7 @@ from impasto.networks import Trained
 
 
 def onnxruntime(trained: Trained, *, precision: torch.dtype | None, device: str) -> Run:
-    """Compute a network with ONNX Runtime on the CPU, in float32: its kernels of convolutions know no other.
-
-    Raises:
-        ValueError: another precision or device, a file that cannot be read, or, when it is called, a refused size.
-        ImportError: it is not installed.
-    """
+    """Compute a network with ONNX Runtime on the CPU, in float32: its kernels of convolutions know no other."""
     import onnxruntime  # noqa: F401 (before a file is made for it)
 
     _refuse_gpu("onnxruntime", device)
@@ -26,17 +21,7 @@ def onnxruntime(trained: Trained, *, precision: torch.dtype | None, device: str)
 
 
 def openvino(trained: Trained, *, precision: torch.dtype | None, device: str) -> Run:
-    """Compute a network with OpenVINO, Intel's engine, on the CPU.
-
-    Args:
-        trained: the network.
-        precision: torch.float32 or torch.bfloat16; None takes bfloat16 where the processor computes in it.
-        device: "cpu".
-
-    Raises:
-        ValueError: another device, a file that cannot be read, or, when it is called, a refused size.
-        ImportError: it is not installed.
-    """
+    """Compute a network with OpenVINO, Intel's engine, on the CPU; without a precision in the faster of the two."""
     import openvino as ov
 
     _refuse_gpu("openvino", device)

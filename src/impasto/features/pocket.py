@@ -17,13 +17,9 @@ class PocketFeatures(LossNetwork):
 
     def __init__(self, network: Pocket, *, description: str) -> None:
         super().__init__()
-        self.names, self.description = list(LAYERS), description
+        self.names, self.description, self.title = list(LAYERS), description, "features=pocket"
         self.network = network
         freeze(self.network)
-
-    def title(self) -> str:
-        """The option that loads it."""
-        return "features=pocket"
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """As `LossNetwork`: coefficients (N, K, ceil(H / s), ceil(W / s)) at strides s of 1, 2, 4, 8 (`Pocket`)."""

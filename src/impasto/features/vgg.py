@@ -21,35 +21,23 @@ class LossNetwork(nn.Module, ABC):
 
     names: list[str]  # of the layers, in order
     description: str  # where the weights come from, for the model card
+    title: str  # what messages call it
 
     def depth_of(self, layers: Iterable[str]) -> int:
-        """Return how many layers must be computed to reach all of these.
-
-        Raises:
-            ValueError: a layer that this network does not have.
-        """
+        """Return how many layers must be computed to reach all of these; refuse one that this network does not have."""
         for layer in layers:
             if layer not in self.names:
                 raise ValueError(
-                    f"{self.title()} has no layer '{layer}'{did_you_mean(layer, self.names)} "
+                    f"{self.title} has no layer '{layer}'{did_you_mean(layer, self.names)} "
                     f"(its layers are {', '.join(self.names)})"
                 )
         return max((self.names.index(layer) + 1 for layer in layers), default=0)
 
     @abstractmethod
-    def title(self) -> str:
-        """What users call it."""
-
-    @abstractmethod
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Compute the activations of the named layers, and nothing behind the deepest of them.
 
-        Args:
-            image: RGB in [0, 1], (N, 3, H, W).
-            layers: names such as "relu3_3".
-
-        Returns:
-            Activations by name, (N, C, H', W').
+        RGB in [0, 1], (N, 3, H, W), and names such as "relu3_3" -> activations by name, (N, C, H', W').
 
         Raises:
             ValueError: an unknown layer, another shape, or an image too small for the deepest layer.
@@ -75,9 +63,6 @@ def build_layers(architecture: str, *, pooling: nn.Module) -> nn.ModuleDict:
 
     `pooling` takes the place of every max pooling. ReLUs are not in place, so that an activation handed out is not
     overwritten.
-
-    Raises:
-        ValueError: an architecture that is neither "vgg16" nor "vgg19".
     """
     if architecture not in ARCHITECTURES:
         raise ValueError(f"unknown architecture '{architecture}'{did_you_mean(architecture, ARCHITECTURES)}")
@@ -133,7 +118,7 @@ class VGG(LossNetwork):
         super().__init__()
         if len(mean) != 3 or len(std) != 3:
             raise ValueError(f"expected a mean and a std of three numbers each, got {list(mean)} and {list(std)}")
-        self.architecture, self.description = architecture, description
+        self.description, self.title = description, f"{architecture} ({description})"
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(1, 3, 1, 1), persistent=False)
         self.layers = build_layers(architecture, pooling=pooling)
@@ -148,10 +133,6 @@ class VGG(LossNetwork):
         if not self.layers:
             raise ValueError(f"no weights for conv1_1; got {', '.join(list(weights)[:4]) or 'none'}")
         self.names = list(self.layers)
-
-    def title(self) -> str:
-        """Architecture and origin."""
-        return f"{self.architecture} ({self.description})"
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """As `LossNetwork`: (N, C, H / 2^k, W / 2^k) behind k poolings."""

@@ -38,16 +38,13 @@ class Level(NamedTuple):
 def evaluate(
     image: Tensor, loss: PerceptualLoss, targets: dict[str, Tensor], *, precision: torch.dtype
 ) -> tuple[dict[str, float], Tensor]:
-    """Compute the terms of the loss and the gradient of their sum: one closure call.
+    """Compute the terms of the loss and the gradient of their sum, float32 (N, 3, H, W): one closure call.
 
     Args:
         image: RGB in [0, 1], (N, 3, H, W).
         loss: holds the style.
         targets: of the photograph, from `loss.targets`.
         precision: of the pass through the loss network, torch.float32 or torch.bfloat16; distances are float32.
-
-    Returns:
-        The terms, and the gradient, float32 (N, 3, H, W).
 
     Raises:
         FloatingPointError: the gradient is not finite, though all terms are.

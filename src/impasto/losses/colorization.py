@@ -27,7 +27,7 @@ class RareColours(nn.Module):
     that occur; scaled so that the mean over the photographs is 1.
 
     Args:
-        color_space: in which colours are counted: lab, yuv or rgb.
+        color_space: lab, yuv or rgb.
         photographs: files, folders or patterns in which they are counted.
         count: of photographs, evenly spread over them.
         bins: along each channel.

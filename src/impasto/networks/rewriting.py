@@ -31,7 +31,7 @@ class UpsampledConv(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, *, reflected: bool) -> None:
         super().__init__()
-        if conv.kernel_size != (3, 3) or conv.stride != (1, 1) or conv.dilation != (1, 1) or conv.groups != 1:
+        if (conv.kernel_size, conv.stride, conv.dilation, conv.groups) != ((3, 3), (1, 1), (1, 1), 1):
             raise ValueError(f"expected a plain 3 x 3 convolution behind the upsampling, got {conv}")
         outputs, inputs = conv.weight.shape[:2]
         self.reflected = reflected
@@ -126,8 +126,7 @@ def rewritten(network: nn.Module) -> nn.Module:
 def with_group_norm(network: nn.Module) -> nn.Module:
     """Return a copy whose instance norms are group norms with one channel a group: the same formula.
 
-    PyTorch's kernel of group norm reads channels_last as it lies and sums in float32; that of instance norm copies. In
-    float32 its variances are rounded a little more coarsely.
+    PyTorch's kernel of group norm reads channels_last as it lies and sums in float32; that of instance norm copies.
     """
     faster = copy.deepcopy(network)
     for module in faster.modules():

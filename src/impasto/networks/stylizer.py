@@ -166,10 +166,7 @@ class Stylizer(nn.Module):
             nn.ReLU(),
             ConvNorm(2 * width, 4 * width, 3, stride=2),
             nn.ReLU(),
-            *[
-                ResidualBlock(ConvNorm(4 * width, 4 * width, 3), ConvNorm(4 * width, 4 * width, 3))
-                for _ in range(blocks)
-            ],
+            *[ResidualBlock(*(ConvNorm(4 * width, 4 * width, 3) for _ in range(2))) for _ in range(blocks)],
         )
         self.decoder = nn.Sequential(
             nn.Upsample(scale_factor=2, mode="nearest"),

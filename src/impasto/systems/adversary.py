@@ -40,15 +40,10 @@ class Adversary:
         self.done = 0
 
     def work(self, photo: Tensor, activations: Activations) -> tuple[Tensor, Tensor]:
-        """Learn from one batch, and return what was looked at, as it was before.
+        """Learn from one batch of photographs, (N, 3, H, W), by the small network's activations of an image.
 
-        Args:
-            photo: RGB in [0, 1], (N, 3, H, W).
-            activations: from an image to the small network's activations by layer.
-
-        Returns:
-            The works, (N, 3, h, w) with sides that are less by the jitter, and the painting that they imitate,
-            (1, 3, H', W'), turned as they are; RGB in [0, 1], without gradients.
+        Returns the works as they were before, (N, 3, h, w) with sides that are less by the jitter, and the painting
+        that they imitate, (1, 3, H', W'), turned as they are; RGB in [0, 1], without gradients.
         """
         if self.done % self.steps == 0:
             self._start(photo.device)

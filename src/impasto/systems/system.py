@@ -116,12 +116,7 @@ def image_metrics(data_range: float) -> MetricCollection:
 def warm_up_cosine(optimizer: Optimizer, *, steps: int, warm_up: float) -> LambdaLR:
     """Let the rate rise in a line to the optimiser's own, then fall along a cosine to a hundredth of it.
 
-    It is a function of the step, so that a run can be made longer.
-
-    Args:
-        optimizer: with its highest rate.
-        steps: of the whole training.
-        warm_up: part of them, the first, over which the rate rises.
+    It is a function of the step, so that a run can be made longer; `warm_up` is the part of all steps that it rises in.
     """
     if not 0 <= warm_up < 1:
         raise ValueError(f"expected system.scheduler.warm_up of 0 to below 1, got {warm_up}")
