@@ -134,11 +134,7 @@ class LBFGS:
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a run needs to go on bit for bit: tensors, lists of tensors and numbers."""
-        return {
-            "pairs": [list(pair) for pair in self._pairs],
-            "last": dict(self._last),
-            "backtracks": self._backtracks,
-        }
+        return {"pairs": [list(pair) for pair in self._pairs], "last": dict(self._last), "backtracks": self._backtracks}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the place of the optimiser that gave this state."""
