@@ -46,5 +46,5 @@ def test_every_dependency_says_why_it_is_there() -> None:
     project = tomllib.loads(text)["project"]
     extras = [name for names in project["optional-dependencies"].values() for name in names]
     for requirement in [*project["dependencies"], *extras]:
-        (line,) = [line for line in text.splitlines() if f'"{requirement}"' in line]
-        assert "#" in line, f"{requirement} has no reason beside it"
+        lines = [line for line in text.splitlines() if f'"{requirement}"' in line]
+        assert lines and all("#" in line for line in lines), f"{requirement} has no reason beside it"

@@ -55,7 +55,7 @@ class LossNetworks(Comparison):
     @cached_property
     def _squares(self) -> list[Tensor]:
         cut = CentreCrop(size=self.size)
-        return [cut.cut(read_image(found.path)) for found in find_images(self.photographs)[: self.count]]
+        return [cut(read_image(found.path)) for found in find_images(self.photographs)[: self.count]]
 
     def about(self) -> dict[str, Any]:
         """Say which runs are judged."""

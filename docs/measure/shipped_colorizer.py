@@ -9,8 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from impasto.cli import conf_dir
-from impasto.evaluation.colorizers import measure_colorizer, measure_guesses
-from impasto.evaluation.colour import mean_chroma
+from impasto.evaluation.colour import mean_chroma, measure_colorizer, measure_guesses
 from impasto.images import read_image
 from impasto.runs import load_shipped, shipped
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from impasto.data.sample import sample_path
-from impasto.evaluation.colorizers import colorizer_of, tinted
+from impasto.evaluation.colour import colorizer_of, tinted
 from impasto.evaluation.plots import SheetRow, write_sheet
 from impasto.evaluation.super_resolution_protocol import Protocol, compare, enlarge, low_and_truth, luma
 from impasto.images import read_image, resize_longer_side, sheet, write_image

@@ -44,18 +44,10 @@ def besides_pixels(image: Image.Image) -> tuple[dict[str, Any], list[str]]:
 
 
 def to_srgb(image: Image.Image, name: str) -> tuple[Image.Image, bool]:
-    """Convert any of Pillow's modes to RGB in sRGB.
+    """Convert an open image of any of Pillow's modes to sRGB; say whether transparency was laid over white.
 
-    Args:
-        image: as it was opened.
-        name: what messages call it.
-
-    Returns:
-        The image in mode "RGB", or grey in mode "F" (0 to 1) where it has more than 256 levels, and whether
-        transparency was laid over white.
-
-    Raises:
-        ValueError: numbers of another scale than 0 to the most that their bits hold, or 0 to 1.
+    Mode "RGB" comes back, or grey in mode "F" (0 to 1) where there are more than 256 levels. Numbers of another scale
+    than 0 to the most that their bits hold, or 0 to 1, are a ValueError.
     """
     if _SIGNED in _tags(image).get(TiffImagePlugin.SAMPLEFORMAT, ()):
         raise ValueError(f"{name} holds signed numbers; expected unsigned ones of 8 or 16 bits")

@@ -20,17 +20,11 @@ os.umask(_UMASK)  # the only way to ask for it is to set it
 
 @contextmanager
 def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
-    """Write a file that appears only when it is complete.
+    """Write a file that appears only when it is complete; its folder is made.
 
-    The caller writes to the path that it is given; on leaving, that file is flushed to disk and renamed to `path`. If
-    anything is raised in between, a kill included, `path` is as it was before.
-
-    Args:
-        path: the final name; its folder is made.
-        private: readable by its owner only, from the first byte on.
-
-    Yields:
-        The temporary name, beside `path`, with the same suffix.
+    The caller writes to the temporary name that it is given, beside `path` and with the same suffix; on leaving, that
+    file is flushed to disk and renamed. If anything is raised in between, a kill included, `path` is as it was before.
+    What is private is readable by its owner only, from the first byte on.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{hash(path.name) & 0xFFFFFFFF:08x}.{os.getpid()}.part{path.suffix}")
@@ -49,12 +43,7 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: Path, pid: int) -> None:
-    """Remove the temporary files that a process left below a folder when it was killed; no others.
-
-    Args:
-        folder: any.
-        pid: number of the process, which has ended.
-    """
+    """Remove the temporary files that a process, which has ended, left below a folder when it was killed; no others."""
     for path in list(folder.rglob(f".{'[0-9a-f]' * 8}.{pid}.part*")):
         path.unlink(missing_ok=True)
 

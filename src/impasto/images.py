@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,74 +41,41 @@ Image.MAX_IMAGE_PIXELS = None  # Pillow's fixed limit; check_memory asks the mac
 
 
 class Decoded(NamedTuple):
-    """What an image file holds.
+    """What an image file holds."""
 
-    Attributes:
-        image: RGB float32 in [0, 1], (3, H, W).
-        kept: of the file, what its result may keep: `write_image` takes it.
-        remarks: what of the file is not in the image.
-    """
-
-    image: Tensor
-    kept: Mapping[str, Any]
-    remarks: tuple[str, ...]
+    image: Tensor  # RGB float32 in [0, 1], (3, H, W)
+    kept: Mapping[str, Any]  # of the file, what its result may keep: `write_image` takes it
+    remarks: tuple[str, ...]  # what of the file is not in the image
 
 
-def read_image(path: Path, *, at_least: int | None = None, at_most: int | None = None) -> Tensor:
-    """Read an image file.
+def read_image(
+    source: Path | bytes, *, name: str = "", at_least: int | None = None, at_most: int | None = None
+) -> Tensor:
+    """Read an image file, RGB float32 in [0, 1], (3, H, W).
 
     Grey, palette, CMYK, 16-bit and floating-point files become RGB; transparency is laid over white; the EXIF
     orientation is applied; an embedded colour profile, or a PNG's gamma, is converted to sRGB.
 
     Args:
-        path: the file.
+        source: the file, or its bytes.
+        name: what messages call it; "" takes the file's path.
         at_least: decode a JPEG at a fraction of its size (1/2, 1/4, 1/8), so long as its shorter side keeps this many
             pixels. Faster; None decodes all pixels.
         at_most: reduce an image whose longer side has more pixels to as many, antialiased bicubic, in 8 bits where the
             file has 8. Takes less memory: the image is never whole in float32, a JPEG that is much larger never at all.
 
-    Returns:
-        RGB float32 in [0, 1], (3, H, W).
-
     Raises:
         FileNotFoundError: no such file.
         ValueError: not an image, broken, or too large for the free memory; the message names the file.
     """
-    return _read(path, str(path), at_least=at_least, at_most=at_most).image
+    return read_file(source, name=name, at_least=at_least, at_most=at_most).image
 
 
-def decode_image(content: bytes, name: str, *, at_least: int | None = None) -> Tensor:
-    """Read an image from the bytes of its file, as `read_image` does.
-
-    Args:
-        content: the file's bytes.
-        name: what messages call it.
-        at_least: as for `read_image`.
-
-    Returns:
-        RGB float32 in [0, 1], (3, H, W).
-
-    Raises:
-        ValueError: not an image, broken, or too large for the free memory; the message has the name.
-    """
-    return _read(content, name, at_least=at_least).image
-
-
-def read_file(path: Path, *, at_most: int | None = None) -> Decoded:
-    """Read an image file with what its result may keep, and in words what of it is not in the image.
-
-    Args:
-        path: the file.
-        at_most: as for `read_image`.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: as for `read_image`.
-    """
-    return _read(path, str(path), at_most=at_most)
-
-
-def _read(source: Path | bytes, name: str, *, at_least: int | None = None, at_most: int | None = None) -> Decoded:
+def read_file(
+    source: Path | bytes, *, name: str = "", at_least: int | None = None, at_most: int | None = None
+) -> Decoded:
+    """Read an image, as `read_image`, with what its result may keep, and in words what of the file is not in it."""
+    name = name or str(source)
     # Pillow maps a file that it opens by its path into memory, and turns an uncompressed TIFF wrongly there.
     if isinstance(source, Path) and source.is_fifo():
         raise ValueError(f"{name} is a pipe; expected a file")
@@ -119,12 +87,8 @@ def _read(source: Path | bytes, name: str, *, at_least: int | None = None, at_mo
         raise ValueError(f"{name} is not an image that can be read{advice}") from error
     except MemoryError as error:
         raise TooLargeError(f"{name} does not fit into the free memory") from error
-    except _DAMAGED as error:
-        if name in str(error):  # said by us
-            raise
-        raise ValueError(f"{name} is damaged: {error}") from error
-    except OSError as error:
-        if error.errno is not None:
+    except (*_DAMAGED, OSError) as error:
+        if name in str(error) or (isinstance(error, OSError) and error.errno is not None):  # said by us, or by the disk
             raise
         raise ValueError(f"{name} is damaged: {error}") from error  # "image file is truncated"
 
@@ -164,29 +128,16 @@ def _to_tensor(shown: Image.Image) -> Tensor:
 
 
 def is_grey(image: Tensor) -> bool:
-    """Whether a photograph has no colour beyond what JPEG's coding of chroma leaves in a grey one.
-
-    Args:
-        image: RGB in [0, 1], (3, H, W).
-    """
+    """Whether a photograph (3, H, W) has no colour beyond what JPEG's coding of chroma leaves in a grey one."""
     spread = (image.amax(dim=0) - image.amin(dim=0)).flatten()
     coloured = int((spread > _GREY_LEVELS).sum())
     return coloured <= spread.numel() // 100
 
 
 def to_uint8(image: Tensor) -> np.ndarray:
-    """Convert an image to what files, W&B and screens take.
+    """Convert an image (3, H, W), clamped to [0, 1], to what files, W&B and screens take: uint8, (H, W, 3), rounded.
 
     This is the only place where it is done: `wandb.Image` writes a float image black (wandb 0.31).
-
-    Args:
-        image: RGB in [0, 1], (3, H, W); values outside are clamped.
-
-    Returns:
-        uint8, (H, W, 3), rounded to the nearest level.
-
-    Raises:
-        ValueError: another shape.
     """
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"expected an image of shape (3, H, W), got {tuple(image.shape)}")
@@ -195,10 +146,10 @@ def to_uint8(image: Tensor) -> np.ndarray:
 
 
 def write_image(path: Path, image: Tensor, kept: Mapping[str, Any] | None = None) -> None:
-    """Write an image file, whole or not at all; the suffix chooses the format.
+    """Write an image file, whole or not at all.
 
     Args:
-        path: JPEG is written at quality 95 without chroma subsampling, everything else without loss.
+        path: its suffix chooses the format: JPEG at quality 95 without chroma subsampling, all others without loss.
         image: RGB in [0, 1], (3, H, W).
         kept: of the file that it was made from, as far as the format can; as of `Decoded`.
 
@@ -206,47 +157,32 @@ def write_image(path: Path, image: Tensor, kept: Mapping[str, Any] | None = None
         ValueError: a suffix that is no image format, more pixels than that format holds, or another shape.
         OSError: the folder cannot be written, or the disk is full.
     """
-    if path.suffix.lower() not in SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         raise ValueError(f"cannot write {path}: expected a name ending in {', '.join(SUFFIXES)}")
-    longest = _LONGEST.get(path.suffix.lower())
-    if longest is not None and max(image.shape[-2:]) > longest:
+    if max(image.shape[-2:]) > (longest := _LONGEST.get(suffix, sys.maxsize)):
         size = f"{image.shape[-1]} x {image.shape[-2]}"
         raise ValueError(f"cannot write {path}: such a file holds {longest} pixels a side, got {size}; PNG holds more")
-    options = _SAVE_OPTIONS.get(path.suffix.lower(), {"quality": 95, "subsampling": 0})
+    options = _SAVE_OPTIONS.get(suffix, {"quality": 95, "subsampling": 0})
     with whole_file(path) as temporary:
         Image.fromarray(to_uint8(image)).save(temporary, **options, **(kept or {}))
 
 
 def resize_longer_side(image: Tensor, size: int) -> Tensor:
-    """Resize so that the longer side has `size` pixels; antialiased bicubic, clamped to [0, 1].
-
-    Args:
-        image: RGB in [0, 1], (3, H, W).
-        size: pixels, at least 1.
-
-    Returns:
-        RGB in [0, 1], (3, H', W') with max(H', W') = size and the ratio kept.
-    """
+    """Resize (3, H, W) so that the longer side has `size` pixels, the ratio kept; antialiased bicubic, in [0, 1]."""
     height, width = image.shape[-2:]
-    scale = size / max(height, width)
-    target = (max(1, round(height * scale)), max(1, round(width * scale)))
-    if target == (height, width):
+    return resize(image, _scaled((height, width), size / max(height, width)))
+
+
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (3, H, W) to a height and a width, antialiased bicubic, in [0, 1]; one of that size comes back itself."""
+    if image.shape[-2:] == size:
         return image
-    resized = functional.interpolate(image[None], size=target, mode="bicubic", antialias=True, align_corners=False)
-    return resized[0].clamp(0, 1)
+    return functional.interpolate(image[None], size=size, mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
 def sheet(rows: Sequence[Sequence[Tensor]], *, cell: int = 256, gap: int = 4) -> Tensor:
-    """Lay images out in rows on white, each fitted into a square cell.
-
-    Args:
-        rows: images RGB in [0, 1], (3, H, W).
-        cell: pixels.
-        gap: pixels between cells.
-
-    Returns:
-        RGB in [0, 1], (3, H, W).
-    """
+    """Lay images (3, H, W) out in rows on white, each fitted into a square of `cell` pixels, `gap` pixels apart."""
     columns = max(len(row) for row in rows)
     step = cell + gap
     canvas = torch.ones(3, len(rows) * step - gap, columns * step - gap)

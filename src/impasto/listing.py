@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from glob import glob
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +47,7 @@ def find_images(sources: str | int | Path | Sequence[str | Path] | None, *, outp
         output: where results will be.
 
     Returns:
-        The files, each once, in the order of the sources and sorted within each.
+        Each file once, in the order of the sources and sorted within each.
 
     Raises:
         FileNotFoundError: a source that does not exist, or a pattern that matches nothing.
@@ -57,7 +58,8 @@ def find_images(sources: str | int | Path | Sequence[str | Path] | None, *, outp
         raise ValueError("no images were given; expected images=<file, folder or pattern>")
     found: dict[str, Found] = {}
     for source in sources:
-        for item in _expand(_home(str(source)), output):
+        path = Path(source).expanduser() if str(source).startswith("~/") else Path(source)  # a file may be ~draft.jpg
+        for item in _expand(path, output):
             found.setdefault(os.path.abspath(item.path), item)  # noqa: PTH100 (resolve() asks the disk for each)
     return list(found.values())
 
@@ -65,11 +67,8 @@ def find_images(sources: str | int | Path | Sequence[str | Path] | None, *, outp
 def find_photographs(sources: str | Sequence[str] | None, output: Path) -> list[Found]:
     """List the image files, as `find_images`, under the names that their results will have in `output`.
 
-    A result is named as its photograph, but .png where that is of a format which is not written.
-
-    Raises:
-        FileNotFoundError: as `find_images`.
-        ValueError: as `find_images`, or two results would have one name; names both.
+    A result is named as its photograph, but .png where that is of a format which is not written. Two results of one
+    name are a ValueError, which names both photographs.
     """
     found = find_images(sources, output=output)
     taken = {name for _, name in found}
@@ -83,11 +82,7 @@ def find_photographs(sources: str | Sequence[str] | None, output: Path) -> list[
 
 
 def make_results_folder(folder: Path) -> None:
-    """Make a folder for results; one that is new or empty is marked, so that no search takes them for photographs.
-
-    Raises:
-        OSError: it cannot be made, or not be written.
-    """
+    """Make a folder for results; one that is new or empty is marked, so that no search takes them for photographs."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):  # one that cannot be written is found before the work, not after
         pass
@@ -96,26 +91,9 @@ def make_results_folder(folder: Path) -> None:
 
 
 def refuse_original(source: Path, target: Path) -> None:
-    """Refuse to write a result over the photograph that it was made from.
-
-    Raises:
-        ValueError: they are one file.
-    """
+    """Refuse to write a result over the photograph that it was made from."""
     if target.exists() and target.samefile(source):
         raise ValueError(f"{source} would be overwritten by its own result; give another output=")
-
-
-def before_pattern(path: Path) -> Iterator[str]:
-    """Yield the parts of a path before the first that is a pattern such as `*.png`."""
-    for part in path.parts:
-        if set(part) & set("*?["):
-            return
-        yield part
-
-
-def _home(source: str) -> Path:
-    """Expand `~/`, and leave a file that is called `~draft.jpg` alone."""
-    return Path(source).expanduser() if source.startswith("~/") else Path(source)
 
 
 def _expand(source: Path, output: Path | None) -> list[Found]:
@@ -157,7 +135,7 @@ def _matching(pattern: Path, output: Path | None, passed: Counter[str], own: dic
     if not matches:
         raise FileNotFoundError(f"no such file or folder: {pattern}")
     is_own = cache(partial(_is_own, output=output))
-    fixed = len(list(before_pattern(pattern)))
+    fixed = len(list(takewhile(lambda part: not set(part) & set("*?["), pattern.parts)))
     for path in matches:
         folder = path if path.is_dir() else path.parent
         if inside := [parent for parent in (folder, *folder.parents) if len(parent.parts) > fixed and is_own(parent)]:

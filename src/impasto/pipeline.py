@@ -28,19 +28,12 @@ class Job(NamedTuple):
 
 
 class Done(NamedTuple):
-    """How a job ended.
-
-    Attributes:
-        job: the job.
-        seen: what the method saw in the photograph.
-        lost: what of its file the result has not, in words.
-        error: why nothing was written; None where the result is there.
-    """
+    """How a job ended."""
 
     job: Job
-    seen: Seen = Seen()
-    lost: tuple[str, ...] = ()
-    error: Exception | None = None
+    seen: Seen = Seen()  # what the method saw in the photograph
+    lost: tuple[str, ...] = ()  # what of its file the result has not, in words
+    error: Exception | None = None  # why nothing was written; None where the result is there
 
 
 class _Photo(NamedTuple):
@@ -58,23 +51,17 @@ class Pipeline:
         method: what is done to them.
         size: longer side in pixels at most, before the method sees a photograph; None keeps its size.
         batch: photographs of one size that the method sees at once, at most.
-
-    Attributes:
-        written: targets that are there, also of jobs not yet told as done.
     """
 
     def __init__(self, method: Method, *, size: int | None, batch: int) -> None:
         self.method, self.size, self.batch = method, size, batch
-        self.written: list[Path] = []
+        self.written: list[Path] = []  # targets that are there, also of jobs not yet yielded as done
         self._expected = _HELD // _THREADS  # pixels of a photograph that is being read; then, as many as the last had
 
     def __call__(self, jobs: Sequence[Job]) -> Generator[Done, None, None]:
         """Yield each job when it is done, in about their order; closing it early finishes what is being written.
 
-        One that did not fit into memory beside the others is done again when they are through.
-
-        Args:
-            jobs: with targets that differ.
+        Targets differ. A job that did not fit into memory beside the others is done again when they are through.
         """
         alone: list[Job] = []
         with closing(self._together(jobs)) as running:

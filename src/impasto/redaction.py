@@ -22,9 +22,6 @@ def without_secrets(text: str) -> str:
 
     That is: who reads an address and what stands behind its question mark, values called password, token, secret or
     key, and the values of environment variables whose names end in TOKEN, SECRET, PASSWORD or KEY.
-
-    Args:
-        text: any; a configuration, an error, a line of a log.
     """
     text = _secrets().sub("***", text)
     for pattern, replacement in _RULES:
@@ -48,11 +45,7 @@ class Formatter(logging.Formatter):
 
 
 class Shown:
-    """A stream without secrets: Hydra prints the words of each job.
-
-    Args:
-        stream: to write to.
-    """
+    """A stream without secrets: Hydra prints the words of each job."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

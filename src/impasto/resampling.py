@@ -9,14 +9,9 @@ _DEVIATIONS = 3  # of a Gaussian, beyond which its kernel ends
 
 
 def downscale(image: Tensor, factor: int) -> Tensor:
-    """Make an image smaller by a whole factor: antialiased bicubic (a = -0.5), edges mirrored.
+    """Make an image smaller by a whole factor, antialiased bicubic (a = -0.5), edges mirrored.
 
-    Args:
-        image: (N, C, H, W), sides multiples of the factor.
-        factor: at least 1.
-
-    Returns:
-        (N, C, H / factor, W / factor); values may leave the range of the input a little.
+    (N, C, H, W) -> (N, C, H / factor, W / factor); values may leave the range of the input a little.
 
     Raises:
         ValueError: a side that is no multiple of the factor.
@@ -31,17 +26,9 @@ def downscale(image: Tensor, factor: int) -> Tensor:
 
 
 def upscale(image: Tensor, factor: int) -> Tensor:
-    """Make an image larger by a whole factor: bicubic (a = -0.5), edges mirrored.
+    """Make an image larger by a whole factor, as MATLAB's `imresize(image, factor)`: bicubic, edges mirrored.
 
-    Args:
-        image: (N, C, H, W).
-        factor: at least 1.
-
-    Returns:
-        (N, C, factor H, factor W); values may leave the range of the input a little.
-
-    Source:
-        MATLAB's `imresize(image, factor)`.
+    (N, C, H, W) -> (N, C, factor H, factor W); values may leave the range of the input a little.
     """
     height, width = image.shape[-2:]
     return _resample(image, margin=_REACH, size=(height * factor, width * factor), cut=_REACH * factor)
@@ -50,11 +37,7 @@ def upscale(image: Tensor, factor: int) -> Tensor:
 def bicubic_filters(factor: int) -> Tensor:
     """The weights by which `upscale` makes new pixels out of a pixel and the two to each side of it.
 
-    Args:
-        factor: at least 1.
-
-    Returns:
-        (factor, 5), float64; a row a place of the new pixel within the old one. Rows add up to 1.
+    (factor, 5), float64; a row a place of the new pixel within the old one. Rows add up to 1.
     """
     places = (torch.arange(factor, dtype=torch.float64) + 0.5) / factor - 0.5  # in old pixels, from its centre
     x = (torch.arange(-_REACH, _REACH + 1, dtype=torch.float64) - places[:, None]).abs()
@@ -73,29 +56,21 @@ def _resample(image: Tensor, *, margin: int, size: tuple[int, int], cut: int) ->
 
 
 def _padded(image: Tensor, margin: int) -> Tensor:
-    rows, columns = (_mirrored(side, margin, image.device) for side in image.shape[-2:])
-    return image[..., rows, :][..., columns]
-
-
-def _mirrored(side: int, margin: int, device: torch.device) -> Tensor:
-    """Indices -margin .. side + margin - 1 folded back, the edge pixel repeated: 1 0 | 0 1 2 | 2 1."""
-    index = torch.arange(-margin, side + margin, device=device) % (2 * side)
-    return torch.minimum(index, 2 * side - 1 - index)
+    """Mirror beyond the edges, however far, the edge pixel repeated: 1 0 | 0 1 2 | 2 1."""
+    indices = []
+    for side in image.shape[-2:]:
+        index = torch.arange(-margin, side + margin, device=image.device) % (2 * side)
+        indices.append(torch.minimum(index, 2 * side - 1 - index))
+    return image[..., indices[0], :][..., indices[1]]
 
 
 def degrade(image: Tensor, factor: int, *, sigma: float) -> Tensor:
     """Make the low-resolution image of a photograph: Gaussian blur, antialiased bicubic, eight bits.
 
-    Args:
-        image: RGB in [0, 1], (N, 3, H, W), sides multiples of the factor.
-        factor: at least 1.
-        sigma: of the blur, in pixels of the photograph; 0 is none.
-
-    Returns:
-        RGB in [0, 1], (N, 3, H / factor, W / factor), rounded to 256 levels as a file would hold it.
+    RGB in [0, 1], (N, 3, H, W) -> (N, 3, H / factor, W / factor), rounded to 256 levels as a file would hold it.
 
     Raises:
-        ValueError: a sigma below 0, or a side that is no multiple of the factor.
+        ValueError: a sigma (pixels of the photograph, 0 for none) below 0, or a side that is no multiple of the factor.
 
     Source:
         Johnson 2016, sec. 4.2: "Gaussian blur of width sigma = 1.0 and downsampling with bicubic interpolation".
@@ -108,14 +83,13 @@ def degrade(image: Tensor, factor: int, *, sigma: float) -> Tensor:
 
 
 def _blur(image: Tensor, sigma: float) -> Tensor:
-    """Blur with mirrored edges, however far beyond them the kernel reaches."""
     from torchvision.transforms.v2.functional import gaussian_blur  # a second, which applying a network can do without
 
     reach = max(1, round(_DEVIATIONS * sigma))
     height, width = image.shape[-2:]
-    padded = _padded(image, reach)  # torchvision mirrors, too, but not more than there is
     size = 2 * reach + 1
-    blurred: Tensor = gaussian_blur(padded, [size, size], [sigma, sigma])
+    # torchvision mirrors, too, but not more than there is
+    blurred: Tensor = gaussian_blur(_padded(image, reach), [size, size], [sigma, sigma])
     return blurred[..., reach : reach + height, reach : reach + width]
 
 

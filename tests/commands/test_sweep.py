@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -126,10 +127,11 @@ def test_a_sweep_keeps_its_trials_goes_on_and_refuses_to_become_another(
 
 def test_the_command_that_trains_the_best_again_composes_to_what_it_was(swept: Path) -> None:
     (best,) = [row["trial"] for row in _rows(swept) if row["best"]]
-    impasto, train, *words = shlex.split((swept.parents[2] / "again.txt").read_text())
-    assert (impasto, train) == ("impasto", "train")
+    impasto, train, option, own, *words = shlex.split((swept.parents[2] / "again.txt").read_text())
+    assert (impasto, train, option) == ("impasto", "train", "--config-dir")
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        again: Any = OmegaConf.to_container(compose("train", words), resolve=False)
+        composed = compose("train", [*words, f"hydra.searchpath=[file://{own}]"])
+        again: Any = OmegaConf.to_container(composed, resolve=False)
     first = yaml.safe_load((swept / best / ".hydra/config.yaml").read_text())
     assert first["callbacks"].pop("trial") == {"_target_": "impasto.tracking.trial.TrialLink"}
     first.pop("logger"), again.pop("logger")
@@ -161,6 +163,7 @@ def test_failed_and_pruned_trials_end_in_one_wandb_group_and_stop_nothing(
 ) -> None:
     (tmp_path / "mine/experiment").mkdir(parents=True)
     (tmp_path / "mine/experiment/ends.yaml").write_text(ENDS)
+    shutil.copy(Path(__file__).parents[1] / "conf/experiment/smoke_train.yaml", tmp_path / "mine/experiment")
     result = impasto("sweep", "--config-dir", "mine", "experiment=ends", "output=here")
     assert result.code == 0, result.err
     assert "3 trials: 1 failed, 1 finished, 1 pruned" in result.out
@@ -224,13 +227,14 @@ def test_an_experiment_that_cannot_be_searched_is_refused(
     impasto: Callable[..., Any], tmp_path: Path, values: dict[str, Any], override: str, message: str
 ) -> None:
     words = {
-        "defaults": [{"override /sweep": "none"}, *([yaml.safe_load(f"override {override}")] if override else [])],
+        "defaults": [{"override /sweep": None}, *([yaml.safe_load(f"override {override}")] if override else [])],
         "space": {"loss.weights.style": {"float": [1, 2]}},
         "train": ["experiment=smoke_train"],
         "objectives": {"a": LOSS},
         **values,
     }
     (tmp_path / "experiment").mkdir()
+    shutil.copy(Path(__file__).parents[1] / "conf/experiment/smoke_train.yaml", tmp_path / "experiment")
     (tmp_path / "experiment/mine.yaml").write_text(f"# @package _global_\n{yaml.safe_dump(words, sort_keys=False)}")
     result = impasto("sweep", "--config-dir", str(tmp_path), "experiment=mine")
     assert result.code == 1 and message in result.err and result.err.count("\n") == 1

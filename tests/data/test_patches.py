@@ -163,8 +163,3 @@ def test_photographs_can_be_left_out_by_name(folder: Path) -> None:
 def test_one_number_is_a_blur_that_is_always_the_same(folder: Path) -> None:
     batch = next(iter(_ready(folder, sigma=1.0).train_dataloader()))
     assert torch.equal(batch.low, degrade(batch.image, 4, sigma=1.0))
-
-
-def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        _ready(tmp_path / "nowhere")

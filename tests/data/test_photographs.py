@@ -112,13 +112,6 @@ def test_processes_together_equal_one_with_the_global_batch(world_size: int) -> 
         assert [draw for rank in shared for draw in rank[step]] == alone[step]
 
 
-def test_processes_do_not_overlap_within_a_round() -> None:
-    shared = [_draws(6, _batches(12, 3, rank=rank, world_size=2)) for rank in range(2)]
-    indices = [{draw.photograph for draw in draws} for draws in shared]
-    assert indices[0].isdisjoint(indices[1])
-    assert indices[0] | indices[1] == set(range(12))
-
-
 def test_processes_resume_like_one() -> None:
     for rank in range(2):
         expected = list(itertools.islice(_batches(rank=rank, world_size=2), 5, 9))

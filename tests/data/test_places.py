@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto.data import Places, RandomCrop, Squeeze, class_folders, places
+from impasto.data import Places, Squeeze, class_folders, places
 from impasto.data.chroma import FILE
 
 FOLDERS = functools.partial(class_folders, val_part=0.25, seed=0)
@@ -165,26 +165,6 @@ def test_skip_keeps_labels_and_photographs_together(scenes: Path, tmp_path: Path
     assert all(batch.label.tolist() == _labels_of(batch.image) for batch in batches)
 
 
-class _Trainer:
-    """What a DataModule asks of a trainer that resumes."""
-
-    global_rank, world_size, num_devices, accumulate_grad_batches = 0, 1, 1, 1
-
-    def __init__(self, step: int) -> None:
-        self.global_step = step
-
-
-@pytest.mark.parametrize("step", [1, 5, 17])
-def test_batches_resume_where_they_stopped(scenes: Path, step: int) -> None:
-    crop = RandomCrop(size=8, scale=0.5, flip=True)
-    whole = list(itertools.islice(_ready(scenes, train_transform=crop).train_dataloader(), step + 4))[step:]
-    data = _ready(scenes, train_transform=crop)
-    data.trainer = _Trainer(step)  # type: ignore[assignment]
-    for expected, found in zip(whole, itertools.islice(data.train_dataloader(), 4), strict=True):
-        assert torch.equal(expected.image, found.image)
-        assert torch.equal(expected.label, found.label)
-
-
 def test_setup_asked_twice_changes_nothing(photographs: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = _places(photographs, least_chroma=4.0)
     with caplog.at_level(logging.INFO):
@@ -237,12 +217,6 @@ def test_photographs_of_which_all_are_grey_get_one_sentence(photographs: Path) -
             _noise(photographs / f"val/{name}/{number}.png", number, grey=True)
     with pytest.raises(ValueError, match=r"to validate on: of all 6"):
         _ready(photographs, least_chroma=4.0)
-
-
-def test_skip_that_leaves_nothing_is_named(photographs: Path, tmp_path: Path) -> None:
-    (tmp_path / "skip.txt").write_text("0.png\n1.png\n")
-    with pytest.raises(ValueError, match=r"data\.skip=.*skip\.txt leaves no photographs"):
-        _ready(photographs, least_chroma=4.0, skip=str(tmp_path / "skip.txt"))
 
 
 def test_no_more_processes_measure_than_there_are_cores(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,8 +23,7 @@ from impasto.cli import conf_dir
 from impasto.data import class_folders
 from impasto.evaluation import ablations
 from impasto.evaluation.ablations import Ablations
-from impasto.evaluation.colorizers import measure_colorizer, measure_guesses
-from impasto.evaluation.colour import mean_chroma
+from impasto.evaluation.colour import mean_chroma, measure_colorizer, measure_guesses
 from impasto.images import read_image, write_image
 from impasto.launch.words import prepare_arguments
 from impasto.networks import Colorizer, save_network

@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.evaluation.artefacts import border_ratio, repeated_share, shift_response, spot_share
-from impasto.evaluation.lpips import LPIPS
+from impasto.evaluation.artefacts import LPIPS, border_ratio, repeated_share, shift_response, spot_share
 
 DATA = os.environ.get("IMPASTO_DATA")
 

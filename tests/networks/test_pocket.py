@@ -99,7 +99,7 @@ def test_unknown_layers_images_files_and_networks_are_refused(tmp_path: Path) ->
 def test_losses_of_pocket_and_vgg19_are_of_one_scale(real_data: Path) -> None:
     """What we ship, on photographs that it was not trained on: what it does not see makes losses smaller."""
     cut = CentreCrop(size=96)
-    a, b = (cut.cut(read_image(path))[None] for path in sorted((real_data / "coco" / "val2017").glob("*.jpg"))[:2])
+    a, b = (cut(read_image(path))[None] for path in sorted((real_data / "coco" / "val2017").glob("*.jpg"))[:2])
     file = str(real_data / "weights" / "vgg19_features.safetensors")
     vgg = pretrained_vgg(a, architecture="vgg19", weights=file, mean=None, std=None, pooling=nn.MaxPool2d(2))
     found = []

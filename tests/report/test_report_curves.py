@@ -6,7 +6,8 @@ from array import array
 
 import pytest
 
-from impasto.report.curves import Curve, thin
+from impasto.report.record import thin
+from impasto.run_folders import Curve
 
 
 def _curve(values: list[float]) -> Curve:

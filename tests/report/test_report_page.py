@@ -6,11 +6,11 @@ import json
 import os
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from made_runs import HOSTILE, make_image, make_run, make_samples, write_metrics
+from parsed_page import Parsed
 
 from impasto.report import page as page_module
 from impasto.report import write_report
@@ -23,37 +23,6 @@ ELEMENTS = set(
         img small footer""",
     )
 )
-VOID = {"meta", "input", "img", "br", "link", "path"}
-
-
-class Parsed(HTMLParser):
-    """A page's elements, their texts, and whether they are closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self.open: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Remember it."""
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Remember it."""
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        """Refuse what is closed out of order."""
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        """Remember it."""
-        self.texts.setdefault(self.open[-1] if self.open else "", []).append(data)
 
 
 def _write(tmp_path: Path, *sources: Path) -> tuple[str, Parsed]:

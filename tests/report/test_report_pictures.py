@@ -11,9 +11,10 @@ import pytest
 from made_runs import make_image, make_run, make_samples
 from PIL import Image
 
-from impasto.report.pictures import find_pictures
+from impasto.report import write_report
+from impasto.report.page import add_pictures
+from impasto.report.pictures import Comparison, find_pictures
 from impasto.report.record import read_run
-from impasto.report.sections import add_pictures
 from impasto.report.thumbnails import Album
 
 WIDE = 10**6
@@ -25,22 +26,27 @@ def _decoded(uri: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(data)))
 
 
+def _after(comparison: Comparison) -> dict[str, Path]:
+    return {picture.label: picture.file for picture in comparison.after}
+
+
 def test_samples_stand_beside_their_photographs_the_newest_first(tmp_path: Path) -> None:
     make_samples(tmp_path, photographs=2, steps=3)
     make_image(tmp_path / "confusion.png")
     make_image(tmp_path / "samples/step_000300.png")  # the sheet of all
     found = find_pictures(tmp_path, {}, {})
-    assert [path.name for path in found.plots] == ["confusion.png"]
+    assert [picture.path for picture in found.plots] == ["confusion.png"]
     assert [c.name for c in found.comparisons] == ["photo_0", "photo_1"]
-    assert list(found.comparisons[0].after) == ["step 300", "step 200", "step 100"]
-    assert found.comparisons[0].before == tmp_path / "samples/photographs/photo_0.png"
+    assert list(_after(found.comparisons[0])) == ["step 300", "step 200", "step 100"]
+    before = found.comparisons[0].before
+    assert before is not None and before.file == tmp_path / "samples/photographs/photo_0.png"
 
 
 def test_many_steps_are_thinned_and_that_is_counted(tmp_path: Path) -> None:
     make_samples(tmp_path, photographs=1, steps=20)
     (comparison,) = find_pictures(tmp_path, {}, {}).comparisons
     assert len(comparison.after) == 6 and comparison.left_out == 14
-    assert next(iter(comparison.after)) == "step 2,000" and list(comparison.after)[-1] == "step 100"
+    assert (comparison.after[0].label, comparison.after[-1].label) == ("step 2,000", "step 100")
 
 
 @pytest.mark.parametrize(
@@ -52,8 +58,8 @@ def test_results_find_the_photographs_that_the_command_was_given(tmp_path: Path,
     make_image(run / "cat.jpg"), make_image(run / "samples/step_000050/cat.png")
     config = {"images": images, "overwrite": False, "output": str(run), "folder": str(run)}
     (comparison,) = find_pictures(run, config, {"folder": str(there)}, outside=True).comparisons
-    assert comparison.before in (there / "cat.jpg", there / "holiday/cat.jpg")
-    assert comparison.after == {"result": run / "cat.jpg", "step 50": run / "samples/step_000050/cat.png"}
+    assert comparison.before is not None and comparison.before.file in (there / "cat.jpg", there / "holiday/cat.jpg")
+    assert _after(comparison) == {"result": run / "cat.jpg", "step 50": run / "samples/step_000050/cat.png"}
 
 
 def test_results_elsewhere_are_found_and_strangers_there_are_not(tmp_path: Path) -> None:
@@ -61,7 +67,7 @@ def test_results_elsewhere_are_found_and_strangers_there_are_not(tmp_path: Path)
     make_image(tmp_path / "painted/cat.jpg", seed=1), make_image(tmp_path / "painted/private.jpg")
     config = {"images": ["in"], "overwrite": False, "output": "painted", "folder": str(tmp_path / "run")}
     (comparison,) = find_pictures(tmp_path / "run", config, {"folder": str(tmp_path)}, outside=True).comparisons
-    assert comparison.after == {"result": tmp_path / "painted/cat.jpg"}
+    assert _after(comparison) == {"result": tmp_path / "painted/cat.jpg"}
 
 
 def test_what_lies_outside_of_the_folder_is_shown_on_demand_alone(tmp_path: Path) -> None:
@@ -75,18 +81,18 @@ def test_what_lies_outside_of_the_folder_is_shown_on_demand_alone(tmp_path: Path
     config = {"images": [str(private)], "overwrite": False, "output": str(run), "folder": str(run)}
     for told in (config, {}):
         found = find_pictures(run, told, {})
-        after = [path for c in found.comparisons for path in (c.before, *c.after.values()) if path]
+        files = [picture.file for picture in found.ordered()]
         assert found.outside
-        assert all(path.resolve().is_relative_to(run) for path in [*found.plots, *after])
-        assert run / "samples/step_000100/photo_0.png" in after
-    assert private in [c.before for c in find_pictures(run, config, {}, outside=True).comparisons]
+        assert all(path.resolve().is_relative_to(run) for path in files)
+        assert run / "samples/step_000100/photo_0.png" in files
+    assert private in [picture.file for picture in find_pictures(run, config, {}, outside=True).ordered()]
 
 
 def test_a_photograph_that_is_gone_leaves_the_result(tmp_path: Path) -> None:
     make_image(tmp_path / "run/cat.jpg")
     config = {"images": ["cat.jpg"], "overwrite": False, "output": str(tmp_path / "run")}
     (comparison,) = find_pictures(tmp_path / "run", config, {}).comparisons
-    assert comparison.before is None and list(comparison.after) == ["result"]
+    assert comparison.before is None and list(_after(comparison)) == ["result"]
 
 
 @pytest.mark.parametrize(
@@ -176,18 +182,21 @@ def test_the_same_picture_is_embedded_once(tmp_path: Path) -> None:
     for run in range(3):
         make_samples(make_run(tmp_path / str(run)), seed=run)
     runs = [read_run(tmp_path / str(run), str(run)) for run in range(3)]
-    add_pictures(runs, WIDE, lambda *_: None)
-    befores = [c.before for s in runs for c in s.comparisons if c.before]
-    assert len(befores) == 6 and [b.first for b in befores] == [True, True, False, False, False, False]
-    assert all(len(c.after) == 2 and all(a.first for a in c.after) for s in runs for c in s.comparisons)
-    assert not any(s.left_out for s in runs)
+    add_pictures(runs, WIDE)
+    befores = [c.before.thumbnail for run in runs for c in run.comparisons if c.before]
+    assert len(befores) == 6 and len({picture.number for picture in befores if picture}) == 2
+    assert all(len(c.after) == 2 for run in runs for c in run.comparisons)
+    assert not any(run.left_out for run in runs)
+    write_report([str(tmp_path)], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert (page.count('src="data:image/webp'), page.count('data-same="')) == (2 + 12, 4)
 
 
 def test_what_does_not_fit_is_left_out_evenly_and_counted(tmp_path: Path) -> None:
     for run in range(4):
         make_samples(make_run(tmp_path / str(run)), photographs=3, steps=3, seed=run * 10, noise=True)
     runs = [read_run(tmp_path / str(run), str(run)) for run in range(4)]
-    add_pictures(runs, 12_000 * 8, lambda *_: None)
+    add_pictures(runs, 12_000 * 8)
     shown = [sum(len(c.after) for c in s.comparisons) for s in runs]
     assert max(shown) - min(shown) <= 1 and min(shown) >= 1
     for run, count in zip(runs, shown, strict=True):
@@ -200,6 +209,6 @@ def test_a_broken_sample_is_told_and_the_others_are_shown(tmp_path: Path) -> Non
     broken = tmp_path / "a/samples/step_000100/photo_0.png"
     broken.write_bytes(broken.read_bytes()[:60])
     run = read_run(tmp_path / "a", "a")
-    add_pictures([run], WIDE, lambda *_: None)
+    add_pictures([run], WIDE)
     assert [c.name for c in run.comparisons] == ["photo_1"]
     assert len(run.problems) == 1 and "samples/step_000100/photo_0.png: is" in run.problems[0]

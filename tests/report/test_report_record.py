@@ -25,6 +25,7 @@ def test_a_finished_run_is_read_whole(tmp_path: Path) -> None:
     assert run.started is not None and run.started.timestamp() == 1795464000
     assert run.settings["data.size"] == "4" and "folder" not in run.settings and "run_id" not in run.settings
     assert list(run.curves[""]) == ["train/loss"]
+    assert run.figures == [["train/loss", "2", "1", "1", "2"]]
     assert not run.problems and not run.how_to_go_on
 
 

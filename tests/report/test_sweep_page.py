@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 
 import optuna
@@ -11,46 +10,14 @@ from made_runs import HOSTILE, make_image, make_run, make_samples
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.study import Study
 from optuna.trial import TrialState, create_trial
+from parsed_page import Parsed
 from PIL import Image
 
 from impasto.report import sweep_page as sweep_module
 from impasto.report import write_report
 from impasto.report.sweep_page import write_sweep_page
-from impasto.report.sweep_sheet import write_sweep_sheet
 
-VOID = {"meta", "input", "img"}
 STATES = ("finished", "finished", "pruned", "failed")
-
-
-class Parsed(HTMLParser):
-    """A page's elements, closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Remember it."""
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Refuse what is closed out of order."""
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        """Remember it."""
-        self.text += data
-
-    def all(self, tag: str, **wanted: str) -> list[dict[str, str | None]]:
-        """Attributes of the elements that have these."""
-        return [a for t, a in self.elements if t == tag and all(a.get(k) == v for k, v in wanted.items())]
 
 
 def _study(values: Sequence[Sequence[float] | None], states: Sequence[str], *names: str) -> Study:
@@ -83,7 +50,13 @@ def _write(folder: Path, study: Study, states: Sequence[str], *, best: Sequence[
         commands={"Train the best trial again": "impasto train a=b"} if best else {},
         about=f"sampler: TPE\nname: {HOSTILE[0]}",
     )
-    return Parsed((folder / "sweep.html").read_text(encoding="utf-8"))
+    return _parsed(folder)
+
+
+def _parsed(folder: Path) -> Parsed:
+    page = Parsed((folder / "sweep.html").read_text(encoding="utf-8"))
+    assert not page.open
+    return page
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(folder: Path) -> Parsed:
-    return Parsed((folder / "sweep.html").read_text(encoding="utf-8"))
+    return _parsed(folder)
 
 
 def test_every_trial_has_its_row_with_its_figures_and_last_pictures(page: Parsed) -> None:
@@ -164,18 +137,13 @@ def test_when_little_room_is_left_the_best_trials_keep_their_pictures(
 def test_the_sheet_has_rows_in_order_below_the_photographs(tmp_path: Path) -> None:
     for number in range(3):
         make_samples(tmp_path / str(number), photographs=3, steps=2, seed=number)
-    rows = [([f"trial {n}", "loss: 1.5", "lr = 0.1" * 20], tmp_path / str(n)) for n in (2, 0, 1, 7)]
-    assert write_sweep_sheet(rows, tmp_path / "sheet.png")
+    states = ["finished"] * 4
+    _write(tmp_path, _study([[2.0], [3.0], [1.0], [4.0]], states, "loss"), states, best=[2])
     with Image.open(tmp_path / "sheet.png") as image:
         assert image.size == (4 * 164 - 4, 4 * 164 - 4)
         for row, folder in enumerate(("2/samples/photographs", *(f"{n}/samples/step_000200" for n in (2, 0, 1)))):
             with Image.open(tmp_path / folder / "photo_1.png") as picture:
                 assert image.getpixel((2 * 164 + 12, row * 164 + 12)) == picture.getpixel((1, 1))
-
-
-def test_without_pictures_there_is_no_sheet(tmp_path: Path) -> None:
-    assert not write_sweep_sheet([(["trial 0"], tmp_path / "0")], tmp_path / "sheet.png")
-    assert not list(tmp_path.iterdir())
 
 
 def test_the_report_reads_a_pruned_trial_and_the_plots_of_a_sweep(tmp_path: Path) -> None:

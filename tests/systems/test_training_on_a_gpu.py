@@ -27,16 +27,16 @@ from impasto.networks import (
     Stylizer,
     Upscaler,
 )
-from impasto.systems import Augmentation, ColorizerSystem, DistillationSystem, StylizerSystem, UpscalerSystem
+from impasto.systems import ColorizerSystem, DistillationSystem, StylizerSystem, UpscalerSystem
 from impasto.systems.adversary import Adversary
-from impasto.systems.augmentation import turned
+from impasto.systems.augmentation import Augmentation
 from impasto.systems.system import System
 from impasto.tracking.progress import Progress
 
 SIDE = 64
 
 
-def _perceptual(features: VGG, style: list[Tensor] | None = None, *, content: float = 1.0) -> PerceptualLoss:
+def _perceptual(features: VGG, style: Tensor | list[Tensor] | None = None, *, content: float = 1.0) -> PerceptualLoss:
     return PerceptualLoss(
         features,
         style,
@@ -48,20 +48,17 @@ def _perceptual(features: VGG, style: list[Tensor] | None = None, *, content: fl
     )
 
 
-def _styles(count: int, *, views: int) -> list[Tensor]:
-    return [turned(torch.rand(1, 3, SIDE, SIDE), view) for _ in range(count) for view in range(views)]
-
-
 def _stylizer(network: Callable[[], nn.Module], shown: Augmentation, folder: Path, **training: Any) -> System:
-    loss = _perceptual(tiny_vgg(), _styles(1, views=shown.views))
-    return StylizerSystem(network(), loss, augmentation=shown, **training)
+    styles = [torch.rand(1, 3, SIDE, SIDE) for _ in range(shown.views)]
+    return StylizerSystem(network(), _perceptual(tiny_vgg(), styles), augmentation=shown, **training)
 
 
 def _many_styles(folder: Path, **training: Any) -> System:
-    loss, coarse = (_perceptual(tiny_vgg(), _styles(3, views=8), content=content) for content in (1.0, 0.0))
     shown = Augmentation(jitter=8, views=8)
+    styles = [torch.rand(1, 3, SIDE, SIDE) for _ in range(3 * shown.views)]
+    loss, coarse = (_perceptual(tiny_vgg(), styles, content=content) for content in (1.0, 0.0))
     network = ConditionalStylizer(width=2, styles=3)
-    return StylizerSystem(network, loss, augmentation=shown, coarse=coarse, average=0.5, **training)
+    return StylizerSystem(network, loss, coarse=coarse, augmentation=shown, average=0.5, **training)
 
 
 def _upscaler(network: Callable[..., nn.Module], loss: Callable[[], Any], folder: Path, **training: Any) -> System:

@@ -55,11 +55,6 @@ def test_numbers_are_read_back_as_they_were(tmp_path: Path, value: float) -> Non
     assert float(MetricsFile(tmp_path).rows[1]["loss"]) == value
 
 
-def test_names_with_commas_and_quotes_are_read_back(tmp_path: Path) -> None:
-    _written(tmp_path, {1: {'odd, "name"': 1.0}})
-    assert _table(tmp_path) == [{"step": "1", 'odd, "name"': "1.0"}]
-
-
 def test_resumed_file_continues(tmp_path: Path) -> None:
     _written(tmp_path, {0: {"val/loss": 9.0}, 1: {"train/loss": 1.0}})
     _written(tmp_path, {2: {"train/loss": 2.0}, 3: {"train/rate": 3.0}})
@@ -95,10 +90,6 @@ def test_finalize_writes_what_has_not_been_written(tmp_path: Path) -> None:
     file.log_metrics({"loss": 1.0}, 1)
     file.finalize("failed")
     assert _table(tmp_path) == [{"step": "1", "loss": "1.0"}]
-
-
-def test_folder_is_made(tmp_path: Path) -> None:
-    assert len(_table(_written(tmp_path / "new" / "run", {1: {"loss": 1.0}}))) == 1
 
 
 def test_file_is_written_while_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from impasto.tracking.run_folder import Interrupted, begin, recorded
+from impasto.run_folders import RunFolder
+from impasto.tracking.run_folder import Interrupted, recorded
 
 
 def _status(folder: Path) -> dict[str, str]:
@@ -69,7 +70,7 @@ def test_a_resumed_run_that_begins_is_recorded(tmp_path: Path) -> None:
     with recorded(tmp_path, config="seed: 0\n"):
         pass
     with pytest.raises(ValueError, match="late"), recorded(tmp_path, config=None):
-        begin(tmp_path, config="seed: 1\n")
+        RunFolder(tmp_path).begin("seed: 1\n")
         assert _status(tmp_path)["status"] == "running"
         raise ValueError("late")
     assert _status(tmp_path)["error"] == "ValueError: late"

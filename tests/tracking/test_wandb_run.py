@@ -206,7 +206,7 @@ def test_a_server_that_goes_away_costs_a_run_nothing(
         log_table(logger, "benchmark/speed", [{"size": "256 x 256", "seconds": 0.25}])
     logger.log_metrics({"train/loss": 1.0}, step=1)
     finish_loggers("finished")
-    assert caplog.text.count("W&B is lost") == 1 and time.monotonic() - begin < 20
+    assert caplog.text.count("W&B is lost") == 1 and time.monotonic() - begin < 60
     wandb.teardown()
     (run,) = tmp_path.glob("wandb/run-*/*.wandb")
     assert b"train/loss" in run.read_bytes()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto.engines import eager
-from impasto.evaluation.colorizers import tinted
+from impasto.evaluation.colour import tinted
 from impasto.methods import Method, Stylizing, Upscaling, method_of
 from impasto.networks import Trained
 from impasto.resampling import upscale
@@ -35,40 +35,23 @@ class Choice(NamedTuple):
 
 
 def list_choices(networks: Iterable[tuple[str, Trained]], *, device: str) -> list[Choice]:
-    """List the shipped networks that do one thing, then one's own.
-
-    Args:
-        networks: what the user calls each (a run folder or a file), and the network.
-        device: where they shall run.
-
-    Raises:
-        ValueError: a network of a system that is no method.
-    """
+    """List the shipped networks that do one thing, then one's own, each with what the user calls it: folder or file."""
     systems = ("colorizer", "upscaler")
     choices = [_choice(name, "", load_shipped(name, system=kind), device) for kind in systems for name in shipped(kind)]
     taken = {*shipped("stylizer"), *(choice.name for choice in choices)}
     for text, trained in networks:
         if text not in taken:  # a shipped name is there already
             short = _short_name(Path(text))
-            names = chain([short], (f"{short}-{number}" for number in count(2)))
-            name = next(name for name in names if name not in taken)
+            numbered = (f"{short}-{number}" for number in count(2))
+            name = next(name for name in chain([short], numbered) if name not in taken)
             taken.add(name)
             choices.append(_choice(name, f" ({name})", trained, device))
     return choices
 
 
 def painting(mix: Mapping[str, float], *, device: str) -> Choice:
-    """Return the painting in a mix of shipped styles.
-
-    Args:
-        mix: weights by style; their sum is taken for the whole.
-        device: where the network shall run.
-
-    Raises:
-        ValueError: weights that cannot be mixed.
-    """
-    names = [name for name, weight in mix.items() if weight]
-    return _choice("_".join(names), "", load_mix(mix), device)
+    """Return the painting in a mix of shipped styles, by their weights, whose sum is taken for the whole."""
+    return _choice("_".join(name for name, weight in mix.items() if weight), "", load_mix(mix), device)
 
 
 def _choice(name: str, suffix: str, trained: Trained, device: str) -> Choice:

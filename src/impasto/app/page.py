@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 from gradio import processing_utils
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from impasto.app.choices import Choice, painting
@@ -47,30 +48,20 @@ _CLICK_LINK = "() => document.querySelector('#link').click()"
 
 
 class Page:
-    """The page and what its events do. Photograph and result belong to the session, so that none sees another's.
-
-    Args:
-        choices: what can be done besides painting in the shipped styles.
-        colours: whose a painting may have, by the name of the setting; the first is chosen when the page opens.
-        device: where a mix of styles is painted.
-        most_megapixels: of an uploaded photograph.
-        folder: gradio's own, where files for the browser are written.
-        busy: held while a network runs.
-    """
+    """The page and what its events do. Photograph and result belong to the session, so that none sees another's."""
 
     def __init__(
         self,
-        choices: Sequence[Choice],
-        colours: Mapping[str, Colours],
+        choices: Sequence[Choice],  # what can be done besides painting in the shipped styles
+        colours: Mapping[str, Colours],  # whose a painting may have; the first is chosen when the page opens
         *,
-        device: str,
-        most_megapixels: float,
-        folder: Path,
-        busy: threading.Lock,
+        device: str,  # where a mix of styles is painted
+        most_megapixels: float,  # of an uploaded photograph
+        folder: Path,  # gradio's own, where files for the browser are written
+        busy: threading.Lock,  # held while a network runs
     ) -> None:
         self.choices, self.colours = {choice.name: choice for choice in choices}, colours
-        self.device, self.most_megapixels, self.folder = device, most_megapixels, folder
-        self.busy = busy
+        self.device, self.most_megapixels, self.folder, self.busy = device, most_megapixels, folder, busy
         self.samples = {path.stem: path for path in map(Path, sample_paths(_SAMPLES))}
         self.styles = shipped_styles()
         with gr.Blocks(title="impasto", analytics_enabled=False, delete_cache=(_HOUR // 6, _HOUR)) as self.blocks:
@@ -86,14 +77,17 @@ class Page:
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=300):
                 self.drop = gr.File(label="Photograph", file_types=["image"], height=150, elem_id="photograph")
-                self.examples = _html("examples", _examples(self.samples))
+                samples = {name: _thumbnail(path) for name, path in self.samples.items()}
+                self.examples = _html("examples", samples=samples)
                 named = [("Paint", "paint"), *((choice.label, name) for name, choice in self.choices.items())]
                 self.choice = gr.Radio(named, value="paint", label="What to do", elem_id="choice")
-                self.tiles = _html("styles", _tiles(self.styles))
+                painted = {name: (_HERE / "styles" / f"{name}.jpg").read_bytes() for name in self.styles}
+                pictures = {name: _address(content, "jpeg") for name, content in painted.items()}
+                self.tiles = _html("styles", styles=self.styles, pictures=pictures)
                 colours = [(_COLOURS.get(name, name), name) for name in self.colours]
                 self.colour = gr.Radio(colours, value=colours[0][1], label="Colours", elem_id="colours")
             with gr.Column(scale=7, min_width=320, elem_id="result"):
-                self.compare = _html("compare", (_HERE / "compare.html").read_text(encoding="utf-8"))
+                self.compare = _html("compare")
                 self.note = gr.HTML("", elem_id="note")
                 self.strength = gr.Slider(0, 100, 100, step=1, label="Strength, in percent", elem_id="strength")
                 self.download = gr.Button("Download the result (PNG)", variant="primary", interactive=False)
@@ -137,7 +131,7 @@ class Page:
     def _on_colour(self, work: Work | None, source: str | None, name: str, mix: Mix, colour: str) -> dict[Any, Any]:
         if work is None:  # forgotten, or none yet
             return self._show(self._do(source, name, mix, colour))
-        return self._show(self._told(lambda: work.in_colours(self.colours[colour])))
+        return self._show(self._compute(lambda: work.in_colours(self.colours[colour])))
 
     def _on_download(self, work: Work | None, strength: float) -> str:
         if work is None:
@@ -153,10 +147,10 @@ class Page:
             choice = painting(mix, device=self.device) if name == "paint" else self.choices[name]
             return do(Path(source), choice, self.colours[colour], most_megapixels=self.most_megapixels)
 
-        return self._told(work)
+        return self._compute(work)
 
-    def _told(self, compute: Callable[[], Work]) -> Work | None:
-        """Compute; what prevents it is told on the page."""
+    def _compute(self, compute: Callable[[], Work]) -> Work | None:
+        """Compute, one at a time; what prevents it is shown on the page."""
         try:
             with self.busy:
                 return compute()
@@ -190,40 +184,23 @@ class Page:
         return self.folder / secrets.token_hex(16)
 
 
-def _html(name: str, template: str) -> gr.HTML:
-    """A component of our own: its script is `<name>.js`."""
+def _html(name: str, **values: object) -> gr.HTML:
+    """A component of our own, made of `<name>.html` and `<name>.js`."""
+    files = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
     script = (_HERE / f"{name}.js").read_text(encoding="utf-8")
-    return gr.HTML(None, html_template=template, js_on_load=script, elem_id=name)
+    markup = files.get_template(f"{name}.html").render(**values)
+    return gr.HTML(None, html_template=markup, js_on_load=script, elem_id=name)
 
 
-def _examples(samples: Mapping[str, Path]) -> str:
-    """A button a photograph, its picture inside the page."""
-    buttons = []
-    for name, path in samples.items():
-        file = io.BytesIO()
-        Image.fromarray(to_uint8(resize_longer_side(read_image(path), _THUMBNAIL))).save(file, "PNG")
-        picture = _picture(file.getvalue(), "png")
-        buttons.append(f'<button type="button" data-name="{name}" aria-label="Example: {name}">{picture}</button>')
-    return f'<p>or one of these</p><div class="shelf">{"".join(buttons)}</div>'
+def _thumbnail(path: Path) -> str:
+    """The address of a small copy that is itself the picture."""
+    file = io.BytesIO()
+    Image.fromarray(to_uint8(resize_longer_side(read_image(path), _THUMBNAIL))).save(file, "PNG")
+    return _address(file.getvalue(), "png")
 
 
-def _tiles(styles: Mapping[str, Mapping[str, Any]]) -> str:
-    """A tile a style: what it makes of a photograph, its title, and its weight in a mix; the first is chosen."""
-    tiles = []
-    for number, (name, style) in enumerate(styles.items()):
-        title, first, file = html.escape(str(style["title"])), number == 0, _HERE / "styles" / f"{name}.jpg"
-        picture = _picture(file.read_bytes(), "jpeg") if file.is_file() else ""
-        tiles.append(
-            f'<div class="tile{" chosen" if first else ""}" data-name="{name}" data-title="{title}">'
-            f'<button type="button" class="alone" aria-pressed="{str(first).lower()}">{picture}{title}</button>'
-            f'<button type="button" class="add" aria-label="Mix in {title}">+</button>'
-            f'<input type="range" min="0" max="100" value="50" aria-label="Weight of {title}" /></div>'
-        )
-    return f'<p>Style (+ mixes several)</p><div class="shelf">{"".join(tiles)}</div>'
-
-
-def _picture(content: bytes, kind: str) -> str:
-    return f'<img src="data:image/{kind};base64,{base64.b64encode(content).decode("ascii")}" alt="" />'
+def _address(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 async def _refuse_address(*_: object, **__: object) -> str:

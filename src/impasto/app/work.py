@@ -23,29 +23,18 @@ _MORE_WHEN_ENLARGED = 2  # times the pixels of the largest photograph: a result 
 
 
 class Work:
-    """A photograph that a network has seen; colours and strength change without asking the network again.
+    """A photograph (3, H, W) that a network has seen; colours and strength change without asking the network again.
 
-    Args:
-        name: of the result's file, such as "holiday_starry_night.png".
-        photo: RGB in [0, 1], (3, H, W).
-        choice: what to do to it.
-        colours: whose the result has, where the choice paints.
-
-    Attributes:
-        base: what strength 0 shows, uint8, (H, W, 3).
-        result: what strength 1 shows, likewise.
-        seen: what the network saw in the photograph.
-
-    Raises:
-        ValueError: the photograph would not fit into memory.
+    The name is that of the result's file. Colours are those of the result, where the choice paints.
     """
 
     def __init__(self, name: str, photo: Tensor, choice: Choice, colours: Colours) -> None:
-        self.name, self.paints, self.seen = name, choice.paints, Seen()
+        self.name, self.paints = name, choice.paints
+        self.seen = Seen()  # what the network saw in the photograph
         self._method = choice.method
         self._painted: dict[bool, np.ndarray] = {}  # by whether the network saw the photograph itself, or it in grey
-        self.result = self._coloured(photo[None], colours if choice.paints else PaintingColours())
-        self.base = to_uint8(choice.base(photo))
+        self.result = self._coloured(photo[None], colours if choice.paints else PaintingColours())  # at strength 1
+        self.base = to_uint8(choice.base(photo))  # at strength 0: uint8, (H, W, 3), as the result
 
     def _coloured(self, photo: Tensor, colours: Colours) -> np.ndarray:
         def network(seen: Tensor) -> Tensor:
@@ -65,17 +54,7 @@ class Work:
         return other
 
     def mixed(self, strength: float) -> np.ndarray:
-        """Mix base and result: base + strength * (result - base), in RGB.
-
-        Args:
-            strength: 0 (the base, exactly) to 1 (the result, exactly).
-
-        Returns:
-            uint8, (H, W, 3), rounded to the nearest level.
-
-        Raises:
-            ValueError: another strength.
-        """
+        """Mix base (strength 0) and result (strength 1): base + strength * (result - base), uint8, (H, W, 3)."""
         if not 0 <= strength <= 1:
             raise ValueError(f"expected a strength of 0 to 100 %, got {100 * strength:g} %")
         mixed = self.base.astype(np.float32)
@@ -84,18 +63,10 @@ class Work:
 
 
 def read_photograph(path: Path, *, most_megapixels: float, factor: int = 1) -> Tensor:
-    """Read an uploaded file; its size is asked of its header, before pixels are decoded.
+    """Read an uploaded file, RGB in [0, 1], (3, H, W); its size is asked of its header, before pixels are decoded.
 
-    Args:
-        path: the upload.
-        most_megapixels: millions of pixels; an enlarged result may have twice as many.
-        factor: by which it shall be enlarged.
-
-    Returns:
-        RGB in [0, 1], (3, H, W).
-
-    Raises:
-        ValueError: no image, broken, or too large; names the file without its folder.
+    A result that is enlarged by the factor may have twice as many pixels. What is no image, broken or too large is a
+    ValueError, which names the file without its folder.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
@@ -121,17 +92,7 @@ def read_photograph(path: Path, *, most_megapixels: float, factor: int = 1) -> T
 
 
 def do(path: Path, choice: Choice, colours: Colours, *, most_megapixels: float) -> Work:
-    """Do a choice to an uploaded photograph, at its own size.
-
-    Args:
-        path: the upload.
-        choice: what to do.
-        colours: whose the result has, where the choice paints.
-        most_megapixels: as for `read_photograph`.
-
-    Raises:
-        ValueError: no image, too large, or too large for the free memory; names the file without its folder.
-    """
+    """Do a choice to an uploaded photograph, at its own size; refuses what `read_photograph` does."""
     try:
         photo = read_photograph(path, most_megapixels=most_megapixels, factor=choice.factor)
         return Work(f"{path.stem}_{choice.name}.png", photo, choice, colours)
@@ -146,12 +107,7 @@ def _tensor(pixels: np.ndarray) -> Tensor:
 
 
 def shown(pixels: np.ndarray, longer_side: int) -> np.ndarray:
-    """Return an image small enough for a screen.
-
-    Args:
-        pixels: uint8, (H, W, 3).
-        longer_side: at most this many pixels; smaller images stay as they are.
-    """
+    """Return an image (H, W, 3) of at most so many pixels a side, small enough for a screen."""
     if max(pixels.shape[:2]) <= longer_side:
         return pixels
     return to_uint8(resize_longer_side(_tensor(pixels), longer_side))

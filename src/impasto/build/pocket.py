@@ -54,7 +54,7 @@ def distillation(
     data.setup("fit")
     paths = data.train_paths[:: max(1, len(data.train_paths) // photographs)]
     cut = CentreCrop(size=size)
-    squares = torch.stack([cut.cut(read_image(path, at_least=cut.at_least)) for path in paths])
+    squares = torch.stack([cut(read_image(path, at_least=cut.at_least)) for path in paths])
     teacher = instantiate(cfg.features)(squares[:1])
     names = shipped("stylizer") if painters is None else list(painters)
     trained = [load_named(name, system="stylizer") for name in names]

@@ -112,6 +112,8 @@ class PhotoRun:
                     raise Interrupted(f"stopped at step {optimization.calls}; the best image so far is {self.target}")
 
     def _save(self) -> None:
+        for logger in self.loggers:
+            logger.save()  # first: a curve may reach further than the checkpoint, never less far
         with whole_file(self.checkpoint) as temporary:
             torch.save(self.optimization.state_dict(), temporary)
         write_image(self.target, self.finish(self.optimization.best), self.kept)
@@ -121,6 +123,5 @@ class PhotoRun:
         name = self.name.with_suffix("")
         write_image(self.folder.sample(step, str(name)), image)
         for logger in self.loggers:
-            logger.save()
             if hasattr(logger, "log_image"):
                 logger.log_image(f"samples/{short_name(name.name)}", [to_uint8(image)], step=step)

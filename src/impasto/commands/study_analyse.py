@@ -39,7 +39,7 @@ def run(cfg: DictConfig) -> None:
     study = read_study(given.study)
     answers = read_answers(given.study, study.id)
     if lost := lost_pictures(study, given.study):
-        log.warning("pictures of the study are lost: %s", name_some(list(lost.values())))
+        log.warning("pictures of the study are lost: %s", name_some(lost))
     analysis = analyse(study, answers, seed=given.seed)
     text = write_findings(given.output, study, analysis, answers)
     shown = {name: image_file(given.study, name) for name in study.stimuli if name not in lost}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.engines import eager
-from impasto.evaluation.colorizers import tinted
+from impasto.evaluation.colour import tinted
 from impasto.images import read_image
 from impasto.listing import Found, find_images
 from impasto.methods import method_of

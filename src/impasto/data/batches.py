@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -28,17 +29,11 @@ class Transform(Protocol):
 
 
 class Batch(NamedTuple):
-    """Photographs, their scenes, and the seconds that reading each of them took.
+    """Photographs, their scenes, and the seconds that reading each of them took."""
 
-    Attributes:
-        image: RGB float32 in [0, 1], (N, 3, size, size).
-        label: (N,), index of the scene; -1 where it is not known.
-        seconds: (N,), decoding, cropping and resizing.
-    """
-
-    image: Tensor
-    label: Tensor
-    seconds: Tensor
+    image: Tensor  # RGB float32 in [0, 1], (N, 3, size, size)
+    label: Tensor  # (N,), index of the scene; -1 where it is not known
+    seconds: Tensor  # (N,), decoding, cropping and resizing
 
 
 class Draw(NamedTuple):
@@ -48,23 +43,19 @@ class Draw(NamedTuple):
     seed: int
 
 
+@dataclass
 class EndlessBatches:
     """Batches without end, each determined by the seed and its number alone, so that training resumes anywhere.
 
     Every photograph comes once before any comes twice; the order is shuffled anew each time round.
-
-    Args:
-        photographs: how many there are.
-        batch_size: of this process.
-        seed: of order and crops.
-        first: number of the first batch.
-        rank: of this process.
-        world_size: number of processes, which share out the photographs without overlap.
     """
 
-    def __init__(self, photographs: int, batch_size: int, *, seed: int, first: int, rank: int, world_size: int) -> None:
-        self.photographs, self.batch_size, self.seed = photographs, batch_size, seed
-        self.first, self.rank, self.world_size = first, rank, world_size
+    photographs: int  # how many there are
+    batch_size: int  # of this process
+    seed: int  # of order and crops
+    first: int  # number of the first batch
+    rank: int  # of this process
+    world_size: int  # number of processes, which share out the photographs without overlap
 
     def __iter__(self) -> Iterator[list[Draw]]:
         """Yield the draws of each batch."""
@@ -82,13 +73,7 @@ class EndlessBatches:
 
 
 class PhotographDataset(Dataset[Batch]):
-    """Photographs by draw. One that cannot be read costs a warning and is replaced by the next.
-
-    Args:
-        paths: the files.
-        labels: of their scenes; -1 where they are not known.
-        transform: to a square of one size.
-    """
+    """Photographs with their labels (-1 for unknown), by draw; for one that cannot be read the next stands in."""
 
     def __init__(self, paths: Sequence[Path], labels: Sequence[int], transform: Transform) -> None:
         self.paths, self.labels, self.transform = list(paths), list(labels), transform
@@ -101,20 +86,11 @@ class PhotographDataset(Dataset[Batch]):
         return str(self.paths[index].absolute())
 
     def read(self, index: int) -> tuple[Tensor, int]:
-        """Return one photograph, RGB in [0, 1], (3, H, W), and its label.
-
-        Raises:
-            ValueError: it is broken; names it.
-            OSError: it cannot be read.
-        """
+        """Return one photograph, RGB in [0, 1], (3, H, W), and its label; raises as `read_image` does."""
         return read_image(self.paths[index], at_least=self.transform.at_least), self.labels[index]
 
     def __getitem__(self, draw: Draw | int) -> Batch:
-        """Read, transform and time one photograph.
-
-        Raises:
-            ValueError: not one of them can be read.
-        """
+        """Read, transform and time one photograph; ValueError where not one of them can be read."""
         index, seed = draw if isinstance(draw, Draw) else Draw(draw, seed=draw)
         begin = time.perf_counter()
         for attempt in range(len(self)):

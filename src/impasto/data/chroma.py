@@ -5,7 +5,7 @@ import hashlib
 import logging
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -24,15 +24,9 @@ _ANYBODY_MAY_WRITE = 0o222
 
 
 def chroma_spread(path: Path) -> float:
-    """Return how far a photograph's colours spread: the root of the variance of a plus that of b, CIE Lab.
+    """Return how far a photograph's colours spread: the root of the variance of a plus that of b, CIE Lab, at 64 px.
 
-    Grey photographs, and those of one tint all over, have next to none.
-
-    Args:
-        path: the file; it is looked at in 64 px.
-
-    Returns:
-        Units of Lab, rounded as it is remembered; NaN where the file cannot be read.
+    Grey photographs, and those of one tint all over, have next to none. NaN where the file cannot be read.
     """
     try:
         image = resize_longer_side(read_image(path, at_least=64), 64)
@@ -44,7 +38,7 @@ def chroma_spread(path: Path) -> float:
 
 
 def measure_chroma(paths: Sequence[Path], root: Path, *, workers: int) -> dict[Path, float]:
-    """Measure photographs that have not been measured before, and remember them.
+    """Return the spread of each photograph; those that have not been measured before are measured, and remembered.
 
     They are remembered in `impasto_chroma.csv` in the data set's folder, or, where that cannot be written, below
     `~/.cache/impasto`. A file that has changed its size is measured again, and one that could not be read.
@@ -53,13 +47,9 @@ def measure_chroma(paths: Sequence[Path], root: Path, *, workers: int) -> dict[P
         paths: the files.
         root: of the data set.
         workers: processes that measure.
-
-    Returns:
-        The spread of each.
     """
-    known = _remembered(root / FILE)
-    if _file(root) != root / FILE:
-        known |= _remembered(_file(root))
+    kept = _file(root)
+    known = _remembered(root / FILE) | (_remembered(kept) if kept != root / FILE else {})
     sizes = {path: path.stat().st_size for path in paths}
     keys = {path: os.path.relpath(path, root) for path in paths}
     new = [path for path in paths if known.get(keys[path], (0, 0.0))[0] != sizes[path]]
@@ -69,18 +59,19 @@ def measure_chroma(paths: Sequence[Path], root: Path, *, workers: int) -> dict[P
             for path, spread in zip(new, _measure(new, workers), strict=True):
                 known[keys[path]] = (sizes[path], spread)
         finally:  # also what was measured before a Ctrl-C
-            _remember(_file(root), known)
+            _remember(kept, known)
     return {path: known[keys[path]][1] for path in paths}
 
 
-def _measure(paths: Sequence[Path], workers: int) -> Iterable[float]:
-    bar = {"total": len(paths), "description": "colour", "console": Console(stderr=True)}
+def _measure(paths: Sequence[Path], workers: int) -> Iterator[float]:
+    console = Console(stderr=True)
     if workers < 2 or len(paths) < 500:  # processes take seconds to start
-        yield from track(map(chroma_spread, paths), **bar)  # type: ignore[arg-type]
+        yield from track(map(chroma_spread, paths), total=len(paths), description="colour", console=console)
         return
     # Of one thread each: after a fork, OpenMP waits forever for the threads of the process that was forked.
     with ProcessPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from track(pool.map(chroma_spread, paths, chunksize=64), **bar)  # type: ignore[arg-type]
+        spreads = pool.map(chroma_spread, paths, chunksize=64)
+        yield from track(spreads, total=len(paths), description="colour", console=console)
 
 
 def _file(root: Path) -> Path:
@@ -101,14 +92,10 @@ def _remembered(file: Path) -> dict[str, tuple[int, float]]:
         return {}
 
 
-def _remember(file: Path, known: dict[str, tuple[int, float]]) -> None:
+def _remember(file: Path, known: Mapping[str, tuple[int, float]]) -> None:
+    rows = [(name, size, spread) for name, (size, spread) in known.items() if math.isfinite(spread)]
     try:
-        with (
-            whole_file(file) as temporary,
-            temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as opened,
-        ):
-            writer = csv.writer(opened)
-            writer.writerow(("file", "bytes", "spread"))
-            writer.writerows((name, *measured) for name, measured in known.items() if math.isfinite(measured[1]))
+        with whole_file(file) as part, part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as opened:
+            csv.writer(opened).writerows([("file", "bytes", "spread"), *rows])
     except OSError as error:  # it costs the time of measuring again, nothing else
         log.warning("the colours cannot be remembered in %s: %s", file, error)

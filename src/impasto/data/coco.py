@@ -45,26 +45,20 @@ class Coco(Photographs):
 
     def prepare_data(self) -> None:
         """Download and unpack what is missing."""
-        for split in self.splits:
-            if (self.root / split).is_dir():
-                continue
-            if not self.download:
-                raise FileNotFoundError(
-                    f"no folder {self.root / split}; give data.root=<folder with {' and '.join(self.splits)}>, "
-                    "or data.download=true to fetch it (19 GB)"
-                )
+        missing = [split for split in self.splits if not (self.root / split).is_dir()]
+        if missing and not self.download:
+            raise FileNotFoundError(
+                f"no folder {self.root / missing[0]}; give data.root=<folder with {' and '.join(self.splits)}>, "
+                "or data.download=true to fetch it (19 GB)"
+            )
+        for split in missing:
             download_split(split, self.root)
 
 
 def download_split(split: str, root: Path) -> None:
-    """Download one split, compare its checksum and unpack it; the archive is removed afterwards.
+    """Download one split, compare its checksum, unpack it and remove the archive.
 
-    Args:
-        split: "train2017" and so on.
-        root: gets a folder of that name, which appears only when it is complete.
-
-    Raises:
-        ConnectionError: the download failed or its checksum is wrong; says what to do.
+    Its folder below `root` appears only when it is complete. A failed download is a ConnectionError.
     """
     url, archive = _URL.format(split=split), root / f"{split}.zip"
     if not (archive.is_file() and check_md5(str(archive), _MD5[split])):

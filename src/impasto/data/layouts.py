@@ -13,6 +13,8 @@ from impasto.listing import find_images
 UNKNOWN = -1  # the label of a photograph whose scene is not known
 _REMEDY = "data.layout.download=true fetches it; data=scenes reads train/<class>/ and val/<class>/"
 
+_Tree = dict[str, list[Path]]  # photographs by class
+
 
 class Labelled(NamedTuple):
     """A photograph's file and the index of its scene."""
@@ -22,17 +24,11 @@ class Labelled(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """A data set of photographs.
+    """A data set of photographs."""
 
-    Attributes:
-        classes: names of the scenes; labels are indices into it. Empty where no scenes are known.
-        train: photographs to train on.
-        val: photographs held out.
-    """
-
-    classes: list[str]
-    train: list[Labelled]
-    val: list[Labelled]
+    classes: list[str]  # names of the scenes; labels are indices into it; empty where no scenes are known
+    train: list[Labelled]  # photographs to train on
+    val: list[Labelled]  # held out
 
 
 def class_folders(root: Path, *, val_part: float, seed: int) -> Layout:
@@ -57,32 +53,28 @@ def class_folders(root: Path, *, val_part: float, seed: int) -> Layout:
     if not val.is_dir():
         return _split(train if train.is_dir() else root, val_part, seed)
     found, held_out = _tree(train), _tree(val)
-    if found.keys() != held_out.keys():
-        odd = sorted(found.keys() ^ held_out.keys())
-        one = train if odd[0] in found else val
+    if odd := sorted(found.keys() ^ held_out.keys()):
         raise ValueError(
-            f"{train} and {val} hold different classes: '{odd[0]}' is only in {one}"
+            f"{train} and {val} hold different classes: '{odd[0]}' is only in {train if odd[0] in found else val}"
             + (f", and {len(odd) - 1} more differ" if odd[1:] else "")
         )
     return Layout(list(found), _labelled(found), _labelled(held_out))
 
 
-def _tree(folder: Path) -> dict[str, list[Path]]:
-    """Photographs by class; an empty class folder is an error, for it is more often a mistake than meant."""
+def _tree(folder: Path) -> _Tree:
+    """Search class folders; an empty one is an error, for it is more often a mistake than meant."""
     names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not names:
         raise ValueError(f"{folder} holds no class folders; expected {folder}/<class>/")
     return {name: [found.path for found in find_images(folder / name)] for name in names}
 
 
-def _labelled(tree: dict[str, list[Path]]) -> list[Labelled]:
+def _labelled(tree: _Tree) -> list[Labelled]:
     return [Labelled(path, label) for label, paths in enumerate(tree.values()) for path in paths]
 
 
 def _split(folder: Path, val_part: float, seed: int) -> Layout:
-    tree = _tree(folder)
-    train: dict[str, list[Path]] = {}
-    val: dict[str, list[Path]] = {}
+    tree, train, val = _tree(folder), _Tree(), _Tree()
     for name, paths in tree.items():
         if len(paths) < 2:
             raise ValueError(f"class folder {folder / name} holds one photograph; expected two, one to hold out")
@@ -140,20 +132,20 @@ def places205(root: Path, *, images: str, train: str, val: str, classes: str) ->
         FileNotFoundError: a list, or a photograph that a list names.
         ValueError: a line that is not a name and a number, or a label outside the classes.
     """
-    pairs = _pairs(root / classes)
-    names = [name.strip("/").split("/", 1)[-1] for name, label, _ in sorted(pairs, key=lambda pair: pair[1])]
-    if not names:
+    pairs = sorted(_pairs(root / classes), key=lambda pair: pair[1])
+    if not pairs:
         raise ValueError(f"{root / classes} lists no classes")
-    if sorted(label for _, label, _ in pairs) != list(range(len(pairs))):
+    if [label for _, label, _ in pairs] != list(range(len(pairs))):
         raise ValueError(f"{root / classes} does not number its {len(pairs)} classes from 0 to {len(pairs) - 1}")
-    return Layout(names, *(_listed(root / file, root / images, names) for file in (train, val)))
+    names = [name.strip("/").split("/", 1)[-1] for name, _, _ in pairs]
+    return Layout(names, *(_listed(root / file, root / images, len(names)) for file in (train, val)))
 
 
-def _listed(file: Path, images: Path, classes: list[str]) -> list[Labelled]:
+def _listed(file: Path, images: Path, classes: int) -> list[Labelled]:
     found = []
     for name, label, line in _pairs(file):
-        if not 0 <= label < len(classes):
-            raise ValueError(f"{file}, line {line}: label {label} of {name}; expected 0 to {len(classes) - 1}")
+        if not 0 <= label < classes:
+            raise ValueError(f"{file}, line {line}: label {label} of {name}; expected 0 to {classes - 1}")
         path = images / name
         if not path.is_file():
             raise FileNotFoundError(f"{file}, line {line}: no photograph {path}")

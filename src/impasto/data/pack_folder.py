@@ -33,19 +33,14 @@ def fingerprint(splits: Splits) -> dict[str, Any]:
 
 @contextmanager
 def claimed(output: Path, settings: Mapping[str, Any]) -> Iterator[None]:
-    """Take a folder for this process and this pack.
-
-    Args:
-        output: a new or empty folder, or that of a pack with the same settings.
-        settings: of this pack, plain data.
+    """Take a folder for this process and this pack: a new or empty one, or that of a pack with the same settings.
 
     Raises:
         ValueError: it holds something else, a pack with other settings, or another process packs into it.
     """
     from filelock import FileLock, Timeout
 
-    settings = json.loads(json.dumps(settings))  # as they will be read: keys are text
-    _check(output, settings)
+    _refuse_other_contents(output, settings)
     output.mkdir(parents=True, exist_ok=True)
     lock = output / ".lock"
     try:
@@ -57,18 +52,20 @@ def claimed(output: Path, settings: Mapping[str, Any]) -> Iterator[None]:
         raise ValueError(f"another process packs into {output}; wait for it, or stop it") from error
 
 
-def _check(output: Path, settings: Mapping[str, Any]) -> None:
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"{output} is a file; expected output=<a new or empty folder>")
-    if not (output / _RECORD).is_file():
-        if output.is_dir() and any(item.name != ".lock" for item in output.iterdir()):
-            raise ValueError(f"{output} holds other files; expected output=<a new or empty folder>")
-        return
-    old, new = _flat(json.loads((output / _RECORD).read_text(encoding="utf-8"))), _flat(settings)
-    different = [key for key in old | new if old.get(key) != new.get(key)]
-    if different:
-        changes = ", ".join(f"{key} was {old.get(key)} and is {new.get(key)}" for key in different)
-        raise ValueError(f"{output} is a pack with other settings: {changes}; give another output=<folder>")
+def _refuse_other_contents(output: Path, settings: Mapping[str, Any]) -> None:
+    record = output / _RECORD
+    if record.is_file():
+        old, new = (_flat(json.loads(text)) for text in (record.read_text(encoding="utf-8"), json.dumps(settings)))
+        changes = [
+            f"{key} was {old.get(key)} and is {new.get(key)}" for key in old | new if old.get(key) != new.get(key)
+        ]
+        if changes:
+            raise ValueError(
+                f"{output} is a pack with other settings: {', '.join(changes)}; give another output=<folder>"
+            )
+    elif output.exists() and not (output.is_dir() and all(item.name == ".lock" for item in output.iterdir())):
+        what = "holds other files" if output.is_dir() else "is a file"
+        raise ValueError(f"{output} {what}; expected output=<a new or empty folder>")
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

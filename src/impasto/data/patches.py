@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, Unpack
 
@@ -21,17 +22,11 @@ log = logging.getLogger(__name__)
 
 
 class PatchBatch(NamedTuple):
-    """Patches and what is left of them at the low resolution.
+    """Patches and what is left of them at the low resolution."""
 
-    Attributes:
-        low: RGB float32 in [0, 1], (N, 3, size / factor, size / factor), 256 levels.
-        image: RGB float32 in [0, 1], (N, 3, size, size).
-        seconds: (N,), decoding, cutting and degrading.
-    """
-
-    low: Tensor
-    image: Tensor
-    seconds: Tensor
+    low: Tensor  # RGB float32 in [0, 1], (N, 3, size / factor, size / factor), 256 levels
+    image: Tensor  # RGB float32 in [0, 1], (N, 3, size, size)
+    seconds: Tensor  # (N,), decoding, cutting and degrading
 
 
 class PatchTransform(Transform, Protocol):
@@ -40,17 +35,13 @@ class PatchTransform(Transform, Protocol):
     size: int
 
 
+@dataclass(eq=False)
 class PatchDataset(Dataset[PatchBatch]):
-    """Patches by draw, each with its low-resolution image.
+    """Patches by draw, each with its low-resolution image."""
 
-    Args:
-        photographs: gives the patches.
-        factor: by which they are made smaller.
-        sigma: least and greatest blur before that, in pixels of the patch; drawn evenly between them.
-    """
-
-    def __init__(self, photographs: PhotographDataset, *, factor: int, sigma: tuple[float, float]) -> None:
-        self.photographs, self.factor, self.sigma = photographs, factor, sigma
+    photographs: PhotographDataset  # gives the patches
+    factor: int  # by which they are made smaller
+    sigma: tuple[float, float]  # least and greatest blur before that, in pixels of the patch
 
     def __len__(self) -> int:
         return len(self.photographs)
@@ -80,9 +71,8 @@ class Patches(Photographs):
         loading: as `Loading` says; the transforms give squares of the photograph's own pixels.
 
     Raises:
-        FileNotFoundError: a folder or file that does not exist (raised by `setup`).
-        ValueError: sizes that are no multiples of the factor, a blur below 0, a limit or batch size below 1, or patches
-            that are larger than all photographs (raised by `setup`).
+        ValueError: as `Photographs`, sizes that are no multiples of the factor, a blur below 0, or patches that are
+            larger than all photographs (raised by `setup`).
 
     Source:
         Johnson 2016, sec. 4.2.
@@ -104,9 +94,11 @@ class Patches(Photographs):
         **loading: Unpack[Loading],
     ) -> None:
         super().__init__(train=train, val=val, **loading)
+        if not _is_count(factor):
+            raise ValueError(f"expected data.factor to be a whole number, got {factor}")
         _check_transform("train", self.train_transform, factor)
         _check_transform("val", self.val_transform, factor)
-        if not _is_count(train_limit if train_limit is not None else 1):
+        if train_limit is not None and not _is_count(train_limit):
             raise ValueError(f"expected data.train_limit of at least 1, or null for all, got {train_limit}")
         self.factor, self.sigma, self.val_sigma = factor, _checked_sigma(sigma, val_sigma), val_sigma
         self.train_limit = train_limit
@@ -120,7 +112,7 @@ class Patches(Photographs):
         paths = [path for path in self.train_paths if path.name not in self.leave_out]
         if not paths:
             raise ValueError(f"data.leave_out={sorted(self.leave_out)} leaves no photographs to train on")
-        paths = [paths[index] for index in spread(len(paths), self.train_limit or len(paths))]
+        paths = [paths[index] for index in spread(len(paths), self.train_limit)]
         self.train_paths = _large_enough(paths, self.train_transform.size, "train")
         self.val_paths = _large_enough(self.val_paths, self.val_transform.size, "val")
         self.train_labels, self.val_labels = [[UNKNOWN] * len(p) for p in (self.train_paths, self.val_paths)]
@@ -139,8 +131,6 @@ def _is_count(value: object) -> bool:
 
 
 def _check_transform(name: str, transform: PatchTransform, factor: int) -> None:
-    if not _is_count(factor):
-        raise ValueError(f"expected data.factor to be a whole number, got {factor}")
     if not hasattr(transform, "size") or transform.at_least is not None:
         raise ValueError(f"expected data.{name}_transform to cut patches, as RandomPatch does")
     if not _is_count(transform.size) or transform.size % factor:

@@ -16,25 +16,15 @@ from impasto.listing import find_images
 
 
 class Loading(TypedDict):
-    """The arguments that all data sets share.
+    """The arguments that all data sets share."""
 
-    Attributes:
-        train_transform: to squares of one size.
-        val_transform: likewise, nothing random.
-        batch_size: photographs in a batch of one process.
-        num_workers: processes that read, at most as many as this process has cores; 0 reads in the training process.
-        seed: of order and crops.
-        val_limit: validate on at most this many photographs, spread evenly over all; None uses all.
-        skip: a text file with one path or file name a line, as `impasto verify` writes it; those are left out.
-    """
-
-    train_transform: Transform
-    val_transform: Transform
-    batch_size: int
-    num_workers: int
-    seed: int
-    val_limit: int | None
-    skip: str | None
+    train_transform: Transform  # to squares of one size
+    val_transform: Transform  # likewise, nothing random
+    batch_size: int  # photographs in a batch of one process
+    num_workers: int  # processes that read, at most as many as there are cores; 0 reads in the training process
+    seed: int  # of order and crops
+    val_limit: int | None  # validate on at most this many photographs, spread evenly over all; None uses all
+    skip: str | None  # a text file with one path or file name a line, as `impasto verify` writes it; left out
 
 
 class PhotographModule(LightningDataModule):
@@ -69,10 +59,6 @@ class PhotographModule(LightningDataModule):
         """Number of the batch at which the trainer stands: a resumed training goes on there."""
         return 0 if self.trainer is None else self.trainer.global_step * self.trainer.accumulate_grad_batches
 
-    def held_out(self, total: int) -> list[int]:
-        """Choose at most `val_limit` of so many photographs, spread evenly; return their numbers."""
-        return spread(total, self.val_limit or total)
-
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401
         """Move a batch, but not the seconds, which the host looks at in every step."""
         return super().transfer_batch_to_device(batch, device, dataloader_idx)._replace(seconds=batch.seconds)
@@ -103,7 +89,7 @@ class Photographs(PhotographModule):
 
     Raises:
         FileNotFoundError: a folder or file that does not exist (raised by `setup`).
-        ValueError: a folder without photographs, or a batch size or limit below 1.
+        ValueError: a folder without photographs (likewise), or a batch size or limit below 1.
     """
 
     def __init__(self, *, train: Sequence[str], val: Sequence[str], **loading: Unpack[Loading]) -> None:
@@ -123,7 +109,6 @@ class Photographs(PhotographModule):
 
     def setup(self, stage: str) -> None:
         """Find the files; leave out what is to be skipped and what is beyond the limit."""
-        del stage
         skipped = self.skipped()
         train, val = (
             [item for item in items if not {item.path.name, str(item.path.absolute())} & skipped]
@@ -131,7 +116,7 @@ class Photographs(PhotographModule):
         )
         if not train or not val:
             raise ValueError(f"data.skip={self.skip} leaves no photographs to train or to validate on")
-        val = [val[index] for index in self.held_out(len(val))]
+        val = [val[index] for index in spread(len(val), self.val_limit)]
         self.train_paths, self.train_labels = [item.path for item in train], [item.label for item in train]
         self.val_paths, self.val_labels = [item.path for item in val], [item.label for item in val]
 
@@ -149,7 +134,7 @@ class Photographs(PhotographModule):
         return PhotographDataset(self.val_paths, self.val_labels, self.val_transform)
 
 
-def spread(total: int, count: int) -> list[int]:
-    """Choose numbers below `total`, at most `count`, spread evenly."""
-    count = min(count, total)
+def spread(total: int, count: int | None) -> list[int]:
+    """Choose numbers below `total`, at most `count`, spread evenly; None chooses all."""
+    count = total if count is None else min(count, total)
     return [index * total // count for index in range(count)]

@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Unpack
@@ -28,9 +28,7 @@ class Places(Photographs):
         loading: as `Loading` says; a batch of at least 2, for batch norm.
 
     Raises:
-        FileNotFoundError: the data set is not there, or a photograph that the lists of Places205 name (raised by
-            `setup`).
-        ValueError: a batch of less than 2, no photograph with colour, or what the layout refuses.
+        ValueError: a batch of less than 2, or no photograph with colour; and what the layout refuses (by `setup`).
 
     Source:
         Iizuka 2016: 205 scenes, images that are grey or have little variation of colour removed.
@@ -60,12 +58,19 @@ class Places(Photographs):
     @cached_property
     def layout(self) -> Layout:
         """Where the photographs that have colour are: found and measured once."""
-        found = self.find(self.root)
-        train, val = [*found.train, *self._further(found)], found.val
+        classes, train, val = self.find(self.root)
+        own = [item.path for item in (*train, *val)]
+        known = {os.path.abspath(path) for path in own}  # noqa: PTH100 (asks no disk)
+        further = {source: [item.path for item in find_images(source)] for source in self.unlabelled}
+        new = {os.path.abspath(path): path for paths in further.values() for path in paths}  # noqa: PTH100
+        train = [*train, *(Labelled(path, UNKNOWN) for name, path in new.items() if name not in known)]
         if not self.least_chroma:
-            return Layout(found.classes, train, val)
-        spread = self._measure(found)
-        coloured = [[i for i in items if spread[i.path] >= self.least_chroma] for items in (train, val)]
+            return Layout(classes, train, val)
+        chroma = measure_chroma(own, self.root, workers=self.num_workers)
+        for source, paths in further.items():
+            folder = Path(source).expanduser() if Path(source).expanduser().is_dir() else paths[0].parent
+            chroma |= measure_chroma(paths, folder, workers=self.num_workers)
+        coloured = [[item for item in items if chroma[item.path] >= self.least_chroma] for items in (train, val)]
         for purpose, before, after in zip(("train", "validate"), (train, val), coloured, strict=True):
             if not after:
                 raise ValueError(
@@ -74,24 +79,6 @@ class Places(Photographs):
                 )
         log.info(
             "%d of %d photographs to train on and %d of %d held out have colour; %d classes",
-            len(coloured[0]), len(train), len(coloured[1]), len(val), len(found.classes),
+            len(coloured[0]), len(train), len(coloured[1]), len(val), len(classes),
         )  # fmt: skip
-        return Layout(found.classes, *coloured)
-
-    def _further(self, found: Layout) -> list[Labelled]:
-        if not self.unlabelled:
-            return []
-        known = {os.path.abspath(item.path) for item in (*found.train, *found.val)}  # noqa: PTH100 (asks no disk)
-        further = [item.path for item in find_images(self.unlabelled)]
-        return [Labelled(path, UNKNOWN) for path in further if os.path.abspath(path) not in known]  # noqa: PTH100
-
-    def _measure(self, found: Layout) -> dict[Path, float]:
-        spread = self._spread((i.path for i in (*found.train, *found.val)), self.root)
-        for source in self.unlabelled:
-            paths = [item.path for item in find_images(source)]
-            folder = Path(source).expanduser() if Path(source).expanduser().is_dir() else paths[0].parent
-            spread |= self._spread(paths, folder)
-        return spread
-
-    def _spread(self, paths: Iterable[Path], root: Path) -> dict[Path, float]:
-        return measure_chroma(list(paths), root, workers=self.num_workers)
+        return Layout(classes, *coloured)

@@ -1,4 +1,4 @@
-"""scikit-image's sample photographs: real photographs on every machine that has the package."""
+"""scikit-image's sample photographs: real photographs on every machine that has the package, nothing downloaded."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,10 +7,7 @@ import skimage.data
 
 
 def sample_path(name: str) -> str:
-    """Return the path of one of scikit-image's own files, such as "chelsea.png".
-
-    Only files that the package itself holds are found; nothing is downloaded.
-    """
+    """Return the path of one of scikit-image's own files, such as "chelsea.png"."""
     return str(Path(skimage.data.__file__).parent / name)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypedDict
 
 from torch import Tensor
 
-from impasto.images import decode_image
+from impasto.images import read_image
 
 SPLITS = ("train", "val")
 INDEX = "index.json"
@@ -15,19 +15,12 @@ _KINDS = ["bytes", "int", "str", "int"]  # of a `Sample`, in litdata's words; ot
 
 
 class Sample(TypedDict):
-    """A photograph as `impasto pack` writes it.
+    """A photograph as `impasto pack` writes it."""
 
-    Attributes:
-        content: bytes of the image file; none if it was broken when it was packed.
-        label: index of the scene; -1 where it is not known.
-        name: of the file; of a broken one, what is wrong with it.
-        checksum: of all that.
-    """
-
-    content: bytes
-    label: int
-    name: str
-    checksum: int
+    content: bytes  # of the image file; none if it was broken when it was packed
+    label: int  # index of the scene; -1 where it is not known
+    name: str  # of the file; of a broken one, what is wrong with it
+    checksum: int  # of all that
 
 
 class LeftOutError(ValueError):
@@ -51,36 +44,20 @@ def decode(sample: Sample, at_least: int | None) -> Tensor:
         raise ValueError(f"{name} is damaged: its checksum is another than when it was packed")
     if not content:
         raise LeftOutError(name)
-    return decode_image(content, name, at_least=at_least)
+    return read_image(content, name=name, at_least=at_least)
 
 
 class ShardIndex(NamedTuple):
-    """What is known of one split.
+    """What is known of one split."""
 
-    Attributes:
-        classes: names of the scenes; none where they are not known.
-        photographs: how many there are.
-        sizes: of the shards' files in bytes, by name.
-    """
-
-    classes: list[str]
-    photographs: int
-    sizes: dict[str, int]
+    classes: list[str]  # names of the scenes; none where they are not known
+    photographs: int  # how many there are
+    sizes: dict[str, int]  # of the shards' files in bytes, by name
 
 
 def read_index(file: Path) -> ShardIndex:
-    """Read the index of one split.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is not one that `impasto pack` finished, or lists tar shards of an earlier version.
-    """
+    """Read the index of one split; ValueError where it is not one that `impasto pack` finished."""
     if not file.is_file():
-        if (file.parent.parent / INDEX).is_file():
-            raise ValueError(
-                f"{file.parent.parent} holds tar shards of an earlier version; pack the photographs again with "
-                "'impasto pack' into a new folder"
-            )
         raise FileNotFoundError(f"no {file}; 'impasto pack' writes it")
     try:
         read = json.loads(file.read_text(encoding="utf-8"))
@@ -95,11 +72,7 @@ def read_index(file: Path) -> ShardIndex:
 
 
 def check_sizes(folder: Path, sizes: dict[str, int]) -> None:
-    """Ask whether all shards are there with the right sizes, without reading them.
-
-    Raises:
-        ValueError: names the first that is not.
-    """
+    """Refuse a folder in which a shard is missing or has another size, without reading any; names the first."""
     for name, size in sizes.items():
         file = folder / name
         if not file.is_file():

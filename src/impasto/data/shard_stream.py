@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
 
@@ -19,11 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def open_stream(folder: str) -> StreamingDataset:
-    """Open shards for single photographs, by their number.
-
-    Raises:
-        ConnectionError: they are not there or cannot be reached.
-    """
+    """Open shards for single photographs, by their number; ConnectionError where they cannot be reached."""
     try:
         return StreamingDataset(folder)
     except Exception as error:  # each store has errors of its own
@@ -32,14 +29,7 @@ def open_stream(folder: str) -> StreamingDataset:
 
 
 class PackedDataset(PhotographDataset):
-    """Single photographs out of shards.
-
-    Args:
-        folder: of the shards.
-        numbers: of the photographs, in the order in which they are given.
-        transform: to a square of one size.
-        skipped: names of photographs that are left out.
-    """
+    """Single photographs out of a folder of shards: those with the given numbers, but for the skipped names."""
 
     def __init__(self, folder: str, numbers: Sequence[int], transform: Transform, skipped: set[str]) -> None:
         self.folder, self.numbers, self.transform, self.skipped = folder, list(numbers), transform, skipped
@@ -70,38 +60,27 @@ class PackedDataset(PhotographDataset):
         return sample
 
 
+@dataclass(kw_only=True)
 class EndlessShards:
     """Batches without end, shuffled anew in each epoch, whose order follows from seed and step: training resumes there.
 
     It depends on the number of processes and workers. The last photographs of an epoch that are no whole batch are left
     out; those that cannot be read are replaced by others of their batch.
 
-    Args:
-        folder: of the shards.
-        transform: to a square of one size.
-        batch_size: of this process.
-        workers: processes that read; 0 reads in this one.
-        seed: of order and crops.
-        first: number of the first batch.
-        skipped: names of photographs that are left out.
-
     Raises:
         ValueError: fewer photographs than one batch for each process.
     """
 
-    def __init__(
-        self,
-        folder: str,
-        transform: Transform,
-        *,
-        batch_size: int,
-        workers: int,
-        seed: int,
-        first: int,
-        skipped: set[str],
-    ) -> None:
-        self.stream = _Stream(folder, transform, seed, skipped)
-        self.batch_size, self.workers, self.first = batch_size, workers, first
+    folder: str  # of the shards
+    transform: Transform  # to a square of one size
+    batch_size: int  # of this process
+    workers: int  # processes that read; 0 reads in this one
+    seed: int  # of order and crops
+    first: int  # number of the first batch
+    skipped: set[str]  # names of photographs that are left out
+
+    def __post_init__(self) -> None:
+        self.stream = _Stream(self.folder, self.transform, self.seed, self.skipped)
         self._loader()
 
     def __iter__(self) -> Iterator[Batch]:
@@ -124,19 +103,16 @@ class EndlessShards:
             )
         epoch, done = divmod(self.first, len(loader))
         loader.current_epoch = epoch  # of those that are finished
-        if done:
-            loader.load_state_dict(self._state(epoch + 1, done))
+        if done:  # litdata's own state after so many batches of an epoch, the first of which is 1
+            samples, workers = done * self.batch_size, max(1, self.workers)
+            state = self.stream.state_dict(samples, workers, self.batch_size) | {"current_epoch": epoch + 1}
+            loader.load_state_dict({
+                "dataset": state,
+                "current_epoch": epoch + 1,
+                "num_samples_yielded": samples,
+                "latest_worker_idx": (done - 1) % workers,
+            })  # fmt: skip
         return loader
-
-    def _state(self, epoch: int, done: int) -> dict[str, Any]:
-        """Return litdata's state after so many batches of an epoch, the first of which is 1."""
-        samples, workers = done * self.batch_size, max(1, self.workers)
-        return {
-            "dataset": self.stream.state_dict(samples, workers, self.batch_size) | {"current_epoch": epoch},
-            "current_epoch": epoch,
-            "num_samples_yielded": samples,
-            "latest_worker_idx": (done - 1) % workers,
-        }
 
 
 class _Stream(StreamingDataset):  # type: ignore[misc]

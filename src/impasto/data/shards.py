@@ -32,9 +32,8 @@ class Shards(PhotographModule):
         loading: as `Loading` says.
 
     Raises:
-        ValueError: a batch size or limit below 1, an address that litdata does not read, shards that `impasto pack` has
-            not finished, a shard that is missing or has another size, or fewer photographs than a batch (the last ones
-            raised by `setup`).
+        ValueError: an address that litdata does not read; shards that are not finished, missing, or of another size, or
+            fewer photographs than a batch (raised by `setup`).
         OSError: the shards are not there or cannot be reached (raised by `setup`).
     """
 
@@ -62,7 +61,6 @@ class Shards(PhotographModule):
 
     def setup(self, stage: str) -> None:
         """Read the indices; ask, where that costs nothing, whether all shards are there."""
-        del stage
         for split, index in self.index.items():
             if self.folder is not None:
                 check_sizes(self.folder / split, index.sizes)
@@ -72,8 +70,8 @@ class Shards(PhotographModule):
         from impasto.data.shard_stream import EndlessShards
 
         return EndlessShards(
-            self._address("train"),
-            self.train_transform,
+            folder=self._address("train"),
+            transform=self.train_transform,
             batch_size=self.batch_size,
             workers=self._workers(),
             seed=self.seed,
@@ -82,7 +80,7 @@ class Shards(PhotographModule):
         )
 
     def _val_dataset(self) -> PhotographDataset:
-        return self.dataset("val", self.val_transform, self.held_out(self.index["val"].photographs))
+        return self.dataset("val", self.val_transform, spread(self.index["val"].photographs, self.val_limit))
 
     def dataset(self, split: str, transform: Transform, numbers: Sequence[int] | None = None) -> "PackedDataset":
         """Return single photographs of a split: those with the given numbers, or all, as they were packed."""
@@ -92,17 +90,9 @@ class Shards(PhotographModule):
         return PackedDataset(self._address(split), numbers, transform, self.skipped())
 
     def sample_photographs(self, count: int) -> Iterator[tuple[str, Tensor]]:
-        """Read held-out photographs whole, `count` of them spread evenly, then the others in case some are broken.
-
-        Args:
-            count: how many are wanted.
-
-        Yields:
-            Name and photograph: RGB in [0, 1], (3, H, W).
-        """
+        """Yield names and held-out photographs, whole: `count` spread evenly, then others, in case some are broken."""
         total = self.index["val"].photographs
-        first = spread(total, count)
-        numbers = [*first, *sorted(set(range(total)) - set(first))]
+        numbers = list(dict.fromkeys([*spread(total, count), *range(total)]))
         dataset = self.dataset("val", CentrePatch(size=1), numbers)  # which wants every pixel of a photograph
         for index in range(total):
             try:

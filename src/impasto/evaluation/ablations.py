@@ -13,11 +13,10 @@ from typing import Annotated, Any, ClassVar
 
 import torch
 import yaml
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from impasto.data import Places
-from impasto.evaluation.colorizers import Measured, colorizer_of, measure_colorizer, measure_guesses, tinted
-from impasto.evaluation.colour import mean_chroma
+from impasto.evaluation.colour import Measured, colorizer_of, mean_chroma, measure_colorizer, measure_guesses, tinted
 from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Listed, Row, Table, fingerprint
 from impasto.images import read_image, sheet, write_image
 from impasto.networks import Trained
@@ -42,16 +41,12 @@ _COLUMNS = {
 
 
 class Ablations(Comparison):
-    """A row a variant: colour error, and scenes that are right.
-
-    Every training is an `impasto train` of its own, in a run folder below this one; a resumed evaluation goes on with
-    the training that was interrupted and keeps those that are finished.
-    """
+    """A row a variant, each an `impasto train` of its own below this folder; a resumed evaluation goes on with it."""
 
     name: ClassVar[str] = "ablations"
     train: Annotated[list[str], Listed]
     variants: Annotated[dict[str, Annotated[list[str] | None, Listed]], Field(min_length=1)]
-    runs: dict[str, str] | None
+    runs: Annotated[dict[str, str], BeforeValidator(lambda value: value or {})]
     count: Count | None
     rows: Count
     folder: str
@@ -66,8 +61,8 @@ class Ablations(Comparison):
     @cached_property
     def _folders(self) -> dict[str, Path]:
         """By variant, the folder of its training, or the folder or file that is given."""
-        given = {name: Path(path).expanduser() for name, path in (self.runs or {}).items()}
-        return {name: given.get(name, self._own_folder(name)) for name in self.variants}
+        own = {name: self._own_folder(name) for name in self.variants}
+        return own | {name: Path(path).expanduser() for name, path in self.runs.items()}
 
     def _words(self, name: str) -> list[str]:
         """Behind `impasto train`: what all share first, so that a variant's own words win."""
@@ -75,11 +70,11 @@ class Ablations(Comparison):
         return [*shared, *self.train, *(self.variants[name] or [])]
 
     def about(self) -> dict[str, Any]:
-        """Say which networks are given; refuse the words of a training before the hours that others take."""
+        """Say which networks are given; refuse a training's words before the hours that others take."""
         self._check_names()
         given = {}
         for name, folder in self._folders.items():
-            if name in (self.runs or {}):
+            if name in self.runs:
                 given[name] = fingerprint(load_run(folder, system="colorizer").network)
             elif not read_status(folder):
                 found = subprocess.run([*_TRAIN, *self._words(name), "--cfg", "job"], capture_output=True, text=True)
@@ -97,18 +92,15 @@ class Ablations(Comparison):
                 raise ValueError(f"'{name}' cannot name a variant; {', '.join(_GUESSES)} are rows of the table already")
             if (other := folders.setdefault(self._own_folder(name), name)) != name:
                 raise ValueError(f"the variants '{other}' and '{name}' would share {self._own_folder(name)}")
-        for name in self.runs or {}:
+        for name in self.runs:
             if name not in self.variants:
                 raise ValueError(f"evaluation.runs names '{name}'; expected one of {', '.join(self.variants)}")
 
     def cells(self) -> Cells:
         """Train what is not trained yet; measure each variant, and what guesses without a network reach."""
-        trainings = [name for name in self.variants if name not in (self.runs or {})]
-        cells: dict[str, Callable[[], Figures]] = {
-            f"training of {name}": partial(self._train, name) for name in trainings
-        }
-        cells |= {name: partial(self._measure, name) for name in self.variants}
-        return cells | {"guesses": self._measure_guesses}
+        trainings = {f"training of {n}": partial(self._train, n) for n in self.variants if n not in self.runs}
+        measured = {name: partial(self._measure, name) for name in self.variants}
+        return {**trainings, **measured, "guesses": self._measure_guesses}
 
     def _train(self, name: str) -> Figures:
         folder = self._folders[name]
@@ -136,10 +128,10 @@ class Ablations(Comparison):
     def _data(self) -> Places:
         """The data of the first training whose configuration is there."""
         files = [(path if path.is_dir() else path.parent) / "config.yaml" for path in self._folders.values()]
-        file = next((file for file in files if file.is_file()), None)
-        if file is None:
+        found = [file for file in files if file.is_file()]
+        if not found:
             raise FileNotFoundError(f"no {files[0]}; expected the run folder of an 'impasto train'")
-        data = self.build(yaml.safe_load(file.read_text(encoding="utf-8"))["data"])
+        data = self.build(yaml.safe_load(found[0].read_text(encoding="utf-8"))["data"])
         data.prepare_data()
         data.setup("fit")
         return data

@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from safetensors.torch import load_file
+from scipy import ndimage
+from torch import Tensor, nn
+from torchvision.models import alexnet
 
 from impasto.evaluation.comparison import Count, Figures
-from impasto.evaluation.lpips import LPIPS
 from impasto.evaluation.pictures import Picture, PictureComparison
 from impasto.runs import shipped
 
 _BORDER = 8  # pixels
 _WINDOW = 9  # pixels a side of the neighbourhood that a spot stands out of
 _SPOT = 0.25  # of [0, 1]: what is further from the median of its neighbourhood is a spot, or an edge
+_MEAN, _SPREAD = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of RGB in [-1, 1], for LPIPS
+_TAPS = (1, 4, 7, 9, 11)  # the ReLUs of AlexNet
 
 Network = Callable[[Tensor], Tensor]  # RGB in [0, 1], (1, 3, H, W) of both
 
@@ -33,7 +37,7 @@ class Artefacts(PictureComparison):
         return {name: name for name in shipped("stylizer")}
 
     @cached_property
-    def _metric(self) -> LPIPS | None:
+    def _metric(self) -> "LPIPS | None":
         return None if self.lpips is None else LPIPS(Path(self.lpips))
 
     def about(self) -> dict[str, Any]:
@@ -60,10 +64,7 @@ def repeated_share(image: Tensor, period: int) -> float:
 
     Args:
         image: (C, H, W); rows and columns that fill no block are left out.
-        period: pixels of a block's side.
-
-    Raises:
-        ValueError: a period below 2, or an image of less than two blocks a side.
+        period: pixels of a block's side, at least 2; each side has at least two blocks.
     """
     c, h, w = image.shape
     rows, columns = h // period, w // period
@@ -79,39 +80,28 @@ def repeated_share(image: Tensor, period: int) -> float:
 def border_ratio(image: Tensor, photograph: Tensor) -> float:
     """Differences between neighbours near the border over those inside, relative to the photograph's: 1 for no border.
 
-    Args:
-        image: (C, H, W), more than 32 px a side.
-        photograph: of the same size.
+    Both are (C, H, W), more than 32 px a side.
     """
-    found, expected = (_border(x) for x in (image, photograph))
-    return found / expected
+    return _border(image) / _border(photograph)
 
 
 def _border(image: Tensor) -> float:
     across, down = (image.diff(dim=dim).square().mean(dim=0) for dim in (2, 1))
-    inside = torch.zeros(image.shape[-2:], dtype=torch.bool)
-    inside[2 * _BORDER : -2 * _BORDER, 2 * _BORDER : -2 * _BORDER] = True
-    near = torch.ones_like(inside)
-    near[_BORDER:-_BORDER, _BORDER:-_BORDER] = False
     energy = across[:-1] + down[:, :-1]
+    near, inside = torch.ones(image.shape[-2:], dtype=torch.bool), torch.zeros(image.shape[-2:], dtype=torch.bool)
+    near[_BORDER:-_BORDER, _BORDER:-_BORDER] = False
+    inside[2 * _BORDER : -2 * _BORDER, 2 * _BORDER : -2 * _BORDER] = True
     return float((energy[near[:-1, :-1]].mean() + 1e-6) / (energy[inside[:-1, :-1]].mean() + 1e-6))
 
 
 def spot_share(image: Tensor, photograph: Tensor) -> float:
-    """Share of the pixels that stand out of their neighbourhood, less that of the photograph.
-
-    Args:
-        image: RGB in [0, 1], (3, H, W).
-        photograph: likewise.
-    """
+    """Share of the pixels (3, H, W) that stand out of their neighbourhood, less that of the photograph."""
     found, expected = (float((_apart(x).amax(dim=0) > _SPOT).float().mean()) for x in (image, photograph))
     return found - expected
 
 
 def _apart(image: Tensor) -> Tensor:
     """How far each value is from the median of its neighbourhood."""
-    from scipy import ndimage  # takes a moment to import
-
     return (image - torch.from_numpy(ndimage.median_filter(image.numpy(), size=(1, _WINDOW, _WINDOW)))).abs()
 
 
@@ -127,6 +117,51 @@ def shift_response(network: Network, photograph: Tensor, shift: int) -> float:
     h, w = photograph.shape[-2:]
     here = network(photograph[None, :, : h - shift, : w - shift])[0]
     there = network(photograph[None, :, shift:, shift:])[0]
-    same = (slice(shift, h - shift), slice(shift, w - shift))
-    moved = there[:, : h - 2 * shift, : w - 2 * shift]
-    return float(255 * (here[(slice(None), *same)] - moved).abs().mean())
+    same = here[:, shift : h - shift, shift : w - shift]
+    return float(255 * (same - there[:, : h - 2 * shift, : w - 2 * shift]).abs().mean())
+
+
+class LPIPS(nn.Module):
+    """Learned perceptual image patch similarity, version 0.1, with AlexNet: 0 for the same picture.
+
+    Args:
+        weights: a safetensors file with torchvision's keys of AlexNet's convolutions (`features.N`) and the linear
+            heads `lin0.weight` to `lin4.weight`.
+
+    Source:
+        Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric".
+    """
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        if not weights.is_file():
+            raise FileNotFoundError(
+                f"no weights of LPIPS at {weights}; expected AlexNet's convolutions and the heads lin0 to lin4, as "
+                "safetensors"
+            )
+        tensors = {name: value.float() for name, value in load_file(weights).items()}
+        self.features = alexnet(weights=None).features
+        try:
+            self.heads = [tensors.pop(f"lin{number}.weight") for number in range(len(_TAPS))]
+            self.features.load_state_dict({name.removeprefix("features."): v for name, v in tensors.items()})
+        except (KeyError, RuntimeError) as error:
+            raise ValueError(f"{weights} holds no weights of LPIPS: {' '.join(str(error).split())}") from error
+        self.requires_grad_(False).eval()
+
+    @torch.inference_mode()
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Compare pictures: RGB in [0, 1], (N, 3, H, W) both -> (N,)."""
+        distances = torch.zeros(len(a))
+        for ours, theirs, head in zip(self._activations(a), self._activations(b), self.heads, strict=True):
+            distances += ((ours - theirs).square() * head).sum(dim=1).mean(dim=(1, 2))
+        return distances
+
+    def _activations(self, image: Tensor) -> list[Tensor]:
+        """At each tap, (N, C, H, W) of length one at each place."""
+        mean, spread = (image.new_tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _SPREAD))
+        x, found = (2 * image - 1 - mean) / spread, []
+        for number, layer in enumerate(self.features):
+            x = layer(x)
+            if number in _TAPS:
+                found.append(x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10))
+        return found

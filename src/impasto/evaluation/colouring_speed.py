@@ -25,10 +25,7 @@ Size = Annotated[list[Count], Field(min_length=2, max_length=2)]  # width, heigh
 
 
 class ColouringSpeed(Comparison):
-    """The paper's network on whole photographs, and a trained one at its working size, from RGB to RGB.
-
-    The weights of the paper's network are random, which its speed does not depend on; its batch norm is folded.
-    """
+    """The paper's network (random weights) on whole photographs, and a trained one at its working size, RGB to RGB."""
 
     name: ClassVar[str] = "colouring_speed"
     sizes: Annotated[list[Size], Field(min_length=1)]
@@ -63,7 +60,7 @@ class ColouringSpeed(Comparison):
 
     def _measure(self, width: int, height: int, method: str, network: nn.Module, size: int | None) -> Figures:
         largest = max(max(sides) for sides in self.sizes)
-        square = CentreCrop(size=largest).cut(read_image(Path(sample_paths(["astronaut.png"])[0])))
+        square = CentreCrop(size=largest)(read_image(Path(sample_paths(["astronaut.png"])[0])))
         photo = nn.functional.interpolate(square[None], size=(height, width), mode="bilinear").to(self.device)
         code = colour_code(self._trained.card["color_space"])
         call = torch.inference_mode()(partial(colorize, network, photo, code=code, size=size))
@@ -77,10 +74,8 @@ class ColouringSpeed(Comparison):
         """A row a size and network."""
         columns = ["size", "method", "seconds", "peak memory", f"{self.label}, CPU", f"{self.label}, GPU"]
         lines = [
-            [
-                *(f"{row['width']} x {row['height']}", row["method"], spread(row), gibibytes(row["peak_bytes"])),
-                *(digits(row["paper_cpu"]), digits(row["paper_gpu"])),
-            ]
+            [f"{row['width']} x {row['height']}", row["method"], spread(row), gibibytes(row["peak_bytes"])]
+            + [digits(row[key]) for key in ("paper_cpu", "paper_gpu")]
             for row in figures.values()
         ]
         notes = ["Float32; medians, quartiles in brackets; memory of the process."]

@@ -25,17 +25,11 @@ Listed = BeforeValidator(lambda value: value if isinstance(value, list | None) e
 
 
 class Table(NamedTuple):
-    """What a comparison says.
+    """What a comparison says."""
 
-    Attributes:
-        rows: plain numbers and texts, all with the same keys; for CSV and W&B.
-        text: the same for people, in Markdown, with what it was measured by.
-        bars: the columns of a bar chart in W&B: its labels and its values.
-    """
-
-    rows: list[Row]
-    text: str
-    bars: tuple[str, str] | None = None
+    rows: list[Row]  # plain numbers and texts, all with the same keys; for CSV and W&B
+    text: str  # the same for people, in Markdown, with what it was measured by
+    bars: tuple[str, str] | None = None  # columns of a bar chart in W&B: labels and values
 
 
 class Keys(BaseModel):
@@ -53,8 +47,7 @@ class Comparison(Keys, ABC):
     def about(self) -> dict[str, Any]:
         """Say what the configuration does not, such as a network's checksum: cells hold only where it is the same.
 
-        Raises:
-            ValueError: something cannot be compared; nothing has been measured yet.
+        What cannot be compared is refused here (ValueError), before anything is measured.
         """
         return {}
 
@@ -93,9 +86,6 @@ def run_comparison(
         about: what the cells depend on, plain data: the configuration's keys and what the comparison says of itself.
         resume: keep the cells that an earlier start has measured, where that is the same.
         progress: called with the number of cells that are done and the next one's name.
-
-    Returns:
-        The table, and the pictures that were drawn.
     """
     file = folder / f"{comparison.name}.json"
     shared = json.loads(json.dumps(about))

@@ -13,29 +13,14 @@ from impasto.losses import PerceptualLoss
 
 
 class Curve(NamedTuple):
-    """The loss of the image that would be saved, after each closure call.
+    """The loss of the image that would be saved, after each closure call."""
 
-    Attributes:
-        values: best so far of the images that lie in [0, 1]; the first is the starting image's.
-        seconds: since the beginning.
-    """
-
-    values: list[float]
-    seconds: list[float]
+    values: list[float]  # best so far of the images that lie in [0, 1]; the first is the starting image's
+    seconds: list[float]  # since the beginning
 
 
 def objective(image: Tensor, photo: Tensor, loss: PerceptualLoss, *, precision: torch.dtype) -> float:
-    """Return the loss of a finished image.
-
-    Args:
-        image: RGB in [0, 1], (1, 3, H, W).
-        photo: its photograph, of the same size.
-        loss: holds the style.
-        precision: of the pass through the loss network.
-
-    Source:
-        Johnson, Alahi, Fei-Fei 2016, eq. 5.
-    """
+    """Return the loss of a finished image (Johnson 2016, eq. 5); image and photo are RGB in [0, 1], (1, 3, H, W)."""
     with torch.no_grad(), lowered(image, precision):
         terms = loss(image, loss.targets(photo))
     return sum(float(value) for value in terms.values())
@@ -57,13 +42,10 @@ def optimization_curve(
         photo: RGB in [0, 1], (1, 3, H, W).
         style: RGB in [0, 1], (1, 3, H', W').
         loss: holds the style.
-        steps: closure calls after the first, which evaluates the start.
+        steps: closure calls after the first, which evaluates the start; the curve has one value more.
         start: the first image, from photograph and style.
         optimizer: builds the optimiser.
         precision: of the pass through the loss network.
-
-    Returns:
-        `steps` + 1 values.
     """
     levels = [Level(photo, lambda: loss, steps + 1)]
     optimization = Optimization(levels, start=start(photo, style), optimizer=optimizer, precision=precision)

@@ -73,12 +73,8 @@ class Engines(Comparison):
         """Measure the machine, then side by side; the others are compared with PyTorch as users run it, the first."""
         precisions = ["fp32", "bf16"] if computes_bf16(self.device) else ["fp32"]
         sides = [Side(None, "fp32", False), Side(None, "fp32", True)]
-        sides += [
-            Side(name, precision, True)
-            for name in self.engines
-            for precision in precisions
-            if (name, precision) != ("onnxruntime", "bf16")  # it has no kernels for that
-        ]
+        sides += [Side(name, precision, True) for name in self.engines for precision in precisions]
+        sides = [side for side in sides if side[:2] != ("onnxruntime", "bf16")]  # it has no kernels for that
         cells: dict[str, Callable[[], Figures]] = {_RATES: partial(multiply_rates, self.device)}
         return cells | {str(side): partial(in_own_process, self, side) for side in sides}
 
@@ -99,26 +95,19 @@ class Engines(Comparison):
             for batch in sorted(self.batches):
                 image = _photographs(size, batch, form_of(self._trained.network).channels).to(self.device)
                 row, output = self._timed(partial(run, image))
-                gap = 255 * (output.float() - expected(image).float()).abs()
+                gap = 255 * (_image(output) - _image(expected(image))).abs()
                 row |= {"mean_deviation": float(gap.mean()), "largest_deviation": float(gap.max())}
                 rows.append({**about, "size": size, "batch": batch, "images_per_second": batch / row["seconds"], **row})
         return {"rows": rows}
 
-    def _prepared(self, side: Side) -> Callable[[Tensor], Tensor]:
+    def _prepared(self, side: Side) -> Callable[[Tensor], Any]:
         if side.engine is None:
             run: Callable[[Tensor], Any] = torch.inference_mode()(self._trained.network.to(self.device).forward)
-        else:
-            precision = torch.bfloat16 if side.precision == "bf16" else torch.float32
-            run = ENGINES[side.engine](self._trained, precision=precision, device=self.device)
+            return run
+        precision = torch.bfloat16 if side.precision == "bf16" else torch.float32
+        return ENGINES[side.engine](self._trained, precision=precision, device=self.device)
 
-        def image_of(image: Tensor) -> Tensor:
-            found = run(image)
-            result: Tensor = found if isinstance(found, Tensor) else found[0]  # of a colorizer's prediction
-            return result
-
-        return image_of
-
-    def _timed(self, call: Callable[[], Tensor]) -> tuple[Row, Tensor]:
+    def _timed(self, call: Callable[[], Any]) -> tuple[Row, Any]:
         with peak_memory(self.device) as peak:
             begin = time.perf_counter()
             output = call()
@@ -153,12 +142,9 @@ class Engines(Comparison):
                 *(str(row[key]) for key in ("engine", "precision", "allocator", "size", "batch")),
                 spread(row),
                 *(digits(row[key]) for key in ("images_per_second", "ratio_plain", "ratio_kept")),
-                f"{row['mean_deviation']:.2f}",
-                f"{row['largest_deviation']:.1f}",
-                f"{100 * row['share']:.0f} %",
-                f"{100 * row['share_convolution']:.0f} %",
-                gibibytes(row["peak_bytes"]),
-                digits(row["first_seconds"]),
+                *(f"{row['mean_deviation']:.2f}", f"{row['largest_deviation']:.1f}"),
+                *(f"{100 * row[key]:.0f} %" for key in ("share", "share_convolution")),
+                *(gibibytes(row["peak_bytes"]), digits(row["first_seconds"])),
             ]
             for row in rows
         ]
@@ -182,12 +168,12 @@ class Engines(Comparison):
         return [path]
 
 
-def in_own_process(comparison: Engines, side: Side) -> Figures:
-    """Measure a side in a fresh process, whose allocator and compiled code no other has touched.
+def _image(output: Any) -> Tensor:  # noqa: ANN401 (an image, or a colorizer's prediction)
+    return (output if isinstance(output, Tensor) else output[0]).float()
 
-    Returns:
-        As `Engines.measure`, or the "error", of a process that was killed as well: perhaps memory ran out.
-    """
+
+def in_own_process(comparison: Engines, side: Side) -> Figures:
+    """Measure a side in a fresh process, whose allocator and compiled code no other has touched; or say its "error"."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
             return pool.submit(comparison.measure, side).result()
@@ -206,11 +192,9 @@ def _photographs(size: int, batch: int, channels: int) -> Tensor:
 
 
 def multiply_rates(device: str) -> dict[str, float]:
-    """Measure what this machine reaches at best, in operations per second: matrix products and a convolution.
+    """Measure what this machine reaches at best, in operations per second, in fp32 and bf16.
 
-    Returns:
-        "fp32" and "bf16", of products of two matrices of 2048 x 2048; "fp32_convolution" and "bf16_convolution", of a
-        3 x 3 convolution of 128 channels at 128 x 128.
+    They are a product of two matrices of 2048 x 2048, and a 3 x 3 convolution of 128 channels at 128 x 128.
     """
     rates: dict[str, float] = {}
     timed = partial(time_calls, warmup=3, repeats=11, device=device)

@@ -1,6 +1,5 @@
 """Johnson's Table 1: seconds of the optimisation beside seconds of one forward pass."""
 
-import time
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from impasto.evaluation.plots import plot_bars
 from impasto.evaluation.timing import spread, time_calls
 from impasto.features import LossNetwork
 from impasto.gatys import ImageOptimizer, Level, Optimization, lowered
-from impasto.hardware import choose_precision, peak_memory, synchronise
+from impasto.hardware import choose_precision, peak_memory
 from impasto.images import read_image
 from impasto.losses import PerceptualLoss
 from impasto.memory import gibibytes
@@ -68,44 +67,42 @@ class GatysSpeed(Comparison):
         return {f"{size} x {size}": partial(self._measure, size) for size in self.sizes}
 
     def _measure(self, size: int) -> Figures:
-        square = CentreCrop(size=size).cut(read_image(Path(sample_paths(["astronaut.png"])[0])))
+        square = CentreCrop(size=size)(read_image(Path(sample_paths(["astronaut.png"])[0])))
         photo = square[None].to(self.device)
         timed = partial(time_calls, warmup=self.warmup, repeats=self.repeats, device=self.device)
         with peak_memory(self.device) as gatys_peak:
-            iteration = timed(self._started(photo).step)
-        fresh = self._started(photo)
+            iteration = timed(self._optimization(photo).step)
         bare = timed(bare_pass(photo, self._loss, self._dtype))
         with peak_memory(self.device) as network_peak:
             forward = timed(self._forward(photo))
-        whole = self.whole["iterations"] if self.whole is not None and self.whole["size"] == size else None
-        seconds = None if whole is None else self._run(fresh, whole)
         parts = {"iteration": iteration, "network": forward, "vgg": bare}
-        return {
-            "height": size,
-            "width": size,
-            **{f"{part}_{key}": value for part, timing in parts.items() for key, value in timing.figures().items()},
-            "iteration_per_vgg": iteration.median / bare.median,
-            "iteration_per_network": iteration.median / forward.median,
-            "gatys_peak_bytes": gatys_peak.bytes,
-            "network_peak_bytes": network_peak.bytes,
-            **{f"gatys_{count}_seconds": count * iteration.median for count in self.iterations},
-            **{f"speedup_{count}": count * iteration.median / forward.median for count in self.iterations},
-            "whole_iterations": whole,
-            "whole_seconds": seconds,
-            "whole_per_extrapolated": seconds / (whole * iteration.median) if whole and seconds else None,
-        }
+        figures: Figures = {"height": size, "width": size}
+        for part, timing in parts.items():
+            figures |= {f"{part}_{key}": value for key, value in timing.figures().items()}
+        figures["iteration_per_vgg"] = iteration.median / bare.median
+        figures["iteration_per_network"] = iteration.median / forward.median
+        figures |= {"gatys_peak_bytes": gatys_peak.bytes, "network_peak_bytes": network_peak.bytes}
+        figures |= {f"gatys_{count}_seconds": count * iteration.median for count in self.iterations}
+        figures |= {f"speedup_{count}": count * iteration.median / forward.median for count in self.iterations}
+        return figures | self._whole(size, photo, iteration.median)
 
-    def _started(self, photo: Tensor) -> Optimization:
+    def _whole(self, size: int, photo: Tensor, iteration: float) -> Figures:
+        """An optimisation from beginning to end, where one of this size is wanted."""
+        if self.whole is None or self.whole["size"] != size:
+            return dict.fromkeys(("whole_iterations", "whole_seconds", "whole_per_extrapolated"))
+        optimization, count = self._optimization(photo), self.whole["iterations"]
+
+        def run() -> None:
+            for _ in range(count):
+                optimization.step()
+
+        seconds = time_calls(run, warmup=0, repeats=1, device=self.device).median
+        ratio = seconds / (count * iteration)
+        return {"whole_iterations": count, "whole_seconds": seconds, "whole_per_extrapolated": ratio}
+
+    def _optimization(self, photo: Tensor) -> Optimization:
         levels = [Level(photo, lambda: self._loss, 10**9)]
         return Optimization(levels, start=photo, optimizer=self.optimizer, precision=self._dtype)
-
-    def _run(self, optimization: Optimization, count: int) -> float:
-        synchronise(self.device)
-        begin = time.perf_counter()
-        for _ in range(count):
-            optimization.step()
-        synchronise(self.device)
-        return time.perf_counter() - begin
 
     def _forward(self, photo: Tensor) -> Callable[[], object]:
         network, image = self.network.eval().to(self.device), photo.contiguous(memory_format=torch.channels_last)
@@ -145,10 +142,8 @@ class GatysSpeed(Comparison):
             seconds, one = entry["gatys"], entry["network"]
             times = [digits(seconds.get(n)) for n in self.iterations]
             ratios = [f"{seconds[n] / one:.0f}" if n in seconds else "-" for n in self.iterations]
-            iteration = next((value / n / one for n, value in seconds.items()), None)
-            lines.append(
-                [f"{row['size']}, {entry['label']}", *times, digits(one), *ratios, digits(iteration), "-", "-"]
-            )
+            iteration = digits(next((value / n / one for n, value in seconds.items()), None))
+            lines.append([f"{row['size']}, {entry['label']}", *times, digits(one), *ratios, iteration, "-", "-"])
         return lines
 
     def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
@@ -166,13 +161,11 @@ class GatysSpeed(Comparison):
 
 
 def _extrapolation(row: Row) -> str:
-    text = (
-        f"- {row['size']}: {spread(row, 'iteration_')} s an iteration; a bare VGG pass {digits(row['vgg_seconds'])} s"
-    )
+    text = f"- {row['size']}: {spread(row, 'iteration_')} s an iteration; "
+    text += f"a bare VGG pass {digits(row['vgg_seconds'])} s"
     if row["whole_seconds"] is None:
         return text
-    count, seconds = row["whole_iterations"], digits(row["whole_seconds"])
-    ratio = row["whole_per_extrapolated"]
+    count, seconds, ratio = row["whole_iterations"], digits(row["whole_seconds"]), row["whole_per_extrapolated"]
     return f"{text}; {count} iterations measured whole: {seconds} s, {ratio:.2f} of the extrapolation"
 
 

@@ -48,7 +48,7 @@ class GramErrors(PictureComparison):
     def measure(self, picture: Picture) -> Figures:
         """Return |G - A| / |A| by layer, of the size of the style that is nearest."""
         own = self._grams(picture.image[None])
-        return {
-            layer: min(float((own[layer] - target[layer]).norm() / target[layer].norm()) for target in self._targets)
-            for layer in self.layers
+        errors = {
+            layer: [float((g - t[layer]).norm() / t[layer].norm()) for t in self._targets] for layer, g in own.items()
         }
+        return {layer: min(errors[layer]) for layer in self.layers}

@@ -76,9 +76,12 @@ class Objective(Comparison):
 
     def about(self) -> dict[str, Any]:
         """Say style, loss network and network."""
-        network = None if self._network is None else fingerprint(self._network)
-        about = {"style": self.style.describe(), "loss_network": self._loss_network, "network": network}
-        return about | {"photographs": {size: len(paths) for size, paths in self._paths.items()}}
+        return {
+            "style": self.style.describe(),
+            "loss_network": self._loss_network,
+            "network": None if self._network is None else fingerprint(self._network),
+            "photographs": {size: len(paths) for size, paths in self._paths.items()},
+        }
 
     def cells(self) -> Cells:
         """Measure photograph by photograph at each size."""
@@ -90,7 +93,7 @@ class Objective(Comparison):
 
     def _measure(self, size: int, path: Path, steps: int) -> Figures:
         photo = read_image(path)
-        photo = CentreCrop(size=size).cut(photo) if self.square else resize_longer_side(photo, size)
+        photo = CentreCrop(size=size)(photo) if self.square else resize_longer_side(photo, size)
         photo = photo[None].to(self.device)
         style = self.style.image(self.style_size or max(photo.shape[-2:])).to(self.device)
         loss = self.loss(self._features, style).to(self.device)
@@ -120,15 +123,13 @@ class Objective(Comparison):
         notes = [f"{precision}; loss network {self._loss_network}."]
         for size, paths in self._paths.items():
             curves, lines = self._means(figures, size)
-            for name, curve in curves.items():
-                marked = {mark: mark if mark < len(curve.values) else None for mark in self.marks}
-                row = {f"loss_{mark}": None if at is None else curve.values[at] for mark, at in marked.items()}
-                row |= {f"seconds_{mark}": None if at is None else curve.seconds[at] for mark, at in marked.items()}
+            found = {name: [_at(curve, mark) for mark in self.marks] for name, curve in curves.items()}
+            found |= {name: [(value, None) for _ in self.marks] for name, value in lines.items()}
+            for name, marked in found.items():
+                row = {f"loss_{mark}": loss for mark, (loss, _) in zip(self.marks, marked, strict=True)}
+                row |= {f"seconds_{mark}": seconds for mark, (_, seconds) in zip(self.marks, marked, strict=True)}
                 rows.append({"size": size, "photographs": len(paths), "method": name, **row})
-                notes += [_crossing(size, name, curve, line, value) for line, value in lines.items()]
-            for name, value in lines.items():
-                row = {**{f"loss_{mark}": value for mark in self.marks}, **{f"seconds_{m}": None for m in self.marks}}
-                rows.append({"size": size, "photographs": len(paths), "method": name, **row})
+            notes += [_crossing(size, *curve, *line) for curve in curves.items() for line in lines.items()]
         columns = ["size", "photographs", "method", *(f"loss after {mark} (seconds)" for mark in self.marks)]
         cells = [
             [
@@ -152,6 +153,11 @@ class Objective(Comparison):
 
 def _key(size: int, path: Path) -> str:
     return f"{size} px, {path.name}"
+
+
+def _at(curve: Curve, mark: int) -> tuple[float | None, float | None]:
+    """Loss and seconds after so many calls."""
+    return (curve.values[mark], curve.seconds[mark]) if mark < len(curve.values) else (None, None)
 
 
 def _crossing(size: int, name: str, curve: Curve, line: str, value: float) -> str:

@@ -22,29 +22,20 @@ Source = Callable[[Found, Tensor], Tensor]  # from a photograph's file and its p
 
 
 class Picture(NamedTuple):
-    """What a method made of a photograph.
-
-    Attributes:
-        image: RGB in [0, 1], (3, H, W).
-        photograph: likewise.
-        network: from photographs to pictures, (1, 3, H, W) both; None where the pictures are files.
-    """
+    """What a method made of a photograph; RGB in [0, 1], (3, H, W) both."""
 
     image: Tensor
     photograph: Tensor
-    network: Callable[[Tensor], Tensor] | None
+    network: Callable[[Tensor], Tensor] | None  # (1, 3, H, W) -> (1, 3, H, W); None where the pictures are files
 
 
 class PictureComparison(Comparison):
-    """A comparison whose cells are a method's picture of a photograph; a subclass measures it.
-
-    `source_of` finds a method by its text, name and device.
-    """
+    """A comparison whose cells are a method's picture of a photograph; a subclass measures it."""
 
     methods: dict[str, str] | None
     photographs: Annotated[list[str] | None, Listed]
     size: Count
-    source_of: Callable[[str, str, str], Source]
+    source_of: Callable[[str, str, str], Source]  # finds a method by its text, name and device
 
     @abstractmethod
     def default_methods(self) -> dict[str, str]:
@@ -78,7 +69,9 @@ class PictureComparison(Comparison):
 
     def _measure(self, method: str, item: Found) -> Figures:
         photo, source = read_image(item.path, at_most=self.size), self._sources[method]
-        still = self._texts[method] == "photograph" or _holds_results(Path(self._texts[method]).expanduser())
+        folder = Path(self._texts[method]).expanduser()
+        results = folder.is_dir() and not (folder / "network.safetensors").is_file()
+        still = results or self._texts[method] == "photograph"
         network = None if still else lambda images: source(item, images[0])[None]
         figures = self.measure(Picture(source(item, photo), photo, network))
         return {"method": method, "photograph": str(item.name), **figures}
@@ -105,9 +98,5 @@ def _key(method: str, item: Found) -> str:
     return f"{method}, {item.name}"
 
 
-def _holds_results(folder: Path) -> bool:
-    return folder.is_dir() and not (folder / "network.safetensors").is_file()
-
-
 def _cell(value: float | None, *, percent: bool) -> str:
-    return digits(None if value is None else 100 * value if percent else value)
+    return digits(100 * value if percent and value is not None else value)

@@ -37,10 +37,7 @@ def plot_curves(
 ) -> None:
     """Draw curves of the loss against closure calls, a panel a size, with horizontal lines.
 
-    Args:
-        path: of the PNG.
-        panels: by title: losses by the curve's name, and lines by name.
-        caption: below all.
+    Panels are, by title, losses by the curve's name, and lines by name.
     """
     figure = new_figure(len(panels))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -59,17 +56,7 @@ def plot_curves(
 
 
 def plot_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[float]], *, label: str) -> None:
-    """Draw bars on a logarithmic scale, a group a size.
-
-    Args:
-        path: of the PNG.
-        groups: names of the groups.
-        series: by name, a value a group.
-        label: of the axis.
-
-    Raises:
-        ValueError: not a value for every group.
-    """
+    """Draw bars on a logarithmic scale, a group a size; each series, by its name, has a value for every group."""
     figure = new_figure(1 + len(series) * len(groups) // 16)
     axis = figure.subplots()
     width = 0.8 / len(series)

@@ -2,7 +2,6 @@
 
 import math
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from impasto.evaluation.comparison import Cells, Comparison, Figures, Keys, Listed, Row, Table, fingerprint
 from impasto.evaluation.plots import SheetRow, write_sheet
-from impasto.evaluation.super_resolution_crops import Crop, cut, find_places
+from impasto.evaluation.super_resolution_crops import Crop, find_places
 from impasto.evaluation.super_resolution_protocol import (
     Protocol,
     Upscaling,
@@ -24,7 +23,7 @@ from impasto.evaluation.super_resolution_protocol import (
     luma,
     read_test_image,
 )
-from impasto.hardware import synchronise
+from impasto.evaluation.timing import time_calls
 from impasto.listing import find_images
 from impasto.networks import FACTORS, Trained
 from impasto.resampling import upscale
@@ -106,8 +105,11 @@ class SuperResolution(Comparison):
         return {"networks": networks, "crops": len(self._places)}
 
     def _methods(self, factor: int) -> dict[str, Upscaling]:
-        methods: dict[str, Upscaling] = {"bicubic": partial(upscale, factor=factor)}
-        return methods | {name: _upscaling(trained, self.device) for name, trained in self._trained[factor].items()}
+        methods: dict[str, Upscaling] = {"bicubic": partial(enlarge, partial(upscale, factor=factor), matched=False)}
+        for name, trained in self._trained[factor].items():
+            network = _channels_last(trained, self.device)
+            methods[name] = partial(enlarge, network, matched=self.protocol.match_histograms)
+        return methods
 
     def cells(self) -> Cells:
         """Measure every photograph of every set at every factor."""
@@ -122,22 +124,20 @@ class SuperResolution(Comparison):
     def _measure(self, factor: int, methods: Mapping[str, Upscaling], warm: set[int], path: Path) -> Figures:
         photo, grey = read_test_image(path)
         low, truth = low_and_truth(photo.to(self.device), factor, self.protocol)
-        wanted, figures = luma(truth, grey=grey), {}
+        wanted, border = luma(truth, grey=grey), self.protocol.margin(factor)
+        figures = {}
         for name, method in methods.items():
-            matched = self.protocol.match_histograms and name != "bicubic"
-            if not warm:  # the first call chooses kernels
-                enlarge(method, low, matched=matched)
-            synchronise(self.device)
-            begin = time.perf_counter()
-            output = enlarge(method, low, matched=matched)
-            synchronise(self.device)
-            seconds = time.perf_counter() - begin
-            border, sigma = self.protocol.margin(factor), self.protocol.ssim_sigma
-            found = compare(luma(output, grey=grey), wanted, border=border, ssim_sigma=sigma)._asdict()
-            figures[name] = {key: value if math.isfinite(value) else None for key, value in found.items()}
+            output, seconds = self._timed(method, low, warmup=0 if warm else 1)  # the first call chooses kernels
+            found = compare(luma(output, grey=grey), wanted, border=border, ssim_sigma=self.protocol.ssim_sigma)
+            figures[name] = {key: value if math.isfinite(value) else None for key, value in found._asdict().items()}
             figures[name]["seconds"] = seconds
         warm.add(factor)
         return figures
+
+    def _timed(self, method: Upscaling, low: Tensor, *, warmup: int) -> tuple[Tensor, float]:
+        outputs: list[Tensor] = []
+        timing = time_calls(lambda: outputs.append(method(low)), warmup=warmup, repeats=1, device=self.device)
+        return outputs[-1], timing.median
 
     def _rows(self, figures: Mapping[str, Figures]) -> list[Row]:
         rows = []
@@ -196,23 +196,23 @@ class SuperResolution(Comparison):
     ) -> SheetRow:
         photo = read_test_image(self._images[place.set][place.image]).photo
         low, truth = low_and_truth(photo, factor, self.protocol)
-        pictures, captions = [cut(low, place, scale=factor)], [f"{low.shape[-1]} x {low.shape[-2]}"]
-        for name, method in methods.items():
-            matched = self.protocol.match_histograms and name != "bicubic"
-            pictures.append(cut(enlarge(method, low.to(self.device), matched=matched), place, scale=1))
-            psnr = figures[_key(place.set, factor, place.image)][name]["psnr"]
-            captions.append("no error" if psnr is None else f"{psnr:.2f} dB")
-        pictures.append(cut(truth, place, scale=1))
-        captions.append(f"{truth.shape[-1]} x {truth.shape[-2]}")
-        return SheetRow(f"{place.set}, {Path(place.image).stem}", pictures, captions)
+        enlarged = [place.cut(method(low.to(self.device)), scale=1) for method in methods.values()]
+        measured = figures[_key(place.set, factor, place.image)]
+        found = [measured[name]["psnr"] for name in methods]
+        captions = ["no error" if psnr is None else f"{psnr:.2f} dB" for psnr in found]
+        sizes = [f"{image.shape[-1]} x {image.shape[-2]}" for image in (low, truth)]
+        return SheetRow(
+            f"{place.set}, {Path(place.image).stem}",
+            [place.cut(low, scale=factor), *enlarged, place.cut(truth, scale=1)],
+            [sizes[0], *captions, sizes[1]],
+        )
 
 
 def _key(name: str, factor: int, image: str) -> str:
     return f"{name} x{factor}, {image}"
 
 
-def _upscaling(trained: Trained, device: str) -> Upscaling:
-    """A network as a method; from and to the device."""
+def _channels_last(trained: Trained, device: str) -> Upscaling:
     ready = trained.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def method(low: Tensor) -> Tensor:

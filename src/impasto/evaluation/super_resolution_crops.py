@@ -23,6 +23,11 @@ class Crop(Keys):
     top: Natural
     size: Count
 
+    def cut(self, image: Tensor, *, scale: int) -> Tensor:
+        """Cut it out of a picture, (1, 3, H, W) -> (3, S, S), that is so many times smaller than the photograph."""
+        left, top, size = (number // scale for number in (self.left, self.top, self.size))
+        return image[0, :, top : top + size, left : left + size].cpu()
+
 
 def find_places(crops: Sequence[Crop], images: Mapping[str, Mapping[str, Path]], *, multiple: int) -> list[Crop]:
     """Find the photographs of the crops that are wanted; without any, the centres of the first photographs.
@@ -31,9 +36,6 @@ def find_places(crops: Sequence[Crop], images: Mapping[str, Mapping[str, Path]],
         crops: of these or other sets.
         images: by set and name, the files that are measured.
         multiple: of which left, top and size must be, so that low-resolution pixels are whole.
-
-    Raises:
-        ValueError: a crop that is no multiple, or outside of its photograph.
     """
     places = []
     for crop in crops:
@@ -44,33 +46,22 @@ def find_places(crops: Sequence[Crop], images: Mapping[str, Mapping[str, Path]],
             places.append(crop.model_copy(update={"image": name}))
         elif paths:
             log.info("%s has no image %s: the contact sheet goes without it", crop.set, crop.image)
-    return places or _centres(images, multiple)
+    listed = [(name, image, path) for name, paths in images.items() for image, path in paths.items()]
+    return places or [_centre(*each, multiple) for each in listed[:_CENTRES]]
 
 
 def _check(place: Crop, path: Path, multiple: int) -> None:
     height, width = read_test_image(path).photo.shape[-2:]
-    inside = (
-        place.left + place.size <= width - width % multiple and place.top + place.size <= height - height % multiple
-    )
-    if not inside or any(number % multiple for number in (place.left, place.top, place.size)):
+    spare = [width - width % multiple - place.left - place.size, height - height % multiple - place.top - place.size]
+    if min(spare) < 0 or any(number % multiple for number in (place.left, place.top, place.size)):
         raise ValueError(
             f"expected evaluation.crops inside their image, in multiples of {multiple} pixels; got left {place.left}, "
             f"top {place.top}, size {place.size} in {path} ({width} x {height})"
         )
 
 
-def _centres(images: Mapping[str, Mapping[str, Path]], multiple: int) -> list[Crop]:
-    found = []
-    listed = [(name, image, path) for name, paths in images.items() for image, path in paths.items()]
-    for name, image, path in listed[:_CENTRES]:
-        height, width = read_test_image(path).photo.shape[-2:]
-        size = min(_SIDE, *(side // multiple * multiple for side in (height, width)))
-        left, top = ((side - size) // (2 * multiple) * multiple for side in (width, height))
-        found.append(Crop(set=name, image=image, left=left, top=top, size=size))
-    return found
-
-
-def cut(image: Tensor, place: Crop, *, scale: int) -> Tensor:
-    """Cut a crop out of a picture, (1, 3, H, W) -> (3, S, S), that is so many times smaller than the photograph."""
-    left, top, size = (number // scale for number in (place.left, place.top, place.size))
-    return image[0, :, top : top + size, left : left + size].cpu()
+def _centre(name: str, image: str, path: Path, multiple: int) -> Crop:
+    height, width = read_test_image(path).photo.shape[-2:]
+    size = min(_SIDE, height // multiple * multiple, width // multiple * multiple)
+    left, top = ((side - size) // (2 * multiple) * multiple for side in (width, height))
+    return Crop(set=name, image=image, left=left, top=top, size=size)

@@ -27,47 +27,32 @@ class Protocol(Keys):
 
     A photograph is cut to a multiple of the factor, blurred, made smaller and rounded to 8 bits; so is what a method
     makes of it. Both are compared in their luma.
-
-    Attributes:
-        border: pixels left out at each side; None leaves out as many as the factor.
-        sigma: of the Gaussian blur before downsampling, pixels; 0 is none.
-        ssim_sigma: of SSIM's Gaussian window, pixels; the window reaches 3.5 of them to each side.
-        match_histograms: give each network's output the histograms of its low-resolution input, as the paper does.
     """
 
-    border: Natural | None
-    sigma: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
-    ssim_sigma: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
-    match_histograms: StrictBool
+    border: Natural | None  # pixels left out at each side; None leaves out as many as the factor
+    sigma: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]  # of the blur before downsampling, pixels
+    ssim_sigma: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]  # of SSIM's Gaussian window, pixels
+    match_histograms: StrictBool  # of each network's output to its low-resolution input, as the paper does
 
     def margin(self, factor: int) -> int:
         """Return the pixels that are left out at each side."""
         return factor if self.border is None else self.border
 
-    @property
-    def reach(self) -> int:
-        """Pixels that SSIM's window reaches to each side."""
-        return int(_DEVIATIONS * self.ssim_sigma + 0.5)
-
     def refuse_small(self, photo: Tensor, factor: int, path: Path) -> None:
-        """Refuse a photograph (3, H, W) of which the border and SSIM's window leave nothing.
-
-        Raises:
-            ValueError: it is too small; says the least size.
-        """
-        height, width = (side - side % factor for side in photo.shape[-2:])
-        least = 2 * self.margin(factor) + 2 * self.reach + 1
-        if min(height, width) < least:
+        """Refuse a photograph (3, H, W) of which the border and SSIM's window leave nothing (ValueError)."""
+        height, width = photo.shape[-2:]
+        least = 2 * self.margin(factor) + 2 * _reach(self.ssim_sigma) + 1
+        if min(height - height % factor, width - width % factor) < least:
             raise ValueError(
-                f"{path}: {photo.shape[-1]} x {photo.shape[-2]} pixels are too few at factor {factor}: the border and "
-                f"SSIM's window take {least} of each side"
+                f"{path}: {width} x {height} pixels are too few at factor {factor}: the border and SSIM's window take "
+                f"{least} of each side"
             )
 
     def describe(self) -> str:
         """Say the protocol in words."""
         blur = f"Gaussian blur of sigma {self.sigma:g}" if self.sigma else "no blur"
         border = "as many pixels as the factor" if self.border is None else f"{self.border} pixels"
-        window = 2 * self.reach + 1
+        window = 2 * _reach(self.ssim_sigma) + 1
         matched = "; the networks' histograms matched to their input's" if self.match_histograms else ""
         return (
             f"photographs cut to a multiple of the factor; {blur}, MATLAB's antialiased bicubic, 8 bits; results "
@@ -77,39 +62,28 @@ class Protocol(Keys):
         )
 
 
-class TestImage(NamedTuple):
-    """A photograph of a test set.
+def _reach(ssim_sigma: float) -> int:
+    """Pixels that SSIM's window reaches to each side."""
+    return int(_DEVIATIONS * ssim_sigma + 0.5)
 
-    Attributes:
-        photo: RGB in [0, 1], (3, H, W).
-        grey: whether its file has a single channel.
-    """
+
+class TestImage(NamedTuple):
+    """A photograph of a test set: RGB in [0, 1], (3, H, W), and whether its file has a single channel."""
 
     photo: Tensor
     grey: bool
 
 
 class Quality(NamedTuple):
-    """How near a picture is to the truth, in luma.
+    """How near a picture is to the truth, in luma."""
 
-    Attributes:
-        psnr: dB; infinite where nothing differs.
-        ssim: at most 1.
-        sharpness: energy of the gradient as a share of the truth's; not a number where the truth has none.
-    """
-
-    psnr: float
-    ssim: float
-    sharpness: float
+    psnr: float  # dB; infinite where nothing differs
+    ssim: float  # at most 1
+    sharpness: float  # energy of the gradient as a share of the truth's; not a number where the truth has none
 
 
 def read_test_image(path: Path) -> TestImage:
-    """Read a photograph of a test set.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not an image, or damaged; the message names the file.
-    """
+    """Read a photograph of a test set; errors are those of `read_image`."""
     photo = read_image(path)
     with Image.open(path) as file:
         return TestImage(photo, file.mode in _GREY_MODES)
@@ -123,15 +97,9 @@ def low_and_truth(photo: Tensor, factor: int, protocol: Protocol) -> tuple[Tenso
 
 @torch.inference_mode()
 def enlarge(method: Upscaling, low: Tensor, *, matched: bool) -> Tensor:
-    """Enlarge a picture as a file would hold it.
+    """Enlarge a picture (1, 3, h, w) as a file would hold it: RGB in [0, 1], rounded to 256 levels.
 
-    Args:
-        method: of the enlargement.
-        low: RGB in [0, 1], (1, 3, h, w).
-        matched: give the result the histograms of `low`.
-
-    Returns:
-        RGB in [0, 1], rounded to 256 levels, (1, 3, factor h, factor w).
+    `matched` gives the result the histograms of `low`.
     """
     output = method(low).clamp(0, 1)
     if matched:
@@ -158,24 +126,14 @@ def luma(image: Tensor, *, grey: bool) -> Tensor:
 
 
 def compare(output: Tensor, truth: Tensor, *, border: int, ssim_sigma: float) -> Quality:
-    """Compare the luma of a picture with that of the truth.
+    """Compare the luma of a picture with that of the truth, (1, 1, H, W) both, 0..255.
 
     PSNR is torchmetrics'. So is the map of SSIM; but torchmetrics (1.9) averages also over windows that hang over the
     edges, where it mirrors the picture, and its `kernel_size` is for a uniform window only. As in Wang's code and in
     skimage, windows count here where they are whole.
 
-    Sharpness is the energy of the gradient, the mean square of the differences between neighbours down and across, as a
-    share of the truth's: below 1 the picture is smoother than the truth, above 1 it has more contrast between
-    neighbours, be it detail or noise. It needs no network and no judgement of where the detail lies.
-
-    Args:
-        output: (1, 1, H, W), 0..255.
-        truth: likewise.
-        border: pixels left out at each side.
-        ssim_sigma: of SSIM's window, pixels.
-
-    Raises:
-        ValueError: another size.
+    Sharpness below 1 means a smoother picture than the truth, above 1 more contrast between neighbours, be it detail or
+    noise. It needs no network and no judgement of where the detail lies.
 
     Source:
         Wang, Bovik, Sheikh, Simoncelli 2004, "Image quality assessment: from error visibility to structural
@@ -183,16 +141,19 @@ def compare(output: Tensor, truth: Tensor, *, border: int, ssim_sigma: float) ->
     """
     if output.shape != truth.shape:
         raise ValueError(f"expected pictures of one size, got {tuple(output.shape)} and {tuple(truth.shape)}")
-    ours, theirs = (x[..., border : x.shape[-2] - border, border : x.shape[-1] - border] for x in (output, truth))
-    reach = int(_DEVIATIONS * ssim_sigma + 0.5)
+    ours, theirs = (_without(border, x) for x in (output, truth))
     single = (ours.float(), theirs.float())  # convolutions in float64 take 13 times as long; the sixth digit is right
     ssim = structural_similarity_index_measure(*single, data_range=_PEAK, sigma=ssim_sigma, return_full_image=True)[1]
-    whole = ssim[..., reach : ssim.shape[-2] - reach, reach : ssim.shape[-1] - reach].double()
     return Quality(
         psnr=float(peak_signal_noise_ratio(ours, theirs, data_range=_PEAK)),
-        ssim=float(whole.mean()),
+        ssim=float(_without(_reach(ssim_sigma), ssim).double().mean()),
         sharpness=float(gradient_energy(ours) / gradient_energy(theirs)),
     )
+
+
+def _without(border: int, image: Tensor) -> Tensor:
+    height, width = image.shape[-2:]
+    return image[..., border : height - border, border : width - border]
 
 
 def gradient_energy(image: Tensor) -> Tensor:

@@ -10,14 +10,7 @@ from impasto.tables import digits
 
 
 class Timing(NamedTuple):
-    """Seconds of one call.
-
-    Attributes:
-        median: of the repeats.
-        low: the first quartile.
-        high: the third quartile.
-        repeats: calls that were timed.
-    """
+    """Seconds of one call: the median of the repeats, and the first and third quartile."""
 
     median: float
     low: float
@@ -37,9 +30,6 @@ def time_calls(function: Callable[[], object], *, warmup: int, repeats: int, dev
         warmup: calls before, not timed: caches fill, kernels are chosen.
         repeats: calls that are timed, at least 1.
         device: "cpu" or "cuda"; a GPU is waited for at both ends.
-
-    Raises:
-        ValueError: no repeats.
     """
     if repeats < 1 or warmup < 0:
         raise ValueError(f"expected repeats of at least 1 and warmup of at least 0, got {repeats} and {warmup}")
@@ -57,11 +47,6 @@ def time_calls(function: Callable[[], object], *, warmup: int, repeats: int, dev
 
 
 def spread(row: Mapping[str, Any], before: str = "") -> str:
-    """Word a median with its quartiles: `"0.12 (0.11-0.14)"`.
-
-    Args:
-        row: holds `Timing.figures`.
-        before: stands before their keys.
-    """
+    """Word a median with its quartiles, `"0.12 (0.11-0.14)"`, of a row with `Timing.figures` behind a prefix."""
     median, low, high = (digits(row[f"{before}{key}"]) for key in ("seconds", "low", "high"))
     return f"{median} ({low}-{high})"

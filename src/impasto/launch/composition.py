@@ -56,7 +56,7 @@ def compose_command(conf: Path, command: str, arguments: Sequence[str]) -> DictC
     search = [] if own is None else [f"hydra.searchpath=[{quote(f'file://{own.resolve()}')}]"]
     known = top_level_keys(conf, command)
     for override in parse(words):
-        _check_first(override.key_or_group, known)
+        _check_first(override.package or override.key_or_group, known)
         if override.key_or_group == "experiment":
             _check_experiment(conf, command, str(override.value()))
     GlobalHydra.instance().clear()

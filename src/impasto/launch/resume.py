@@ -13,7 +13,6 @@ from impasto.group import is_first_process
 from impasto.redaction import without_secrets
 from impasto.run_folders import RunFolder, running_process
 from impasto.suggest import did_you_mean
-from impasto.tracking.run_folder import begin
 
 
 def saved_config(cfg: DictConfig, folder: Path) -> DictConfig:
@@ -71,7 +70,7 @@ def begin_again(cfg: DictConfig) -> None:
         _refuse_running(folder)
         write_text(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(cfg))
         keep_to_owner(folder)
-        begin(folder, config=OmegaConf.to_yaml(cfg, resolve=True))
+        RunFolder(folder).begin(OmegaConf.to_yaml(cfg, resolve=True))
 
 
 def _keep_paths(saved: DictConfig, folder: Path) -> None:

@@ -1,16 +1,12 @@
 """Curves of all runs as charts, one a metric, in a bounded number of points."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from markupsafe import Markup
-
-from impasto.report.curves import Curve, thin
-from impasto.report.record import Run
-from impasto.run_folders import natural
+from impasto.report.record import Run, thin
+from impasto.run_folders import Curve, natural
 
 POINTS = 400  # of a curve at most
 _MOST_CURVES = 4_000
@@ -18,18 +14,11 @@ _MOST_POINTS = 200_000  # of all curves together: some 3 MB
 _GROUPS = ("train", "val", "test", "")  # of metrics called "train/loss"; in this order, others behind
 
 
-class Chart(NamedTuple):
-    """A metric of all runs: its name, and the curves as JSON for the script."""
-
-    name: str
-    data: Markup
-
-
 class Charts(NamedTuple):
-    """All charts."""
+    """All charts, as the page's script takes them."""
 
-    groups: dict[str, list[Chart]]  # "train", "val", ...
-    lines: Markup  # each curve's run, its colour, its name and the photograph, as JSON for the script
+    groups: dict[str, list[tuple[str, list[Any]]]]  # by "train", "val", ...: metrics, and their curves
+    lines: list[list[Any]]  # each curve's run, its colour, its name and the photograph
     colours: dict[int, int]  # of the runs that have any curve, by their number
     points: int  # of each curve at most
     left_out: int  # metrics that are not shown
@@ -42,12 +31,12 @@ def make_charts(runs: Sequence[Run]) -> Charts:
     most = max(12, min(60, _MOST_CURVES // max(1, len(lines))))
     kept = sorted([name for name, _ in found.most_common(most)], key=_place)
     points = max(40, min(POINTS, _MOST_POINTS // max(1, sum(found[name] for name in kept))))
-    groups: dict[str, list[Chart]] = {}
+    groups: dict[str, list[tuple[str, list[Any]]]] = {}
     for name in kept:
-        data = [plain_curve(i, thin(curves[name], points)) for i, (_, _, curves) in enumerate(lines) if name in curves]
-        groups.setdefault(_group(name), []).append(Chart(name[:80], as_json(data)))
+        data = [_plain(i, thin(curves[name], points)) for i, (_, _, curves) in enumerate(lines) if name in curves]
+        groups.setdefault(_group(name), []).append((name[:80], data))
     colours = {number: place for place, number in enumerate(dict.fromkeys(number for number, _, _ in lines))}
-    names = as_json([[n, colours[n], runs[n].name[-80:], name[-80:]] for n, name, _ in lines])
+    names = [[n, colours[n], runs[n].name[-80:], name[-80:]] for n, name, _ in lines]
     return Charts(groups, names, colours, points, len(found) - len(kept))
 
 
@@ -62,8 +51,7 @@ def _place(name: str) -> tuple[int, str, bool, list[tuple[int, str]]]:
     return known, group, not name.endswith("/loss"), natural(name)
 
 
-def plain_curve(line: int, curve: Curve) -> list[Any]:
-    """Return a curve as the script takes it: its line, its steps and its values."""
+def _plain(line: int, curve: Curve) -> list[Any]:
     return [line, [_short(step) for step in curve.steps], [_short(value) for value in curve.values]]
 
 
@@ -72,14 +60,6 @@ def _short(value: float) -> float | int | str:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return int(value) if value == int(value) and abs(value) < 1e12 else float(f"{value:.6g}")
-
-
-def as_json(value: object) -> Markup:
-    """Return JSON that can stand in a `<script>`: nothing in it ends the script or begins a comment."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)  # ASCII: U+2028 and its like are escaped
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Markup(text)
 
 
 def columns_of(runs: Sequence[Run], most: int = 5) -> list[str]:
@@ -92,4 +72,4 @@ def columns_of(runs: Sequence[Run], most: int = 5) -> list[str]:
 
 def last_values(run: Run) -> dict[str, float]:
     """The last value of each metric; of a run of several photographs those of the first."""
-    return {name: summary.last for name, summary in next(iter(run.summaries.values()), {}).items()}
+    return {name: curve.values[-1] for name, curve in next(iter(run.curves.values()), {}).items()}

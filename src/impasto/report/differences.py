@@ -41,10 +41,8 @@ def find_differences(runs: Sequence[Run], allowance: Allowance) -> list[Differen
             elif sum(map(len, values)) + len(key) > allowance.left:
                 table.left_out += 1
             else:
-                majority = most if 2 * count > len(values) else None
-                cut = [allowance.cut(value, 200, where="config.yaml") for value in values]
-                pairs = zip(cut, values, strict=True)
-                table.rows[key] = [Value(text, majority not in (None, value)) for text, value in pairs]
+                usual = {most} if 2 * count > len(values) else set(values)
+                table.rows[key] = [Value(allowance.cut(v, 200, where="config.yaml"), v not in usual) for v in values]
         if len(numbers) > 1:
             found.append(table)
     return found

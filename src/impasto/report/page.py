@@ -1,19 +1,22 @@
 """The page: one HTML file with everything inside it, which asks no host for anything."""
 
+import html
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from impasto.files import whole_file
 from impasto.report.charts import columns_of, last_values, make_charts
 from impasto.report.differences import find_differences, unusual_facts
+from impasto.report.pictures import find_pictures
 from impasto.report.record import STATUSES, Run, read_run
 from impasto.report.rendering import render_page
-from impasto.report.sections import add_pictures
 from impasto.report.texts import Allowance, clean, size
-from impasto.run_folders import RunFolder, find_runs, names_of
+from impasto.report.thumbnails import Album
+from impasto.run_folders import RunFolder, find_runs, names_of, reason
 from impasto.tracking.bar import Bar
 
 LARGEST = 20_000_000  # bytes of the page
@@ -21,6 +24,8 @@ MOST_RUNS = 200
 _PICTURES = 11_000_000  # bytes of all pictures at most; the page must still open in a second
 _TEXTS = 3_000_000  # bytes of all runs' texts
 _MOST_CURVES = 300  # photographs with their own curves
+_MOST_PICTURES = 160  # of one run
+_MARKUP = 700  # bytes around a picture, without names
 _SCRIPTS = ("table.js", "scales.js", "curves.js", "compare.js")
 
 
@@ -50,9 +55,8 @@ def write_report(sources: Sequence[str], path: Path, *, outside: bool = False) -
         outside: show pictures outside of the run folders, too; only of runs that one trusts.
 
     Raises:
-        FileNotFoundError: a source that does not exist.
         ValueError: a source without a run, or a path that is no name of a page.
-        OSError: the file cannot be written.
+        OSError: a source that does not exist, or a file that cannot be written.
     """
     _check_output(path)
     found = find_runs(sources)
@@ -65,7 +69,7 @@ def write_report(sources: Sequence[str], path: Path, *, outside: bool = False) -
         "title": _title(sources),
         "runs": runs,
         "statuses": statuses,
-        "closed": {clean(str(folder)): reason for folder, reason in found.closed.items()},
+        "closed": {clean(str(folder)): why for folder, why in found.closed.items()},
         "left_out": left_out,
         "charts": make_charts(runs),
         "differences": find_differences(runs, Allowance(_TEXTS // 3)),
@@ -78,7 +82,7 @@ def write_report(sources: Sequence[str], path: Path, *, outside: bool = False) -
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
     problems = {run.folder: run.problems for run in runs if run.problems}
-    problems |= {folder: [reason] for folder, reason in found.closed.items()}
+    problems |= {folder: [why] for folder, why in found.closed.items()}
     return Report(path, len(data), statuses, problems, left_out, sum(run.outside for run in runs))
 
 
@@ -120,11 +124,40 @@ def _filled(values: dict[str, object], runs: Sequence[Run], *, outside: bool) ->
     def render(side: int) -> bytes:
         return render_page("report.html.j2", styles=("report.css",), scripts=_SCRIPTS, side=side, **values)
 
-    def tell(done: int, total: int, name: str) -> None:
-        bar.total = total
-        bar.update(done, f"reducing {clean(name)[-40:]}")
-
     room = min(_PICTURES, LARGEST - len(render(0)) - 100_000)
-    with Bar(total=1, done=0, log_every_seconds=10.0) as bar:
-        album = add_pictures(runs, max(0, room), tell, outside=outside)
-    return render(album.side)
+    return render(add_pictures(runs, max(0, room), outside=outside))
+
+
+def add_pictures(runs: Sequence[Run], budget: int, *, outside: bool = False) -> int:
+    """Put as many pictures into the runs as a number of bytes allows; return the longer side that they were given.
+
+    They are spread evenly: a few of each run come before many of one. `outside` takes those outside of the run folders.
+    """
+    queues = []
+    for run in runs:
+        found = find_pictures(run.folder, run.config, run.environment, outside=outside)
+        run.plots, run.comparisons, run.outside = found
+        queue = [(run, picture) for picture in found.ordered()]
+        run.left_out = sum(c.left_out for c in run.comparisons) + max(0, len(queue) - _MOST_PICTURES)
+        queues.append(queue[:_MOST_PICTURES])
+    wanted = [item for turn in zip_longest(*queues) for item in turn if item is not None]
+    album = Album(budget, len(wanted))
+    with Bar(total=len(wanted), done=0, log_every_seconds=10.0) as bar:
+        for index, (run, picture) in enumerate(wanted):
+            bar.update(index, f"reducing {clean(picture.file.name)[-40:]}")
+            if not album.has_room:
+                run.left_out += 1
+                continue
+            try:
+                picture.thumbnail = album.add(picture.file, detailed=picture in run.plots)
+                album.left -= _MARKUP + 4 * len(html.escape(picture.path + picture.label).encode("utf-8", "replace"))
+            except (OSError, ValueError) as error:
+                run.problems.append(clean(f"{picture.path}: {reason(error)}")[:300])
+    for run in runs:
+        run.plots = [picture for picture in run.plots if picture.thumbnail]
+        for comparison in run.comparisons:
+            comparison.after = [picture for picture in comparison.after if picture.thumbnail]
+            if comparison.before and not comparison.before.thumbnail:
+                comparison.before = None
+        run.comparisons = [comparison for comparison in run.comparisons if comparison.after]
+    return album.side

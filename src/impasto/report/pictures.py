@@ -1,38 +1,55 @@
 """Which pictures a run folder has: samples beside their photographs, results, plots. Nothing is decoded here."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from impasto.listing import SUFFIXES, find_photographs
 from impasto.report.texts import clean
+from impasto.report.thumbnails import Thumbnail
 from impasto.run_folders import PASSED_OVER, RunFolder, is_inside
 
-MOST_STEPS = 6  # of a photograph: the newest, and others evenly before it
+_MOST_STEPS = 6  # of a photograph: the newest, and others evenly before it
 _MOST_FILES = 2_000  # of a folder that is looked into
 _RESULTS = frozenset({"images", "overwrite"})  # keys of the commands whose results are pictures
 
 
 @dataclass
-class Comparison:
-    """A photograph and what became of it."""
+class Picture:
+    """A picture of a run, and what the page shows of it once it has been made small."""
 
-    name: str
-    before: Path | None = None  # its file, where it is known
-    after: dict[str, Path] = field(default_factory=dict)  # files by label ("step 700", "result"), the newest first
-    left_out: int = 0  # files between those
+    label: str  # "photograph", "step 700", "result", or the file's name
+    file: Path
+    path: str = ""  # of the file, as it is shown
+    thumbnail: Thumbnail | None = None
 
 
 @dataclass
-class Pictures:
+class Comparison:
+    """A photograph and what became of it, the newest first."""
+
+    name: str
+    before: Picture | None = None  # where its file is known
+    after: list[Picture] = field(default_factory=list)
+    left_out: int = 0  # pictures between those
+
+
+class Pictures(NamedTuple):
     """Pictures of a run folder: plots in the folder itself, and samples and results by photograph."""
 
-    plots: list[Path]
+    plots: list[Picture]
     comparisons: list[Comparison]
     outside: bool  # whether pictures outside of the run folder, of which its configuration speaks, were left out
+
+    def ordered(self) -> list[Picture]:
+        """Return all, the most telling first: plots, each photograph with its newest, then older steps."""
+        newest = [p for c in self.comparisons for p in [*c.after[:1], c.before] if p is not None]
+        older = zip_longest(*(comparison.after[1:] for comparison in self.comparisons))
+        return [*self.plots, *newest, *(picture for turn in older for picture in turn if picture is not None)]
 
 
 def find_pictures(
@@ -46,20 +63,27 @@ def find_pictures(
         environment: says in which folder the command was given.
         outside: look outside of the folder, too: a stranger's configuration may name any file of this machine.
     """
-    run, comparisons = RunFolder(folder), dict[str, Comparison]()
+    run, found = RunFolder(folder), dict[str, Comparison]()
     has_results = _RESULTS.issubset(config)
-    plots = [] if has_results else sorted(path for path in folder.glob("*.png") if not path.name.startswith("."))
+    names = [] if has_results else sorted(path for path in folder.glob("*.png") if not path.name.startswith("."))
+    plots = [Picture(clean(path.name), path) for path in names]
     for step, samples in run.sample_steps().items():
         for path in _images(samples):
-            _of(path.relative_to(samples), comparisons).after[f"step {step:,}"] = path
+            _of(path.relative_to(samples), found).after.append(Picture(f"step {step:,}", path))
     if has_results:
         with suppress(OSError, ValueError, RuntimeError):  # a path that is none, nobody's home
-            _add_results(folder, config, Path(str(environment.get("folder") or ".")), comparisons, outside=outside)
-    for name, comparison in comparisons.items():
+            _add_results(folder, config, Path(str(environment.get("folder") or ".")), found, outside=outside)
+    for name, comparison in found.items():
         before = run.sample_photograph(name)
-        comparison.before = comparison.before or (before if os.path.isfile(before) else None)  # noqa: PTH113
-    found = Pictures(plots, [_bounded(comparisons[name]) for name in sorted(comparisons)], has_results and not outside)
-    return found if outside else _inside(found, folder)
+        if comparison.before is None and os.path.isfile(before):  # noqa: PTH113 (never raises)
+            comparison.before = Picture("photograph", before)
+    pictures = Pictures(plots, [_bounded(found[name]) for name in sorted(found)], has_results and not outside)
+    pictures = pictures if outside else _inside(pictures, folder)
+    for picture in pictures.ordered():
+        file = picture.file
+        name = str(file.relative_to(folder) if file.is_relative_to(folder) else file)
+        picture.path = clean(name if len(name) <= 200 else f"...{name[-200:]}")
+    return pictures
 
 
 def _of(path: Path, comparisons: dict[str, Comparison]) -> Comparison:
@@ -78,12 +102,11 @@ def _add_results(
     photographs = dict(_photographs(config["images"], base, top)) if outside else {}
     for path in _images(top, passed_over=PASSED_OVER | {"runs"}):
         relative = path.relative_to(top)
-        photograph = photographs.get(relative.with_suffix(""))
-        if own or photograph:  # another folder may hold all kinds of pictures
-            found = _of(relative, comparisons)
-            found.after, found.before = {"result": path, **found.after}, photograph
+        if own or relative.with_suffix("") in photographs:  # another folder may hold all kinds of pictures
+            _of(relative, comparisons).after.insert(0, Picture("result", path))
     for name, comparison in comparisons.items():
-        comparison.before = comparison.before or photographs.get(Path(name))
+        if Path(name) in photographs:
+            comparison.before = Picture("photograph", photographs[Path(name)])
 
 
 def _photographs(images: object, base: Path, output: Path) -> Iterator[tuple[Path, Path]]:
@@ -95,28 +118,22 @@ def _photographs(images: object, base: Path, output: Path) -> Iterator[tuple[Pat
 
 
 def _bounded(comparison: Comparison) -> Comparison:
-    labels = list(comparison.after)
-    if len(labels) > MOST_STEPS:
-        kept = sorted({round(index * (len(labels) - 1) / (MOST_STEPS - 1)) for index in range(MOST_STEPS)})
-        comparison.left_out = len(labels) - len(kept)
-        comparison.after = {labels[index]: comparison.after[labels[index]] for index in kept}
+    last = len(comparison.after) - 1
+    if last >= _MOST_STEPS:
+        kept = sorted({round(index * last / (_MOST_STEPS - 1)) for index in range(_MOST_STEPS)})
+        comparison.left_out = len(comparison.after) - len(kept)
+        comparison.after = [comparison.after[index] for index in kept]
     return comparison
 
 
 def _inside(found: Pictures, folder: Path) -> Pictures:
     """Leave out what a link puts into the folder."""
-
-    def own(paths: Iterable[Path]) -> list[Path]:
-        kept = [path for path in paths if is_inside(path, folder)]
-        found.outside = found.outside or len(kept) < len(list(paths))
-        return kept
-
-    found.plots = own(found.plots)
+    strange = [picture for picture in found.ordered() if not is_inside(picture.file, folder)]
     for comparison in found.comparisons:
-        kept = own([*comparison.after.values()])
-        comparison.after = {label: path for label, path in comparison.after.items() if path in kept}
-        comparison.before = next(iter(own([comparison.before] if comparison.before else [])), None)
-    return found
+        comparison.after = [picture for picture in comparison.after if picture not in strange]
+        comparison.before = None if comparison.before in strange else comparison.before
+    plots = [picture for picture in found.plots if picture not in strange]
+    return Pictures(plots, found.comparisons, found.outside or bool(strange))
 
 
 def _images(top: Path, *, passed_over: frozenset[str] = frozenset()) -> list[Path]:

@@ -1,19 +1,21 @@
 """A run folder as the report shows it; nothing in it can stop the report."""
 
+import math
 import shlex
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
-from impasto.report.curves import Curve, Summary, summarise, thin
+from impasto.report.pictures import Comparison, Picture
 from impasto.report.rendering import markdown
 from impasto.report.texts import Allowance, clean, flatten, number
-from impasto.report.thumbnails import Compared, Shown
-from impasto.run_folders import RunFolder, read_text, read_yaml, reason
+from impasto.run_folders import Curve, RunFolder, read_text, read_yaml, reason
 from impasto.run_folders.folder import moment
 
 STATUSES = ("finished", "running", "pruned", "interrupted", "failed", "died", "unreadable")
@@ -43,11 +45,11 @@ class Run:
     facts: dict[str, str] = field(default_factory=dict)  # the environment, without what differs in any two runs
     results: dict[str, Markup] = field(default_factory=dict)  # Markdown files by name
     curves: dict[str, dict[str, Curve]] = field(default_factory=dict)  # by photograph ("": the run's own) and metric
-    summaries: dict[str, dict[str, Summary]] = field(default_factory=dict)  # of the same
+    figures: list[list[str]] = field(default_factory=list)  # of each: name, values, last, least, greatest
     curves_left_out: int = 0  # photographs whose curves were not read
     problems: list[str] = field(default_factory=list)  # what is wrong with which file
-    plots: list[Shown] = field(default_factory=list)
-    comparisons: list[Compared] = field(default_factory=list)  # photographs beside what became of them
+    plots: list[Picture] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)  # photographs beside what became of them
     left_out: int = 0  # pictures that it has and the page has not
     outside: bool = False  # whether it has pictures outside of its folder, which the page has not
 
@@ -60,15 +62,6 @@ class Run:
             return ""
         return f"impasto {self.command} resume={shlex.quote(clean(str(self.folder.absolute())))}"
 
-    @property
-    def figures(self) -> list[list[str]]:
-        """Name, number of values, last, least and greatest of each metric."""
-        return [
-            [f"{photograph}: {name}" if photograph else name, f"{s.logged:,}", *map(number, s[1:])]
-            for photograph, summaries in self.summaries.items()
-            for name, s in summaries.items()
-        ][:200]
-
 
 def read_run(folder: Path, name: str, *, texts: int = 300_000, photographs: int = 12) -> Run:
     """Read all of a run folder but its pictures; what cannot be read is among its problems.
@@ -80,23 +73,31 @@ def read_run(folder: Path, name: str, *, texts: int = 300_000, photographs: int 
         photographs: at most, of which curves are read.
     """
     run, files, allowance = Run(folder, clean(name)), RunFolder(folder), Allowance(texts)
-    _attempt(run, files.status_file.name, lambda: _read_status(run, files, allowance))
-    _attempt(run, files.config_file.name, lambda: _read_config(run, files))
-    _attempt(run, files.environment_file.name, lambda: _read_environment(run, files, allowance))
+    with _noted(run, files.status_file.name):
+        _read_status(run, files, allowance)
+    with _noted(run, files.config_file.name):
+        _read_config(run, files)
+    with _noted(run, files.environment_file.name):
+        _read_environment(run, files, allowance)
     with_curves = files.photographs_with_curves()
     run.curves_left_out = max(0, len(with_curves) - photographs)
     for photograph in with_curves[:photographs]:
-        _attempt(run, f"{photograph}/metrics.csv".lstrip("/"), lambda p=photograph: _read_curves(run, files, p))  # type: ignore[misc]
+        with _noted(run, f"{photograph}/metrics.csv".lstrip("/")):
+            _read_curves(run, files, photograph)
     for path in sorted(folder.glob("*.md"))[:_MOST]:
-        _attempt(run, path.name, lambda name=path.name: _read_result(run, name, allowance))  # type: ignore[misc]
+        with _noted(run, path.name):
+            text = allowance.cut(clean(read_text(folder, path.name)), 100_000, where=clean(path.name))
+            run.results[clean(path.name)[:100]] = markdown(text)
     run.config_text = allowance.cut(run.config_text, 100_000, where=clean(str(files.config_file)))
+    run.figures = run.figures[:200]
     run.problems = [problem[:600] for problem in run.problems[:_MOST]]
     return run
 
 
-def _attempt(run: Run, name: str, read: Callable[[], None]) -> None:
+@contextmanager
+def _noted(run: Run, name: str) -> Iterator[None]:
     try:
-        read()
+        yield
     except (OSError, ValueError, RecursionError) as error:
         run.problems.append(clean(f"{name}: {reason(error)}"))
 
@@ -141,11 +142,28 @@ def _read_environment(run: Run, files: RunFolder, allowance: Allowance) -> None:
 def _read_curves(run: Run, files: RunFolder, photograph: str) -> None:
     curves, problems = files.read_metrics(photograph)
     name = clean(photograph)
-    run.curves[name] = {clean(metric): thin(curve, _POINTS) for metric, curve in list(curves.items())[: _MOST * 2]}
-    run.summaries[name] = {clean(metric): summarise(curve) for metric, curve in list(curves.items())[: _MOST * 2]}
+    kept = run.curves.setdefault(name, {})
+    for metric, curve in list(curves.items())[: _MOST * 2]:
+        kept[clean(metric)] = thin(curve, _POINTS)
+        numbers = [value for value in curve.values if not math.isnan(value)] or [math.nan]
+        figures = map(number, (curve.values[-1], min(numbers), max(numbers)))
+        title = f"{name}: {clean(metric)}" if name else clean(metric)
+        run.figures.append([title, f"{len(curve.values):,}", *figures])
     run.problems += [clean(f"{photograph}/metrics.csv: {problem}".lstrip("/")) for problem in problems]
 
 
-def _read_result(run: Run, name: str, allowance: Allowance) -> None:
-    text = clean(read_text(run.folder, name))
-    run.results[clean(name)[:100]] = markdown(allowance.cut(text, 100_000, where=clean(name)))
+def thin(curve: Curve, points: int) -> Curve:
+    """Keep at most so many points (8 or more): the ends, and of each stretch its extremes and what is not finite."""
+    count = len(curve.steps)
+    if count <= points:
+        return curve
+    values = np.asarray(curve.values)
+    kept = {0, count - 1}
+    for stretch in np.array_split(np.arange(count), (points - 2) // (2 if np.isfinite(values).all() else 5)):
+        finite = stretch[np.isfinite(values[stretch])]
+        if finite.size:
+            kept |= {int(finite[values[finite].argmin()]), int(finite[values[finite].argmax()])}
+        for odd in (np.isnan, np.isposinf, np.isneginf):
+            kept |= set(stretch[odd(values[stretch])][:1].tolist())
+    order = sorted(kept)
+    return Curve([curve.steps[i] for i in order], [curve.values[i] for i in order])

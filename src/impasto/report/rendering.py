@@ -15,13 +15,9 @@ from impasto.report.texts import duration, number
 
 
 def render_page(template: str, *, styles: Sequence[str], scripts: Sequence[str], **values: object) -> bytes:
-    """Return a page in UTF-8.
+    """Return a page in UTF-8: a template with styles and scripts, names of assets, and values.
 
-    Args:
-        template: its name; it is given `style`, `script`, `policy`, `made` and `version`.
-        styles: names of assets, laid behind each other.
-        scripts: names of assets, laid behind each other.
-        values: what else the template is given.
+    The template is given `style`, `script`, `policy`, `made` and `version` besides.
     """
     style, script = ("".join(map(_asset, names)) for names in (styles, scripts))
     environment = Environment(
@@ -32,6 +28,8 @@ def render_page(template: str, *, styles: Sequence[str], scripts: Sequence[str],
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "duration": duration}
+    environment.globals["seen"] = set[int]()  # pictures that the page holds already
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     text = environment.get_template(template).render(
         style=Markup(style),
         script=Markup(script),

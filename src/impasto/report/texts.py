@@ -3,7 +3,9 @@
 import html
 import json
 import math
+from collections.abc import Iterator
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from impasto.redaction import without_secrets
@@ -12,23 +14,13 @@ _MOST_KEYS = 400  # of a flattened configuration; a large one has some 150
 
 
 class Allowance:
-    """How many bytes texts may still take in the page.
-
-    Args:
-        size: bytes, as they are in the page: escaped, in UTF-8.
-    """
+    """How many bytes texts may still take in the page, where they are escaped and in UTF-8."""
 
     def __init__(self, size: int) -> None:
         self.left = size
 
     def cut(self, text: str, most: int, *, where: str) -> str:
-        """Return the text, shortened where it is longer than `most` bytes or than what is left.
-
-        Args:
-            text: any.
-            most: bytes.
-            where: the whole text is.
-        """
+        """Return a text, shortened where it is longer than `most` bytes or than what is left; `where` has the whole."""
         most = min(most, self.left)
         kept = text[:most]
         while (size := _size(kept)) > most:
@@ -48,24 +40,19 @@ def flatten(value: object) -> dict[str, str]:
 
     Lists without mappings in them are one text. What is beyond a large configuration is left out and said.
     """
-    flat: dict[str, str] = {}
-    _flatten(value, "", flat)
-    if len(flat) > _MOST_KEYS:
-        flat = dict(list(flat.items())[:_MOST_KEYS]) | {"...": "further keys"}
-    return flat
+    pairs = list(islice(_pairs(value, ""), _MOST_KEYS + 1))
+    return dict(pairs) if len(pairs) <= _MOST_KEYS else dict(pairs[:-1]) | {"...": "further keys"}
 
 
-def _flatten(value: object, name: str, flat: dict[str, str]) -> None:
-    if len(flat) > _MOST_KEYS:
-        return
+def _pairs(value: object, name: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict) and value:
         for key, item in value.items():
-            _flatten(item, f"{name}.{key}"[:200] if name else str(key)[:200], flat)
+            yield from _pairs(item, f"{name}.{key}"[:200] if name else str(key)[:200])
     elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
         for index, item in enumerate(value):
-            _flatten(item, f"{name}[{index}]"[:200], flat)
+            yield from _pairs(item, f"{name}[{index}]"[:200])
     else:
-        flat[name] = plain(value)[:500]
+        yield name, plain(value)[:500]
 
 
 def plain(value: object) -> str:

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import io
 import warnings
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -13,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from impasto.decoding import pixels_of
 from impasto.run_folders import open_plain, reason
 
-LEAST = 12_000  # bytes that a picture is given, as base64; below, nothing can be seen
+_LEAST = 12_000  # bytes that a picture is given, as base64; below, nothing can be seen
 _MOST = 90_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # others, such as EPS, start programs
 _MOST_PIXELS = 50_000_000
@@ -31,57 +30,22 @@ class Thumbnail(NamedTuple):
     full: str  # size of the file's picture: "1024 x 768"
 
 
-@dataclass
-class Shown:
-    """A place in the page where a picture is shown."""
-
-    label: str  # "photograph", "step 700", "result", or the file's name
-    path: str  # of the file, relative to the run folder where it lies in there
-    thumbnail: Thumbnail
-    first: bool = False  # whether the page has not shown it before
-
-
-@dataclass
-class Compared:
-    """A photograph beside what became of it, the newest first."""
-
-    name: str
-    before: Shown | None = None
-    after: list[Shown] = field(default_factory=list)
-
-    def show_before(self, shown: Shown) -> None:
-        """Put the photograph in its place."""
-        self.before = shown
-
-
 class Album:
-    """Reduces pictures so that all of them together keep within a number of bytes.
-
-    Args:
-        size: bytes of the page, for all pictures as base64 and what stands around them.
-        count: different pictures that will be asked for, as far as one can tell.
-    """
+    """Reduces a number of pictures so that all of them, as base64, keep within a size in bytes."""
 
     def __init__(self, size: int, count: int) -> None:
-        self._left, self._waiting = size, count
-        self.side = next(side for least, side in _SIDES if size // max(1, count) >= least)
+        self.left = size  # bytes, which others may take as well
+        self._waiting = max(1, min(count, size // _LEAST))
+        self.side = next(side for least, side in _SIDES if size // self._waiting >= least)
         self._made: dict[bytes, Thumbnail] = {}
 
     @property
     def has_room(self) -> bool:
         """Whether one more picture fits."""
-        return self._left >= LEAST
-
-    def spend(self, size: int) -> None:
-        """Take bytes of the page for what stands around a picture."""
-        self._left -= size
+        return self.left >= _LEAST
 
     def add(self, path: Path, *, detailed: bool) -> Thumbnail:
-        """Reduce a picture.
-
-        Args:
-            path: its file.
-            detailed: it has writing in it and gets more pixels, and is read down a page rather than at once.
+        """Reduce the picture of a file; a `detailed` one has writing in it, and gets more pixels.
 
         Raises:
             ValueError: no image, broken, or too large; without its name.
@@ -93,9 +57,9 @@ class Album:
                 return self._made[content]
             file.seek(0)
             image, full = _decode(file, (2 * self.side, 6 * self.side) if detailed else (self.side, self.side))
-        share = max(LEAST, self._left // max(1, self._waiting))
-        uri, image = _encode(image, min(_MOST * (2 if detailed else 1), share, self._left))
-        self._left -= len(uri)
+        share = max(_LEAST, self.left // max(1, self._waiting))
+        uri, image = _encode(image, min(_MOST * (2 if detailed else 1), share, self.left))
+        self.left -= len(uri)
         self._waiting -= 1
         self._made[content] = Thumbnail(len(self._made), uri, *image.size, f"{full[0]} x {full[1]}")
         return self._made[content]
@@ -135,9 +99,14 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def _encode(image: Image.Image, most: int) -> tuple[str, Image.Image]:
     """Return the picture as WebP within so many characters: smaller, and again, where it takes more."""
     while True:
-        data = io.BytesIO()
-        image.save(data, "WEBP", quality=80, method=2)  # without the file's metadata: places, cameras
-        uri = f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}"
+        uri = data_uri(image)
         if len(uri) <= most or max(image.size) <= 16:
             return uri, image
         image = image.resize((max(1, image.width * 4 // 5), max(1, image.height * 4 // 5)), Image.Resampling.LANCZOS)
+
+
+def data_uri(image: Image.Image) -> str:
+    """Return a picture as WebP, without the file's metadata (places, cameras), as an address that holds it."""
+    data = io.BytesIO()
+    image.save(data, "WEBP", quality=80, method=2)
+    return f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}"

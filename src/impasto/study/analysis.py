@@ -7,17 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from impasto.study import statistics
 from impasto.study.answers import Answer
 from impasto.study.plan import RATED, Study
 from impasto.study.raters import Rater, describe_raters
-from impasto.study.statistics import (
-    Array,
-    bradley_terry_interval,
-    holm,
-    krippendorff_alpha,
-    paired_test,
-    wilson_over_raters,
-)
+from impasto.study.statistics import Array
 
 _RESAMPLES = 2000
 
@@ -82,15 +76,9 @@ class _Choice(NamedTuple):
 
 
 def analyse(study: Study, answers: Sequence[Answer], *, seed: int, resamples: int = _RESAMPLES) -> Analysis:
-    """Analyse a study, finished or in progress.
+    """Analyse a study, finished or in progress; the seed is of permutations and resamples.
 
     Only the first showing of a trial counts: repeats and catch trials tell about raters, not about methods.
-
-    Args:
-        study: as it was created.
-        answers: so far.
-        seed: of permutations and resamples.
-        resamples: of the bootstrap.
 
     Raises:
         ValueError: answers of another study.
@@ -110,7 +98,7 @@ def analyse(study: Study, answers: Sequence[Answer], *, seed: int, resamples: in
         comparisons=_comparisons(study, judged, chosen, seed=seed),
         pictures=_pictures(study, choices),
         raters=raters,
-        alpha=krippendorff_alpha(_agreement(choices), chance=0.5 if study.question.pictures == 2 else None),
+        alpha=statistics.krippendorff_alpha(_agreement(choices), chance=0.5 if study.question.pictures == 2 else None),
         answers=len(answers),
         expected_answers=sum(map(len, study.sessions)),
         simulated=sum(rater.simulated for rater in raters),
@@ -132,17 +120,17 @@ def _methods(study: Study, judged: Array, chosen: Array, *, seed: int, resamples
     counts, successes = judged.sum(axis=2), chosen.sum(axis=2)  # (raters, methods)
     strengths = np.full((3, len(study.methods)), np.nan)
     if study.question.pictures == 2 and len(judged):
-        strengths = np.stack(bradley_terry_interval(chosen, resamples=resamples, seed=seed))
+        strengths = np.stack(statistics.bradley_terry_interval(chosen, resamples=resamples, seed=seed))
     rows = []
     for number, name in enumerate(study.methods):
-        count, success = int(counts[:, number].sum()), int(successes[:, number].sum())
+        own = counts[:, number] > 0
+        count, success = int(counts[own, number].sum()), int(successes[own, number].sum())
         if not count:
             rows.append(MethodRow(name, 0, 0))
             continue
-        own = counts[:, number] > 0
-        low, high = wilson_over_raters(successes[own, number], counts[own, number]) or (None, None)
+        interval = statistics.wilson_over_raters(successes[own, number], counts[own, number]) or (None, None)
         strength = [float(value) if np.isfinite(value) else None for value in strengths[:, number]]
-        rows.append(MethodRow(name, count, success, success / count, low, high, *strength))
+        rows.append(MethodRow(name, count, success, success / count, *interval, *strength))
     return rows
 
 
@@ -154,12 +142,12 @@ def _comparisons(study: Study, judged: Array, chosen: Array, *, seed: int) -> li
     for a, b in pairs:  # of a pair that was shown: how far the first won more than it lost
         found = 2 * shares[:, a, b] - 1 if study.question.pictures == 2 else shares[:, a, a] - shares[:, b, b]
         differences.append(found[~np.isnan(found)].tolist())
-    p_values = [paired_test(found, seed=seed) for found in differences]
+    p_values = [statistics.paired_test(found, seed=seed) for found in differences]
+    means = [float(np.mean(found)) if found else None for found in differences]
+    columns = zip(pairs, means, map(len, differences), p_values, statistics.holm(p_values), strict=True)
     return [
-        Comparison(
-            study.methods[a], study.methods[b], float(np.mean(found)) if found else None, len(found), p, corrected
-        )
-        for (a, b), found, p, corrected in zip(pairs, differences, p_values, holm(p_values), strict=True)
+        Comparison(study.methods[a], study.methods[b], mean, raters, p, corrected)
+        for (a, b), mean, raters, p, corrected in columns
     ]
 
 

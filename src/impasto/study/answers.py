@@ -68,25 +68,13 @@ class Answers:
                 self._connection.execute(f"PRAGMA user_version = {study}")
 
     def count(self, rater: int) -> int:
-        """Return how many trials a rater has answered, which is the position of the next one.
-
-        Raises:
-            OSError: the disk does not answer.
-        """
+        """Return how many trials a rater has answered, which is the position of the next one."""
         return int(self._run("SELECT count(*) FROM answers WHERE rater = ?", (rater,)).fetchone()[0])
 
     def add(
         self, rater: int, position: int, answer: int, *, milliseconds: int, pauses: int = 0, simulated: bool = False
     ) -> bool:
-        """Write an answer to disk.
-
-        Args:
-            rater: their number.
-            position: of the trial.
-            answer: 0 or 1.
-            milliseconds: it took.
-            pauses: meanwhile.
-            simulated: whether no human said it.
+        """Write an answer to disk, its values as in `Answer`.
 
         Returns:
             False, with nothing changed, where the trial is not the rater's next.
@@ -113,15 +101,7 @@ class Answers:
 
 
 def read_answers(folder: Path, study: int = 0) -> list[Answer]:
-    """Return all answers so far, by rater and position; none where nobody has begun.
-
-    Args:
-        folder: of the study.
-        study: its `id`; 0 reads the answers of any.
-
-    Raises:
-        ValueError: the file is no database of answers, or of another study.
-    """
+    """Return all answers so far, by rater and position; `study` and what is refused are as of `Answers`."""
     path = folder / "answers.sqlite"
     if not path.is_file():
         return []

@@ -19,12 +19,11 @@ def conditions(methods: int, *, pictures: int) -> list[tuple[int, ...]]:
     """
     if pictures == 1:
         return [(method,) for method in range(methods)]
-    pairs = [(a, b) if _a_is_left(a, b, methods) else (b, a) for a, b in combinations(range(methods), 2)]
+    pairs = []
+    for a, b in combinations(range(methods), 2):
+        a_is_left = 2 * (b - a) < methods or (2 * (b - a) == methods and a % 2 == 0)
+        pairs.append((a, b) if a_is_left else (b, a))
     return [*pairs, *((b, a) for a, b in pairs)]
-
-
-def _a_is_left(a: int, b: int, methods: int) -> bool:
-    return 2 * (b - a) < methods or (2 * (b - a) == methods and a % 2 == 0)
 
 
 def design_sessions(
@@ -39,7 +38,7 @@ def design_sessions(
     seed: int,
     name: Name,
 ) -> list[list[Trial]]:
-    """Lay out the sessions of a study.
+    """Lay out the sessions of a study, one for each rater.
 
     Raters come in cycles of as many as there are conditions. Within a whole cycle every photograph is shown under every
     condition equally often, and every condition stands equally often at every place of the session; a rater meets all
@@ -51,15 +50,12 @@ def design_sessions(
         photographs: how many.
         methods: how many.
         pictures: shown at once: 1 or 2.
-        raters: how many sessions.
+        raters: how many.
         rounds: conditions under which a rater sees each photograph, one a round.
         repeats: trials of the first half that come again in the second, of two pictures with sides changed.
         catches: trials with a spoiled picture.
         seed: of all choices.
         name: names the pictures.
-
-    Returns:
-        A session for each rater.
 
     Raises:
         ValueError: too few methods, or more rounds or repeats than there is room for.
@@ -157,9 +153,7 @@ def _places_of_extras(rated: int, repeats: int, catches: int, generator: random.
     return after
 
 
-def _with_extras(
-    rated: Sequence[Trial], catches: Sequence[Trial], after: Mapping[int, Sequence[_Extra]]
-) -> list[Trial]:
+def _with_extras(rated: Sequence[Trial], catches: Sequence[Trial], after: Mapping[int, list[_Extra]]) -> list[Trial]:
     session: list[Trial] = []
     places: list[int] = []
     for index, trial in enumerate(rated):
@@ -174,11 +168,6 @@ def _with_extras(
 
 
 def imbalance(sessions: Sequence[Sequence[Trial]], *, cells: int) -> tuple[int, int]:
-    """Return how often, at least and at most, a photograph is shown under a condition; equal where all is balanced.
-
-    Args:
-        sessions: of all raters.
-        cells: photographs times conditions.
-    """
+    """Return how often, at least and at most, a photograph is shown under one of all `cells`, its conditions."""
     counts = Counter(trial.pictures for session in sessions for trial in session if trial.kind == RATED)
     return min(counts.values()) if len(counts) == cells else 0, max(counts.values())

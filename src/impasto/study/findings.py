@@ -15,17 +15,7 @@ _COLOUR = "#0b5394"
 
 
 def write_findings(folder: Path, study: Study, analysis: Analysis, answers: list[Answer]) -> str:
-    """Write `study.md`, `study.png`, `analysis.json`, and each table and the answers as CSV.
-
-    Args:
-        folder: where; it is made.
-        study: what was asked.
-        analysis: of it.
-        answers: all; written with the methods' names, which raters did not see.
-
-    Returns:
-        The text of `study.md`.
-    """
+    """Write `study.md`, whose text comes back, `study.png`, `analysis.json`, and each table and the answers as CSV."""
     found = analysis._asdict()
     for name in ("methods", "comparisons", "pictures", "raters"):
         found[name] = [row._asdict() for row in found[name]]
@@ -39,6 +29,7 @@ def write_findings(folder: Path, study: Study, analysis: Analysis, answers: list
 
 
 def _unblinded(study: Study, answer: Answer) -> dict[str, Any]:
+    """Return an answer with the names of the methods, which the rater did not see."""
     trial = study.sessions[answer.rater - 1][answer.position]
     shown = [study.stimuli[picture] for picture in trial.pictures]
     return {
@@ -64,9 +55,11 @@ def describe(study: Study, analysis: Analysis) -> str:
     finished = sum(rater.answered == rater.of for rater in raters)
     rated = sum(row.answers for row in analysis.methods) // study.question.pictures
     photographs = {stimulus.photograph for stimulus in study.stimuli.values()}
-    strength = (
-        "; strength is Bradley-Terry's, in log-odds against the average method, its interval from resampled raters"
-    )
+    comparisons = [
+        [f"{row.first} - {row.second}", _percent(row.difference, sign="+"), str(row.raters), _p(row.p_corrected)]
+        for row in analysis.comparisons
+    ]
+    strength = "strength is Bradley-Terry's, in log-odds against the average method, its interval from resampled raters"
     lines = [
         *([f"**{note}.**", ""] if note else []),
         f'"{study.question.text}" {len(photographs)} photographs; {len(raters)} of {len(study.sessions)} '
@@ -74,9 +67,9 @@ def describe(study: Study, analysis: Analysis) -> str:
         f"{rated} of them counted (without repeats, catch trials and raters left out).",
         "",
         _methods_table(study, analysis),
-        _comparisons_table(analysis),
+        markdown(["comparison", "difference", "raters", "p, corrected"], comparisons) if comparisons else "",
         "Shares with Wilson's 95 % intervals, widened as far as raters differ"
-        f"{strength if study.question.pictures == 2 else ''}. "
+        f"{f'; {strength}' if study.question.pictures == 2 else ''}. "
         "p: two-sided paired permutation test over raters, corrected by Holm for the number of pairs. "
         f"Agreement between raters, Krippendorff's alpha: {_number(analysis.alpha)} (1: all agree; 0: as by chance).",
         "",
@@ -102,14 +95,6 @@ def _methods_table(study: Study, analysis: Analysis) -> str:
             ends = "-" if row.strength_low is None else f"{_number(row.strength_low)} to {_number(row.strength_high)}"
             lines[-1] += [_number(row.strength), ends]
     return markdown(columns, lines)
-
-
-def _comparisons_table(analysis: Analysis) -> str:
-    rows = [
-        [f"{row.first} - {row.second}", _percent(row.difference, sign="+"), str(row.raters), _p(row.p_corrected)]
-        for row in analysis.comparisons
-    ]
-    return markdown(["comparison", "difference", "raters", "p, corrected"], rows) if rows else ""
 
 
 def _percent(share: float | None, *, sign: str = "") -> str:

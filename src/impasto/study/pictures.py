@@ -9,10 +9,9 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional
 
 from impasto.files import whole_file
-from impasto.images import to_uint8
+from impasto.images import resize, to_uint8
 
 _END = 12  # bytes of the last chunk, IEND
 _CHUNK = 12  # bytes of a chunk beside its data
@@ -21,25 +20,20 @@ _SAME_SHAPE = 0.02  # relative difference of the ratio of the sides that roundin
 
 
 def write_blinded(files: Mapping[Path, Tensor]) -> None:
-    """Write the pictures of one photograph as PNG files of one length, without metadata.
+    """Write the pictures of one photograph, RGB in [0, 1], (3, H, W), as PNG files of one length, without metadata.
 
     A grey picture compresses better than a coloured one, so that the length of a file would tell the method; an ignored
     chunk of zeros fills every file up to the longest.
-
-    Args:
-        files: by path, RGB in [0, 1], (3, H, W).
     """
-    encoded = {path: _png(image) for path, image in files.items()}
+    encoded: dict[Path, bytes] = {}
+    for path, image in files.items():
+        buffer = io.BytesIO()
+        Image.fromarray(to_uint8(image)).save(buffer, format="PNG")
+        encoded[path] = buffer.getvalue()
     length = max(map(len, encoded.values()), default=0) + _CHUNK
     for path in sorted(encoded):  # in the order of the methods, the files' times would tell them
         with whole_file(path) as temporary:
             temporary.write_bytes(_filled(encoded[path], length))
-
-
-def _png(image: Tensor) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(to_uint8(image)).save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def _filled(data: bytes, length: int) -> bytes:
@@ -52,12 +46,7 @@ def _filled(data: bytes, length: int) -> bytes:
 def spoiled(image: Tensor, generator: torch.Generator) -> Tensor:
     """Make a picture that nobody attentive takes for natural or good: a negative, cut into tiles that are mixed up.
 
-    Args:
-        image: RGB in [0, 1], (3, H, W).
-        generator: of the order of the tiles.
-
-    Returns:
-        (3, H, W).
+    RGB in [0, 1], (3, H, W), as the picture that comes back; the generator is of the order of the tiles.
     """
     _, height, width = image.shape
     high, wide = max(1, height // _TILES), max(1, width // _TILES)
@@ -77,11 +66,8 @@ def common_size(pictures: Mapping[str, Tensor], size: Sequence[int], photograph:
 
     Args:
         pictures: by method, RGB in [0, 1], (3, H, W).
-        size: height and width of the photograph, whose ratio all must have.
+        size: height and width of the photograph, whose ratio all must have; else a ValueError.
         photograph: for messages.
-
-    Raises:
-        ValueError: sides in another ratio than the photograph's.
     """
     high, wide = size
     for name, image in pictures.items():
@@ -92,9 +78,4 @@ def common_size(pictures: Mapping[str, Tensor], size: Sequence[int], photograph:
                 f"{width} x {height}"
             )
     least = min((image.shape[-2:] for image in pictures.values()), key=lambda sides: sides[0] * sides[1])
-    return {
-        name: image
-        if image.shape[-2:] == least
-        else functional.interpolate(image[None], size=least, mode="bicubic", antialias=True)[0].clamp(0, 1)
-        for name, image in pictures.items()
-    }
+    return {name: resize(image, (least[0], least[1])) for name, image in pictures.items()}

@@ -3,8 +3,7 @@
 import csv
 import secrets
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -25,8 +24,6 @@ Milliseconds = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 
 
 class _Data(BaseModel):
-    """Checked wherever one is built: read, configured or made by a program."""
-
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -135,35 +132,20 @@ def write_private(file: Path, rows: Sequence[Sequence[object]]) -> None:
 
 
 def read_study(folder: Path) -> Study:
-    """Read what `write_study` wrote.
-
-    Raises:
-        FileNotFoundError: no study there.
-        ValueError: `study.json` is damaged or contradicts itself.
-    """
+    """Read what `write_study` wrote; ValueError where it is damaged or contradicts itself."""
     file = folder / "study.json"
     if not file.is_file():
         raise FileNotFoundError(f"no study in {folder}: expected the run folder of an 'impasto study create'")
     try:
         return Study.model_validate_json(file.read_bytes())
     except ValidationError as error:
-        raise ValueError(f"{file} is damaged: {first_fault(error)}") from error
-
-
-def first_fault(error: ValidationError) -> str:
-    """Say the first thing that is wrong with data, and where: `"rule.least_done: Input should be a valid number"`."""
-    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(map(str, fault["loc"])) or "the whole"
-    return f"{where}: {' '.join(fault['msg'].removeprefix('Value error, ').split())}"
+        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where, what = ".".join(map(str, fault["loc"])) or "the whole", fault["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{file} is damaged: {where}: {' '.join(what.split())}") from error
 
 
 def read_tokens(folder: Path) -> dict[str, int]:
-    """Return the raters' numbers, from 1, by their tokens.
-
-    Raises:
-        FileNotFoundError: no `raters.csv`.
-        ValueError: it is damaged.
-    """
+    """Return the raters' numbers, from 1, by their tokens; ValueError where `raters.csv` is damaged."""
     file = folder / "raters.csv"
     if not file.is_file():
         raise FileNotFoundError(f"no {file}: without it the links of the raters are lost")
@@ -177,26 +159,25 @@ def read_tokens(folder: Path) -> dict[str, int]:
 def by_photograph(study: Study) -> dict[str, list[str]]:
     """Return the ids of each photograph's pictures, in the methods' order, the spoiled one last."""
     order = [*study.methods, None]
-    names = sorted(study.stimuli, key=lambda name: order.index(study.stimuli[name].method))
-    names.sort(key=lambda name: study.stimuli[name].photograph)
-    return {photo: list(own) for photo, own in groupby(names, key=lambda name: study.stimuli[name].photograph)}
+    found: dict[str, list[str]] = {}
+    for name, stimulus in sorted(study.stimuli.items(), key=lambda i: (i[1].photograph, order.index(i[1].method))):
+        found.setdefault(stimulus.photograph, []).append(name)
+    return found
 
 
 def lost_pictures(study: Study, folder: Path) -> dict[str, str]:
     """Say by id which pictures are missing or are not those that the study was created with."""
-    return dict(_faults(study, folder))
-
-
-def _faults(study: Study, folder: Path) -> Iterator[tuple[str, str]]:
+    lost: dict[str, str] = {}
     for name, stimulus in study.stimuli.items():
         file, whose = image_file(folder, name), f"{stimulus.photograph}, {stimulus.method or 'spoiled'}"
         if not file.is_file():
-            yield name, f"{file} is missing ({whose})"
+            lost[name] = f"{file} is missing ({whose})"
         elif sha256(file) != stimulus.sha256:
-            yield name, f"{file} was changed ({whose})"
+            lost[name] = f"{file} was changed ({whose})"
+    return lost
 
 
-def name_some(faults: Sequence[str]) -> str:
-    """Name the first of many faults and say how many more there are."""
-    more = f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
-    return "; ".join(faults[:_NAMED]) + more
+def name_some(lost: Mapping[str, str]) -> str:
+    """Say what is lost of the first of many pictures, and how many more there are."""
+    more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+    return "; ".join(list(lost.values())[:_NAMED]) + more

@@ -10,7 +10,7 @@ from impasto.study.plan import CATCH, Rule, Study
 
 
 class Rater(NamedTuple):
-    """One rater."""
+    """What is known of a rater."""
 
     rater: int  # their number, from 1
     answered: int  # trials

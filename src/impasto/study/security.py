@@ -40,11 +40,7 @@ class DeadlineProtocol(H11Protocol):
 
 
 class Guard:
-    """ASGI middleware, the outermost.
-
-    Args:
-        app: what answers the requests.
-    """
+    """ASGI middleware, the outermost, around what answers the requests."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

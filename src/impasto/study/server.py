@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -38,14 +38,11 @@ class Given(BaseModel):
 
 
 def create_app(folder: Path, *, hosts: Sequence[str] = ()) -> Guard:
-    """Build the web application of a study.
+    """Build the web application of a study; a rater's link is `/r/<token>`.
 
     Args:
         folder: of the study; answers go to `answers.sqlite` in it.
         hosts: names by which the server may be asked; any where empty.
-
-    Returns:
-        The ASGI application; a rater's link is `/r/<token>`.
 
     Raises:
         FileNotFoundError: no study there.
@@ -73,23 +70,23 @@ def create_app(folder: Path, *, hosts: Sequence[str] = ()) -> Guard:
     )
     if hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
-    _add_routes(app, desk)
+    app.add_api_route("/r/{token}", desk.page)
+    known = [Depends(desk.check)]
+    app.add_api_route("/r/{token}/trial", desk.trial, dependencies=known)
+    app.add_api_route("/r/{token}/answers", desk.answer, dependencies=known, methods=["POST"])
+    app.add_api_route("/r/{token}/pictures/{position}/{side}", desk.picture, dependencies=known)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
     return Guard(app)
 
 
 def finished(study: Study, folder: Path) -> int:
-    """Return how many raters have answered everything.
-
-    Raises:
-        ValueError: the file of the answers is damaged.
-    """
+    """Return how many raters have answered everything."""
     answered = Counter(answer.rater for answer in read_answers(folder, study.id))
     return sum(answered[rater] >= len(session) for rater, session in enumerate(study.sessions, 1))
 
 
 class _Desk:
-    """A study that is being served."""
+    """A study that is being served: what the requests do."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.study, self.tokens = folder, read_study(folder), read_tokens(folder)
@@ -98,23 +95,21 @@ class _Desk:
             raise ValueError(f"{folder / 'raters.csv'} is damaged: expected one token for each of {raters} raters")
         if lost := lost_pictures(self.study, folder):
             count = f"{len(lost)} of {len(self.study.stimuli)} pictures of the study are lost"
-            raise ValueError(f"{count}: {name_some(list(lost.values()))}")
+            raise ValueError(f"{count}: {name_some(lost)}")
         self.answers = Answers(folder, self.study.id)
         pages = Environment(loader=PackageLoader("impasto.study"), autoescape=True, undefined=StrictUndefined)
         self._page, self._unknown = pages.get_template("rater.html.j2"), pages.get_template("unknown.html.j2")
 
-    async def rater(self, token: str) -> int:
-        """Return whose link it is. Asynchronous, so that no thread is taken for it."""
-        if (rater := self.tokens.get(token)) is None:
+    async def check(self, token: str) -> None:
+        """Refuse a link that is not known. Asynchronous, so that no thread is taken for it."""
+        if token not in self.tokens:
             raise HTTPException(404, "this link is not known")
-        return rater
 
     def page(self, token: str) -> HTMLResponse:
         """Return the page of a link. The template gets what raters may know, never the study."""
-        rater = self.tokens.get(token)
-        if rater is None:
+        if token not in self.tokens:
             return HTMLResponse(self._unknown.render(), 404)
-        question = self.study.question
+        rater, question = self.tokens[token], self.study.question
         text = self._page.render(
             title=self.study.title,
             question=question.text,
@@ -125,8 +120,11 @@ class _Desk:
         )
         return HTMLResponse(text)
 
-    def trial(self, rater: int) -> dict[str, Any]:
+    def trial(self, token: str) -> JSONResponse:
         """Return the rater's next trial."""
+        return JSONResponse(self._next(self.tokens[token]))
+
+    def _next(self, rater: int) -> dict[str, Any]:
         position, session, every = self.answers.count(rater), self.study.sessions[rater - 1], self.study.break_every
         if position >= len(session):
             return {"done": True}
@@ -138,46 +136,26 @@ class _Desk:
         rest = every is not None and position > 0 and position % every == 0
         return {"position": position, "total": len(session), "pictures": shown, "next": following, "rest": rest}
 
-    def store(self, rater: int, given: Given) -> bool:
-        """Write an answer; return whether it was the rater's next."""
-        total = len(self.study.sessions[rater - 1])
-        stored = given.position < total and self.answers.add(
-            rater, given.position, given.answer, milliseconds=given.milliseconds, pauses=given.pauses
-        )
-        if stored and given.position == total - 1:
+    def answer(self, token: str, given: Given) -> JSONResponse:
+        """Write an answer and return the next trial; 409 where it was not the rater's next."""
+        rater = self.tokens[token]
+        last = len(self.study.sessions[rater - 1]) - 1
+        if given.position > last or not self.answers.add(rater, **given.model_dump()):
+            # The trial lets the page go on where an answer was stored but its acknowledgement lost.
+            return JSONResponse({"error": "not your next trial", **self._next(rater)}, 409)
+        if given.position == last:
             log.info("rater %d has finished; %d of %d have", rater, finished(self.study, self.folder), len(self.tokens))
-        return stored
+        return JSONResponse(self._next(rater))
 
-    def picture(self, rater: int, position: int, side: int) -> bytes:
+    def picture(self, token: str, position: int, side: int) -> Response:
         """Return the PNG file of a picture of the rater's current or next trial."""
+        rater = self.tokens[token]
         current = self.answers.count(rater)
         shown = self.study.sessions[rater - 1][current : current + 2]
         if not 0 <= position - current < len(shown) or side >= len(shown[position - current].pictures):
             raise HTTPException(404, "no picture that is shown now")
-        return image_file(self.folder, shown[position - current].pictures[side]).read_bytes()
-
-
-def _add_routes(app: FastAPI, desk: _Desk) -> None:
-    rater_of = Annotated[int, Depends(desk.rater)]
-
-    @app.get("/r/{token}")
-    def page(token: str) -> HTMLResponse:
-        return desk.page(token)
-
-    @app.get("/r/{token}/trial")
-    def trial(rater: rater_of) -> JSONResponse:
-        return JSONResponse(desk.trial(rater))
-
-    @app.post("/r/{token}/answers")
-    def answers(given: Given, rater: rater_of) -> JSONResponse:
-        # What comes with a 409 lets the page go on where an answer was stored but its acknowledgement lost.
-        if desk.store(rater, given):
-            return JSONResponse(desk.trial(rater))
-        return JSONResponse({"error": "not your next trial", **desk.trial(rater)}, 409)
-
-    @app.get("/r/{token}/pictures/{position}/{side}")
-    def picture(rater: rater_of, position: int, side: int) -> Response:
-        return Response(desk.picture(rater, position, side), media_type="image/png")
+        file = image_file(self.folder, shown[position - current].pictures[side])
+        return Response(file.read_bytes(), media_type="image/png")
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -19,20 +19,14 @@ class Preferences:
     """What simulated raters think."""
 
     values: Mapping[str, float]  # by method: the probability that it is called natural, or its Bradley-Terry strength
-    rater_spread: (
-        float  # standard deviation of a rater's log-odds: one draw for single pictures, one a method for pairs
-    )
+    rater_spread: float  # deviation of a rater's log-odds: one draw for single pictures, one a method for pairs
     careless: float  # share of the raters who answer at random and fast
 
 
 def imagined_study(question: Question, rule: Rule, methods: Sequence[str], **layout: int) -> Study:
     """Make a study whose pictures do not exist: simulated raters need none.
 
-    Args:
-        question: what is asked.
-        rule: who is left out.
-        methods: their names.
-        layout: photographs, raters, rounds, repeats, catches and seed, as `design_sessions` takes them.
+    `layout` has photographs, raters, rounds, repeats, catches and seed, as `design_sessions` takes them.
     """
     stimuli: dict[str, Stimulus] = {}
 
@@ -56,16 +50,7 @@ def imagined_study(question: Question, rule: Rule, methods: Sequence[str], **lay
 
 
 def simulate_rater(study: Study, rater: int, preferences: Preferences, *, seed: int) -> list[Answer]:
-    """Answer a whole session.
-
-    Args:
-        study: the study.
-        rater: whose session, from 1.
-        preferences: known ones.
-        seed: with the rater's number it determines every answer.
-
-    Returns:
-        Answers in the order of the session, all marked as simulated.
+    """Answer a whole session; `seed` and the rater's number, from 1, determine every answer.
 
     Raises:
         ValueError: preferences that do not fit the study's methods.
@@ -73,9 +58,10 @@ def simulate_rater(study: Study, rater: int, preferences: Preferences, *, seed: 
     check_preferences(study, preferences)
     generator = np.random.default_rng((seed, rater))
     careless = generator.random() < preferences.careless
-    shift = dict(zip(study.methods, generator.normal(0, 1, len(study.methods)) * preferences.rater_spread, strict=True))
+    draws = generator.normal(0, 1, len(study.methods)) * preferences.rater_spread
     if study.question.pictures == 1:
-        shift = dict.fromkeys(study.methods, shift[study.methods[0]])
+        draws[:] = draws[0]
+    shift = dict(zip(study.methods, draws, strict=True))
     answers: list[Answer] = []
     for position, trial in enumerate(study.sessions[rater - 1]):
         chance = 0.5 if careless else _chance(study, trial, preferences, shift)
@@ -98,11 +84,7 @@ def _chance(study: Study, trial: Trial, preferences: Preferences, shift: Mapping
 
 
 def check_preferences(study: Study, preferences: Preferences) -> None:
-    """Refuse preferences that do not fit a study.
-
-    Raises:
-        ValueError: not a value for each method, or a probability outside [0, 1].
-    """
+    """Refuse preferences that have not a value for each method of a study, or a probability outside [0, 1]."""
     values = preferences.values
     if set(values) != set(study.methods):
         raise ValueError(f"expected a value for each of {', '.join(study.methods)}, got {', '.join(values) or 'none'}")

@@ -21,12 +21,7 @@ _CLOSE = 1e-6
 
 
 def wilson(successes: float, total: float, *, alpha: float = 1 - CONFIDENCE) -> tuple[float, float]:
-    """Return the interval of a share of independent answers.
-
-    Args:
-        successes: of the answers.
-        total: answers; at least 1.
-        alpha: how often it may miss the truth.
+    """Return the interval of a share of independent answers; `alpha` is how often it may miss the truth.
 
     Source:
         Wilson 1927, "Probable inference, the law of succession, and statistical inference".
@@ -42,14 +37,7 @@ def wilson_over_raters(chosen: Sequence[int], answers: Sequence[int]) -> tuple[f
 
     Wilson's interval for the number of independent answers that would have the same variance, which is taken from how
     much raters differ; Student's t for the number of raters where that is less than the number of answers. It is at
-    most a quarter more than there are answers.
-
-    Args:
-        chosen: of each rater's answers.
-        answers: of each rater; at least 1 each.
-
-    Returns:
-        None with fewer than two raters, which do not tell how much raters differ.
+    most a quarter more than there are answers. None with fewer than two raters, which do not tell how much they differ.
 
     Source:
         Dean, Pagano 2015, "Evaluating confidence interval methods for binomial proportions in clustered surveys";
@@ -75,12 +63,7 @@ def wilson_over_raters(chosen: Sequence[int], answers: Sequence[int]) -> tuple[f
 def paired_test(differences: Sequence[float], *, seed: int) -> float | None:
     """Return the two-sided p-value of a mean difference of zero, by flipping signs; exact up to 13 differences.
 
-    Args:
-        differences: one a rater, so that answers of one person need not be independent.
-        seed: of the permutations where there are too many to take all.
-
-    Returns:
-        None for fewer than two differences.
+    One difference a rater, so that answers of one person need not be independent; None for fewer than two.
 
     Source:
         Fisher 1935, "The design of experiments"; scipy.stats.permutation_test.
@@ -116,13 +99,10 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def bradley_terry(wins: Array) -> Array:
-    """Fit strengths: the log-odds that one method is chosen over another are the difference of theirs.
+    """Fit strengths (..., M), mean zero: the log-odds that one method is chosen over another are their difference.
 
     Args:
-        wins: (..., M, M), how often the row's method was chosen over the column's.
-
-    Returns:
-        (..., M), natural logarithms with mean zero. Half a win a pair is added, shared by both.
+        wins: (..., M, M), how often the row's method was chosen over the column's; half a win a pair is added, shared.
 
     Source:
         Bradley, Terry 1952, "Rank analysis of incomplete block designs"; the fit is Newton's, since the usual
@@ -158,20 +138,17 @@ def _curvature(games: Array, logs: Array) -> tuple[Array, Array]:
 
 
 def bradley_terry_interval(wins: Array, *, resamples: int, seed: int) -> tuple[Array, Array, Array]:
-    """Fit strengths with 95 % intervals by resampling raters.
+    """Fit strengths with 95 % intervals by resampling raters: strengths, lower and upper ends, (M,) each.
 
     The spread of the resampled strengths is the standard error; Student's t for the number of raters makes it an
     interval. The quantiles of the resamples themselves are too narrow where raters are few. No interval is narrower
     than the likelihood's, which takes answers as independent: where a method has won everything, so it has in every
-    resample, and their spread is nothing.
+    resample, and their spread is nothing. The ends are infinite with fewer than two raters.
 
     Args:
         wins: (R, M, M), of each rater.
         resamples: of the bootstrap.
         seed: of the resamples.
-
-    Returns:
-        Strengths, lower and upper ends, (M) each; infinite ends with fewer than two raters.
 
     Source:
         Efron, Tibshirani 1993, "An introduction to the bootstrap", ch. 6 and 12.
@@ -203,7 +180,7 @@ def krippendorff_alpha(counts: Array, *, chance: float | None = None) -> float |
         chance: that two answers at random differ, where it is known; None takes it from the answers.
 
     Returns:
-        None where nothing can be compared, or where no two answers would differ by chance.
+        The agreement; None where nothing can be compared, or where no two answers would differ by chance.
 
     Source:
         Krippendorff 2011, "Computing Krippendorff's alpha-reliability", section C.

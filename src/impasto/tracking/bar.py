@@ -12,13 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class Bar:
-    """Shows how many steps are done, a text, and the time left.
-
-    Args:
-        total: steps.
-        done: steps of an earlier start.
-        log_every_seconds: between lines where the output is no terminal.
-    """
+    """Shows how many steps are done, those of an earlier start among them, a text, and the time left."""
 
     def __init__(self, *, total: int, done: int, log_every_seconds: float) -> None:
         self.total, self.log_every_seconds = total, log_every_seconds

@@ -32,12 +32,7 @@ class Checkpoints(Callback):
     """Saves `checkpoints/last.ckpt` and `network.safetensors` every n steps, at the end, and when asked to stop.
 
     Ctrl-C or SIGTERM once: the step in progress is finished, everything is saved, training ends. A second Ctrl-C ends
-    it at once; the checkpoint of the last interval remains.
-
-    Args:
-        folder: the run folder.
-        every: steps between checkpoints.
-        card: of the model, without steps and losses, which are added here.
+    it at once; the checkpoint of the last interval remains. The model's card gets steps and losses here.
     """
 
     def __init__(self, folder: Path, *, every: int, card: Mapping[str, Any]) -> None:
@@ -74,6 +69,8 @@ class Checkpoints(Callback):
         for name, value in pl_module.state_dict().items():
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise FloatingPointError(f"the weights {name} are not finite after step {trainer.global_step}")
+        for logger in trainer.loggers:
+            logger.save()  # first: a curve may reach further than the checkpoint, never less far
         trainer.save_checkpoint(self.last)
         self._saved_step = trainer.global_step
         self.save_network(trainer, pl_module)

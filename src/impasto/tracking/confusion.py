@@ -33,20 +33,17 @@ class Confusion(Callback):
         counts: Tensor = metric.compute().cpu()
         metric.reset()
         if trainer.is_global_zero:
-            self._write(counts.tolist(), list(pl_module.classes))  # type: ignore[arg-type]
-            _draw(self.picture, counts, list(pl_module.classes))  # type: ignore[arg-type]
+            classes: list[str] = list(pl_module.classes)  # type: ignore[arg-type]
+            rows = zip(classes, counts.tolist(), strict=True)
+            self._rows = [{"truth": name, **dict(zip(classes, row, strict=True))} for name, row in rows]
+            write_csv(self.table, self._rows)
+            _draw(self.picture, counts, classes)
             if trainer.state.fn == TrainerFn.VALIDATING and trainer.global_step:  # once more, behind the training
                 self._log(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Hand the last validation's to W&B."""
         self._log(trainer)
-
-    def _write(self, counts: list[list[int]], classes: list[str]) -> None:
-        self._rows = [{"truth": name} for name in classes]
-        for row, values in zip(self._rows, counts, strict=True):
-            row |= zip(classes, values, strict=True)
-        write_csv(self.table, self._rows)
 
     def _log(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:

@@ -18,14 +18,7 @@ Row = Mapping[str, Any]
 
 
 class TensorBoardRun(TensorBoardLogger):
-    """Lightning's logger of TensorBoard, with pictures and tables.
-
-    Args:
-        folder: the run folder; its subfolder tensorboard is written.
-        run_id: not used.
-        name: of the subfolder, by which TensorBoard calls the run.
-        config: resolved, plain Python.
-    """
+    """Lightning's logger of TensorBoard, with pictures and tables, in the run folder's tensorboard/<name>."""
 
     def __init__(self, *, folder: Path, run_id: str, name: str, config: Mapping[str, Any]) -> None:
         super().__init__(save_dir=folder, name="tensorboard", version=name)
@@ -49,17 +42,7 @@ class TensorBoardRun(TensorBoardLogger):
 
 
 class TrackioRun(Logger):
-    """A run in trackio's store, which `impasto dashboard` shows.
-
-    Args:
-        folder: not used.
-        run_id: not used.
-        name: shown in the dashboard; a run of that name is continued.
-        config: resolved, plain Python.
-        project: of trackio.
-        store: trackio's folder.
-        group: collects runs; None for none.
-    """
+    """A run in trackio's store (a folder), which `impasto dashboard` shows; a run of the same name is continued."""
 
     name, version = "trackio", ""  # not used for paths
 
@@ -88,11 +71,8 @@ class TrackioRun(Logger):
     @rank_zero_only
     def log_rows(self, name: str, rows: Sequence[Row], **_: object) -> None:
         """Log rows as a table in which a Path is shown as a picture."""
-
-        def cell(value: object) -> object:
-            return self._trackio.Image(value) if isinstance(value, Path) else value
-
-        data = [[cell(value) for value in row.values()] for row in rows]
+        picture = self._trackio.Image
+        data = [[picture(cell) if isinstance(cell, Path) else cell for cell in row.values()] for row in rows]
         self.log_metrics({name: self._trackio.Table(columns=list(rows[0]), data=data)})
 
     def summarise(self, figures: Mapping[str, float]) -> None:
@@ -120,8 +100,7 @@ def show_trackio(project: str, store: Path, *, host: str, port: int) -> Any:  # 
 
 
 def _silence() -> "contextlib.redirect_stdout[io.StringIO]":
-    """Keep trackio from saying at every run how to look at it."""
-    return contextlib.redirect_stdout(io.StringIO())
+    return contextlib.redirect_stdout(io.StringIO())  # trackio says at every run how to look at it
 
 
 def _named(key: str, images: Sequence[Any], captions: Sequence[str]) -> list[tuple[str, np.ndarray]]:

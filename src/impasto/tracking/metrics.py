@@ -18,9 +18,10 @@ _SECONDS_BETWEEN_WRITES = 5.0
 class MetricsFile(Logger):
     """Writes every metric to `metrics.csv`: a column "step", then one column a metric, blank where it was not logged.
 
-    Args:
-        folder: the run folder; a `metrics.csv` that is already there is continued.
+    A `metrics.csv` that is already in the run folder is continued.
     """
+
+    name, version = "csv", ""  # not used for paths
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -31,16 +32,6 @@ class MetricsFile(Logger):
             for name, curve in run.read_metrics().curves.items():
                 for step, value in zip(*curve, strict=True):
                     self.rows.setdefault(int(step), {})[name] = value
-
-    @property
-    def name(self) -> str:
-        """Not used for paths."""
-        return "csv"
-
-    @property
-    def version(self) -> str:
-        """Not used for paths."""
-        return ""
 
     def log_hyperparams(self, *args: object, **kwargs: object) -> None:
         """Nothing: the run folder has the configuration."""

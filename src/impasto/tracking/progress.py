@@ -22,10 +22,8 @@ class Progress(Callback):
     def __init__(self, *, log_every_seconds: float, smoothing: float) -> None:
         self.log_every_seconds, self.smoothing = log_every_seconds, smoothing
         self._bar: Bar | None = None
-        self._seconds = 0.0  # of a step
-        self._loader_seconds = 0.0  # of a photograph
-        self._before = 0.0
-        self._steps = 0
+        self._seconds, self._loader_seconds = 0.0, 0.0  # of a step, and of a photograph
+        self._before, self._steps = 0.0, 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar."""
@@ -36,10 +34,9 @@ class Progress(Callback):
 
     def on_train_batch_end(self, trainer: Any, pl_module: LightningModule, _: object, batch: Any, *__: int) -> None:  # noqa: ANN401
         """Update the rates; log them with the metrics."""
-        now = time.perf_counter()
+        before, self._before = self._before, time.perf_counter()
         self._steps += 1
-        self._seconds = self._smooth(self._seconds, now - self._before)
-        self._before = now
+        self._seconds = self._smooth(self._seconds, self._before - before)
         self._loader_seconds = self._smooth(self._loader_seconds, float(batch.seconds.mean()))
         rate = len(batch.seconds) * trainer.world_size / self._seconds
         workers = trainer.world_size * max(1, trainer.datamodule.num_workers)

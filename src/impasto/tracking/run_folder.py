@@ -42,15 +42,15 @@ def recorded(folder: Path, *, config: str | None) -> Iterator[None]:
 
     Args:
         folder: the run folder; it is made.
-        config: the resolved configuration, YAML. None for a run that is resumed: the body calls `begin` once it knows
-            that the run can go on; if it never does, the run folder stays as it is.
+        config: the resolved configuration, YAML. None for a run that is resumed: the body calls `RunFolder.begin`
+            once it knows that the run can go on; if it never does, the run folder stays as it is.
     """
     if not is_first_process():
         yield
         return
     start = time.time()
     if config is not None:
-        begin(folder, config=config)
+        RunFolder(folder).begin(config)
         RunFolder(folder).write_environment(_environment())
     outcome: dict[str, object] = {"status": "failed"}  # holds for whatever is not named below
     try:
@@ -71,11 +71,6 @@ def recorded(folder: Path, *, config: str | None) -> Iterator[None]:
         finish_loggers(str(outcome["status"]))
 
 
-def begin(folder: Path, *, config: str) -> None:
-    """Record that a run goes on with a configuration (YAML)."""
-    RunFolder(folder).begin(config)
-
-
 def _environment() -> dict[str, object]:
     return {
         "command": [without_secrets(word) for word in sys.argv],
@@ -88,11 +83,7 @@ def _environment() -> dict[str, object]:
 
 
 def finish_loggers(status: str) -> None:
-    """End the runs of this process in dashboards, where there are any.
-
-    Args:
-        status: "finished", "pruned", "interrupted" or "failed", which W&B's summary says; it knows exit codes alone.
-    """
+    """End the runs of this process in dashboards, where there are any; W&B's summary gets the run's status."""
     trackio, wandb = sys.modules.get("trackio"), sys.modules.get("wandb")
     if trackio is not None:
         with contextlib.suppress(RuntimeError), contextlib.redirect_stdout(io.StringIO()):

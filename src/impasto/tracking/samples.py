@@ -78,29 +78,20 @@ class Samples(Callback):
         if not trainer.is_global_zero or step == self._last_step:
             return
         self._last_step = step
-        was_training = pl_module.training
+        was_training, shown = pl_module.training, {}
         pl_module.eval()
-        with trainer.precision_plugin.forward_context():
-            outputs = {
-                name: _same_size(pl_module(photo[None].to(pl_module.device)).float().cpu().clamp(0, 1), photo)
-                for name, photo in self.photographs.items()
-            }
-        pl_module.train(was_training)
-        for name, several in outputs.items():  # one, or one in each style
+        for name, photo in self.photographs.items():
+            with trainer.precision_plugin.forward_context():
+                several = pl_module(photo[None].to(pl_module.device))  # one, or one in each style
+            several = several[..., : photo.shape[-2], : photo.shape[-1]]  # the paper's network rounds up to 4 pixels
+            several = several.float().cpu().clamp(0, 1)
             for number, output in enumerate(several):
                 ending = f"_{number}" if len(several) > 1 else ""
                 write_image(self.folder.sample(step, f"{name}{ending}"), output)
-        shown = {
-            name: pl_module.shown(self.photographs[name], *several)  # type: ignore[operator]
-            for name, several in outputs.items()
-        }
+            shown[name] = pl_module.shown(photo, *several)  # type: ignore[operator]
+        pl_module.train(was_training)
         write_image(self.folder.sample_sheet(step), sheet(list(zip(*shown.values(), strict=True))))
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):
                 for name, images in shown.items():
                     logger.log_image(f"samples/{short_name(name)}", [to_uint8(image) for image in images], step=step)
-
-
-def _same_size(output: Tensor, photo: Tensor) -> Tensor:
-    """The paper's network rounds the size up to a multiple of 4."""
-    return output[..., : photo.shape[-2], : photo.shape[-1]]

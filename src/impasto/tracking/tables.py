@@ -31,11 +31,11 @@ def log_table(
     logger.log_rows(name, rows, bars=bars)
     if picture is not None:
         log_pictures(logger, f"{name}_plot", [picture], [picture.stem])
-    if len(figures := figures_of(name, rows)) <= _MOST_FIGURES:
+    if len(figures := _figures(name, rows)) <= _MOST_FIGURES:
         logger.summarise(figures)
 
 
-def figures_of(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _figures(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return the numbers of a table, named by the table, the words of their row and their column."""
     labels: list[str] = []
     for kinds in ((str,), (str, int)):  # numbers as well where words do not tell the rows apart
@@ -51,13 +51,6 @@ def figures_of(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]
 
 
 def log_pictures(logger: Any, name: str, pictures: Sequence[Path], captions: Sequence[str]) -> None:  # noqa: ANN401
-    """Log image files beside each other; unlike a table's they lie where the offline run's images are.
-
-    Args:
-        logger: None does nothing.
-        name: "stage/name".
-        pictures: PNG files, logged as they are.
-        captions: one a picture.
-    """
+    """Log PNG files, each with its caption, beside each other, where an offline run's images are; None logs nothing."""
     if logger is not None:
         logger.log_image(short_name(name), [str(file) for file in pictures], caption=list(captions))

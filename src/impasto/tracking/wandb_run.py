@@ -26,11 +26,7 @@ os.environ.setdefault("WANDB_HTTP_TIMEOUT", str(_PATIENCE))  # which wandb reads
 
 
 class WandbRun(WandbLogger):
-    """Lightning's logger of a W&B run; whatever W&B meets, the run goes on.
-
-    Args:
-        run: of W&B.
-    """
+    """Lightning's logger of a W&B run; whatever W&B meets, the run goes on."""
 
     def __init__(self, run: Any) -> None:  # noqa: ANN401 (its type needs an import that takes a second)
         super().__init__(experiment=run)
@@ -38,12 +34,7 @@ class WandbRun(WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log numbers, tables and pictures; once W&B has been lost, numbers alone, which wait on the disk for a sync.
-
-        Args:
-            metrics: by name.
-            step: of the training; None of what has none.
-        """
+        """Log numbers, tables and pictures; once W&B has been lost, numbers alone, which wait for a sync."""
         if self._lost:
             metrics = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
         if step is not None and not self._has_steps:
@@ -55,10 +46,9 @@ class WandbRun(WandbLogger):
         """Log rows as a table in which a Path is shown as a picture, and as a bar chart of two of its columns."""
         import wandb
 
-        def cell(value: object) -> object:
-            return wandb.Image(str(value)) if isinstance(value, Path) else value
-
-        table = wandb.Table(columns=list(rows[0]), data=[[cell(row[column]) for column in rows[0]] for row in rows])
+        cells = [[row[column] for column in rows[0]] for row in rows]
+        data = [[wandb.Image(str(cell)) if isinstance(cell, Path) else cell for cell in line] for line in cells]
+        table = wandb.Table(columns=list(rows[0]), data=data)
         chart = {} if bars is None else {f"{name}_chart": wandb.plot.bar(table, *bars, title=name)}
         self.log_metrics({name: table, **chart})
 
@@ -99,20 +89,8 @@ def start_wandb(
 ) -> WandbRun:
     """Start a W&B run whose files, staged tables included, all lie in the run folder.
 
-    Args:
-        folder: the run folder.
-        run_id: W&B's id; the same id continues the same run.
-        name: shown in the dashboard.
-        config: resolved, plain Python.
-        mode: "offline", "online" or "disabled"; offline if "online" cannot be had, which is logged.
-        project: name of the project.
-        entity: account or team; None takes the account's default.
-        group: collects runs; None for none.
-        tags: for filtering.
-        init_timeout: seconds to wait for the server before the run goes on offline.
-
-    Raises:
-        ValueError: an unknown mode.
+    The same `run_id` continues the same run. Where `mode="online"` cannot be had within `init_timeout` seconds, the run
+    is logged offline, and says so.
     """
     if mode not in _MODES:
         raise ValueError(f"unknown logger.mode '{mode}'{did_you_mean(mode, _MODES)}")
