@@ -11,6 +11,7 @@ from torch import Tensor
 from impasto.color import MatchedColours, PhotoChroma, colour_code, yuv
 from impasto.colorization import colorize
 from impasto.images import is_grey
+from impasto.memory import activation_bytes
 from impasto.methods import PLAIN, Applied, Colouring, Seen, Stylizing, Upscaling, method_of
 from impasto.networks import (
     Colorizer,
@@ -20,7 +21,6 @@ from impasto.networks import (
     Stylizer,
     Trained,
     Upscaler,
-    activation_bytes,
     fold_batch_norm,
 )
 from impasto.resampling import upscale

@@ -1,4 +1,4 @@
-"""glibc's allocator, told to keep large freed blocks instead of giving each back to the kernel."""
+"""glibc's allocator keeps large freed blocks instead of giving each back to the kernel."""
 
 import ctypes
 import sys
@@ -11,10 +11,8 @@ def keep_freed_memory() -> bool:
     """Keep memory that activations free, for the next activations.
 
     By default glibc maps every large block anew and pays page faults for each of its pages, layer after layer; on a CPU
-    that takes up to half of the time. The price: the process holds its peak until it ends.
-
-    Returns:
-        Whether it was done; False without glibc.
+    that takes up to half of the time. The price: the process holds its peak until it ends. Returns whether it was done;
+    False without glibc.
     """
     if sys.platform != "linux":
         return False

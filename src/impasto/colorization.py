@@ -11,15 +11,10 @@ from impasto.networks.colorizer import Colorizer, Prediction
 
 
 class Colorized(NamedTuple):
-    """A coloured photograph.
+    """A coloured photograph."""
 
-    Attributes:
-        image: RGB in [0, 1], (N, 3, H, W), of the photograph's lightness.
-        prediction: of the network at the working size.
-    """
-
-    image: Tensor
-    prediction: Prediction
+    image: Tensor  # RGB in [0, 1], (N, 3, H, W), of the photograph's lightness
+    prediction: Prediction  # of the network at the working size
 
 
 def colorize(
@@ -39,13 +34,9 @@ def colorize(
         network: from lightness, and that of another image for global features or None, to a prediction.
         photo: RGB in [0, 1], (N, 3, H, W), any size; of colours only the lightness is used.
         code: what the network predicts.
-        size: shorter side in pixels at which the network works; None works at the photograph's own size. What is
-            smaller than that is enlarged.
-        global_photo: RGB in [0, 1], (N, 3, H', W'), whose global features are taken: the paper's global style
-            transfer.
-
-    Returns:
-        The photographs in colour, and the prediction.
+        size: shorter side in pixels at which the network works, to which smaller ones are enlarged; None works at the
+            photograph's own size.
+        global_photo: RGB in [0, 1], (N, 3, H', W'), whose global features are taken: the paper's global style transfer.
     """
     lightness = _seen(photo, code, size)
     other = None if global_photo is None else _seen(global_photo, code, size)  # so an image changes nothing of itself

@@ -35,27 +35,15 @@ def fastest_precision(device: str) -> torch.dtype:
 
 
 def choose_precision(name: str, device: str) -> torch.dtype:
-    """Turn "fp32", "bf16" or "auto" (bf16 where the hardware computes in it) into a dtype.
-
-    Raises:
-        ValueError: another name.
-    """
-    known = {
-        "fp32": torch.float32,
-        "bf16": torch.bfloat16,
-        "auto": fastest_precision(device),
-    }
+    """Turn "fp32", "bf16" or "auto" (bf16 where the hardware computes in it) into a dtype."""
+    known = {"fp32": torch.float32, "bf16": torch.bfloat16, "auto": fastest_precision(device)}
     if name not in known:
         raise ValueError(f"unknown precision '{name}'; expected {', '.join(known)}")
     return known[name]
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that is not there.
-
-    Raises:
-        ValueError: no device's name, or PyTorch does not find it.
-    """
+    """Refuse what is no device's name, or one that PyTorch does not find."""
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", str(device)):
         raise ValueError(f"expected device=cpu, device=cuda, device=cuda:<number> or device=mps, got device={device}")
     try:
@@ -67,19 +55,18 @@ def check_device(device: str) -> None:
 @contextmanager
 def exact_float32() -> Iterator[None]:
     """Keep a GPU from rounding what convolutions and products take to TF32, by default PyTorch's float32 there."""
-    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     torch.backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before[0]
-        torch.set_float32_matmul_precision(before[1])
+        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.set_float32_matmul_precision(products)
 
 
 def describe_machine() -> dict[str, Any]:
     """Return what a reader of timings wants to know: processor, cores, threads, memory, GPU, torch."""
-    cuda = torch.cuda.is_available()
     return {
         "platform": platform.platform(),
         "processor": processor(),
@@ -87,18 +74,23 @@ def describe_machine() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "bf16": computes_bf16(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "gpu": torch.cuda.get_device_name() if cuda else None,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch": torch.__version__,
     }
 
 
 def processor() -> str:
     """Return the processor's name; Linux has it in a file, elsewhere Python knows it."""
+    return _line("/proc/cpuinfo", "model name") or platform.processor() or platform.machine()
+
+
+def _line(file: str, key: str) -> str | None:
+    """What a file of the kernel says of a key."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
+        for line in Path(file).read_text(encoding="utf-8").splitlines():
+            if line.startswith(key):
                 return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    return None
 
 
 def synchronise(device: str) -> None:
@@ -128,25 +120,12 @@ def peak_memory(device: str) -> Iterator[Peak]:
         finally:
             peak.bytes = torch.cuda.max_memory_allocated(device)
         return
-    _give_back()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, AttributeError):
+        if sys.platform == "linux":
+            ctypes.CDLL("libc.so.6").malloc_trim(0)  # what the allocator keeps (see `allocator`) is not counted
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     try:
         yield peak
     finally:
-        peak.bytes = _high_water_mark()
-
-
-def _give_back() -> None:
-    """Return to the kernel what the allocator keeps (see `allocator`), so that it is not counted."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
-def _high_water_mark() -> int:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return int(psutil.Process().memory_info().rss)
+        mark = _line("/proc/self/status", "VmHWM")
+        peak.bytes = int(mark.split()[0]) * 1024 if mark else int(psutil.Process().memory_info().rss)

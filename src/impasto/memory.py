@@ -1,14 +1,18 @@
-"""Memory: what is free is asked before a large image takes it."""
+"""Memory: what work would take is compared with what is free before it is begun."""
 
 import contextlib
+import copy
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition
+from typing import Any
 
 import psutil
+import torch
+from torch import Tensor, nn
 
 _GROUPS, _GROUPS_OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _GROUP_FILES = {  # by controller (version 2 has one for all): the limit, what is taken, and the files in that
@@ -21,6 +25,11 @@ _changed = Condition()
 
 class TooLargeError(ValueError):
     """Work that does not fit into the memory that is free now."""
+
+
+def gibibytes(count: float) -> str:
+    """Say a number of bytes as a person would: `"1.5 GiB"`."""
+    return f"{count / 2**30:.1f} GiB"
 
 
 def free_memory() -> float:
@@ -50,13 +59,38 @@ def _left_to_groups() -> Iterator[float]:
                         yield left + int(dict(row.split() for row in rows)[files])
 
 
-@contextmanager
-def reserve_memory(needed: float, what: str) -> Iterator[None]:
-    """Take memory for the body, which threads do after each other where it is not enough for all.
+def _free_on_gpu(device: str) -> int:
+    """Bytes that are free there, and those that PyTorch keeps without using them."""
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + kept
+
+
+def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | None = None, device: str = "cpu") -> None:
+    """Refuse work that would not fit into the free memory.
 
     Args:
         needed: bytes.
         what: names the work in the message.
+        fits: from free bytes to the longer side in pixels that they are enough for; None where that is not known.
+        device: whose memory it would take; that of mps is the machine's.
+
+    Raises:
+        TooLargeError: it would not fit; says both numbers, and the side that would.
+    """
+    free = _free_on_gpu(device) if device.startswith("cuda") else free_memory()
+    if needed <= free:
+        return
+    advice = "give a smaller image, or size=<longer side in pixels> where the command has it"
+    if fits is not None and (side := fits(free)):
+        advice = f"one whose longer side has {side} pixels would fit (size={side})"
+    raise TooLargeError(
+        f"{what} would take about {gibibytes(needed)} of memory and {gibibytes(free)} is free; {advice}"
+    )
+
+
+@contextmanager
+def reserve_memory(needed: float, what: str) -> Iterator[None]:
+    """Take bytes for the body, which threads do after each other where memory is not enough for all.
 
     Raises:
         TooLargeError: it would not fit, though no other has reserved any.
@@ -73,53 +107,29 @@ def reserve_memory(needed: float, what: str) -> Iterator[None]:
             _changed.notify_all()
 
 
-def gibibytes(count: float) -> str:
-    """Say a number of bytes as a person would: `"1.5 GiB"`."""
-    return f"{count / 2**30:.1f} GiB"
-
-
-def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | None = None, device: str = "cpu") -> None:
-    """Refuse work that would not fit into the free memory, before it is begun.
-
-    Args:
-        needed: bytes.
-        what: names the work in the message.
-        fits: from free bytes to the longer side in pixels that they are enough for; None where that is not known.
-        device: whose memory it would take; that of mps is the machine's.
-
-    Raises:
-        TooLargeError: it would not fit; says both numbers, and the side that would.
-    """
-    free = _free_on_gpu(device) if device.startswith("cuda") else free_memory()
-    if needed <= free:
-        return
-    side = None if fits is None else fits(free)
-    advice = "give a smaller image, or size=<longer side in pixels> where the command has it"
-    if side:
-        advice = f"one whose longer side has {side} pixels would fit (size={side})"
-    raise TooLargeError(
-        f"{what} would take about {gibibytes(needed)} of memory and {gibibytes(free)} is free; {advice}"
-    )
-
-
-def _free_on_gpu(device: str) -> int:
-    """Bytes that are free there, and those that PyTorch keeps without using them."""
-    import torch
-
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return int(torch.cuda.mem_get_info(device)[0]) + kept
-
-
 def largest_side(needed: Callable[[int], float], side: int, free: float) -> int:
-    """Find the largest image that fits into memory.
-
-    Args:
-        needed: from the longer side in pixels to bytes, growing.
-        side: pixels that do not fit.
-        free: bytes.
-
-    Returns:
-        The longer side, in steps of a 64th of `side`; 0 where none fits.
-    """
+    """Find the longer side, in steps of a 64th of one that does not fit, whose bytes are free; 0 where none is."""
     steps = bisect_right(range(1, 64), free, key=lambda step: needed(max(1, side * step // 64)))
     return side * steps // 64
+
+
+def activation_bytes(network: nn.Module, height: int, width: int, *, channels: int = 3) -> int:
+    """Estimate the bytes of one forward pass without gradients, float32, from (1, channels, H, W).
+
+    The network runs on the meta device, which keeps shapes and no numbers; the largest sum of one layer's inputs and
+    outputs, three times over (a convolution's reordered copies, a residual), is the estimate.
+    """
+    largest = 0
+
+    def note(_: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ANN401 (a hook's signature)
+        nonlocal largest
+        tensors = [x for x in (*inputs, output) if isinstance(x, Tensor)]
+        largest = max(largest, sum(x.numel() * x.element_size() for x in tensors))
+
+    double = copy.deepcopy(network).to("meta").eval()
+    for module in double.modules():
+        if not list(module.children()):
+            module.register_forward_hook(note)
+    with torch.no_grad():
+        double(torch.empty(1, channels, height, width, device="meta"))
+    return 3 * largest

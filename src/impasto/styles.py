@@ -19,14 +19,11 @@ def stained_glass(size: int, *, seed: int, cells: int, leading: float) -> Tensor
     Args:
         size: pixels of the side.
         seed: of cells and colours.
-        cells: panes along a side.
+        cells: panes along a side, at least two.
         leading: width of the dark lines, as a part of the side.
 
     Returns:
         RGB in [0, 1], (3, size, size).
-
-    Raises:
-        ValueError: fewer than two panes along a side.
     """
     if cells < 2:
         raise ValueError(f"expected at least 2 cells along a side, got {cells}")
@@ -51,18 +48,14 @@ def swirls(size: int, *, seed: int, colours: Sequence[Sequence[int]]) -> Tensor:
     """Draw brush strokes that follow a flow full of eddies, lit from one side as thick paint is.
 
     Args:
-        size: pixels of the side.
+        size: pixels of the side, at least 8.
         seed: of the flow and the strokes.
-        colours: of the paint, RGB of 0 to 255, from the darkest eddies to the brightest.
+        colours: of the paint, RGB of 0 to 255, from the darkest eddies to the brightest, at least two.
 
     Returns:
         RGB in [0, 1], (3, size, size).
 
-    Raises:
-        ValueError: fewer than two colours, or fewer than 8 pixels.
-
-    Source:
-        Cabral and Leedom 1993, "Imaging Vector Fields Using Line Integral Convolution".
+    Source: Cabral and Leedom 1993, "Imaging Vector Fields Using Line Integral Convolution".
     """
     if len(colours) < 2 or size < 8:
         raise ValueError(f"expected at least 2 colours and 8 pixels, got {len(colours)} and {size}")
@@ -138,38 +131,20 @@ def _saturated(hue: Tensor, value: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """A style image with its history.
+    """A style image with its history."""
 
-    Attributes:
-        name: as in `style=<name>`.
-        title: of the painting.
-        painter: who made it.
-        year: as written in catalogues, "1889".
-        rights: "public domain" or a licence.
-        source: where to get the file.
-        file: the painting; None where `draw` makes it.
-        draw: from a size in pixels to RGB in [0, 1], (3, size, size); None where there is a file.
-        path: the user's own image, which takes the place of all the above.
-    """
-
-    name: str
+    name: str  # as in style=<name>
     title: str
     painter: str
-    year: str
-    rights: str
-    source: str
-    file: str | None
-    draw: Callable[[int], Tensor] | None
-    path: str | None
+    year: str  # as written in catalogues
+    rights: str  # "public domain" or a licence
+    source: str  # where to get the file
+    file: str | None  # the painting; None where `draw` makes it
+    draw: Callable[[int], Tensor] | None  # from a size in pixels to RGB in [0, 1], (3, size, size)
+    path: str | None  # the user's own image, which takes the place of all the above
 
     def image(self, size: int) -> Tensor:
-        """Return the style image.
-
-        Args:
-            size: of its longer side in pixels.
-
-        Returns:
-            RGB in [0, 1], (1, 3, H, W).
+        """Return the style image, RGB in [0, 1], (1, 3, H, W), whose longer side has `size` pixels.
 
         Raises:
             FileNotFoundError: the file is not there; says where to get it.
@@ -181,14 +156,12 @@ class Style:
                 raise ValueError(f"style={self.name} needs an image: give style.path=<file>")
             return self.draw(size)[None]
         if not Path(path).is_file():
-            raise FileNotFoundError(f"no style image {path}{'' if self.path else self._how_to_get_it()}")
+            advice = (
+                f' ("{self.title}", {self.painter}, {self.year}); get it from {self.source}, put it there or give '
+                "data_root=<folder>, or use your own image with style.path=<file>"
+            )
+            raise FileNotFoundError(f"no style image {path}{'' if self.path else advice}")
         return resize_longer_side(read_image(Path(path)), size)[None]
-
-    def _how_to_get_it(self) -> str:
-        return (
-            f' ("{self.title}", {self.painter}, {self.year}); get it from {self.source}, put it there or give '
-            "data_root=<folder>, or use your own image with style.path=<file>"
-        )
 
     def describe(self) -> dict[str, Any]:
         """Return what a model card says of the style."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from impasto.features.random import random_vgg
+from impasto.features import random_vgg
 from impasto.features.vgg import ARCHITECTURES, VGG, layer_names
 
 

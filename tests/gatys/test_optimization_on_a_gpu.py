@@ -11,7 +11,7 @@ from tiny import tiny_vgg
 
 from impasto.gatys import LBFGS, Adam, Level, Optimization, smooth
 from impasto.losses import PerceptualLoss, mean_square
-from impasto.losses.grams import _Gram
+from impasto.losses.distances import _Gram
 
 OPTIMIZERS: dict[str, tuple[Any, int]] = {
     "adam": (partial(Adam, lr=2.0, betas=(0.9, 0.999)), 1),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.networks import JohnsonStylizer, Stylizer
-from impasto.networks.stylizer import ConvNorm, CroppedResidualBlock
+from impasto.networks.stylizer import ConvNorm, JohnsonBlock
 
 SIZES = [(1, 1), (1, 100), (7, 3), (30, 30), (33, 47), (48, 64), (65, 18)]
 
@@ -59,11 +59,11 @@ def test_johnson_activations_are_those_of_table_1() -> None:
         ("Conv2d", (32, 336, 336)),
         ("Conv2d", (64, 168, 168)),
         ("Conv2d", (128, 84, 84)),
-        ("CroppedResidualBlock", (128, 80, 80)),
-        ("CroppedResidualBlock", (128, 76, 76)),
-        ("CroppedResidualBlock", (128, 72, 72)),
-        ("CroppedResidualBlock", (128, 68, 68)),
-        ("CroppedResidualBlock", (128, 64, 64)),
+        ("JohnsonBlock", (128, 80, 80)),
+        ("JohnsonBlock", (128, 76, 76)),
+        ("JohnsonBlock", (128, 72, 72)),
+        ("JohnsonBlock", (128, 68, 68)),
+        ("JohnsonBlock", (128, 64, 64)),
         ("ConvTranspose2d", (64, 128, 128)),
         ("ConvTranspose2d", (32, 256, 256)),
         ("Conv2d", (3, 256, 256)),
@@ -113,7 +113,7 @@ def test_johnson_output_spans_zero_to_one() -> None:
 
 
 def test_johnson_block_without_convolutions_is_the_centre_crop() -> None:
-    block, x = CroppedResidualBlock(6), _random(2, 6, 11, 13) - 0.5
+    block, x = JohnsonBlock(6, padding=0), _random(2, 6, 11, 13) - 0.5
     with torch.no_grad():
         for layer in block.body:
             if isinstance(layer, nn.Conv2d):

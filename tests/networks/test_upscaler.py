@@ -56,7 +56,7 @@ def test_johnsons_activations_are_those_of_table_2(factor: int) -> None:
     doubled = [(64, low * 2**i, low * 2**i) for i in range(1, {4: 2, 8: 3}[factor] + 1)]
     assert seen == [
         ("Conv2d", (64, low, low)),
-        *[("_JohnsonBlock", (64, low, low))] * 4,
+        *[("JohnsonBlock", (64, low, low))] * 4,
         *[("ConvTranspose2d", shape) for shape in doubled],
         ("Conv2d", (3, 288, 288)),
     ]

@@ -1,6 +1,6 @@
 """Lightness and chroma apart and together again, what a colorizer predicts, and colours given to another image."""
 
-from impasto.color.codes import CODES, ChromaCode, ColourCode, RGBCode, colour_code
+from impasto.color.codes import CODES, ChromaCode, ColourCode, colour_code
 from impasto.color.matching import (
     Colours,
     MatchedColours,
@@ -19,7 +19,6 @@ __all__ = [
     "MatchedColours",
     "PaintingColours",
     "PhotoChroma",
-    "RGBCode",
     "Space",
     "colour_code",
     "join_chroma",

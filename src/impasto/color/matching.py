@@ -1,7 +1,6 @@
 """One image's colours given to another, as style transfer wants them."""
 
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,18 +11,11 @@ _FLAT = 1e-3  # of [0, 1]: a deviation below this is rounding
 
 
 def match_colours(image: Tensor, palette: Tensor) -> Tensor:
-    """Move an image's colours so that their mean and covariance are those of another's.
+    """Move an image's colours so that their mean and covariance are those of another's, the palette's.
 
-    Args:
-        image: RGB in [0, 1], (1, 3, H, W).
-        palette: RGB in [0, 1], (1, 3, H', W').
-
-    Returns:
-        RGB in [0, 1], (1, 3, H, W); values that leave [0, 1] are clamped.
-
-    Source:
-        Gatys, Bethge, Hertzmann, Shechtman 2016, "Preserving Color in Neural Artistic Style Transfer", sec. 3, the
-        linear transform of Image Analogies (symmetric square roots).
+    RGB in [0, 1], (1, 3, H, W) and (1, 3, H', W') -> (1, 3, H, W), clamped. Source: Gatys, Bethge, Hertzmann, Shechtman
+    2016, "Preserving Color in Neural Artistic Style Transfer", sec. 3, the linear transform of Image Analogies
+    (symmetric square roots).
     """
     pixels = image.flatten(2)[0].double()
     wanted = palette.flatten(2)[0].double()
@@ -35,15 +27,8 @@ def match_colours(image: Tensor, palette: Tensor) -> Tensor:
 def match_histograms(image: Tensor, reference: Tensor) -> Tensor:
     """Change the levels of each channel so that its histogram is that of another image's; their order is kept.
 
-    Args:
-        image: RGB in [0, 1], (3, H, W).
-        reference: RGB in [0, 1], (3, H', W').
-
-    Returns:
-        RGB in [0, 1], (3, H, W).
-
-    Source:
-        Gonzalez, Woods 2018, "Digital Image Processing", sec. 3.3, as scikit-image has it.
+    RGB in [0, 1], (3, H, W) and (3, H', W') -> (3, H, W). Source: Gonzalez, Woods 2018, "Digital Image Processing",
+    sec. 3.3, as scikit-image has it.
     """
     from skimage import exposure  # takes a moment to import, so not before it is needed
 
@@ -63,45 +48,32 @@ def _root(matrix: Tensor, power: float) -> Tensor:
     return root
 
 
-class Colours(Protocol):
-    """Whose colours a picture shall have."""
+class Colours:
+    """Whose colours a picture shall have: each method, unless a subclass says else, changes nothing."""
 
     def prepare(self, style: Tensor, photo: Tensor) -> tuple[Tensor, Tensor]:
         """Return style and photograph as the optimisation shall see them."""
-
-    def finish(self, result: Tensor, photo: Tensor) -> Tensor:
-        """Return the result of an optimisation as it shall be saved."""
-
-    def paint(self, network: Callable[[Tensor], Tensor], photo: Tensor) -> Tensor:
-        """Return what a network that cannot be given another painting paints, (N, 3, H, W) of both."""
-
-
-class PaintingColours:
-    """The painting's colours, as the papers have it."""
-
-    def prepare(self, style: Tensor, photo: Tensor) -> tuple[Tensor, Tensor]:
-        """Change nothing."""
         return style, photo
 
     def finish(self, result: Tensor, photo: Tensor) -> Tensor:
-        """Change nothing."""
+        """Return the result of an optimisation as it shall be saved."""
         return result
 
     def paint(self, network: Callable[[Tensor], Tensor], photo: Tensor) -> Tensor:
-        """Change nothing."""
+        """Return what a network that cannot be given another painting paints, (N, 3, H, W) of both."""
         return network(photo)
 
 
-class MatchedColours:
+class PaintingColours(Colours):
+    """The painting's colours, as the papers have it."""
+
+
+class MatchedColours(Colours):
     """The painting is given the photograph's colours first (the sec. 3 of `match_colours`'s source)."""
 
     def prepare(self, style: Tensor, photo: Tensor) -> tuple[Tensor, Tensor]:
         """Match the style's colours to the photograph's."""
         return match_colours(style, photo), photo
-
-    def finish(self, result: Tensor, photo: Tensor) -> Tensor:
-        """Change nothing."""
-        return result
 
     def paint(self, network: Callable[[Tensor], Tensor], photo: Tensor) -> Tensor:
         """Match the colours of the result, as the painting's can be no more."""
@@ -109,17 +81,14 @@ class MatchedColours:
         return torch.cat([match_colours(image[None], palette[None]) for image, palette in painted])
 
 
-class PhotoChroma:
+class PhotoChroma(Colours):
     """The result keeps its lightness and gets the photograph's chroma.
 
     Args:
         space: in which lightness and chroma are split.
         grey: whether the optimisation sees lightness alone, the style's matched to the photograph's in mean and
-            deviation (the source's sec. 4); False leaves the optimisation as it is, as the option -original_colors of
-            jcjohnson/neural-style does.
-
-    Source:
-        Gatys, Bethge, Hertzmann, Shechtman 2016, "Preserving Color in Neural Artistic Style Transfer", sec. 4.
+            deviation (sec. 4 of `match_colours`'s source); False leaves the optimisation as it is, as the option
+            -original_colors of jcjohnson/neural-style does.
     """
 
     def __init__(self, *, space: Space, grey: bool) -> None:

@@ -18,19 +18,12 @@ _WHITE = (0.95047, 1.0, 1.08883)  # D65
 
 
 class Space(NamedTuple):
-    """A colour space of lightness and chroma.
+    """A colour space of lightness and chroma."""
 
-    Attributes:
-        split: RGB in [0, 1], (N, 3, H, W) -> lightness first, then two channels of chroma that are 0 for grey.
-        join: the way back; colours outside RGB come out outside [0, 1].
-        white: the lightness of white; black has 0.
-        reach: of each channel of chroma, the magnitude that a colorizer can predict.
-    """
-
-    split: Callable[[Tensor], Tensor]
-    join: Callable[[Tensor], Tensor]
-    white: float
-    reach: tuple[float, float]
+    split: Callable[[Tensor], Tensor]  # RGB in [0, 1], (N, 3, H, W) -> lightness, then two of chroma, 0 for grey
+    join: Callable[[Tensor], Tensor]  # the way back; colours outside RGB come out outside [0, 1]
+    white: float  # the lightness of white; black has 0
+    reach: tuple[float, float]  # of each channel of chroma, the magnitude that a colorizer can predict
 
 
 def yuv() -> Space:
@@ -93,16 +86,7 @@ def _exact(convert: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 
 
 def join_lightness(lightness_of: Tensor, chroma_of: Tensor, *, space: Space) -> Tensor:
-    """Give one image's chroma to another's lightness, as `join_chroma` does.
-
-    Args:
-        lightness_of: RGB in [0, 1], (N, 3, H, W).
-        chroma_of: RGB in [0, 1], (N, 3, H, W).
-        space: in which they are split.
-
-    Returns:
-        RGB in [0, 1], (N, 3, H, W).
-    """
+    """Give one image's chroma to another's lightness, as `join_chroma` does; RGB in [0, 1], (N, 3, H, W)."""
     return join_chroma(space.split(lightness_of)[:, :1], space.split(chroma_of)[:, 1:], space=space)
 
 
@@ -120,11 +104,12 @@ def join_chroma(lightness: Tensor, chroma: Tensor, *, space: Space) -> Tensor:
     Returns:
         RGB in [0, 1], (N, 3, H, W).
     """
-    whole = space.join(torch.cat([lightness, chroma], dim=1))
+    split = torch.cat([lightness, chroma], dim=1)
+    whole = space.join(split)
     outside = ~_inside(whole)
     if outside.any():
         whole = whole.movedim(1, -1).contiguous()  # (N, H, W, 3)
-        wrong = torch.cat([lightness, chroma], dim=1).movedim(1, -1)[outside]
+        wrong = split.movedim(1, -1)[outside]
         whole[outside] = torch.cat(
             [_reduced(some.T[None, :, None], space)[0, :, 0].T for some in torch.split(wrong, _AT_ONCE)]
         )
@@ -151,14 +136,7 @@ def _inside(image: Tensor) -> Tensor:
 def studio_luma(image: Tensor) -> Tensor:
     """Return the luma of BT.601 in studio range, in which the literature of super-resolution measures.
 
-    Args:
-        image: RGB in [0, 1], (N, 3, H, W).
-
-    Returns:
-        Black 16, white 235, (N, 1, H, W).
-
-    Source:
-        ITU-R BT.601; MATLAB's `rgb2ycbcr`.
+    RGB in [0, 1], (N, 3, H, W) -> black 16, white 235, (N, 1, H, W). Source: ITU-R BT.601; MATLAB's `rgb2ycbcr`.
     """
     red, green, blue = image.unbind(dim=1)
     return (16 + 65.481 * red + 128.553 * green + 24.966 * blue).unsqueeze(1)

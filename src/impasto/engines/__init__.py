@@ -5,8 +5,7 @@ from impasto.engines.eager import compiled, eager
 from impasto.engines.export import export_network, read_card
 from impasto.engines.form import Form, Run, form_of
 from impasto.engines.formats import FORMATS, Format, format_of
-from impasto.engines.onnx_runtime import onnxruntime
-from impasto.engines.open_vino import openvino
+from impasto.engines.onnx_runtimes import onnxruntime, openvino
 
 ENGINES: dict[str, Engine] = {"eager": eager, "compiled": compiled, "onnxruntime": onnxruntime, "openvino": openvino}
 

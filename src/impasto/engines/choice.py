@@ -9,8 +9,7 @@ from torch import Tensor
 from impasto.engines.eager import eager
 from impasto.engines.export import is_exported
 from impasto.engines.form import Run, form_of
-from impasto.engines.onnx_runtime import onnxruntime
-from impasto.engines.open_vino import openvino
+from impasto.engines.onnx_runtimes import onnxruntime, openvino
 from impasto.hardware import fastest_precision
 from impasto.networks import Trained
 
@@ -33,16 +32,8 @@ _ON_CPU: dict[str, Engine] = {"openvino": openvino, "onnxruntime": onnxruntime} 
 def auto(trained: Trained, *, precision: torch.dtype | None, device: str, photographs: int | None = None) -> Run:
     """Compute a network with OpenVINO, else ONNX Runtime, else PyTorch; on a GPU with PyTorch.
 
-    The first two read an exported file. It is made where there are many photographs to do, and used from then on.
-
-    Args:
-        trained: the network.
-        precision: as for the engine; None takes what the hardware is fastest in.
-        device: where it shall run.
-        photographs: how many there are to do.
-
-    Returns:
-        A function with the network's own arguments and results.
+    The first two read an exported file, which is made where there are many `photographs` to do, and used from then on.
+    A precision of None is what the hardware is fastest in.
     """
     name, run = "eager", None
     if device == "cpu" and (is_exported(trained) or (photographs or 1) >= _MANY):
@@ -62,11 +53,12 @@ def _agreeing(engine: Engine, name: str, trained: Trained, precision: torch.dtyp
         run = engine(trained, precision=precision, device="cpu")
         if trained.exported is not None:  # it has no other form, and is believed
             return run
-        inputs = _photograph(form_of(trained.network).channels)
-        found, expected = (_image(r(inputs)) for r in (run, eager(trained, precision=torch.float32, device="cpu")))
+        photo = _photograph(form_of(trained.network).channels)
+        results = [r(photo) for r in (run, eager(trained, precision=torch.float32, device="cpu"))]
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         log.debug("%s: %s", name, error)
         return None
+    found, expected = (r if isinstance(r, Tensor) else r[0] for r in results)
     gap = 255 * (found - expected).abs()
     if float(gap.mean()) <= _MEAN and float(gap.max()) <= _LARGEST:
         return run
@@ -81,7 +73,3 @@ def _photograph(channels: int) -> Tensor:
     photo = torch.from_numpy(data.astronaut())  # type: ignore[no-untyped-call]
     photo = photo.permute(2, 0, 1)[None, :, :128, 160:320] / 255
     return photo if channels == 3 else photo.mean(dim=1, keepdim=True)
-
-
-def _image(result: Tensor | tuple[Tensor, ...]) -> Tensor:
-    return result if isinstance(result, Tensor) else result[0]

@@ -14,7 +14,7 @@ from impasto.networks.rewriting import BicubicEnlargement, rewritten, with_group
 
 
 def eager(trained: Trained, *, precision: torch.dtype | None, device: str) -> Run:
-    """Compute a network with PyTorch, rewritten (`networks.rewriting`).
+    """Compute a network with PyTorch, rewritten (`networks.rewriting`), and refuse an exported file.
 
     Args:
         trained: the network.
@@ -24,27 +24,12 @@ def eager(trained: Trained, *, precision: torch.dtype | None, device: str) -> Ru
 
     Returns:
         A function with the network's own arguments and results, float32.
-
-    Raises:
-        ValueError: an exported file, which only other engines read.
     """
     return _computed(trained, precision, device, lambda module: module)
 
 
 def compiled(trained: Trained, *, precision: torch.dtype | None, device: str) -> Run:
-    """Compute a network with `torch.compile`: a wait at the first image, and at the first of another size.
-
-    Args:
-        trained: the network.
-        precision: as for `eager`.
-        device: where it shall run.
-
-    Returns:
-        A function with the network's own arguments and results, float32.
-
-    Raises:
-        ValueError: an exported file, or, when it is called, a machine on which nothing can be compiled.
-    """
+    """As `eager`, with `torch.compile`: a wait at the first image, and at the first of another size."""
     return _computed(trained, precision, device, _compiled)
 
 
@@ -57,10 +42,11 @@ def _computed(
     faster = _lowered(rewritten(trained.network), precision).to(device)
     compute = prepare(form_of(faster).module)
     seen = torch.float32 if isinstance(faster, Upscaler) else precision  # which keeps its identity in float32
+    memory_format = torch.contiguous_format if precision == torch.float32 else torch.channels_last
 
     @torch.inference_mode()
     def run(*inputs: Tensor) -> tuple[Tensor, ...]:
-        given = [x.to(device, seen, memory_format=_memory_format(precision)) for x in inputs]
+        given = [x.to(device, seen, memory_format=memory_format) for x in inputs]
         with exact_float32() if precision == torch.float32 else nullcontext():  # others are compared with it
             found = compute(*given)
         return tuple(x.float().to(inputs[0].device) for x in found)
@@ -79,10 +65,6 @@ def _lowered(network: nn.Module, precision: torch.dtype) -> nn.Module:
     for module, values in zip(kept, filters, strict=True):
         module.filters = values
     return network
-
-
-def _memory_format(precision: torch.dtype) -> torch.memory_format:
-    return torch.contiguous_format if precision == torch.float32 else torch.channels_last
 
 
 def _compiled(module: nn.Module) -> Compute:

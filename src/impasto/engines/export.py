@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from impasto.engines.form import Form, form_of
 from impasto.engines.formats import Format, format_of
@@ -21,16 +20,10 @@ _AGREES = 0.5  # grey levels: no pixel is rounded further away than to the next 
 
 
 def export_network(trained: Trained, path: Path, kind: Format, *, check: bool = True) -> dict[str, Any]:
-    """Write a trained network and, beside it, its card, both whole or not at all.
+    """Write a trained network, normalisation included, and its card beside it, both whole or not at all.
 
-    Args:
-        trained: the network; normalisation is part of what is written.
-        path: of the file.
-        kind: of file.
-        check: whether the file is read again and compared with eager float32 at three odd sizes.
-
-    Returns:
-        The card; "exported" says what goes in and comes out, the checksum, and how far it deviates from eager.
+    With `check`, the file is read again and compared with eager float32 at three odd sizes. Returns the card; its
+    "exported" says what goes in and comes out, the checksum, and how far the file deviates from eager.
 
     Raises:
         ValueError: an exported network, one that cannot be exported, or one whose export computes something else.
@@ -76,8 +69,6 @@ def read_card(path: Path) -> dict[str, Any]:
 
 def onnx_file(trained: Trained) -> Path:
     """Return the ONNX file of a network: the exported one, or one that is made once and kept below ~/.cache/impasto."""
-    if trained.exported is not None:
-        return trained.exported
     path = _kept(trained)
     if not is_exported(trained):
         export_network(trained, path, format_of("onnx"), check=False)
@@ -93,18 +84,15 @@ def is_exported(trained: Trained) -> bool:
 
 
 def _kept(trained: Trained) -> Path:
-    return cache_file(f"onnx/{fingerprint(trained)}.onnx")
+    return trained.exported or cache_file(f"onnx/{fingerprint(trained)}.onnx")
 
 
 def fingerprint(trained: Trained) -> str:
-    """Name a network by its layers and weights, or its exported file, and by PyTorch: 24 hexadecimal digits."""
+    """Name a network by its layers, its weights and PyTorch: 24 hexadecimal digits."""
     digest = hashlib.sha256(f"{_VERSION} {torch.__version__} {trained.network}".encode())
-    if trained.exported is not None:
-        digest.update(str(trained.card["exported"]["sha256"]).encode())
-    else:
-        for name, value in sorted(trained.network.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    for name, value in sorted(trained.network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:24]
 
 
@@ -123,7 +111,7 @@ def _compare(form: Form, path: Path, kind: Format) -> dict[str, Any]:
     """Compare a file with the network as it was trained, in eager float32."""
     compute = kind.read(path)
     sizes = [[max(1, side // form.multiple) * form.multiple for side in size] for size in _CHECKED]
-    gaps: list[Tensor] = []
+    gaps = []
     for height, width in sizes:
         inputs = form.examples(1, height, width)
         expected, found = form.module.eval()(*inputs)[0], compute(*inputs)[0]

@@ -13,23 +13,14 @@ Compute = Callable[..., tuple[Tensor, ...]]  # the tensors of a form
 
 
 class Form(NamedTuple):
-    """A network as an engine sees it.
+    """A network as an engine sees it."""
 
-    Attributes:
-        module: from the inputs to a tuple of the outputs.
-        inputs: names of the tensors; the first is (N, C, H, W), a second one has a fixed size.
-        outputs: names of the tensors.
-        channels: of the first input.
-        multiple: of which its height and width must be multiples.
-        square: side of the second input, (N, 1, square, square); None where there is none.
-    """
-
-    module: nn.Module
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    channels: int
-    multiple: int
-    square: int | None
+    module: nn.Module  # from the inputs to a tuple of the outputs
+    inputs: tuple[str, ...] = ("image",)  # names; the first is (N, C, H, W), a second one has a fixed size
+    outputs: tuple[str, ...] = ("result",)
+    channels: int = 3  # of the first input
+    multiple: int = 1  # of which its height and width must be multiples
+    square: int | None = None  # side of the second input, (N, 1, square, square); None where there is none
 
     def examples(self, count: int, height: int, width: int) -> tuple[Tensor, ...]:
         """Inputs of a size, random from a fixed seed."""
@@ -41,20 +32,27 @@ class Form(NamedTuple):
 def form_of(network: nn.Module) -> Form:
     """Return the form of a network: images to images, or lightness to colour and scenes."""
     if not isinstance(network, Colorizer):
-        return Form(_Single(network), ("image",), ("result",), 3, 1, None)
+        return Form(_Tuple(network))
     if network.globals is None:
-        return Form(_Local(network), ("lightness",), ("colour",), 1, network.MULTIPLE, None)
+        return Form(_Tuple(network), ("lightness",), ("colour",), 1, network.MULTIPLE)
     inputs, outputs = ("lightness", "global_lightness"), ("colour", "logits")
-    return Form(_Global(network), inputs, outputs, 1, network.MULTIPLE, network.global_size)
+    return Form(_Tuple(network), inputs, outputs, 1, network.MULTIPLE, network.global_size)
+
+
+class _Tuple(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor, square: Tensor | None = None) -> tuple[Tensor, ...]:
+        if not isinstance(self.network, Colorizer):
+            return (self.network(image),)
+        colour, logits = self.network.predict(image, square)
+        return (colour,) if logits is None else (colour, logits)
 
 
 def as_called(network: nn.Module, compute: Compute) -> Run:
-    """Return a function with the network's own arguments and results.
-
-    Args:
-        network: whose form is computed.
-        compute: from the form's inputs to its outputs.
-    """
+    """Return a function with the network's own arguments and results, of one from its form's inputs to its outputs."""
     if not isinstance(network, Colorizer):
         return lambda image: compute(image)[0]
 
@@ -66,32 +64,3 @@ def as_called(network: nn.Module, compute: Compute) -> Run:
         return Prediction(*compute(lightness, square))
 
     return predict
-
-
-class _Single(nn.Module):
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor) -> tuple[Tensor]:
-        return (self.network(image),)
-
-
-class _Local(nn.Module):
-    def __init__(self, network: Colorizer) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, lightness: Tensor) -> tuple[Tensor]:
-        return (self.network.predict(lightness, None).colour,)
-
-
-class _Global(nn.Module):
-    def __init__(self, network: Colorizer) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, lightness: Tensor, global_lightness: Tensor) -> tuple[Tensor, Tensor]:
-        colour, logits = self.network.predict(lightness, global_lightness)
-        assert logits is not None
-        return colour, logits

@@ -17,40 +17,25 @@ _TRACED = (2, 45, 70)  # N, height and width of what a network is traced with: n
 
 
 class Format(NamedTuple):
-    """A kind of file.
-
-    Attributes:
-        suffix: of its name.
-        write: a form to a path.
-        read: a path as a function of the form's tensors, on the CPU in float32.
-    """
+    """A kind of file."""
 
     suffix: str
     write: Callable[[Form, Path], None]
-    read: Callable[[Path], Compute]
+    read: Callable[[Path], Compute]  # as a function of the form's tensors, on the CPU in float32
 
 
 def format_of(name: str) -> Format:
-    """Return a format by its name.
-
-    Raises:
-        ValueError: an unknown one.
-    """
+    """Return a format by its name."""
     if name not in FORMATS:
         raise ValueError(f"expected format={' or format='.join(FORMATS)}, got {name}{did_you_mean(name, FORMATS)}")
     return FORMATS[name]
 
 
 def write_onnx(form: Form, path: Path) -> None:
-    """Write a form as ONNX.
-
-    Raises:
-        ValueError: an operation that ONNX's exporter does not know; names it.
-        ImportError: onnxscript is not installed.
-    """
+    """Write a form as ONNX; refuse an operation that its exporter does not know, by name."""
     import onnxscript  # noqa: F401 (torch would say much about its absence)
 
-    with _quiet(), torch.no_grad(), _named_operation("onnx"):
+    with _exporting("onnx"):
         program = torch.onnx.export(
             form.module.eval(),
             _example(form),
@@ -65,12 +50,7 @@ def write_onnx(form: Form, path: Path) -> None:
 
 
 def read_onnx(path: Path) -> Compute:
-    """Read an ONNX file with ONNX Runtime.
-
-    Raises:
-        ValueError: a file that it cannot read.
-        ImportError: it is not installed.
-    """
+    """Read an ONNX file with ONNX Runtime."""
     import onnxruntime as runtime
 
     options = runtime.SessionOptions()
@@ -83,25 +63,19 @@ def read_onnx(path: Path) -> Compute:
     names = [entry.name for entry in session.get_inputs()]
 
     def compute(*inputs: Tensor) -> tuple[Tensor, ...]:
-        given: dict[str, Any] = {
-            name: value.float().contiguous().numpy() for name, value in zip(names, inputs, strict=True)
-        }
+        given = {name: value.float().contiguous().numpy() for name, value in zip(names, inputs, strict=True)}
         try:
             results: Any = session.run(None, given)
         except Exception as error:
-            raise ValueError(refused("onnxruntime", inputs[0], error)) from error
+            raise refusal("onnxruntime", inputs[0], error) from error
         return tuple(torch.from_numpy(result) for result in results)
 
     return compute
 
 
 def write_torch_export(form: Form, path: Path) -> None:
-    """Write a form as `torch.export` does (.pt2).
-
-    Raises:
-        ValueError: an operation or a branch that cannot be exported; names it.
-    """
-    with _quiet(), torch.no_grad(), _named_operation("torch_export"):
+    """Write a form as `torch.export` does (.pt2); refuse an operation or a branch that cannot be exported, by name."""
+    with _exporting("torch_export"):
         program = torch.export.export(form.module.eval(), _example(form), dynamic_shapes=_dynamic(form))
         torch.export.save(program, path)
 
@@ -110,30 +84,25 @@ def read_torch_export(path: Path) -> Compute:
     """Read a file that `write_torch_export` wrote."""
     with _quiet():
         module = torch.export.load(path).module()
-
-    def compute(*inputs: Tensor) -> tuple[Tensor, ...]:
-        with torch.inference_mode():
-            results: tuple[Tensor, ...] = module(*inputs)
-        return results
-
+    compute: Compute = torch.inference_mode()(module.forward)
     return compute
-
-
-def refused(engine: str, image: Tensor, error: Exception) -> str:
-    """Say that an engine refused an image."""
-    size = f"{image.shape[-1]} x {image.shape[-2]} pixels"
-    return f"engine={engine} refuses an image of {size}: {one_line(error)}; engine=eager may take it"
-
-
-def one_line(error: Exception) -> str:
-    """The message of an error as one line of at most 200 characters."""
-    return " ".join(str(error).split())[:200]
 
 
 FORMATS = {
     "onnx": Format(".onnx", write_onnx, read_onnx),
     "torch_export": Format(".pt2", write_torch_export, read_torch_export),
 }
+
+
+def refusal(engine: str, image: Tensor, error: Exception) -> ValueError:
+    """Say that an engine refused an image."""
+    size = f"{image.shape[-1]} x {image.shape[-2]} pixels"
+    return ValueError(f"engine={engine} refuses an image of {size}: {one_line(error)}; engine=eager may take it")
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error as one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200]
 
 
 def _dynamic(form: Form) -> tuple[dict[int, Any], ...]:
@@ -153,7 +122,7 @@ def _example(form: Form) -> tuple[Tensor, ...]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporters speak to programmers."""
+    """Silence the exporters, which speak to programmers."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -168,14 +137,14 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _named_operation(kind: str) -> Iterator[None]:
-    """Say in one sentence which operation stood in the way."""
+def _exporting(kind: str) -> Iterator[None]:
+    """Export quietly, and say in one sentence which operation stood in the way."""
     try:
-        yield
+        with _quiet(), torch.no_grad():
+            yield
     except Exception as error:
-        causes, cause = [], error
-        while cause is not None and cause not in causes:
-            causes.append(cause)
-            cause = cause.__cause__  # type: ignore[assignment]
+        causes: list[BaseException] = [error]
+        while causes[-1].__cause__ is not None:
+            causes.append(causes[-1].__cause__)
         reason = next((str(c) for c in reversed(causes) if "translating node" in str(c)), str(causes[-1]))
         raise ValueError(f"the network cannot be exported as {kind}: {' '.join(reason.split())[:300]}") from error

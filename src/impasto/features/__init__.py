@@ -1,11 +1,8 @@
 """Loss networks, which return their activations by layer name: VGG-16, VGG-19, and our pocket one."""
 
-from impasto.features.loss_network import LossNetwork
-from impasto.features.normalised import normalised_vgg
+from impasto.features.calibrated import normalised_vgg, random_vgg
 from impasto.features.pocket import PocketFeatures, pocket
-from impasto.features.pooling import ScaledAveragePool
-from impasto.features.random import random_vgg
-from impasto.features.vgg import VGG, layer_names
+from impasto.features.vgg import VGG, LossNetwork, ScaledAveragePool, layer_names
 from impasto.features.weights import pretrained_vgg
 
 __all__ = [

@@ -1,29 +1,68 @@
-"""VGG without its classifier: frozen, named layers, normalisation inside."""
+"""Loss networks, and VGG without its classifier as one: frozen, named layers, normalisation inside."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.models import vgg16, vgg19
 
-from impasto.features.loss_network import LossNetwork
 from impasto.suggest import did_you_mean
 
 ARCHITECTURES = {"vgg16": vgg16, "vgg19": vgg19}
 
 
+class LossNetwork(nn.Module, ABC):
+    """A frozen network that returns activations by name.
+
+    Its weights are buffers, not parameters, and not persistent: nothing trains them, and no checkpoint holds them.
+    """
+
+    names: list[str]  # of the layers, in order
+    description: str  # where the weights come from, for the model card
+    title: str  # what messages call it
+
+    def depth_of(self, layers: Iterable[str]) -> int:
+        """Return how many layers must be computed to reach all of these; refuse one that this network does not have."""
+        for layer in layers:
+            if layer not in self.names:
+                raise ValueError(
+                    f"{self.title} has no layer '{layer}'{did_you_mean(layer, self.names)} "
+                    f"(its layers are {', '.join(self.names)})"
+                )
+        return max((self.names.index(layer) + 1 for layer in layers), default=0)
+
+    @abstractmethod
+    def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """Compute the activations of the named layers, and nothing behind the deepest of them.
+
+        RGB in [0, 1], (N, 3, H, W), and names such as "relu3_3" -> activations by name, (N, C, H', W').
+
+        Raises:
+            ValueError: an unknown layer, another shape, or an image too small for the deepest layer.
+        """
+
+
+def freeze(module: nn.Module) -> None:
+    """Turn all parameters below a module into buffers that no state dict holds; buffers leave the state dict, too."""
+    for child in module.modules():
+        for name, value in [*child.named_parameters(recurse=False), *child.named_buffers(recurse=False)]:
+            delattr(child, name)
+            child.register_buffer(name, value.detach(), persistent=False)
+
+
+def check_image(image: Tensor) -> None:
+    """Refuse what is no (N, 3, H, W)."""
+    if image.ndim != 4 or image.shape[1] != 3:
+        raise ValueError(f"expected images of shape (N, 3, H, W), got {tuple(image.shape)}")
+
+
 def build_layers(architecture: str, *, pooling: nn.Module) -> nn.ModuleDict:
     """Name the layers of torchvision's VGG by walking it: conv1_1, relu1_1, ..., pool1, conv2_1, ...
 
-    Args:
-        architecture: "vgg16" or "vgg19".
-        pooling: takes the place of every max pooling; halves height and width.
-
-    Returns:
-        The layers in order. ReLUs are not in place, so that an activation handed out is not overwritten.
-
-    Raises:
-        ValueError: another architecture.
+    `pooling` takes the place of every max pooling. ReLUs are not in place, so that an activation handed out is not
+    overwritten.
     """
     if architecture not in ARCHITECTURES:
         raise ValueError(f"unknown architecture '{architecture}'{did_you_mean(architecture, ARCHITECTURES)}")
@@ -49,9 +88,6 @@ def layer_names(architecture: str) -> list[str]:
 
 class VGG(LossNetwork):
     """A frozen VGG that returns activations by name (Simonyan and Zisserman 2014).
-
-    The weights are buffers, not parameters, and not persistent: nothing trains them, and no checkpoint or state dict
-    holds them.
 
     Args:
         weights: `conv1_1.weight`, `conv1_1.bias`, ... without gaps from the first layer; the network ends with the last
@@ -82,76 +118,41 @@ class VGG(LossNetwork):
         super().__init__()
         if len(mean) != 3 or len(std) != 3:
             raise ValueError(f"expected a mean and a std of three numbers each, got {list(mean)} and {list(std)}")
-        self.architecture = architecture
-        self.description = description
+        self.description, self.title = description, f"{architecture} ({description})"
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(1, 3, 1, 1), persistent=False)
         self.layers = build_layers(architecture, pooling=pooling)
-        self._end_with_the_weights(weights)
-
-    def _end_with_the_weights(self, weights: Mapping[str, Tensor]) -> None:
         present = True
-        for name in list(self.layers):
-            layer = self.layers[name]
+        for name, layer in list(self.layers.items()):
             if isinstance(layer, nn.Conv2d):
                 present = present and f"{name}.weight" in weights
                 if present:
-                    _freeze(layer, name, weights)
+                    _load(layer, name, weights)
             if not present:
                 del self.layers[name]
         if not self.layers:
             raise ValueError(f"no weights for conv1_1; got {', '.join(list(weights)[:4]) or 'none'}")
-
-    def depth_of(self, layers: Iterable[str]) -> int:
-        """Return how many layers must be computed to reach all of these.
-
-        Raises:
-            ValueError: a layer that this network does not have.
-        """
-        names = list(self.layers)
-        for layer in layers:
-            if layer not in names:
-                raise ValueError(
-                    f"{self.architecture} ({self.description}) has no layer '{layer}'{did_you_mean(layer, names)} "
-                    f"(its layers are {', '.join(names)})"
-                )
-        return max((names.index(layer) + 1 for layer in layers), default=0)
+        self.names = list(self.layers)
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Compute the activations of the named layers, and nothing behind the deepest of them.
-
-        Args:
-            image: RGB in [0, 1], (N, 3, H, W).
-            layers: names such as "relu3_3".
-
-        Returns:
-            Activations by name, (N, C, H / 2^k, W / 2^k) behind k poolings.
-
-        Raises:
-            ValueError: an unknown layer, another shape, or an image too small for the deepest layer.
-        """
+        """As `LossNetwork`: (N, C, H / 2^k, W / 2^k) behind k poolings."""
         wanted = set(layers)
-        depth = self.depth_of(wanted)
-        if image.ndim != 4 or image.shape[1] != 3:
-            raise ValueError(f"expected images of shape (N, 3, H, W), got {tuple(image.shape)}")
-        self._check_size(image, depth)
+        names = self.names[: self.depth_of(wanted)]
+        check_image(image)
+        height, width = image.shape[-2:]
+        smallest = 2 ** sum(name.startswith("pool") for name in names)
+        if min(height, width) < smallest:
+            raise ValueError(f"{names[-1]} needs at least {smallest} x {smallest} pixels, got {width} x {height}")
         found: dict[str, Tensor] = {}
         x = (image - self.mean) / self.std
-        for name, layer in list(self.layers.items())[:depth]:
-            x = layer(x)
+        for name in names:
+            x = self.layers[name](x)
             if name in wanted:
                 found[name] = x
         return found
 
-    def _check_size(self, image: Tensor, depth: int) -> None:
-        names = list(self.layers)[:depth]
-        smallest = 2 ** sum(name.startswith("pool") for name in names)
-        if min(image.shape[-2:]) < smallest:
-            height, width = image.shape[-2:]
-            raise ValueError(f"{names[-1]} needs at least {smallest} x {smallest} pixels, got {width} x {height}")
 
-
-def _freeze(layer: nn.Conv2d, name: str, weights: Mapping[str, Tensor]) -> None:
+def _load(layer: nn.Conv2d, name: str, weights: Mapping[str, Tensor]) -> None:
     """Give a convolution its weights as buffers, which no optimiser sees and no state dict holds."""
     for part in ("weight", "bias"):
         expected = tuple(getattr(layer, part).shape)
@@ -161,3 +162,25 @@ def _freeze(layer: nn.Conv2d, name: str, weights: Mapping[str, Tensor]) -> None:
             raise ValueError(f"{name}.{part} must have shape {expected}, got {came}")
         delattr(layer, part)
         layer.register_buffer(part, value.detach().float().clone(), persistent=False)
+
+
+class ScaledAveragePool(nn.Module):
+    """Average pooling, times a number that makes up for what an average is below a maximum.
+
+    A network trained with max pooling finds smaller activations behind each average pooling; the losses' weights would
+    then mean something else at every layer.
+
+    Args:
+        kernel_size: pixels of the window's side and of the stride.
+        scale: of the average.
+
+    Source: Gatys, Ecker, Bethge 2015, methods: average pooling "improves the gradient flow"; the scale is ours.
+    """
+
+    def __init__(self, *, kernel_size: int, scale: float) -> None:
+        super().__init__()
+        self.kernel_size, self.scale = kernel_size, scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H / kernel_size, W / kernel_size)."""
+        return functional.avg_pool2d(x, self.kernel_size) * self.scale

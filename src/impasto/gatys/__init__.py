@@ -3,8 +3,7 @@
 from impasto.gatys.adam import Adam
 from impasto.gatys.lbfgs import LBFGS, identity, smooth
 from impasto.gatys.optimize import ImageOptimizer, Level, Optimization, evaluate, lowered, optimize_image, resized
-from impasto.gatys.pyramid import pyramid_sizes, split_steps
-from impasto.gatys.starts import from_noise, from_painting, from_photo
+from impasto.gatys.starts import from_noise, from_painting, from_photo, pyramid_sizes, split_steps
 
 __all__ = [
     "LBFGS",

@@ -20,17 +20,9 @@ def smooth(gradient: Tensor, *, exponent: float) -> Tensor:
     """Scale a gradient's frequencies by 1 / (1 + f)^exponent, f in cycles per image: coarse changes before fine ones.
 
     As the first guess of the inverse Hessian it tells L-BFGS what images are like, whose large structures have most of
-    the energy; fewer iterations reach the same loss. The map is linear, symmetric and positive definite.
-
-    Args:
-        gradient: (N, C, H, W).
-        exponent: 0 changes nothing but the precision.
-
-    Returns:
-        (N, C, H, W), float32 (float64 for float64).
-
-    Source:
-        ours; after Olah, Mordvintsev, Schubert 2017, "Feature Visualization", whose images are parametrised so.
+    the energy; fewer iterations reach the same loss. The map, (N, C, H, W) -> the same in float32 (float64 for
+    float64), is linear, symmetric and positive definite. Ours, after Olah, Mordvintsev, Schubert 2017, "Feature
+    Visualization", whose images are parametrised so.
     """
     height, width = gradient.shape[-2:]
     gradient = gradient if gradient.dtype == torch.float64 else gradient.float()
@@ -68,12 +60,8 @@ class LBFGS:
         preconditioner: symmetric, positive definite, (N, C, H, W) -> the same: the shape of the first guess of the
             inverse Hessian. `identity` is the textbook's.
 
-    Raises:
-        ValueError: a history or first step that is not positive, or a guard below 1.
-
-    Source:
-        Liu and Nocedal 1989; Nocedal and Wright 2006, algorithm 7.4; Johnson 2016 sec. 4.1 for the projection. The
-        treatment of bounds is that of Bertsekas 1982, "Projected Newton methods".
+    Source: Liu and Nocedal 1989; Nocedal and Wright 2006, algorithm 7.4; Johnson 2016 sec. 4.1 for the projection. The
+    treatment of bounds is that of Bertsekas 1982, "Projected Newton methods".
     """
 
     def __init__(self, *, history: int, first_step: float, guard: float, preconditioner: Preconditioner) -> None:
@@ -90,16 +78,7 @@ class LBFGS:
 
     @torch.no_grad()
     def step(self, image: Tensor, value: float, gradient: Tensor) -> Tensor:
-        """Return the image to evaluate next.
-
-        Args:
-            image: RGB in [0, 1], (N, 3, H, W).
-            value: its loss.
-            gradient: of the loss, (N, 3, H, W).
-
-        Returns:
-            RGB in [0, 1], (N, 3, H, W).
-        """
+        """From an image, RGB in [0, 1], (N, 3, H, W), its loss and the gradient, return the image to evaluate next."""
         if self._last:
             if value > self.guard * float(self._last["value"]):
                 return self._backtrack()
@@ -155,11 +134,7 @@ class LBFGS:
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a run needs to go on bit for bit: tensors, lists of tensors and numbers."""
-        return {
-            "pairs": [list(pair) for pair in self._pairs],
-            "last": dict(self._last),
-            "backtracks": self._backtracks,
-        }
+        return {"pairs": [list(pair) for pair in self._pairs], "last": dict(self._last), "backtracks": self._backtracks}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the place of the optimiser that gave this state."""
@@ -167,10 +142,7 @@ class LBFGS:
         self._last, self._backtracks = dict(state["last"]), state["backtracks"]
 
     def resized(self, height: int, width: int) -> Self:
-        """Return an optimiser for the same image at another size: a new one.
-
-        Curvature pairs are of the loss at one size; at another size it is another function.
-        """
+        """Return a new optimiser for another size, at which the loss is another function, of other curvature."""
         return type(self)(
             history=self.history, first_step=self.first_step, guard=self.guard, preconditioner=self.preconditioner
         )

@@ -28,37 +28,26 @@ class ImageOptimizer(Protocol):
 
 
 class Level(NamedTuple):
-    """One size of the pyramid.
+    """One size of the pyramid."""
 
-    Attributes:
-        photo: RGB in [0, 1], (N, 3, H, W), at this size.
-        loss: builds the loss for this size; called when the level begins.
-        steps: evaluations of the loss.
-    """
-
-    photo: Tensor
-    loss: Callable[[], PerceptualLoss]
-    steps: int
+    photo: Tensor  # RGB in [0, 1], (N, 3, H, W), at this size
+    loss: Callable[[], PerceptualLoss]  # builds the loss for this size; called when the level begins
+    steps: int  # evaluations of the loss
 
 
 def evaluate(
     image: Tensor, loss: PerceptualLoss, targets: dict[str, Tensor], *, precision: torch.dtype
 ) -> tuple[dict[str, float], Tensor]:
-    """Compute the terms of the loss and the gradient of their sum: one closure call.
+    """Compute the terms of the loss and the gradient of their sum, float32 (N, 3, H, W): one closure call.
 
     Args:
         image: RGB in [0, 1], (N, 3, H, W).
         loss: holds the style.
         targets: of the photograph, from `loss.targets`.
-        precision: of the pass through the loss network; torch.float32 or torch.bfloat16. Gram matrices and distances
-            are float32 either way.
-
-    Returns:
-        The terms, and the gradient, float32 (N, 3, H, W).
+        precision: of the pass through the loss network, torch.float32 or torch.bfloat16; distances are float32.
 
     Raises:
         FloatingPointError: the gradient is not finite, though all terms are.
-        ValueError: the loss does not depend on the image.
     """
     image = image.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
     with torch.enable_grad(), lowered(image, precision):
@@ -89,18 +78,10 @@ class Optimization:
         start: the first image, of the size of the first level's photograph.
         optimizer: builds the optimiser.
         precision: of the pass through the loss network, torch.float32 or torch.bfloat16.
-
-    Raises:
-        ValueError: no level, one without steps, or a first image of another shape than the first photograph.
     """
 
     def __init__(
-        self,
-        levels: Sequence[Level],
-        *,
-        start: Tensor,
-        optimizer: Callable[[], ImageOptimizer],
-        precision: torch.dtype,
+        self, levels: Sequence[Level], *, start: Tensor, optimizer: Callable[[], ImageOptimizer], precision: torch.dtype
     ) -> None:
         if not levels or min(level.steps for level in levels) < 1:
             raise ValueError(f"expected at least 1 step, got steps={[level.steps for level in levels]}")
@@ -120,19 +101,8 @@ class Optimization:
         """Closure calls in all."""
         return sum(level.steps for level in self.levels)
 
-    def _begin(self) -> PerceptualLoss:
-        level = self.levels[self.level]
-        loss = level.loss()
-        photo = level.photo.contiguous(memory_format=torch.channels_last)
-        with lowered(photo, self.precision):
-            self._targets = loss.targets(photo)
-        return loss
-
     def step(self) -> dict[str, float]:
-        """Evaluate the image so far, keep it if it is the best, and move on.
-
-        Returns:
-            The terms of the loss of the image that was evaluated.
+        """Evaluate the image so far, keep it if it is the best, and move on; return the terms of its loss.
 
         Raises:
             FloatingPointError: a term is not finite; names it. `best` is the best image before.
@@ -141,8 +111,16 @@ class Optimization:
         if self.calls == self.steps:
             raise ValueError(f"all {self.steps} steps are done")
         if self.calls == sum(level.steps for level in self.levels[: self.level + 1]):
-            self._climb()
-        self._loss = self._loss or self._begin()
+            self.level += 1
+            height, width = self.levels[self.level].photo.shape[-2:]
+            self._image = resized(self.best, height, width)
+            self.best, self.best_value = self._image, float("inf")
+            self._optimizer, self._loss = self._optimizer.resized(height, width), None
+        if self._loss is None:
+            level = self.levels[self.level]
+            self._loss, photo = level.loss(), level.photo.contiguous(memory_format=torch.channels_last)
+            with lowered(photo, self.precision):
+                self._targets = self._loss.targets(photo)
         try:
             terms, gradient = evaluate(self._image, self._loss, self._targets, precision=self.precision)
         except FloatingPointError as error:
@@ -157,14 +135,6 @@ class Optimization:
         self.calls += 1
         return terms
 
-    def _climb(self) -> None:
-        self.level += 1
-        height, width = self.levels[self.level].photo.shape[-2:]
-        self._image = resized(self.best, height, width)
-        self.best, self.best_value = self._image, float("inf")
-        self._optimizer = self._optimizer.resized(height, width)
-        self._loss = None
-
     def state_dict(self) -> dict[str, Any]:
         """Return all that is needed to go on bit for bit; plain tensors, lists and numbers."""
         return {
@@ -177,22 +147,15 @@ class Optimization:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the optimisation that gave this state was.
-
-        Raises:
-            ValueError: the state is of other sizes.
-        """
+        """Go on where the optimisation that gave this state was; refuse one of other sizes."""
         expected = tuple(self.levels[state["level"]].photo.shape) if state["level"] < len(self.levels) else None
-        if tuple(state["image"].shape) != expected:
-            raise ValueError(
-                f"the saved image has shape {tuple(state['image'].shape)}, and this run works on {expected}"
-            )
+        saved = tuple(state["image"].shape)
+        if saved != expected:
+            raise ValueError(f"the saved image has shape {saved}, and this run works on {expected}")
         self.level, self.calls = state["level"], state["calls"]
         self.best, self.best_value, self._image = state["best"], state["best_value"], state["image"]
-        height, width = self._image.shape[-2:]
-        self._optimizer = self._optimizer.resized(height, width)
+        self._optimizer, self._loss = self._optimizer.resized(*saved[-2:]), None
         self._optimizer.load_state_dict(state["optimizer"])
-        self._loss = None
 
 
 def optimize_image(
@@ -217,16 +180,10 @@ def optimize_image(
     Returns:
         The best image that was evaluated, RGB in [0, 1], (N, 3, H, W).
 
-    Raises:
-        ValueError: no steps, or a photograph smaller than the deepest layer needs.
-        FloatingPointError: the loss is not finite.
-
-    Source:
-        Gatys, Ecker, Bethge 2015, eq. 7.
+    Source: Gatys, Ecker, Bethge 2015, eq. 7.
     """
     results = []
-    for index in range(len(photo)):
-        one = photo[index : index + 1]
+    for one in torch.split(photo, 1):
         levels = [Level(one, lambda: loss, steps)]
         optimization = Optimization(levels, start=start(one), optimizer=optimizer, precision=precision)
         for _ in range(steps):

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,21 +11,13 @@ from impasto.color import colour_code
 from impasto.features import LossNetwork
 from impasto.images import read_image, resize_longer_side
 from impasto.listing import find_images
-from impasto.losses.perceptual import PerceptualLoss
+from impasto.losses.perceptual import PerceptualLoss, checked_weights
 from impasto.networks.colorizer import Prediction
-from impasto.suggest import did_you_mean
 
 log = logging.getLogger(__name__)
 
 COLOUR_TERMS = ("colour", "class", "perceptual")
 UNKNOWN = -1  # the label of a photograph whose scene nobody told, as in `impasto.data`
-
-
-class PixelWeights(Protocol):
-    """How much each pixel's error counts."""
-
-    def __call__(self, target: Tensor) -> Tensor:
-        """Codes in [0, 1], (N, C, H, W) -> weights (N, 1, H, W), about 1 on average."""
 
 
 class RareColours(nn.Module):
@@ -36,18 +27,14 @@ class RareColours(nn.Module):
     that occur; scaled so that the mean over the photographs is 1.
 
     Args:
-        color_space: in which colours are counted: lab, yuv or rgb.
+        color_space: lab, yuv or rgb.
         photographs: files, folders or patterns in which they are counted.
         count: of photographs, evenly spread over them.
         bins: along each channel.
-        mixing: 1 weights all colours alike.
+        mixing: in (0, 1]; 1 weights all colours alike.
 
-    Raises:
-        ValueError: no bins, no photographs, or a mixing outside (0, 1].
-
-    Source:
-        Zhang, Isola, Efros 2016, "Colorful Image Colorization", eq. 4, without its smoothing; mixing is 0.5 there, bins
-        10 wide in ab.
+    Source: Zhang, Isola, Efros 2016, "Colorful Image Colorization", eq. 4, without its smoothing; mixing is 0.5 there,
+    bins 10 wide in ab.
     """
 
     def __init__(self, *, color_space: str, photographs: Sequence[str], count: int, bins: int, mixing: float) -> None:
@@ -96,15 +83,13 @@ class ColorizationLoss(nn.Module):
         features: the loss network of the perceptual term; None where there is none.
         color_space: of the prediction: lab, yuv or rgb.
         weights: of the terms, keys "colour", "class" and "perceptual"; a term of weight 0 is not computed.
-        rare_colours: how much each pixel's error counts; None counts all alike.
-        perceptual: from the loss network to a loss between images, the future work that Johnson 2016 names; None for
-            none.
+        rare_colours: from codes (N, C, H, W) to what each pixel counts, (N, 1, H, W); None counts all alike.
+        perceptual: from the loss network to a loss between images, the future work that Johnson 2016 names; or None.
 
     Raises:
         ValueError: an unknown or missing term, or a perceptual weight without what it needs.
 
-    Source:
-        Iizuka, Simo-Serra, Ishikawa 2016, the equation of the joint loss; alpha = 1/300.
+    Source: Iizuka, Simo-Serra, Ishikawa 2016, the equation of the joint loss; alpha = 1/300.
     """
 
     def __init__(
@@ -113,18 +98,12 @@ class ColorizationLoss(nn.Module):
         *,
         color_space: str,
         weights: Mapping[str, float],
-        rare_colours: PixelWeights | None,
+        rare_colours: Callable[[Tensor], Tensor] | None,
         perceptual: Callable[[LossNetwork], PerceptualLoss] | None,
     ) -> None:
         super().__init__()
-        for term in weights:
-            if term not in COLOUR_TERMS:
-                raise ValueError(f"unknown loss term '{term}'{did_you_mean(term, COLOUR_TERMS)}")
-        missing = [term for term in COLOUR_TERMS if term not in weights]
-        if missing:
-            raise ValueError(f"the loss needs a weight for each of {', '.join(COLOUR_TERMS)}; missing: {missing[0]}")
+        self.weights = checked_weights(weights, COLOUR_TERMS)
         self.color_space, self.code = color_space, colour_code(color_space)
-        self.weights = {term: float(weight) for term, weight in weights.items()}
         self.rare_colours = rare_colours
         self.perceptual: PerceptualLoss | None = None
         if self.weights["perceptual"]:
@@ -133,15 +112,9 @@ class ColorizationLoss(nn.Module):
             self.perceptual = perceptual(features)
 
     def forward(self, prediction: Prediction, image: Tensor, label: Tensor) -> dict[str, Tensor]:
-        """Compute the weighted terms; their sum is the loss.
+        """Compute the weighted terms "colour", "class" and, if any, "perceptual", of which the sum is the loss.
 
-        Args:
-            prediction: of the network.
-            image: RGB in [0, 1], (N, 3, H, W), the truth.
-            label: (N,), index of the scene; -1 where it is not known, which the class term leaves out.
-
-        Returns:
-            "colour", "class" and, where it has a weight, "perceptual": float32 scalars averaged over the batch.
+        The truth is RGB in [0, 1], (N, 3, H, W); a label of -1 is of a scene that is not known, and left out.
         """
         colour = prediction.colour.float()
         zero = colour.new_zeros(())
@@ -149,7 +122,10 @@ class ColorizationLoss(nn.Module):
         terms = {"colour": zero, "class": zero}
         if self.weights["colour"]:
             target = functional.adaptive_avg_pool2d(self.code.encode(image), size)
-            terms["colour"] = self.weights["colour"] * self._error(colour, target)
+            error = (colour - target).square()
+            if self.rare_colours is not None:
+                error = error * self.rare_colours(target)
+            terms["colour"] = self.weights["colour"] * error.mean()
         if self.weights["class"] and prediction.logits is not None:
             loss = functional.cross_entropy(prediction.logits.float(), label, ignore_index=UNKNOWN, reduction="sum")
             terms["class"] = self.weights["class"] * loss / (label != UNKNOWN).sum().clamp(min=1)
@@ -158,7 +134,3 @@ class ColorizationLoss(nn.Module):
             seen = self.perceptual(self.code.paint(small, colour), self.perceptual.targets(small))
             terms["perceptual"] = self.weights["perceptual"] * torch.stack(list(seen.values())).sum()
         return terms
-
-    def _error(self, colour: Tensor, target: Tensor) -> Tensor:
-        squared = (colour - target).square()
-        return (squared if self.rare_colours is None else squared * self.rare_colours(target)).mean()

@@ -1,4 +1,4 @@
-"""The perceptual loss and its terms."""
+"""The perceptual loss and its terms, and the pixel loss that it is compared with."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,18 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from impasto.features import LossNetwork
-from impasto.losses.distances import Distance, total_variation
-from impasto.losses.grams import full, gram
+from impasto.losses.distances import Distance, full, gram, mean_square, total_variation
 from impasto.suggest import did_you_mean
 
 TERMS = ("content", "style", "tv")
+Weighted = tuple[float, Tensor]  # a style and what it weighs in a blend
 
 
 class PerceptualLoss(nn.Module):
     """Content, style and total variation, each weighted, as the three papers use them.
 
-    `targets = loss.targets(photo)`, then `terms = loss(output, targets)`. Nothing is set before use; the style's Gram
-    matrices are computed once and kept as buffers, which no state dict holds.
+    `targets = loss.targets(photo)`, then `terms = loss(output, targets)`.
 
     Args:
         features: the loss network.
@@ -36,14 +35,13 @@ class PerceptualLoss(nn.Module):
         ValueError: an unknown layer or term, a style term without a style, blend weights that are not positive, or
             equal shares without photographs.
 
-    Source:
-        Johnson, Alahi, Fei-Fei 2016, eq. 5; Gatys, Ecker, Bethge 2015, eq. 7.
+    Source: Johnson, Alahi, Fei-Fei 2016, eq. 5; Gatys, Ecker, Bethge 2015, eq. 7.
     """
 
     def __init__(
         self,
         features: LossNetwork,
-        style: Tensor | Sequence[tuple[float, Tensor]] | Sequence[Tensor] | None,
+        style: Tensor | Sequence[Weighted] | Sequence[Tensor] | None,
         *,
         content_layers: Mapping[str, float],
         style_layers: Mapping[str, float],
@@ -54,21 +52,18 @@ class PerceptualLoss(nn.Module):
         photographs: Tensor | None = None,
     ) -> None:
         super().__init__()
-        for term in weights:
-            if term not in TERMS:
-                raise ValueError(f"unknown loss term '{term}'{did_you_mean(term, TERMS)}")
-        missing = [term for term in TERMS if term not in weights]
-        if missing:
-            raise ValueError(f"the loss needs a weight for each of {', '.join(TERMS)}; missing: {', '.join(missing)}")
+        self.weights = checked_weights(weights, TERMS)
         features.depth_of([*content_layers, *style_layers])
         self.features = features
-        self.weights = {term: float(weight) for term, weight in weights.items()}
         self.content_layers = _used(content_layers) if self.weights["content"] else {}
         self.style_layers = _used(style_layers) if self.weights["style"] else {}
         self.content_distance = content_distance
         self.style_distance = style_distance
-        grams = [_blended_grams(features, each, self.style_layers) for each in _separate(style)]
-        self.styles = len(grams)
+        blends = _blends(style)
+        if self.style_layers and not blends:
+            raise ValueError("the loss has style layers and no style image; give one, or the style term the weight 0")
+        grams = [_blended_grams(features, blend, self.style_layers) for blend in blends]
+        self.styles = max(1, len(blends))
         for layer in self.style_layers:
             self.register_buffer(f"gram_{layer}", torch.cat([found[layer] for found in grams]), persistent=False)
         if equal_shares and photographs is None:
@@ -95,25 +90,14 @@ class PerceptualLoss(nn.Module):
 
     @torch.no_grad()
     def targets(self, photo: Tensor) -> dict[str, Tensor]:
-        """Compute what the output's content is compared with.
-
-        Args:
-            photo: RGB in [0, 1], (N, 3, H, W).
-
-        Returns:
-            Activations of the content layers, without gradient.
-        """
+        """Return what the output's content is compared with: activations of the content layers, without gradient."""
         found: dict[str, Tensor] = self.features(photo, self.content_layers)
         return found
 
     def forward(
-        self,
-        output: Tensor,
-        targets: Mapping[str, Tensor],
-        *,
-        styles: Sequence[int] = (0,),
+        self, output: Tensor, targets: Mapping[str, Tensor], *, styles: Sequence[int] = (0,)
     ) -> dict[str, Tensor]:
-        """Compute the weighted terms; their sum is the loss.
+        """Compute the weighted terms, of which the sum is the loss.
 
         Args:
             output: RGB in [0, 1], (N, 3, H, W).
@@ -122,14 +106,14 @@ class PerceptualLoss(nn.Module):
 
         Returns:
             "content", "style" and "tv", each a float32 scalar averaged over the batch.
-
-        Raises:
-            ValueError: targets of photographs of another size.
         """
         found = self.features(output, {*self.content_layers, *self.style_layers})
         content, style = [], []
         for layer, weight in self.content_layers.items():
-            gap = self.content_distance(_same_shape(found[layer], targets[layer], layer), targets[layer])
+            if found[layer].shape != targets[layer].shape:
+                shapes = f"shape {tuple(found[layer].shape)} and the photograph {tuple(targets[layer].shape)}"
+                raise ValueError(f"at {layer} the output has {shapes}; expected an output of the photograph's size")
+            gap = self.content_distance(found[layer], targets[layer])
             share = self.get_buffer(f"content_share_{layer}") if self.equal_shares else 1.0
             content.append(weight * (gap / share).mean())
         for layer, weight in self.style_layers.items():
@@ -144,14 +128,23 @@ class PerceptualLoss(nn.Module):
         }
 
 
-def _separate(
-    style: Tensor | Sequence[tuple[float, Tensor]] | Sequence[Tensor] | None,
-) -> list[Tensor | Sequence[tuple[float, Tensor]] | None]:
-    """The styles that photographs are compared with one by one; a blend is a single one."""
-    if style is None or isinstance(style, Tensor):
-        return [style]
-    images = [one for one in style if isinstance(one, Tensor)]
-    return list(images) if images else [[one for one in style if not isinstance(one, Tensor)]]
+def _blends(style: Tensor | Sequence[Weighted] | Sequence[Tensor] | None) -> list[list[Weighted]]:
+    """The styles that photographs are compared with one by one, each as the blend that it is."""
+    images = [style] if isinstance(style, Tensor) else [one for one in style or () if isinstance(one, Tensor)]
+    if style is None or images:
+        return [[(1.0, image)] for image in images]
+    return [[one for one in style if not isinstance(one, Tensor)]]
+
+
+def checked_weights(weights: Mapping[str, float], terms: Sequence[str]) -> dict[str, float]:
+    """Return a loss's weights as numbers; refuse an unknown term, and one without a weight."""
+    for term in weights:
+        if term not in terms:
+            raise ValueError(f"unknown loss term '{term}'{did_you_mean(term, terms)}")
+    missing = [term for term in terms if term not in weights]
+    if missing:
+        raise ValueError(f"the loss needs a weight for each of {', '.join(terms)}; missing: {', '.join(missing)}")
+    return {term: float(weight) for term, weight in weights.items()}
 
 
 def _used(layers: Mapping[str, float]) -> dict[str, float]:
@@ -159,22 +152,14 @@ def _used(layers: Mapping[str, float]) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _blended_grams(
-    features: LossNetwork,
-    style: Tensor | Sequence[tuple[float, Tensor]] | None,
-    layers: Mapping[str, float],
-) -> dict[str, Tensor]:
+def _blended_grams(features: LossNetwork, blend: Sequence[Weighted], layers: Mapping[str, float]) -> dict[str, Tensor]:
     """Gram matrices by layer, (1, C, C)."""
-    if style is None and layers:
-        raise ValueError("the loss has style layers and no style image; give one, or the style term the weight 0")
-    if style is None:
-        return {}
-    styles = [(1.0, style)] if isinstance(style, Tensor) else list(style)
-    if not styles or min(weight for weight, _ in styles) <= 0:
-        raise ValueError(f"expected styles with weights above 0, got weights {[weight for weight, _ in styles]}")
-    total = sum(weight for weight, _ in styles)
+    weights = [weight for weight, _ in blend]
+    if not weights or min(weights) <= 0:
+        raise ValueError(f"expected styles with weights above 0, got weights {weights}")
+    total = sum(weights)
     parts: dict[str, list[Tensor]] = {}
-    for weight, image in styles:
+    for weight, image in blend:
         for layer, activation in features(image, layers).items():
             parts.setdefault(layer, []).append(gram(activation) * (weight / total))
     return {layer: torch.stack(part).sum(dim=0) for layer, part in parts.items()}
@@ -185,10 +170,18 @@ def _chosen(values: Tensor, rows: Sequence[int]) -> Tensor:
     return torch.stack([values[row] for row in rows])
 
 
-def _same_shape(output: Tensor, target: Tensor, layer: str) -> Tensor:
-    if output.shape != target.shape:
-        raise ValueError(
-            f"at {layer} the output has shape {tuple(output.shape)} and the photograph {tuple(target.shape)}; "
-            "expected an output of the photograph's size"
-        )
-    return output
+class PixelLoss(nn.Module):
+    """Mean squared difference of the pixels, in squared grey levels (of 0..255).
+
+    Source: Johnson 2016, sec. 3.2: ||output - target||^2 / CHW.
+    """
+
+    def targets(self, photo: Tensor) -> Tensor:
+        """RGB in [0, 1], (N, 3, H, W) -> itself."""
+        return photo
+
+    def forward(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return the mean over the batch as "pixel", of an output and targets of the same shape, (N, 3, H, W)."""
+        if output.shape != targets.shape:
+            raise ValueError(f"expected an output of shape {tuple(targets.shape)}, got {tuple(output.shape)}")
+        return {"pixel": mean_square(255.0 * output, 255.0 * targets).mean()}

@@ -24,14 +24,10 @@ __all__ = [
 
 
 def method_of(trained: Trained, engine: Engine = PLAIN) -> Method:
-    """Return what a trained network does to photographs: paints, colours or enlarges them.
-
-    Args:
-        trained: of the system "stylizer", "colorizer" or "upscaler".
-        engine: what computes the network (`engines`).
+    """Return what a trained network, computed by an engine, does to photographs: paints, colours or enlarges them.
 
     Raises:
-        ValueError: a network of another system.
+        ValueError: a network of another system than "stylizer", "colorizer" and "upscaler".
     """
     kinds: dict[str, Callable[[Trained, Engine], Method]] = {
         "stylizer": Stylizing,

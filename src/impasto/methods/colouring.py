@@ -8,8 +8,9 @@ from torch import Tensor
 from impasto.color import colour_code
 from impasto.colorization import colorize, working_size
 from impasto.images import is_grey
+from impasto.memory import activation_bytes
 from impasto.methods.method import PLAIN, Applied, Engine, Seen, device_of, refuse_large
-from impasto.networks import Trained, activation_bytes
+from impasto.networks import Trained
 
 _BYTES_TO_JOIN = 300  # a pixel: colours enlarged, joined in float32, those outside RGB reduced; measured 120 to 210
 _NAMED = 3  # scenes for a photograph
@@ -38,12 +39,11 @@ class Colouring:
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor) -> list[Applied]:
-        """Colour photographs; with the most probable scenes, of the global photograph where there is one.
+        """Colour photographs, with the most probable scenes; refuse what would not fit into memory.
 
-        Raises:
-            ValueError: they would not fit into memory.
+        With a global photograph, the scenes are its own.
         """
-        refuse_large(photos, self._inside, _joining, device=self._device)
+        refuse_large(photos, self._inside, lambda h, w: _BYTES_TO_JOIN * h * w, device=self._device)
         other = None if self.global_photo is None else self.global_photo.expand(len(photos), -1, -1, -1)
         found = colorize(self.run, photos, code=self.code, size=self.size, global_photo=other)
         logits = found.prediction.logits
@@ -57,15 +57,9 @@ class Colouring:
         return self._network(*working_size(height, width, self.size))
 
 
-def _joining(height: int, width: int) -> int:
-    return _BYTES_TO_JOIN * height * width
-
-
 def _scenes(logits: Tensor, classes: list[str]) -> tuple[tuple[str, float], ...]:
-    best = logits.float().softmax(dim=0).topk(min(_NAMED, len(classes)))
-    return tuple(
-        (classes[index], share) for index, share in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    )
+    shares, indices = logits.float().softmax(dim=0).topk(min(_NAMED, len(classes)))
+    return tuple((classes[index], share) for index, share in zip(indices.tolist(), shares.tolist(), strict=True))
 
 
 def describe_scenes(scenes: tuple[tuple[str, float], ...]) -> str:

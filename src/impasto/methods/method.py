@@ -31,10 +31,6 @@ Engine = Callable[[Trained], Run]  # with its precision and device, as of `engin
 PLAIN: Engine = partial(eager, precision=torch.float32, device="cpu")
 
 
-def _nothing(height: int, width: int) -> int:
-    return 0
-
-
 def device_of(engine: Engine) -> str:
     """Where an engine computes; ours have it as a keyword (`PLAIN`)."""
     return str(engine.keywords["device"]) if isinstance(engine, partial) else "cpu"
@@ -43,33 +39,26 @@ def device_of(engine: Engine) -> str:
 def refuse_large(
     photos: Tensor,
     inside: Callable[[int, int], int],
-    around: Callable[[int, int], int] = _nothing,
+    around: Callable[[int, int], int] = lambda height, width: 0,
     *,
     factor: int = 1,
     device: str = "cpu",
 ) -> None:
-    """Refuse photographs that would not fit into the free memory, before it is taken.
+    """Refuse photographs, (N, 3, H, W), that would not fit into the free memory, and name the longer side that would.
 
-    Args:
-        photos: (N, 3, H, W).
-        inside: from height and width to the bytes that the network takes for one, on the device.
-        around: likewise to those of the machine that are taken besides.
-        factor: by which they are enlarged.
-        device: where the network is.
-
-    Raises:
-        ValueError: they would not fit; names the longer side that would.
+    `inside` is a function from height and width to the bytes that the network takes for one, on its device; `around`,
+    to those of the machine that are taken besides.
     """
     count, _, height, width = photos.shape
     what = f"an image of {width} x {height} pixels" if count == 1 else f"{count} images of {width} x {height} pixels"
     if factor > 1:
         what += f", {factor * width} x {factor * height} when enlarged,"
+    longer = max(height, width)
+
+    def scaled(needed: Callable[[int, int], int], side: int) -> int:
+        return needed(*(max(1, round(length * side / longer)) for length in (height, width)))
+
     wholes = {"cpu": lambda h, w: inside(h, w) + around(h, w)} if device == "cpu" else {device: inside, "cpu": around}
     for place, needed in wholes.items():
-        fits = partial(largest_side, partial(_scaled, needed, height, width), max(height, width))
+        fits = partial(largest_side, partial(scaled, needed), longer)
         check_memory(count * needed(height, width), what, fits=fits, device=place)
-
-
-def _scaled(needed: Callable[[int, int], int], height: int, width: int, side: int) -> int:
-    """Bytes of an image of these proportions whose longer side has `side` pixels."""
-    return needed(*(max(1, round(length * side / max(height, width))) for length in (height, width)))

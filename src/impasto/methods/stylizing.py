@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from impasto.color import Colours, PaintingColours
+from impasto.memory import activation_bytes
 from impasto.methods.method import PLAIN, Applied, Engine, device_of, refuse_large
-from impasto.networks import Trained, activation_bytes
+from impasto.networks import Trained
 
 
 class Stylizing:
@@ -18,9 +19,6 @@ class Stylizing:
         engine: what computes it.
         strength: how much of the result is mixed into the photograph, 0 (the photograph) to 1 (the result).
         colours: whose the picture has.
-
-    Raises:
-        ValueError: a network of several styles, or a strength out of range.
     """
 
     def __init__(
@@ -38,11 +36,7 @@ class Stylizing:
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor) -> list[Applied]:
-        """Paint photographs.
-
-        Raises:
-            ValueError: they would not fit into memory.
-        """
+        """Paint photographs; refuse what would not fit into memory."""
         refuse_large(photos, self._inside, device=self._device)
         height, width = photos.shape[-2:]
 

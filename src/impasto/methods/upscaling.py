@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from impasto.color import match_histograms, studio_luma
 from impasto.images import is_grey
+from impasto.memory import activation_bytes
 from impasto.methods.method import PLAIN, Applied, Engine, device_of, refuse_large
-from impasto.networks import JohnsonUpscaler, Trained, Upscaler, activation_bytes
+from impasto.networks import JohnsonUpscaler, Trained, Upscaler
 
 _BYTES_TO_ENLARGE = 64  # a pixel of the result: float32, its luma, what writing takes; measured 37 to 61
 _BYTES_TO_MATCH = 90  # the same where histograms are matched; measured 85
@@ -29,24 +30,12 @@ class Upscaling:
         tile: pixels of the photograph a side that are enlarged at once; None takes all.
         match_histograms: whether each channel of the result is given the histogram of the photograph's.
 
-    Attributes:
-        factor: of the network.
-
-    Raises:
-        ValueError: a network that enlarges nothing.
-
-    Source:
-        Johnson 2016, sec. 4.2: "As a post-processing step, we perform histogram matching between our network output and
-        the low-resolution input."
+    Source: Johnson 2016, sec. 4.2: "As a post-processing step, we perform histogram matching between our network output
+    and the low-resolution input."
     """
 
     def __init__(
-        self,
-        trained: Trained,
-        engine: Engine = PLAIN,
-        *,
-        tile: int | None = _TILE,
-        match_histograms: bool = False,
+        self, trained: Trained, engine: Engine = PLAIN, *, tile: int | None = _TILE, match_histograms: bool = False
     ) -> None:
         network = trained.network
         if not isinstance(network, Upscaler | JohnsonUpscaler):
@@ -60,11 +49,7 @@ class Upscaling:
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor) -> list[Applied]:
-        """Enlarge photographs: (N, 3, H, W) -> N of (3, factor H, factor W).
-
-        Raises:
-            ValueError: they would not fit into memory.
-        """
+        """Enlarge photographs, (N, 3, H, W) -> N of (3, factor H, factor W); refuse what would not fit into memory."""
         refuse_large(photos, self._inside, self._finishing, factor=self.factor, device=self._device)
         height, width = photos.shape[-2:]
         large = torch.empty(len(photos), 3, self.factor * height, self.factor * width)

@@ -3,9 +3,8 @@
 from impasto.networks.colorizer import Colorizer, Prediction
 from impasto.networks.conditional import ConditionalStylizer, norms_of
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
-from impasto.networks.memory import activation_bytes
 from impasto.networks.pocket import LAYERS, Pocket
-from impasto.networks.storage import Trained, build_network, load_network, network_card, save_network
+from impasto.networks.storage import Trained, build_network, load_network, network_card, read_safetensors, save_network
 from impasto.networks.stylizer import JohnsonStylizer, Stylizer
 from impasto.networks.upscaler import FACTORS, JohnsonUpscaler, Upscaler
 
@@ -21,12 +20,12 @@ __all__ = [
     "Stylizer",
     "Trained",
     "Upscaler",
-    "activation_bytes",
     "build_network",
     "fold_batch_norm",
     "has_batch_norm",
     "load_network",
     "network_card",
     "norms_of",
+    "read_safetensors",
     "save_network",
 ]

@@ -14,8 +14,7 @@ _BILINEAR = (0.0, 4.0, 12.0, 12.0, 4.0, 0.0)  # likewise
 class BlurredConv(nn.Conv2d):
     """A [1, 2, 1] blur and a 3 x 3 convolution of stride 2, as one 5 x 5 convolution: no aliasing, no grid.
 
-    Source:
-        Zhang 2019, "Making Convolutional Networks Shift-Invariant Again".
+    Source: Zhang 2019, "Making Convolutional Networks Shift-Invariant Again".
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -39,10 +38,9 @@ class BlurredConv(nn.Conv2d):
 class EnlargedConv(nn.Conv2d):
     """Smooth enlargement by 2 and a 3 x 3 convolution, as one transposed convolution: no checkerboard.
 
-    The enlarged image, continued by its edge, is never written. It is a spline's, with binomial weights 1, 5, 10, 10,
-    5, 1; in training it is bilinear. The slope of a bilinear enlargement jumps at each second pixel, and every network
-    learns to draw a grid of 4 px with that; where the jumps are gone when it is applied, so is the grid. (A network
-    that is trained with the smooth one learns to use what little is left.)
+    The enlarged image is never written. It is a spline's, with binomial weights; in training it is bilinear. The slope
+    of a bilinear enlargement jumps at each second pixel, and every network learns to draw a grid of 4 px with that;
+    where the jumps are gone when it is applied, so is the grid.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:

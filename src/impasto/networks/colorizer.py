@@ -7,24 +7,17 @@ from torch.nn import functional
 
 
 class Prediction(NamedTuple):
-    """What the network says of a grey photograph.
+    """What the network says of a grey photograph."""
 
-    Attributes:
-        colour: in [0, 1], (N, channels, H / 2, W / 2).
-        logits: of the classes, (N, classes); None without global features, on which they depend.
-    """
-
-    colour: Tensor
-    logits: Tensor | None
+    colour: Tensor  # in [0, 1], (N, channels, H / 2, W / 2)
+    logits: Tensor | None  # of the classes, (N, classes); None without global features, on which they depend
 
 
 class Fusion(nn.Module):
     """One vector of global features and a map of local ones become one map: a 1 x 1 convolution over both.
 
     The global part is the same at every position, so it is computed once an image and added.
-
-    Source:
-        Iizuka 2016, the fusion layer: y(u, v) = relu(b + W [y_global; y_mid(u, v)]).
+    Source: Iizuka 2016, the fusion layer: y(u, v) = relu(b + W [y_global; y_mid(u, v)]).
     """
 
     def __init__(self, channels: int) -> None:
@@ -46,20 +39,14 @@ class Colorizer(nn.Module):
     """The network of the paper: 42,367,343 parameters at width 64 with 205 classes and 2 channels.
 
     Args:
-        width: channels of the first layer, 64 in the paper; all others are multiples of it.
+        width: channels of the first layer, 64 in the paper, even; all others are multiples of it.
         classes: of scenes; 205 in the paper.
         channels: of colour: 2 for chroma, 3 for RGB.
-        global_size: side in pixels of the image from which the global features come, a multiple of 32; 224 in the
-            paper. The number of parameters depends on it.
-        mean: subtracted from the lightness, so that the padding's zeros are a middle grey. The official code subtracts
-            its data set's mean.
+        global_size: side in pixels of the image from which the global features come, a multiple of 32; 224 in the paper
+        mean: subtracted from the lightness, so that the padding's zeros are a middle grey (officially the data's mean)
         global_features: False is the paper's baseline: neither fusion nor classes.
 
-    Raises:
-        ValueError: an odd width, no classes, or a global size that is no multiple of 32.
-
-    Source:
-        Iizuka, Simo-Serra, Ishikawa 2016, Table 1; batch norm everywhere but in the output layers.
+    Source: Iizuka, Simo-Serra, Ishikawa 2016, Table 1; batch norm everywhere but in the output layers.
     """
 
     MULTIPLE = 8  # three convolutions of stride 2: heights and widths must be multiples of this
@@ -87,7 +74,7 @@ class Colorizer(nn.Module):
         self.mid = nn.Sequential(_conv(8 * w, 8 * w), _conv(8 * w, 4 * w))  # (256, 28, 28)
         self.globals = _GlobalFeatures(w, global_size) if global_features else None
         self.fusion = Fusion(4 * w) if global_features else None
-        self.classes = _classification(w, classes) if global_features else None
+        self.classes = nn.Sequential(_linear(8 * w, 4 * w), nn.Linear(4 * w, classes)) if global_features else None
         self.colour = nn.Sequential(
             _conv(4 * w, 2 * w),
             nn.Upsample(scale_factor=2, mode="nearest"),  # (128, 56, 56)
@@ -100,17 +87,10 @@ class Colorizer(nn.Module):
         )
 
     def forward(self, lightness: Tensor, global_lightness: Tensor | None = None) -> Prediction:
-        """Predict colour at half the size, and the scene.
+        """Predict colour at half the size, and the scene, from lightness in [0, 1], (N, 1, H, W), multiples of 8.
 
-        An image that is not of `global_size` passes the low-level network twice: as it is, and resized for the global
-        features.
-
-        Args:
-            lightness: in [0, 1], (N, 1, H, W), multiples of 8.
-            global_lightness: the image whose global features are taken, (N, 1, any, any); None takes the same image.
-
-        Raises:
-            ValueError: another number of channels, a size that is no multiple of 8, or not one global image an image.
+        The global features are those of `global_lightness`, (N, 1, any, any), or of the same image, which passes the
+        low-level network twice where it is not of `global_size`.
         """
         self.check(lightness, global_lightness)
         if self.globals is None:
@@ -118,11 +98,7 @@ class Colorizer(nn.Module):
         return self.predict(lightness, self.square(lightness if global_lightness is None else global_lightness))
 
     def check(self, lightness: Tensor, global_lightness: Tensor | None) -> None:
-        """Refuse what `forward` does not take.
-
-        Raises:
-            ValueError: another shape, or sides that are no multiples of 8.
-        """
+        """Refuse what `forward` does not take: other shapes, and sides that are no multiples of 8."""
         n, c, h, w = lightness.shape
         if c != 1 or h % self.MULTIPLE or w % self.MULTIPLE or not lightness.numel():
             raise ValueError(f"expected lightness (N, 1, H, W) with multiples of 8, got {tuple(lightness.shape)}")
@@ -137,12 +113,9 @@ class Colorizer(nn.Module):
         return functional.interpolate(lightness, size=square, mode="bilinear", antialias=True).clamp(0, 1)
 
     def predict(self, lightness: Tensor, square: Tensor | None) -> Prediction:
-        """Predict from the image and from what its global features are computed from.
+        """Predict from the image and its `square`, which is None without global features.
 
-        Args:
-            lightness: in [0, 1], (N, 1, H, W), multiples of 8.
-            square: in [0, 1], (N, 1, global_size, global_size); the same tensor is not computed twice. None without
-                global features.
+        Where both are the same tensor, it is computed once.
         """
         low = self.low(lightness - self.mean)
         mid = self.mid(low)
@@ -166,7 +139,7 @@ class _GlobalFeatures(nn.Module):
         self.last = _linear(8 * w, 4 * w)
 
     def forward(self, low: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the second-to-last features (N, 512), from which the scene is told, and the last (N, 256)."""
+        """Return the second-to-last features (N, 512), from which the scene is classified, and the last (N, 256)."""
         before_last: Tensor = self.linears(self.convs(low).flatten(1))
         return before_last, self.last(before_last)
 
@@ -178,7 +151,3 @@ def _conv(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
 
 def _linear(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU())
-
-
-def _classification(width: int, classes: int) -> nn.Sequential:
-    return nn.Sequential(_linear(8 * width, 4 * width), nn.Linear(4 * width, classes))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from impasto.networks.antialiased import BlurredConv, EnlargedConv
-from impasto.networks.stylizer import cut_to, enlarged_to
+from impasto.networks.stylizer import at_least_one, cut_to, enlarged_to
 
 _GRAIN = (256, 0.04)  # pixels after which the grain repeats, and its standard deviation
 
@@ -18,12 +18,7 @@ _GRAIN = (256, 0.04)  # pixels after which the grain repeats, and its standard d
 class ConditionalNorm(nn.Module):
     """Instance norm with a scale and a shift for each style, mixed as the styles are.
 
-    Args:
-        channels: of the activations.
-        styles: how many.
-
-    Source:
-        Dumoulin, Shlens, Kudlur 2017, "A Learned Representation For Artistic Style", eq. 5.
+    Source: Dumoulin, Shlens, Kudlur 2017, "A Learned Representation For Artistic Style", eq. 5.
     """
 
     def __init__(self, channels: int, styles: int) -> None:
@@ -44,14 +39,7 @@ class ConditionalNorm(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """Padding, convolution, instance norm and, unless it ends a residual, ReLU: the piece the network is made of.
-
-    Args:
-        pad: before the convolution.
-        conv: with `out_channels`.
-        styles: of the norm; None for the plain norm of a single style.
-        relu: whether a ReLU follows.
-    """
+    """Padding, convolution, instance norm (plain where `styles` is None) and, unless it ends a residual, ReLU."""
 
     def __init__(self, pad: nn.Module, conv: nn.Conv2d, *, styles: int | None, relu: bool = True) -> None:
         super().__init__()
@@ -88,24 +76,8 @@ def norms_of(network: nn.Module) -> dict[str, nn.Parameter]:
     }
 
 
-def _same(inputs: int, outputs: int, size: int, *, styles: int | None, relu: bool = True) -> StyledConv:
-    return StyledConv(nn.ReflectionPad2d(size // 2), nn.Conv2d(inputs, outputs, size), styles=styles, relu=relu)
-
-
-def _halved(inputs: int, outputs: int, *, styles: int | None) -> StyledConv:
-    return StyledConv(nn.ReflectionPad2d(2), BlurredConv(inputs, outputs), styles=styles)
-
-
-def _doubled(inputs: int, outputs: int, *, styles: int | None, relu: bool = True) -> StyledConv:
-    return StyledConv(nn.ReplicationPad2d(2), EnlargedConv(inputs, outputs), styles=styles, relu=relu)
-
-
 class Residual(nn.Module):
-    """The input plus what layers make of it.
-
-    Args:
-        layers: one after the other; the last without ReLU.
-    """
+    """The input plus what layers, of which the last is without ReLU, make of it."""
 
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
@@ -130,11 +102,7 @@ class ConditionalStylizer(nn.Module):
         width: channels of the first layer.
         styles: how many; None for a network of one style, as `single` returns it.
 
-    Raises:
-        ValueError: a width or a number of styles below 1.
-
-    Source:
-        Johnson, Alahi, Fei-Fei 2016; Dumoulin, Shlens, Kudlur 2017; Zhang 2019.
+    Source: Johnson, Alahi, Fei-Fei 2016; Dumoulin, Shlens, Kudlur 2017; Zhang 2019.
     """
 
     _MULTIPLE = 16
@@ -142,45 +110,36 @@ class ConditionalStylizer(nn.Module):
 
     def __init__(self, *, width: int, styles: int | None = None) -> None:
         super().__init__()
-        for name, value in (("width", width), ("styles", styles)):
-            if value is not None and value < 1:
-                raise ValueError(f"expected {name} of at least 1, got {value}")
+        at_least_one(width=width, styles=1 if styles is None else styles)
         self.styles = styles
-        w = width
-        same, halved, doubled = (partial(layer, styles=styles) for layer in (_same, _halved, _doubled))
+        w, styled = width, partial(StyledConv, styles=styles)
+
+        def same(inputs: int, outputs: int, size: int, *, relu: bool = True) -> StyledConv:
+            return styled(nn.ReflectionPad2d(size // 2), nn.Conv2d(inputs, outputs, size), relu=relu)
+
+        def halved(inputs: int, outputs: int) -> StyledConv:
+            return styled(nn.ReflectionPad2d(2), BlurredConv(inputs, outputs))
+
+        def doubled(inputs: int, outputs: int, *, relu: bool = True) -> StyledConv:
+            return styled(nn.ReplicationPad2d(2), EnlargedConv(inputs, outputs), relu=relu)
 
         def block(channels: int) -> Residual:
             return Residual(same(channels, channels, 3), same(channels, channels, 3, relu=False))
 
         sixteenth = Residual(halved(8 * w, 8 * w), block(8 * w), block(8 * w), doubled(8 * w, 8 * w, relu=False))
-        eighth = Residual(
-            halved(4 * w, 8 * w), block(8 * w), sixteenth, block(8 * w), doubled(8 * w, 4 * w, relu=False)
-        )
-        self.layers = nn.ModuleList(
-            [
-                same(3, w, 5),
-                halved(w, 2 * w),
-                halved(2 * w, 4 * w),
-                block(4 * w),
-                eighth,
-                block(4 * w),
-                doubled(4 * w, 2 * w),
-                doubled(2 * w, w),
-            ]
-        )
+        middle = (block(8 * w), sixteenth, block(8 * w))
+        eighth = Residual(halved(4 * w, 8 * w), *middle, doubled(8 * w, 4 * w, relu=False))
+        begin = (same(3, w, 5), halved(w, 2 * w), halved(2 * w, 4 * w), block(4 * w))
+        end = (block(4 * w), doubled(4 * w, 2 * w), doubled(2 * w, w))
+        self.layers = nn.ModuleList([*begin, eighth, *end])
         self.to_rgb = nn.Sequential(nn.ReflectionPad2d(2), nn.Conv2d(w, 3, 5), nn.Sigmoid())
         self.grain: Tensor
         self.register_buffer("grain", grain(), persistent=False)
 
     def forward(self, image: Tensor, *style: Tensor) -> Tensor:
-        """Paint photographs of any height and width from 1 px.
+        """RGB in [0, 1], (N, 3, H, W) -> the same, painted; any H and W from 1 px.
 
-        Args:
-            image: RGB in [0, 1], (N, 3, H, W).
-            style: weights of the styles, which add up to 1, (N, S); none where the network has but one.
-
-        Returns:
-            RGB in [0, 1], (N, 3, H, W).
+        A network of several styles also takes their weights, which add up to 1, (N, S).
         """
         h, w = image.shape[-2:]
         x = enlarged_to(image, multiple=self._MULTIPLE, smallest=self._SMALLEST)
@@ -196,14 +155,12 @@ class ConditionalStylizer(nn.Module):
         """Return the network of one style, or of a mix, with plain instance norms: what engines compute and export.
 
         Args:
-            style: weights of the styles, (S,); divided by their sum.
-
-        Raises:
-            ValueError: another number of weights, one below 0, or none above 0.
+            style: weights of the styles, (S,), none below 0; divided by their sum.
         """
         if style.shape != (self.styles,) or not bool((style >= 0).all()) or not bool(style.sum() > 0):
-            expected = f"expected {self.styles} weights of styles, none below 0 and one above"
-            raise ValueError(f"{expected}, got {style.tolist()}")
+            raise ValueError(
+                f"expected {self.styles} weights of styles, none below 0 and one above, got {style.tolist()}"
+            )
         found = copy.deepcopy(self)
         found.styles = None
         for module in found.modules():

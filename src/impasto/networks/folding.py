@@ -1,7 +1,4 @@
-"""Batch norm folded into the layer before it: the trained network does the same with fewer operations.
-
-Iizuka 2016 says that it is done and not how.
-"""
+"""Batch norm folded into the layer before it: the trained network does the same with fewer operations."""
 
 import copy
 
@@ -13,18 +10,12 @@ _Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """Return a copy in evaluation mode whose batch norms are folded into the layers before them.
+    """Return a copy in evaluation mode whose batch norms are folded into the layers before them, and `nn.Identity`.
 
     With y = gamma (z - mu) / sqrt(var + eps) + beta and z = W x + b, mu and var being the running statistics:
-    W' = s W and b' = (b - mu) s + beta, where s = gamma / sqrt(var + eps), one an output channel. That is exact; a
-    batch norm that comes before a padded convolution could not be folded, and is left where it is.
-
-    Args:
-        network: children of a module that are a convolution, transposed convolution or linear layer and then a batch
-            norm must be called in that order, as in `nn.Sequential`.
-
-    Returns:
-        The copy; batch norms that were folded are `nn.Identity`. A network without batch norm comes back as a copy.
+    W' = s W and b' = (b - mu) s + beta, where s = gamma / sqrt(var + eps), one an output channel. Children of a module
+    that are a layer and then a batch norm must be called in that order, as in `nn.Sequential`. Iizuka 2016 says that
+    it is done and not how.
     """
     folded = copy.deepcopy(network)
     for parent in list(folded.modules()):

@@ -14,22 +14,19 @@ class Pocket(nn.Module):
     """Predicts the leading coefficients of VGG's activations, from which losses of the same scale are computed.
 
     At each layer, VGG's C activations at a position are projected onto a fixed orthonormal basis of K directions, those
-    in which they are largest over photographs. Distances between activations, and between Gram matrices, are nearly
-    kept by that. The coefficients are multiplied by sqrt(K / C), so that a mean over K channels, or a Gram matrix
-    divided by K H W, has the value that it has with C: weights of a loss stay as they are, except where a Gram matrix's
+    in which they are largest over photographs, which nearly keeps distances between activations and between Gram
+    matrices. The coefficients are multiplied by sqrt(K / C), so that a mean over K channels, or a Gram matrix divided
+    by K H W, has the value that it has with C: weights of a loss stay as they are, except where a Gram matrix's
     elements are averaged (then they are 1 / (K / C)^2 too large).
 
-    Strided convolutions take the place of pooling, and the first layer's coefficients are a convolution's own output:
-    at full size, it is memory and not arithmetic that takes the time. Those few coefficients tell little of fine
-    patterns, which would then pass unseen; the second block looks at the image, too.
+    At full size, it is memory and not arithmetic that takes the time: strided convolutions take the place of pooling,
+    and the first layer's coefficients are a convolution's own output. Those few miss fine patterns; so the second
+    block sees the image, too.
 
     Args:
         widths: channels of the four blocks, at 1, 1/2, 1/4 and 1/8 of the image's size.
-        depths: convolutions of the four blocks.
+        depths: convolutions of the four blocks, at least [2, 1, 1, 1].
         coefficients: K of each layer.
-
-    Raises:
-        ValueError: not four numbers each, or a block without a convolution (the first needs two).
     """
 
     def __init__(self, *, widths: Sequence[int], depths: Sequence[int], coefficients: Sequence[int]) -> None:
@@ -39,8 +36,7 @@ class Pocket(nn.Module):
         if min(depths) < 1 or depths[0] < 2:
             raise ValueError(f"expected depths of at least [2, 1, 1, 1], got {list(depths)}")
         self.coefficients = dict(zip(LAYERS, coefficients, strict=True))
-        first = [*_convolutions(3, widths[0], depths[0] - 1, stride=1)]
-        self.blocks = nn.ModuleList([nn.Sequential(*first)])
+        self.blocks = nn.ModuleList([nn.Sequential(*_convolutions(3, widths[0], depths[0] - 1, stride=1))])
         self.heads = nn.ModuleList([nn.Conv2d(widths[0], coefficients[0], 3, padding=1)])
         inputs = coefficients[0]
         for width, depth, count in zip(widths[1:], depths[1:], coefficients[1:], strict=True):
@@ -55,12 +51,7 @@ class Pocket(nn.Module):
     def forward(self, image: Tensor, layers: Iterable[str] = LAYERS) -> dict[str, Tensor]:
         """Predict the coefficients at the named layers, and compute nothing behind the deepest of them.
 
-        Args:
-            image: RGB in [0, 1], (N, 3, H, W).
-            layers: of relu1_2, relu2_2, relu3_3, relu4_3.
-
-        Returns:
-            By name, (N, K, ceil(H / s), ceil(W / s)) at strides s of 1, 2, 4, 8.
+        RGB in [0, 1], (N, 3, H, W) -> by name, (N, K, ceil(H / s), ceil(W / s)) at strides s of 1, 2, 4, 8.
         """
         wanted = set(layers)
         depth = max((list(LAYERS).index(layer) + 1 for layer in wanted), default=0)

@@ -1,7 +1,6 @@
 """Trained networks rewritten for inference: the same function of the image, computed with less work."""
 
 import copy
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -20,23 +19,19 @@ _FEW = 3  # output channels, colours; processors compute them sixteen at a time,
 class UpsampledConv(nn.Module):
     """Nearest upsampling by 2 and a 3 x 3 convolution, as one transposed convolution at the low resolution.
 
-    An output pixel sees three pixels a side of the enlarged image, which are only two of the image: four 2 x 2
-    convolutions, one for each place in a 2 x 2 block, with weights summed where two taps see the same pixel. That is a
-    transposed convolution of stride 2 whose 4 x 4 kernel is the 3 x 3 kernel convolved with 2 x 2 ones; it takes 4/9 of
-    the multiplications, and the enlarged image is never written.
+    An output pixel sees three pixels a side of the enlarged image, which are only two of the image: a transposed
+    convolution of stride 2 whose 4 x 4 kernel is the 3 x 3 kernel convolved with 2 x 2 ones. It takes 4/9 of the
+    multiplications, and the enlarged image is never written.
 
     Args:
         conv: 3 x 3, stride 1.
         reflected: whether the enlarged image was padded by reflection, which is the image padded by its edge; else it
             was padded with zeros by the convolution.
-
-    Raises:
-        ValueError: another kernel, stride or dilation.
     """
 
     def __init__(self, conv: nn.Conv2d, *, reflected: bool) -> None:
         super().__init__()
-        if conv.kernel_size != (3, 3) or conv.stride != (1, 1) or conv.dilation != (1, 1) or conv.groups != 1:
+        if (conv.kernel_size, conv.stride, conv.dilation, conv.groups) != ((3, 3), (1, 1), (1, 1), 1):
             raise ValueError(f"expected a plain 3 x 3 convolution behind the upsampling, got {conv}")
         outputs, inputs = conv.weight.shape[:2]
         self.reflected = reflected
@@ -58,10 +53,8 @@ class BlockConv(nn.Module):
     """A convolution to few channels, computed for 2 x 2 blocks of its output at once.
 
     A block's four pixels are four times as many channels of a convolution of stride 2, whose kernel is one larger.
-    Processors that compute sixteen channels at a time then compute twelve, not three.
-
-    Args:
-        conv: stride 1, zeros or nothing as padding. Its outputs must have even sides.
+    Processors that compute sixteen channels at a time then compute twelve, not three. `conv` has stride 1, pads with
+    zeros or nothing, and its outputs have even sides.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
@@ -84,11 +77,7 @@ class BlockConv(nn.Module):
 
 
 class BicubicEnlargement(nn.Module):
-    """`resampling.upscale` as a convolution with fixed filters, which every engine knows.
-
-    Args:
-        factor: whole.
-    """
+    """`resampling.upscale` as a convolution with fixed filters, which every engine knows."""
 
     filters: Tensor
 
@@ -118,19 +107,17 @@ def rewritten(network: nn.Module) -> nn.Module:
 
     Batch norm is folded, upsampling and convolution become one, the last convolution computes blocks, and an upscaler's
     bicubic identity is a fixed convolution. Outputs agree up to the rounding of float32.
-
-    Args:
-        network: of ours.
     """
     faster = fold_batch_norm(network)
-    for module in [m for m in faster.modules() if isinstance(m, StyledConv)]:
-        if isinstance(module.conv, BlurredConv | EnlargedConv):
-            module.add_module("conv", module.conv.plain())
-    for parent in [m for m in faster.modules() if isinstance(m, nn.Sequential)]:
-        _join_upsampling(parent)
-    for owner, name, conv in list(_convolutions(faster)):
-        if conv.out_channels <= _FEW and conv.stride == (1, 1) and conv.groups == 1 and conv.bias is not None:
-            setattr(owner, name, BlockConv(conv))
+    for module in list(faster.modules()):
+        if isinstance(module, nn.Sequential):
+            _join_upsampling(module)
+    for parent in list(faster.modules()):
+        for name, conv in list(parent.named_children()):
+            if isinstance(conv, BlurredConv | EnlargedConv):
+                setattr(parent, name, conv.plain())
+            elif isinstance(conv, nn.Conv2d) and _to_few(conv):
+                setattr(parent, name, BlockConv(conv))
     if isinstance(faster, Upscaler):
         faster.add_module("identity", BicubicEnlargement(faster.factor))
     return faster.requires_grad_(False)
@@ -139,8 +126,7 @@ def rewritten(network: nn.Module) -> nn.Module:
 def with_group_norm(network: nn.Module) -> nn.Module:
     """Return a copy whose instance norms are group norms with one channel a group: the same formula.
 
-    PyTorch's kernel of group norm reads channels_last as it lies and sums in float32; that of instance norm copies. In
-    float32 its variances are rounded a little more coarsely.
+    PyTorch's kernel of group norm reads channels_last as it lies and sums in float32; that of instance norm copies.
     """
     faster = copy.deepcopy(network)
     for module in faster.modules():
@@ -151,11 +137,8 @@ def with_group_norm(network: nn.Module) -> nn.Module:
     return faster.requires_grad_(False)
 
 
-def _convolutions(network: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Conv2d]]:
-    for parent in network.modules():
-        for name, child in parent.named_children():
-            if isinstance(child, nn.Conv2d):
-                yield parent, name, child
+def _to_few(conv: nn.Conv2d) -> bool:
+    return conv.out_channels <= _FEW and conv.stride == (1, 1) and conv.groups == 1 and conv.bias is not None
 
 
 def _join_upsampling(parent: nn.Sequential) -> None:

@@ -20,29 +20,16 @@ from impasto.networks.upscaler import JohnsonUpscaler, Upscaler
 from impasto.redaction import without_secrets
 from impasto.suggest import did_you_mean
 
-NETWORKS: dict[str, type[nn.Module]] = {
-    "Colorizer": Colorizer,
-    "ConditionalStylizer": ConditionalStylizer,
-    "JohnsonStylizer": JohnsonStylizer,
-    "JohnsonUpscaler": JohnsonUpscaler,
-    "Pocket": Pocket,
-    "Stylizer": Stylizer,
-    "Upscaler": Upscaler,
-}
+_KINDS = (Colorizer, ConditionalStylizer, JohnsonStylizer, JohnsonUpscaler, Pocket, Stylizer, Upscaler)
+NETWORKS: dict[str, type[nn.Module]] = {kind.__name__: kind for kind in _KINDS}  # a card can name these alone
 
 
 class Trained(NamedTuple):
-    """A network ready to use, and what is known of it.
-
-    Attributes:
-        network: in evaluation mode, float32.
-        card: "system", "network" (its class and arguments), and what the training recorded.
-        exported: the file of `impasto export` that holds the weights, which the network then lacks; None for ours.
-    """
+    """A network ready to use, in evaluation mode and float32, and what is known of it."""
 
     network: nn.Module
-    card: dict[str, Any]
-    exported: Path | None = None
+    card: dict[str, Any]  # "system", "network" (its class and arguments), and what the training recorded
+    exported: Path | None = None  # the file of `impasto export` that holds the weights, which the network then lacks
 
 
 def save_network(path: Path, network: nn.Module, card: Mapping[str, Any]) -> None:
@@ -61,13 +48,10 @@ def save_network(path: Path, network: nn.Module, card: Mapping[str, Any]) -> Non
         OSError: the folder cannot be written, or the disk is full.
     """
     card = dict(card)
-    state = network.state_dict()
-    if "trunk" in card:  # all else lies there
-        state = {name: value for name, value in state.items() if name in norms_of(network)}
     if has_batch_norm(network):
         network, card["folded"] = fold_batch_norm(network), True
-        state = network.state_dict()
-    tensors = {name: _halved(name, value) for name, value in state.items()}
+    kept = norms_of(network) if "trunk" in card else network.state_dict()
+    tensors = {name: _halved(name, value) for name, value in kept.items()}
     with whole_file(path) as temporary:
         try:
             save_file(tensors, temporary, metadata={"impasto": without_secrets(json.dumps(card))})
@@ -86,14 +70,7 @@ def _halved(name: str, value: Tensor) -> Tensor:
 
 
 def load_network(path: Path, *, onto: nn.Module | None = None) -> Trained:
-    """Load a network that `save_network` wrote.
-
-    Args:
-        path: a .safetensors file.
-        onto: the trunk of a file that holds a style; its norms are replaced.
-
-    Returns:
-        The network and its card.
+    """Load a network that `save_network` wrote; a style `onto` its trunk, whose norms are replaced.
 
     Raises:
         FileNotFoundError: no such file.
@@ -114,25 +91,14 @@ def load_network(path: Path, *, onto: nn.Module | None = None) -> Trained:
 
 
 def network_card(path: Path) -> dict[str, Any]:
-    """Read the card of a network that `save_network` wrote, without its weights.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a safetensors file, or no card.
-    """
+    """Read the card of a network that `save_network` wrote, without its weights; raises as `load_network`."""
     return _read(path, weights=False)[0]
 
 
 def _read(path: Path, *, weights: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         raise FileNotFoundError(f"no network file {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            names = list(file.keys()) if weights else []
-            tensors = {name: file.get_tensor(name) for name in names}
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file ({error}); nothing in it was executed") from error
+    metadata, tensors = read_safetensors(path, weights=weights)
     if "impasto" not in metadata:
         raise ValueError(f"{path} has no impasto model card; expected a network.safetensors that impasto wrote")
     try:
@@ -142,12 +108,22 @@ def _read(path: Path, *, weights: bool = True) -> tuple[dict[str, Any], dict[str
     return card, tensors
 
 
-def build_network(description: Mapping[str, Any], path: Path) -> nn.Module:
-    """Build the untrained network that a model card describes.
+def read_safetensors(path: Path, *, weights: bool = True) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Read the metadata and the tensors of a file.
 
-    Args:
-        description: "class" and the arguments of its constructor.
-        path: of the card, for messages.
+    Raises:
+        ValueError: not a safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys()) if weights else []
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file ({error}); nothing in it was executed") from error
+
+
+def build_network(description: Mapping[str, Any], path: Path) -> nn.Module:
+    """Build the untrained network that the model card of a file describes: "class", and the constructor's arguments.
 
     Raises:
         ValueError: no network of ours.
@@ -155,7 +131,7 @@ def build_network(description: Mapping[str, Any], path: Path) -> nn.Module:
     try:
         arguments = dict(description)
         name = arguments.pop("class")
-        if name not in NETWORKS:  # a card can name these and nothing else
+        if name not in NETWORKS:
             raise ValueError(f"unknown network '{name}'{did_you_mean(str(name), NETWORKS)}")
         return NETWORKS[name](**arguments)
     except ValueError as error:

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def _at_least_one(**counts: int) -> None:
+def at_least_one(**counts: int) -> None:
+    """Refuse numbers below 1 by their names."""
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"expected {name} of at least 1, got {count}")
@@ -16,22 +17,26 @@ def _at_least_one(**counts: int) -> None:
 # ---------------------------------------------------------------- Johnson, Alahi, Fei-Fei 2016, supplement, Table 1
 
 
-class CroppedResidualBlock(nn.Module):
-    """Two unpadded 3 x 3 convolutions with batch norm; the identity is cropped by 2 px a side, no ReLU at the end."""
+class JohnsonBlock(nn.Module):
+    """Two 3 x 3 convolutions with batch norm, no ReLU behind the sum; unpadded, the identity is cropped by 2 px a side.
 
-    def __init__(self, channels: int) -> None:
+    The upscaler pads by 1 px: (N, C, H, W) -> the same; the stylizer does not: (N, C, H, W) -> (N, C, H - 4, W - 4).
+    """
+
+    def __init__(self, channels: int, *, padding: int) -> None:
         super().__init__()
+        self.cropped = padding == 0
         self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3),
+            nn.Conv2d(channels, channels, 3, padding=padding),
             nn.BatchNorm2d(channels),
             nn.ReLU(),
-            nn.Conv2d(channels, channels, 3),
+            nn.Conv2d(channels, channels, 3, padding=padding),
             nn.BatchNorm2d(channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H - 4, W - 4)."""
-        result: Tensor = x[..., 2:-2, 2:-2] + self.body(x)
+        """Of the class."""
+        result: Tensor = (x[..., 2:-2, 2:-2] if self.cropped else x) + self.body(x)
         return result
 
 
@@ -43,35 +48,27 @@ class JohnsonStylizer(nn.Module):
     Args:
         width: channels of the first layer; 32 in the paper, 16 in the released instance-norm models.
 
-    Raises:
-        ValueError: a width below 1.
-
-    Source:
-        Johnson, Alahi, Fei-Fei 2016, supplement, Table 1. Where the paper is silent: the input is taken as [0, 1]
-        (batch norm follows the first convolution, so a constant scale and shift hardly matter), and weights start
-        uniform within 1 / sqrt(fan in) as in Torch7, in which the paper's code was written.
+    Source: Johnson, Alahi, Fei-Fei 2016, supplement, Table 1. Where the paper is silent: the input is taken as [0, 1]
+    (batch norm follows the first convolution, so a constant scale and shift hardly matter), and weights start uniform
+    within 1 / sqrt(fan in) as in Torch7, in which the paper's code was written.
     """
 
     def __init__(self, *, width: int) -> None:
         super().__init__()
-        _at_least_one(width=width)
+        at_least_one(width=width)
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(40),  # (3, 336, 336) for a 256 px photograph
             *_conv(3, width, 9, padding=4),  # (32, 336, 336)
             *_conv(width, 2 * width, 3, stride=2, padding=1),  # (64, 168, 168)
             *_conv(2 * width, 4 * width, 3, stride=2, padding=1),  # (128, 84, 84)
-            *[CroppedResidualBlock(4 * width) for _ in range(5)],  # (128, 64, 64)
+            *[JohnsonBlock(4 * width, padding=0) for _ in range(5)],  # (128, 64, 64)
             *transposed_convolution(4 * width, 2 * width),  # (64, 128, 128)
             *transposed_convolution(2 * width, width),  # (32, 256, 256)
             nn.Conv2d(width, 3, 9, padding=4),  # (3, 256, 256)
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB in [0, 1], (N, 3, H, W) -> RGB in [0, 1], (N, 3, 4 ceil(H / 4), 4 ceil(W / 4)).
-
-        Raises:
-            ValueError: a side of 40 px or less, which cannot be reflected that far.
-        """
+        """RGB in [0, 1], (N, 3, H, W) from 41 px -> RGB in [0, 1], (N, 3, 4 ceil(H / 4), 4 ceil(W / 4))."""
         if min(image.shape[-2:]) <= 40:
             raise ValueError(f"the paper's network needs more than 40 px a side, got {tuple(image.shape[-2:])}")
         scaled_tanh: Tensor = (torch.tanh(self.layers(image)) + 1) / 2
@@ -131,17 +128,15 @@ class ConvNorm(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two padded convolutions with instance norm, no ReLU behind the sum."""
+    """Two convolutions of (N, C, H, W) that keep it, with a ReLU between them and none behind the sum."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
         super().__init__()
-        self.first = ConvNorm(channels, channels, 3)
-        self.relu = nn.ReLU()
-        self.second = ConvNorm(channels, channels, 3)
+        self.first, self.second = first, second
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
-        result: Tensor = x + self.second(self.relu(self.first(x)))
+        result: Tensor = x + self.second(torch.relu(self.first(x)))
         return result
 
 
@@ -156,9 +151,6 @@ class Stylizer(nn.Module):
     Args:
         width: channels of the first layer.
         blocks: residual blocks at a quarter of the size; 5 in the paper.
-
-    Raises:
-        ValueError: a width or a number of blocks below 1.
     """
 
     _MULTIPLE = 4  # two convolutions of stride 2
@@ -166,7 +158,7 @@ class Stylizer(nn.Module):
 
     def __init__(self, *, width: int, blocks: int) -> None:
         super().__init__()
-        _at_least_one(width=width, blocks=blocks)
+        at_least_one(width=width, blocks=blocks)
         self.encoder = nn.Sequential(
             ConvNorm(3, width, 9),
             nn.ReLU(),
@@ -174,7 +166,7 @@ class Stylizer(nn.Module):
             nn.ReLU(),
             ConvNorm(2 * width, 4 * width, 3, stride=2),
             nn.ReLU(),
-            *[ResidualBlock(4 * width) for _ in range(blocks)],
+            *[ResidualBlock(*(ConvNorm(4 * width, 4 * width, 3) for _ in range(2))) for _ in range(blocks)],
         )
         self.decoder = nn.Sequential(
             nn.Upsample(scale_factor=2, mode="nearest"),

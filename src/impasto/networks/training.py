@@ -16,23 +16,19 @@ def keep_channels_last(network: nn.Module) -> None:
 
     On a CPU, PyTorch's own copy such activations to another memory format and back, which takes as long as all
     convolutions. Parameters and the names in the state dict stay as they are; values agree up to rounding.
-
-    Args:
-        network: of ours; one without such layers is left as it is.
     """
     for module in network.modules():
         if isinstance(module, ConvNorm | StyledConv):
             if isinstance(module.pad, nn.ReflectionPad2d):
                 module.add_module("pad", _ReflectionPad(module.pad.padding[0]))
             norm = module.norm
-            quick: nn.InstanceNorm2d | ConditionalNorm | None = None
-            if isinstance(norm, nn.InstanceNorm2d):
-                quick = _InstanceNorm(norm.num_features, eps=norm.eps, affine=True)
-            elif isinstance(norm, ConditionalNorm):
-                quick = _ConditionalNorm(norm.channels, len(norm.weight))
-            if quick is not None:
-                quick.weight, quick.bias = norm.weight, norm.bias
-                module.add_module("norm", quick)
+            same: nn.InstanceNorm2d | ConditionalNorm
+            if isinstance(norm, ConditionalNorm):
+                same = _ConditionalNorm(norm.channels, len(norm.weight))
+            else:
+                same = _InstanceNorm(norm.num_features, eps=norm.eps, affine=True)
+            same.weight, same.bias = norm.weight, norm.bias
+            module.add_module("norm", same)
 
 
 class _ReflectionPad(nn.ReflectionPad2d):
@@ -78,10 +74,7 @@ class _Pad(torch.autograd.Function):
 
 
 class _Norm(torch.autograd.Function):
-    """Instance norm as group norm with a channel a group: its kernel reads channels_last, and its sums are float32.
-
-    Scale and shift are each photograph's own, (N, C).
-    """
+    """Instance norm as group norm with a channel a group, whose kernel reads channels_last; scale and shift (N, C)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:  # noqa: ANN401

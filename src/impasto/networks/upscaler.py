@@ -5,41 +5,19 @@ import math
 import torch
 from torch import Tensor, nn
 
-from impasto.networks.stylizer import transposed_convolution
+from impasto.networks.stylizer import JohnsonBlock, ResidualBlock, at_least_one, transposed_convolution
 from impasto.resampling import upscale
 
 FACTORS = (4, 8)  # Johnson 2016, sec. 4.2
 
 
-def _check(factor: int, *, width: int, blocks: int, least_width: int) -> None:
+def _check(factor: int, *, width: int, blocks: int) -> None:
     if factor not in FACTORS or not isinstance(factor, int):
         raise ValueError(f"expected a factor of {' or '.join(map(str, FACTORS))}, got {factor}")
-    if width < least_width:
-        raise ValueError(f"expected a width of at least {least_width}, got {width}")
-    if blocks < 1:
-        raise ValueError(f"expected blocks of at least 1, got {blocks}")
+    at_least_one(width=width, blocks=blocks)
 
 
 # ---------------------------------------------------------------- Johnson, Alahi, Fei-Fei 2016, supplement, Table 2
-
-
-class _JohnsonBlock(nn.Module):
-    """Two padded 3 x 3 convolutions with batch norm, no ReLU behind the sum."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.BatchNorm2d(channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
-        result: Tensor = x + self.body(x)
-        return result
 
 
 class JohnsonUpscaler(nn.Module):
@@ -50,24 +28,19 @@ class JohnsonUpscaler(nn.Module):
         width: channels; 64 in the paper.
         blocks: residual blocks; 4 in the paper.
 
-    Raises:
-        ValueError: another factor, a width or a number of blocks below 1.
-
-    Source:
-        Johnson, Alahi, Fei-Fei 2016, supplement, Table 2 (as we know it, not checked against the PDF): 9 x 9
-        convolution, residual blocks, log2(factor) convolutions of stride 1/2, 9 x 9 convolution, scaled tanh.
+    Source: Johnson, Alahi, Fei-Fei 2016, supplement, Table 2 (as we know it, not checked against the PDF).
     """
 
     def __init__(self, *, factor: int, width: int, blocks: int) -> None:
         super().__init__()
-        _check(factor, width=width, blocks=blocks, least_width=1)
+        _check(factor, width=width, blocks=blocks)
         self.factor = factor
         enlarging = [layer for _ in range(int(math.log2(factor))) for layer in transposed_convolution(width, width)]
         self.layers = nn.Sequential(
             nn.Conv2d(3, width, 9, padding=4),  # (64, 72, 72) for a 288 px patch at factor 4
             nn.BatchNorm2d(width),
             nn.ReLU(),
-            *[_JohnsonBlock(width) for _ in range(blocks)],
+            *[JohnsonBlock(width, padding=1) for _ in range(blocks)],
             *enlarging,  # (64, 288, 288)
             nn.Conv2d(width, 3, 9, padding=4),
         )
@@ -82,8 +55,6 @@ class JohnsonUpscaler(nn.Module):
 
 
 class _Bicubic(nn.Module):
-    """The bicubic enlargement, to which details are added."""
-
     def __init__(self, factor: int) -> None:
         super().__init__()
         self.factor = factor
@@ -93,47 +64,34 @@ class _Bicubic(nn.Module):
         return upscale(image, self.factor)
 
 
-class _Block(nn.Module):
-    """Two padded 3 x 3 convolutions without norm, which would take the photograph's contrast away (Lim 2017)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
-        result: Tensor = x + self.second(torch.relu(self.first(x)))
-        return result
-
-
 class Upscaler(nn.Module):
     """A super-resolution network for images of any size: what it says is added to the bicubic enlargement.
 
-    It departs from the paper's Table 2 in four points: no batch norm (Lim 2017), nearest upsampling and convolution for
-    transposed convolution (Odena 2016: no checkerboard), channels halved where the size doubles, the bicubic image as
-    identity (Kim 2016) and so no tanh. The last layer starts at zero: untrained, it is the bicubic enlargement.
+    It departs from the paper's Table 2 in four points: no norm, which would take the photograph's contrast away (Lim
+    2017), nearest upsampling and convolution for transposed convolution (Odena 2016: no checkerboard), channels halved
+    where the size doubles, the bicubic image as identity (Kim 2016) and so no tanh. The last layer starts at zero:
+    untrained, it is the bicubic enlargement.
 
     Args:
         factor: 4 or 8.
-        width: channels at the low resolution.
+        width: channels at the low resolution, at least the factor.
         blocks: residual blocks there.
-
-    Raises:
-        ValueError: another factor, a number of blocks below 1, or a width below the factor.
     """
 
     def __init__(self, *, factor: int, width: int, blocks: int) -> None:
         super().__init__()
-        _check(factor, width=width, blocks=blocks, least_width=factor)
+        _check(factor, width=width, blocks=blocks)
+        if width < factor:
+            raise ValueError(f"expected a width of at least {factor}, got {width}")
         self.factor = factor
         self.identity: nn.Module = _Bicubic(factor)
         self.head = nn.Conv2d(3, width, 3, padding=1)
-        self.body = nn.Sequential(*[_Block(width) for _ in range(blocks)])
+        convs = [[nn.Conv2d(width, width, 3, padding=1) for _ in range(2)] for _ in range(blocks)]
+        self.body = nn.Sequential(*[ResidualBlock(*pair) for pair in convs])
         enlarging: list[nn.Module] = []
         for _ in range(int(math.log2(factor))):
-            enlarging += [nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(width, width // 2, 3, padding=1)]
-            enlarging += [nn.ReLU()]
+            conv = nn.Conv2d(width, width // 2, 3, padding=1)
+            enlarging += [nn.Upsample(scale_factor=2, mode="nearest"), conv, nn.ReLU()]
             width //= 2
         self.enlarging = nn.Sequential(*enlarging)
         self.to_rgb = nn.Conv2d(width, 3, 3, padding=1)

@@ -3,8 +3,8 @@
 from impasto.systems.augmentation import Augmentation
 from impasto.systems.colorizer import ColorizerSystem
 from impasto.systems.distillation import DistillationSystem
-from impasto.systems.schedules import warm_up_cosine
 from impasto.systems.stylizer import StylizerSystem
+from impasto.systems.system import warm_up_cosine
 from impasto.systems.upscaler import UpscalerSystem
 
 __all__ = [

@@ -28,9 +28,8 @@ class Adversary:
         steps: of each start.
         rate: Adam's learning rate.
 
-    Source:
-        Goodfellow 2014, "Generative Adversarial Nets", for two networks that learn from each other; Ross, Gordon,
-        Bagnell 2011 ("DAgger"), for a teacher that is asked about what its pupil leads to.
+    Source: Goodfellow 2014, "Generative Adversarial Nets", for two networks that learn from each other; Ross, Gordon,
+    Bagnell 2011 ("DAgger"), for a teacher that is asked about what its pupil leads to.
     """
 
     def __init__(self, networks: Sequence[nn.Module], styles: Sequence[Tensor], *, steps: int, rate: float) -> None:
@@ -41,15 +40,10 @@ class Adversary:
         self.done = 0
 
     def work(self, photo: Tensor, activations: Activations) -> tuple[Tensor, Tensor]:
-        """Learn from one batch, and return what was looked at, as it was before.
+        """Learn from one batch of photographs, (N, 3, H, W), by the small network's activations of an image.
 
-        Args:
-            photo: RGB in [0, 1], (N, 3, H, W).
-            activations: from an image to the small network's activations by layer.
-
-        Returns:
-            The works, RGB in [0, 1], (N, 3, h, w) with sides that are less by the jitter; and the painting that they
-            imitate, (1, 3, H', W'), turned as they are (`turned`). Without gradients.
+        Returns the works as they were before, (N, 3, h, w) with sides that are less by the jitter, and the painting
+        that they imitate, (1, 3, H', W'), turned as they are; RGB in [0, 1], without gradients.
         """
         if self.done % self.steps == 0:
             self._start(photo.device)

@@ -13,19 +13,8 @@ VIEWS = 8  # of a square: itself, mirrored, turned
 def jittered(*images: Tensor, by: int, generator: torch.Generator | None = None) -> list[Tensor]:
     """Cut the same `by` rows and columns from images of one size, as chance has it from the one side or the other.
 
-    Args:
-        images: (N, C, H, W) each.
-        by: 0 cuts nothing.
-        generator: of chance; None is the global one.
-
-    Returns:
-        (N, C, H - by, W - by) each.
-
-    Raises:
-        ValueError: nothing would be left, `by` is below 0, or images of several sizes.
-
-    Source:
-        Olah, Mordvintsev, Schubert 2017, "Feature Visualization": transformation robustness.
+    (N, C, H, W) -> (N, C, H - by, W - by) each. Source: Olah, Mordvintsev, Schubert 2017, "Feature Visualization":
+    transformation robustness.
     """
     sizes = [tuple(image.shape[-2:]) for image in images]
     if len(set(sizes)) > 1:
@@ -38,17 +27,9 @@ def jittered(*images: Tensor, by: int, generator: torch.Generator | None = None)
 
 
 def turned(image: Tensor, view: int) -> Tensor:
-    """Mirror and turn an image, in one of the eight ways that keep its pixels as they are.
+    """Mirror and turn an image (N, C, H, W), in one of the eight ways that keep its pixels and its memory format.
 
-    Args:
-        image: (N, C, H, W).
-        view: 0 to 7, a sum: 1 exchanges left and right, 2 above and below, 4 rows and columns.
-
-    Returns:
-        (N, C, H, W), or (N, C, W, H) from 4 on, in the memory format that the image had; the image itself for 0.
-
-    Raises:
-        ValueError: no such view.
+    The view, 0 to 7, is a sum: 1 exchanges left and right, 2 above and below, 4 rows and columns.
     """
     if not 0 <= view < VIEWS:
         raise ValueError(f"expected a view from 0 to {VIEWS - 1}, got {view}")
@@ -71,9 +52,6 @@ class Augmentation:
             network happens to see only upright; 1 shows all as they are.
         repeats: how often each is shown, with a cut and a view of its own each time; of use where the loss network
             costs little beside the network that is trained.
-
-    Raises:
-        ValueError: a number out of range, or repeats that would all be alike.
     """
 
     jitter: int = 0
@@ -90,20 +68,10 @@ class Augmentation:
             )
 
     def __call__(self, photo: Tensor, output: Tensor, *, step: int) -> tuple[Tensor, Tensor, list[int]]:
-        """Cut and turn photographs and their outputs alike.
+        """Cut and turn photographs and their outputs, (N, 3, H, W), alike; with more than 4 views, H must be W.
 
-        PyTorch's seed and the step determine how, so that a training which resumes goes on as it would have.
-
-        Args:
-            photo: RGB in [0, 1], (N, 3, H, W); H = W where there are more than 4 views, which exchange them.
-            output: the same.
-            step: of the training.
-
-        Returns:
-            Both, (repeats N, 3, H - jitter, W - jitter), and the number of each one's view.
-
-        Raises:
-            ValueError: an output of another size, or more than 4 views of what is no square.
+        PyTorch's seed and the step determine how, so that a training which resumes goes on as it would have. Returns
+        both, (repeats N, 3, H - jitter, W - jitter), and the number of each one's view.
         """
         if self.jitter == 0 and self.views == 1:
             return photo, output, [0] * len(photo)

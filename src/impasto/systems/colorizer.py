@@ -7,12 +7,11 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
-from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
 from impasto.colorization import colorize
 from impasto.data import Batch
 from impasto.losses import UNKNOWN, ColorizationLoss
-from impasto.systems.system import System, Training
+from impasto.systems.system import System, Training, image_metrics
 
 
 class ColorizerSystem(System):
@@ -24,9 +23,6 @@ class ColorizerSystem(System):
         classes: names of the scenes.
         size: shorter side in pixels at which samples and validation are coloured: that of the training.
         training: how (`Training`).
-
-    Raises:
-        FloatingPointError: a term of the loss is not finite; names the term and the step.
     """
 
     def __init__(
@@ -43,14 +39,7 @@ class ColorizerSystem(System):
         self.classes = list(classes)
         self.size = size
         self.accuracies, self.confusion = _scene_metrics(len(self.classes))
-        self.images = MetricCollection(
-            {
-                "psnr": PeakSignalNoiseRatio(data_range=1.0, dim=(1, 2, 3)),
-                "ssim": StructuralSimilarityIndexMeasure(data_range=1.0),
-            },
-            prefix="val/",
-            compute_groups=False,
-        )
+        self.images = image_metrics(1.0)
 
     def forward(self, image: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) -> its lightness with the colours that the network gives it."""
@@ -87,11 +76,7 @@ class ColorizerSystem(System):
         checkpoint["classes"], checkpoint["color_space"] = self.classes, self.loss.color_space
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse to go on with other scenes or another colour space, whose numbers would mean something else.
-
-        Raises:
-            ValueError: the scenes of the data, or the colour space, are not those of the checkpoint.
-        """
+        """Refuse to go on with other scenes or another colour space, whose numbers would mean something else."""
         space = checkpoint.get("color_space", self.loss.color_space)
         if space != self.loss.color_space:
             raise ValueError(f"the run was begun with loss.color_space={space}; got {self.loss.color_space}")

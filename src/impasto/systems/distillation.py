@@ -25,27 +25,22 @@ class DistillationSystem(System):
 
     What a loss needs is right in three respects: activations, their Gram matrices, and how activations change when the
     image does, which is what gradients are made of. So each photograph comes with a changed one (noise, blur, another
-    contrast, a painter's work, finished or not), and the error counts of both, and of their difference. In three of
-    four batches the adversary paints both; of them, the difference between their Gram matrices and the
-    painting's counts, too, which is what it learned from. All errors are relative: squared norms over those of the
-    teacher, those of activations about their mean.
+    contrast, a painter's work), and the error counts of both, and of their difference. In three of four batches the
+    adversary paints both; of them, the difference between their Gram matrices and the painting's counts, too. All
+    errors are relative: squared norms over those of the teacher, those of activations about their mean.
 
     Args:
         network: to be trained.
         teacher: VGG, frozen.
         photographs: (N, 3, H, W), RGB in [0, 1], over which the teacher's leading directions are found.
-        pruned: whether the network begins as the teacher, pruned (`fit_to_teacher`); else it goes on as it is.
         painters: networks whose works the small network shall know, (N, 3, H, W) -> (N, 3, H, W).
-        adversary: a painter that learns from the small network meanwhile; paints three of four batches; or None.
+        adversary: a painter that learns from the small network meanwhile; or None.
+        pruned: whether the network begins as the teacher, pruned (`fit_to_teacher`); else it goes on as it is.
         weights: of the four errors, "features", "gram", "difference" and "style".
         training: how (`Training`).
 
-    Raises:
-        FloatingPointError: an error is not finite; names it and the step.
-
-    Source:
-        Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network"; of activations, as Romero 2015
-        ("FitNets"); of differences, in place of the Jacobian of Czarnecki 2017 ("Sobolev Training").
+    Source: Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network"; of activations, as Romero 2015
+    ("FitNets"); of differences, in place of the Jacobian of Czarnecki 2017 ("Sobolev Training").
     """
 
     def __init__(
@@ -127,8 +122,7 @@ class DistillationSystem(System):
         noise = torch.randn(batch.image.shape, generator=generator, device=batch.image.device)
         changed = (batch.image + 0.05 * noise).clamp(0, 1)
         errors = self.errors(batch.image, changed, self.network.forward)
-        errors["loss"] = torch.stack([self.weights[name] * value for name, value in errors.items()]).sum()
-        self.log_dict({f"val/{n}": v for n, v in errors.items()}, batch_size=len(batch.image), sync_dist=True)
+        self.log_validation(errors, count=len(batch.image), weights=self.weights)
 
     @torch.no_grad()
     def _changed(self, image: Tensor) -> Tensor:
@@ -155,11 +149,9 @@ def _relative(ours: Tensor, theirs: Tensor, *, about: Tensor | float = 0.0) -> T
 
 @torch.no_grad()
 def _directions(network: Pocket, teacher: LossNetwork, photographs: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-    """Find the leading eigenvectors of the uncentred second moments of the teacher's activations.
+    """Find the leading eigenvectors of the uncentred second moments of the teacher's activations, by layer.
 
-    Returns:
-        By layer: the basis as the weight of a convolution, (K, C, 1, 1), times sqrt(K / C); and the root mean squares
-        of the coefficients so scaled, (K,).
+    As the weight of a convolution, (K, C, 1, 1), times sqrt(K / C), with the coefficients' root mean squares, (K,).
     """
     moments: dict[str, Tensor] = {}
     for photo in photographs:

@@ -17,17 +17,11 @@ def fit_to_teacher(network: Pocket, teacher: LossNetwork, targets: Sequence[dict
     """Set the weights of a small loss network, convolution by convolution, so that it predicts what its teacher does.
 
     Each convolution learns, from what the network has computed so far, those of the teacher's channels at the same
-    place that vary most (one more than the teacher has, those of its last); the heads learn the coefficients. What ReLU
-    leaves has a mean square of one.
+    place that vary most (one more than the teacher has, those of its last); the heads learn the coefficients, the
+    targets (1, K, h, w) of each photograph by layer. What ReLU leaves has a mean square of one. Photographs are RGB in
+    [0, 1], (N, 3, H, W), whose sides are multiples of 8.
 
-    Args:
-        network: whose weights are set.
-        teacher: with layers conv1_1, conv1_2, conv2_1, ...
-        targets: by layer, coefficients of one photograph each, (1, K, h, w).
-        photos: RGB in [0, 1], (N, 3, H, W), whose sides are multiples of 8.
-
-    Source:
-        He, Zhang, Sun 2017, "Channel Pruning for Accelerating Very Deep Neural Networks": least squares layer by layer.
+    Source: He, Zhang, Sun 2017, "Channel Pruning for Accelerating Very Deep Neural Networks".
     """
     xs = [photo[None] for photo in photos]
     for number, (layer, block, head) in enumerate(zip(LAYERS, network.blocks, network.heads, strict=True), start=1):

@@ -20,9 +20,6 @@ _AS_THEY_ARE = Augmentation()
 class StylizerSystem(System):
     """One style network, one perceptual loss; one style or many.
 
-    The loss network's weights are no parameters and in no state dict, so the optimiser does not see them and
-    checkpoints do not hold them.
-
     Args:
         network: from (N, 3, H, W) to (N, 3, H, W), RGB in [0, 1]; for many styles also from their weights, (N, S).
         loss: holds the style, or the styles, of which each photograph of a step is given one by chance; of each style
@@ -31,9 +28,6 @@ class StylizerSystem(System):
         coarse: a loss of which the style term is taken at half the size, for what is larger than a loss network sees;
             None does without.
         training: how (`Training`).
-
-    Raises:
-        FloatingPointError: a term of the loss is not finite; names the term and the step.
     """
 
     def __init__(
@@ -53,25 +47,16 @@ class StylizerSystem(System):
             keep_channels_last(self.network)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Paint photographs, each in every style.
-
-        Args:
-            image: RGB in [0, 1], (N, 3, H, W).
-
-        Returns:
-            The same, (N S, 3, H, W): first the first photograph in all S styles.
-        """
-        count = self.styles
-        numbers = torch.arange(count, device=image.device).repeat(len(image))
-        output: Tensor = self._paint(self.trained.forward, image.repeat_interleave(count, dim=0), numbers)
-        return output  # uncompiled: samples and validation come in many sizes
+        """Paint photographs in every style, RGB in [0, 1]: (N, 3, H, W) -> (N S, 3, H, W), the first in all S first."""
+        numbers = torch.arange(self.styles, device=image.device).repeat(len(image))
+        photos = image.repeat_interleave(self.styles, dim=0)
+        return self._paint(self.trained.forward, photos, numbers)  # uncompiled: samples come in many sizes
 
     def shown(self, photo: Tensor, *outputs: Tensor) -> list[Tensor]:
         """What a sheet of samples shows of one photograph, (3, H, W) each: the photograph and the outputs."""
         return [photo, *outputs]
 
     def _paint(self, network: Callable[..., Tensor], photo: Tensor, styles: Tensor) -> Tensor:
-        """Call a network with what it takes: photographs, and with many styles the weights of them."""
         if self.styles == 1:
             return network(photo)
         weights = functional.one_hot(styles, self.styles)
@@ -98,7 +83,6 @@ class StylizerSystem(System):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the means of the terms over all held-out photographs, on every rank alike; styles take turns."""
-        first = batch_idx * len(batch.image)
-        styles = torch.arange(first, first + len(batch.image)) % self.styles
-        terms = self._terms(batch.image, self.trained.forward, styles)
-        self.log_validation(terms, count=len(batch.image))
+        count = len(batch.image)
+        styles = torch.arange(batch_idx * count, (batch_idx + 1) * count) % self.styles
+        self.log_validation(self._terms(batch.image, self.trained.forward, styles), count=count)

@@ -1,6 +1,7 @@
 """What every training shares: a network in its memory format, an optimiser, and the logging of a loss."""
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NotRequired, TypedDict
 
@@ -8,37 +9,27 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torchmetrics import MetricCollection
+from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
 
 class Training(TypedDict):
-    """How a network is trained: the arguments that every system passes on to `System`.
-
-    Attributes:
-        optimizer: from parameters to an optimiser.
-        scheduler: from the optimiser to a schedule that is stepped every step; None keeps the rate.
-        channels_last: keep weights and activations in that memory format; faster with bf16.
-        compiled: compile the network (`torch.compile`) before the first step.
-        average: decay of an average of the weights over the steps, which is what is validated, sampled and saved
-            (0.999: over about a thousand steps); None for the weights themselves.
-    """
+    """How a network is trained: the arguments that every system passes on to `System`."""
 
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
-    scheduler: Callable[[Optimizer], LRScheduler] | None
-    channels_last: bool
-    compiled: bool
-    average: NotRequired[float | None]
+    scheduler: Callable[[Optimizer], LRScheduler] | None  # stepped every step; None keeps the rate
+    channels_last: bool  # of weights and activations; faster with bf16
+    compiled: bool  # before the first step, with `torch.compile`
+    average: NotRequired[float | None]  # decay, as 0.999, of a mean of the weights: what is validated and saved
 
 
 class System(LightningModule):
-    """One network that is trained; what a step is, each subclass says.
-
-    Args:
-        network: to be trained.
-        optimizer, scheduler, channels_last, compiled, average: how (`Training`).
+    """One network that is trained as `Training` says; what a step is, each subclass says.
 
     Raises:
         ValueError: a decay of the average out of (0, 1).
+        FloatingPointError: a term of the loss is not finite; names the term and the step.
     """
 
     def __init__(
@@ -58,9 +49,7 @@ class System(LightningModule):
         if average is not None and not 0 < average < 1:
             raise ValueError(f"expected system.average between 0 and 1, or null, got {average}")
         self.decay = average
-        self.average: nn.Module | None = None
-        if average is not None:
-            self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.average = None if average is None else copy.deepcopy(self.network).requires_grad_(False)
         if compiled:
             self.network.compile()  # in place: the keys of the state dict stay as they are
 
@@ -84,16 +73,9 @@ class System(LightningModule):
         torch.manual_seed(torch.initial_seed() + self.global_rank)
 
     def log_training(self, terms: Mapping[str, Tensor], *, weights: Mapping[str, float] | None = None) -> Tensor:
-        """Log the terms of a step's loss and return their sum.
+        """Log the terms of a step's loss and return their sum, with these weights if any.
 
         What is logged every `log_every_n_steps` is the mean of all processes; between, each sees its own.
-
-        Args:
-            terms: by name.
-            weights: of each term in the sum; None counts all alike.
-
-        Raises:
-            FloatingPointError: a term is not finite; names the term and the step.
         """
         total = torch.stack([value * weights[name] if weights else value for name, value in terms.items()]).sum()
         found = torch.stack([*terms.values(), total]).detach()
@@ -107,9 +89,12 @@ class System(LightningModule):
         self.log_dict({f"train/{name}": value for name, value in values.items()})
         return total
 
-    def log_validation(self, terms: Mapping[str, Tensor], *, count: int) -> None:
+    def log_validation(
+        self, terms: Mapping[str, Tensor], *, count: int, weights: Mapping[str, float] | None = None
+    ) -> None:
         """Log the terms of a batch of so many held-out photographs, and their sum, as means on every rank alike."""
-        named = {**terms, "loss": torch.stack(list(terms.values())).sum()}
+        total = torch.stack([value * weights[name] if weights else value for name, value in terms.items()]).sum()
+        named = {**terms, "loss": total}
         self.log_dict({f"val/{name}": value for name, value in named.items()}, batch_size=count, sync_dist=True)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (one of seven shapes, says Lightning)
@@ -119,3 +104,28 @@ class System(LightningModule):
             return optimizer
         schedule = {"scheduler": self.build_scheduler(optimizer), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def image_metrics(data_range: float) -> MetricCollection:
+    """PSNR and SSIM of validation images."""
+    psnr = PeakSignalNoiseRatio(data_range=data_range, dim=(1, 2, 3))
+    ssim = StructuralSimilarityIndexMeasure(data_range=data_range)
+    return MetricCollection({"psnr": psnr, "ssim": ssim}, prefix="val/", compute_groups=False)
+
+
+def warm_up_cosine(optimizer: Optimizer, *, steps: int, warm_up: float) -> LambdaLR:
+    """Let the rate rise in a line to the optimiser's own, then fall along a cosine to a hundredth of it.
+
+    It is a function of the step, so that a run can be made longer; `warm_up` is the part of all steps that it rises in.
+    """
+    if not 0 <= warm_up < 1:
+        raise ValueError(f"expected system.scheduler.warm_up of 0 to below 1, got {warm_up}")
+    rising = round(warm_up * steps)
+
+    def factor(step: int) -> float:
+        if step < rising:
+            return (step + 1) / (rising + 1)
+        part = min(1.0, (step - rising) / (steps - rising))
+        return 0.01 + 0.99 * (1 + math.cos(math.pi * part)) / 2
+
+    return LambdaLR(optimizer, factor)

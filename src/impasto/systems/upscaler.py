@@ -6,14 +6,12 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchmetrics import MetricCollection
-from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
 from impasto.color import studio_luma
 from impasto.data import PatchBatch
 from impasto.losses import PerceptualLoss, PixelLoss
 from impasto.resampling import as_stored, crop_to_multiple, degrade, upscale
-from impasto.systems.system import System, Training
+from impasto.systems.system import System, Training, image_metrics
 
 
 class UpscalerSystem(System):
@@ -25,9 +23,6 @@ class UpscalerSystem(System):
         factor: of the network.
         sigma: of the blur before the downsampling of sample photographs, in their pixels.
         training: how (`Training`).
-
-    Raises:
-        FloatingPointError: a term of the loss is not finite; names the term and the step.
     """
 
     def __init__(
@@ -42,14 +37,7 @@ class UpscalerSystem(System):
         super().__init__(network, **training)
         self.loss = loss.to(memory_format=self.memory_format)
         self.factor, self.sigma = factor, sigma
-        self.images = MetricCollection(
-            {
-                "psnr": PeakSignalNoiseRatio(data_range=255.0, dim=(1, 2, 3)),
-                "ssim": StructuralSimilarityIndexMeasure(data_range=255.0),
-            },
-            prefix="val/",
-            compute_groups=False,
-        )
+        self.images = image_metrics(255.0)
 
     def forward(self, image: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) -> made smaller and enlarged again, sides cut to multiples of the factor."""

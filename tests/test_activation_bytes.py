@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from impasto.networks import Colorizer, JohnsonStylizer, Stylizer, activation_bytes, fold_batch_norm
+from impasto.memory import activation_bytes
+from impasto.networks import Colorizer, JohnsonStylizer, Stylizer, fold_batch_norm
 
 
 def _network() -> Stylizer:
