@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from impasto.files import whole_file
-from impasto.networks.colorizer import Colorizer
+from impasto.networks.colorizer import Colorizer, PretrainedColorizer
 from impasto.networks.conditional import ConditionalStylizer, norms_of
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
 from impasto.networks.pocket import Pocket
@@ -26,6 +26,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "JohnsonStylizer": JohnsonStylizer,
     "JohnsonUpscaler": JohnsonUpscaler,
     "Pocket": Pocket,
+    "PretrainedColorizer": PretrainedColorizer,
     "Stylizer": Stylizer,
     "Upscaler": Upscaler,
 }
