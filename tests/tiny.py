@@ -5,11 +5,20 @@ from torch import Tensor, nn
 
 from impasto.features import VGG
 
-CHANNELS = {"conv1_1": (64, 3), "conv1_2": (64, 64), "conv2_1": (128, 64), "conv2_2": (128, 128)}
+CHANNELS = {
+    "conv1_1": (64, 3),
+    "conv1_2": (64, 64),
+    "conv2_1": (128, 64),
+    "conv2_2": (128, 128),
+    "conv3_1": (256, 128),
+    "conv3_2": (256, 256),
+    "conv3_3": (256, 256),
+    "conv4_1": (512, 256),
+}
 
 
 def tiny_vgg(*, depth: int = 4) -> VGG:
-    """The first two or four convolutions of VGG-16, random, scaled so that activations keep their size."""
+    """The first two, four or eight convolutions of VGG-16, random, scaled so that activations keep their size."""
     generator = torch.Generator().manual_seed(1)
     weights: dict[str, Tensor] = {}
     for name, (outputs, inputs) in list(CHANNELS.items())[:depth]:

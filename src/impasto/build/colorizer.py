@@ -10,7 +10,9 @@ from omegaconf import DictConfig
 from impasto.build.task import Task, calibration_photo, check_network, common_card, require
 from impasto.color import colour_code
 from impasto.data import Photographs, Places, Shards
+from impasto.features import VGG
 from impasto.losses import ColorizationLoss
+from impasto.networks import PretrainedColorizer
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +36,14 @@ def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
     data.prepare_data()  # takes its time, so whatever is misspelt is better found before
     classes = data.classes
     with torch.random.fork_rng(devices=[]):
-        wanted = cfg.features is not None and cfg.loss.weights.get("perceptual")
-        features = instantiate(cfg.features)(calibration_photo(data)) if wanted else None
+        features = None if cfg.features is None else instantiate(cfg.features)(calibration_photo(data))
         loss: ColorizationLoss = instantiate(cfg.loss, **_counted(cfg, data))(features)
     sizes = {"classes": len(classes), "channels": channels}
     network = instantiate(cfg.network)(**sizes)
+    if isinstance(network, PretrainedColorizer):
+        if not isinstance(features, VGG) or features.architecture != "vgg16":
+            raise ValueError("network=pretrained_colorizer starts from VGG-16; give features=vgg16")
+        network.start_from(dict(features.layers.named_buffers()), mean=features.mean.view(3), std=features.std.view(3))
     log.info("%d parameters, %d classes", sum(p.numel() for p in network.parameters()), len(classes))
     size = data.val_transform.at_least
     if size is None:

@@ -1,6 +1,6 @@
 """Networks: plain modules from images to images, which know nothing of training."""
 
-from impasto.networks.colorizer import Colorizer, Prediction
+from impasto.networks.colorizer import Colorizer, Prediction, PretrainedColorizer
 from impasto.networks.conditional import ConditionalStylizer, norms_of
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
 from impasto.networks.pocket import LAYERS, Pocket
@@ -17,6 +17,7 @@ __all__ = [
     "JohnsonUpscaler",
     "Pocket",
     "Prediction",
+    "PretrainedColorizer",
     "Stylizer",
     "Trained",
     "Upscaler",

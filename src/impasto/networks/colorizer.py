@@ -1,6 +1,7 @@
 """The colorization network: local and global features fused, with simultaneous classification of the scene."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, TypedDict, Unpack
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,6 +12,17 @@ class Prediction(NamedTuple):
 
     colour: Tensor  # in [0, 1], (N, channels, H / 2, W / 2)
     logits: Tensor | None  # of the classes, (N, classes); None without global features, on which they depend
+
+
+class Sizes(TypedDict):
+    """The arguments of `Colorizer`."""
+
+    width: int
+    classes: int
+    channels: int
+    global_size: int
+    mean: float
+    global_features: bool
 
 
 class Fusion(nn.Module):
@@ -125,6 +137,55 @@ class Colorizer(nn.Module):
         return Prediction(self.colour(self.fusion(vector, mid)), self.classes(before_last))
 
 
+class PretrainedColorizer(Colorizer):
+    """The same with VGG-16's convolutions up to relu4_1 in the place of the low-level features, for few photographs.
+
+    Both have an eighth of the image's size. A 1 x 1 convolution brings VGG's 512 channels to as many as the middle
+    takes. Its first layer sees the lightness as each of red, green and blue.
+
+    Args:
+        sizes: as of `Colorizer`.
+
+    Source:
+        Larsson, Maire, Shakhnarovich 2016, "Learning Representations for Automatic Colorization", start from VGG-16,
+        too.
+    """
+
+    def __init__(self, **sizes: Unpack[Sizes]) -> None:
+        super().__init__(**sizes)
+        layers: list[nn.Module] = []
+        channels = 1
+        for block, (wide, count) in enumerate(_VGG16_TO_RELU4_1):
+            layers += [nn.MaxPool2d(2)] if block else []
+            for _ in range(count):
+                layers += [nn.Conv2d(channels, wide, 3, padding=1), nn.ReLU()]
+                channels = wide
+        self.low = nn.Sequential(*layers, _conv(channels, 8 * sizes["width"], size=1))
+
+    def start_from(self, weights: Mapping[str, Tensor], *, mean: Tensor, std: Tensor) -> None:
+        """Take VGG-16's convolutions; all but the last of them are frozen.
+
+        Args:
+            weights: `conv1_1.weight`, `conv1_1.bias`, ... to conv4_1.
+            mean: of RGB, (3,), with which they were trained.
+            std: likewise.
+        """
+        names = [f"conv{block}_{i + 1}" for block, (_, count) in enumerate(_VGG16_TO_RELU4_1, 1) for i in range(count)]
+        convs = [layer for layer in self.low if isinstance(layer, nn.Conv2d)]
+        for name, conv in zip(names, convs, strict=True):
+            weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+            if name == names[0]:  # of three equal channels, each less the mean; `forward` takes this network's mean
+                each = weight / std.view(1, 3, 1, 1)
+                bias = bias + (each.sum(dim=(2, 3)) * (self.mean - mean)).sum(dim=1)
+                weight = each.sum(dim=1, keepdim=True)
+            conv.weight.data.copy_(weight)
+            conv.bias.data.copy_(bias)  # type: ignore[union-attr]
+            conv.requires_grad_(name == names[-1])
+
+
+_VGG16_TO_RELU4_1 = ((64, 2), (128, 2), (256, 3), (512, 1))  # channels and convolutions of each block
+
+
 class _GlobalFeatures(nn.Module):
     def __init__(self, width: int, global_size: int) -> None:
         super().__init__()
@@ -144,8 +205,8 @@ class _GlobalFeatures(nn.Module):
         return before_last, self.last(before_last)
 
 
-def _conv(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1)
+def _conv(inputs: int, outputs: int, *, stride: int = 1, size: int = 3) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
 
 

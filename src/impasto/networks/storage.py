@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from impasto.files import whole_file
-from impasto.networks.colorizer import Colorizer
+from impasto.networks.colorizer import Colorizer, PretrainedColorizer
 from impasto.networks.conditional import ConditionalStylizer, norms_of
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
 from impasto.networks.pocket import Pocket
@@ -20,7 +20,11 @@ from impasto.networks.upscaler import JohnsonUpscaler, Upscaler
 from impasto.redaction import without_secrets
 from impasto.suggest import did_you_mean
 
-_KINDS = (Colorizer, ConditionalStylizer, JohnsonStylizer, JohnsonUpscaler, Pocket, Stylizer, Upscaler)
+_KINDS = (
+    *(Colorizer, PretrainedColorizer, Pocket),
+    *(ConditionalStylizer, JohnsonStylizer, Stylizer),
+    *(JohnsonUpscaler, Upscaler),
+)
 NETWORKS: dict[str, type[nn.Module]] = {kind.__name__: kind for kind in _KINDS}  # a card can name these alone
 
 

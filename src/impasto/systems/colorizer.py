@@ -22,6 +22,7 @@ class ColorizerSystem(System):
         loss: holds the colour code.
         classes: names of the scenes.
         size: shorter side in pixels at which samples and validation are coloured: that of the training.
+        tones: how far gamma and contrast of what the network sees are varied, as a part; 0 for not at all.
         training: how (`Training`).
     """
 
@@ -32,12 +33,13 @@ class ColorizerSystem(System):
         *,
         classes: Sequence[str],
         size: int,
+        tones: float = 0.0,
         **training: Unpack[Training],
     ) -> None:
         super().__init__(network, **training)
         self.loss = loss.to(memory_format=self.memory_format)
         self.classes = list(classes)
-        self.size = size
+        self.size, self.tones = size, tones
         self.accuracies, self.confusion = _scene_metrics(len(self.classes))
         self.images = image_metrics(1.0)
 
@@ -52,9 +54,18 @@ class ColorizerSystem(System):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch; log its terms."""
-        seen = self.loss.code.lightness(batch.image).contiguous(memory_format=self.memory_format)
+        seen = self._varied(self.loss.code.lightness(batch.image)).contiguous(memory_format=self.memory_format)
         terms = self.loss(self.network(seen), batch.image, batch.label)
         return self.log_training(terms)
+
+    def _varied(self, lightness: Tensor) -> Tensor:
+        """Vary gamma and contrast of each image: a photograph's colours don't depend on how it was printed."""
+        if not self.tones:
+            return lightness
+        gamma, contrast = 1 + self.tones * (2 * torch.rand(2, len(lightness), 1, 1, 1, device=lightness.device) - 1)
+        mean = lightness.mean(dim=(2, 3), keepdim=True)
+        varied: Tensor = mean + contrast * (lightness.clamp(min=1e-6) ** gamma - mean)
+        return varied.clamp(0, 1)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the means of the terms, accuracy of the scenes, PSNR and SSIM of the coloured photographs (RGB)."""
