@@ -68,6 +68,7 @@ def test_every_evaluation_is_that_of_an_experiment() -> None:
     assert {OmegaConf.load(file)._target_ for file in files} == chosen  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_every_variant_of_the_ablations_is_a_training() -> None:
     cfg: Any = _compose("evaluate", "experiment=iizuka2016_ablations")
     told = [OmegaConf.to_yaml(_compose("train", *cfg.evaluation.train, *v)) for v in cfg.evaluation.variants.values()]

@@ -85,6 +85,7 @@ def test_the_blur_is_a_gaussian_of_that_width() -> None:
         assert spread == pytest.approx(sigma, rel=0.05)  # 256 levels cut the tails
 
 
+@pytest.mark.slow
 def test_a_blur_wider_than_the_image_sees_its_mirror_images() -> None:
     image = _random(1, 3, 2, 5)
     doubled = torch.cat([image, image.flip(-2)], dim=-2).repeat(1, 1, 9, 1)  # what two mirrors show

@@ -264,6 +264,7 @@ def test_a_run_and_an_output_may_be_called_by_numbers(impasto: Callable[..., Any
     assert [path.name for path in Path("1").glob("[!.]*")] == ["a.png"]
 
 
+@pytest.mark.slow
 def test_a_huge_photograph_is_refused_before_its_memory_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

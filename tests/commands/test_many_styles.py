@@ -55,6 +55,7 @@ def two(impasto: Callable[..., Any], tmp_path: Path) -> Path:
     return Path(result.folder)
 
 
+@pytest.mark.slow
 def test_many_styles_are_trained_sampled_resumed_and_chosen_by_name(two: Path, impasto: Callable[..., Any]) -> None:
     samples = sorted(path.name for path in (two / "samples" / "step_000002").iterdir())
     assert samples == ["astronaut_0.png", "astronaut_1.png"]

@@ -10,6 +10,7 @@ import pytest
 from made_runs import make_run
 
 
+@pytest.mark.slow
 def test_runs_of_impasto_are_reported(impasto: Callable[..., Any], tmp_path: Path) -> None:
     trained = impasto("train", "experiment=smoke_train", "logger=csv").folder
     failed = impasto("train", "experiment=smoke_train", "logger=csv", "loss.weights.style=inf")

@@ -54,6 +54,7 @@ def _png(folder: Path) -> set[bytes]:
 # ---------------------------------------------------------------- from photographs to findings
 
 
+@pytest.mark.slow
 def test_a_study_from_photographs_to_findings(impasto: Callable[..., Any], tmp_path: Path) -> None:
     for number in range(4):
         image = np.random.default_rng(number).integers(0, 256, (40, 56, 3), dtype=np.uint8)
@@ -98,6 +99,7 @@ def _is_in_wandb(folder: Path, created: Path, study: Study, told: dict[str, Any]
 # ---------------------------------------------------------------- people and simulated raters
 
 
+@pytest.mark.slow
 def test_nothing_says_simulated_where_people_answered(impasto: Callable[..., Any], tmp_path: Path) -> None:
     study = small_study(tmp_path / "study", pictures=2, raters=4)
     _answer(tmp_path / "study", study, simulated=False)
@@ -155,6 +157,7 @@ def test_findings_go_where_they_shall_but_not_over_the_study(impasto: Callable[.
 # ---------------------------------------------------------------- lost and damaged
 
 
+@pytest.mark.slow
 def test_lost_pictures_are_named_and_the_rest_is_analysed(impasto: Callable[..., Any], tmp_path: Path) -> None:
     study = small_study(tmp_path / "study", raters=4)
     _answer(tmp_path / "study", study, simulated=True)

@@ -32,6 +32,7 @@ def links(folder: Path) -> list[str]:
         return [row["link"] for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_session_is_told_without_tokens_and_ends_quietly(tmp_path: Path, ending: signal.Signals) -> None:
     folder = tmp_path / "study"

@@ -95,6 +95,7 @@ def _wandb(folder: Path) -> tuple[str, str, int]:
     return begun["run_group"], begun["run_id"], int(ended.get("exit_code", 0))
 
 
+@pytest.mark.slow
 def test_a_sweep_keeps_its_trials_goes_on_and_refuses_to_become_another(
     swept: Path, impasto: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,6 +192,7 @@ def test_photographs_that_are_not_there_are_named(impasto: Callable[..., Any]) -
     assert result.err == "error: no such file or folder: nothing\n"
 
 
+@pytest.mark.slow
 def test_a_data_set_that_is_not_there_is_named_with_what_to_do(impasto: Callable[..., Any]) -> None:
     free = ("features=random", "loss=random", "style=stained_glass", "logger=csv")  # of files and network
     result = impasto("train", "experiment=johnson2016_style", "data.root=nothing", *free)
@@ -265,6 +266,7 @@ def test_weights_that_are_not_finite_never_become_a_checkpoint(
     assert _checkpoint(folder)["global_step"] == 2
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_style(impasto: Callable[..., Any]) -> None:
     folder = impasto(*CSV).folder
     result = impasto("train", f"resume={folder}", "style=great_wave")

@@ -49,6 +49,7 @@ def test_scenes_are_verified_whole(impasto: Callable[..., Any], tmp_path: Path) 
     assert not (tmp_path / "scenes/impasto_chroma.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_broken_photograph_of_any_name_can_be_skipped(impasto: Callable[..., Any], tmp_path: Path) -> None:
     _coco(tmp_path / "coco")
     name = os.fsdecode(b"caf\xe9.jpg")  # Latin-1, as old archives have it

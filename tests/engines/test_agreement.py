@@ -14,6 +14,8 @@ from impasto.engines import ENGINES, eager, form_of, onnxruntime
 from impasto.networks import Prediction, Trained
 from impasto.runs import load_shipped
 
+pytestmark = pytest.mark.slow
+
 LIBRARIES = ("onnxruntime", "openvino")
 SIZES = [(1, 48, 64), (2, 40, 56)]
 SHIPPED = [

@@ -63,6 +63,7 @@ def test_one_that_is_missing_or_cannot_is_passed_over(
     assert _chosen(monkeypatch, caplog, openvino=_Fake(error=error)) == "eager fp32"
 
 
+@pytest.mark.slow
 def test_a_single_photograph_uses_an_exported_file_but_does_not_wait_for_one(caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")

@@ -17,6 +17,8 @@ from impasto.engines.export import fingerprint, onnx_file
 from impasto.engines.formats import write_onnx, write_torch_export
 from impasto.networks import Trained, save_network
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", FORMATS)

@@ -172,6 +172,7 @@ def test_variants_are_trained_and_become_a_table(impasto: Callable[..., Any], tr
     assert again.code == 0 and text.strip() in again.out and "trained already" not in again.out, again.err
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_library(tmp_path: Path, tree: Path) -> None:
     runs = {"joint": _run(tmp_path / "a b", tree), "colour": _run(tmp_path / "c", tree, seed=1, **{"class": 0})}
     runs |= {"scenes": _run(tmp_path / "d", tree, seed=2, colour=0)}
@@ -311,6 +312,7 @@ def test_a_run_of_other_scenes_is_refused(tmp_path: Path, tree: Path) -> None:
         _evaluate(tmp_path / "e", variants=dict.fromkeys(runs), runs=runs)
 
 
+@pytest.mark.slow
 def test_a_network_file_is_measured_beside_a_run_and_not_alone(tmp_path: Path, tree: Path) -> None:
     run = _run(tmp_path / "run", tree)
     (tmp_path / "files").mkdir()

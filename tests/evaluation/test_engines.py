@@ -27,6 +27,7 @@ def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "network.safetensors"
 
 
+@pytest.mark.slow
 def test_the_table_is_consistent_with_itself(impasto: Callable[..., Any], network: Path) -> None:
     result = impasto(*SMOKE, f"evaluation.run={network}")
     assert result.code == 0, result.err

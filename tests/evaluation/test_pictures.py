@@ -49,6 +49,7 @@ def test_means_are_over_the_photographs_and_files_have_no_response_to_a_shift(tm
         assert sheet.size == (3 * 260 - 4, 2 * 260 - 4)
 
 
+@pytest.mark.slow
 def test_artefacts_are_written_and_printed(impasto: Callable[..., Any]) -> None:
     result = impasto("evaluate", "experiment=artefacts", "evaluation.methods={night: starry_night}", *COMMON)
     assert result.code == 0, result.err

@@ -49,6 +49,7 @@ def test_it_has_nothing_to_train() -> None:
     assert list(pooling.parameters()) == [] and pooling.state_dict() == {}
 
 
+@pytest.mark.slow
 def test_a_real_networks_activations_keep_their_scale(real_data: Path) -> None:
     paths = sorted((real_data / "coco" / "val2017").glob("*.jpg"))[:3]
     layers = [f"relu{block}_1" for block in range(1, 6)]

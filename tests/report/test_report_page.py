@@ -178,6 +178,7 @@ def _monster(folder: Path, run: int) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runs", [1, pytest.param(40, marks=pytest.mark.slow)])
 def test_the_page_is_bounded_whatever_it_is_given(tmp_path: Path, runs: int) -> None:
     for run in range(runs):

@@ -108,6 +108,7 @@ def test_the_plots_of_one_objective_are_drawn_once(folder: Path, page: Parsed) -
             assert image.width > 300 and image.height > 200
 
 
+@pytest.mark.slow
 def test_several_objectives_have_a_front_and_plots_each(tmp_path: Path) -> None:
     states = ["finished"] * 4
     study = _study([[n + 1.0, 5.0 - n] for n in range(4)], states, "val/style", "content $")

@@ -163,6 +163,7 @@ def test_differences_of_pairs_are_wins_less_losses() -> None:
     assert strengths == sorted(strengths, reverse=True) and strengths[1] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 @QUESTIONS
 def test_raters_who_all_say_the_same_agree_wholly(question: Question) -> None:
     study = _study(question, raters=12)

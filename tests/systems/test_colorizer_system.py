@@ -336,6 +336,7 @@ def test_samples_are_coloured_at_the_size_of_the_training() -> None:
 # ---------------------------------------------------------------- learning
 
 
+@pytest.mark.slow
 def test_a_small_network_learns_colours_and_scenes_of_sixteen_photographs_by_heart() -> None:
     system = _system(width=4, classes=["a", "b", "c", "d"], optimizer=partial(Adam, lr=1e-2))
     batch = _batch(16, labels=[index % 4 for index in range(16)])

@@ -95,6 +95,7 @@ def test_coefficients_keep_norms_and_gram_matrices_of_what_they_span(teacher: VG
         torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_it_begins_nearer_than_at_random_and_comes_nearer(teacher: VGG) -> None:
     system = _system(teacher)
     random = _errors(_system(teacher, pruned=False))
@@ -171,6 +172,7 @@ def test_three_of_four_batches_are_an_adversarys_works(teacher: VGG, monkeypatch
     assert torch.isfinite(total) and system.adversary is not None and system.adversary.done == 3
 
 
+@pytest.mark.slow
 def test_the_command_trains_one_and_goes_on_from_it(impasto: Callable[..., Any], tmp_path: Path) -> None:
     from PIL import Image
     from torchvision.transforms.v2.functional import to_pil_image

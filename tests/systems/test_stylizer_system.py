@@ -377,6 +377,7 @@ def _many(**options: Any) -> StylizerSystem:
         return StylizerSystem(ConditionalStylizer(width=2, styles=3), loss, **arguments | options)
 
 
+@pytest.mark.slow
 def test_training_of_many_styles_logs_the_coarse_term_and_resumes_bit_for_bit(
     tmp_path: Path, photographs: Path
 ) -> None:

@@ -58,6 +58,7 @@ for start in range(2):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("trackio") is None, reason="no trackio: pip install -e '.[dashboard]'")
 def test_trackio_holds_numbers_pictures_and_tables_and_a_run_goes_on(tmp_path: Path) -> None:
     told = subprocess.run([sys.executable, "-c", _TRACKIO], cwd=tmp_path, capture_output=True, text=True)

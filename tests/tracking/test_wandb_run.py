@@ -85,6 +85,7 @@ def test_a_run_ends_as_it_ended(offline: dict[str, Any], tmp_path: Path, status:
     assert (told["exit_code"], told["summary"]["status"]) == (code, status)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_counts_on_where_it_ended(offline: dict[str, Any], tmp_path: Path) -> None:
     import wandb
 
