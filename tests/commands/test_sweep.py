@@ -126,6 +126,7 @@ def test_a_sweep_keeps_its_trials_goes_on_and_refuses_to_become_another(
     assert _written(swept) == before and _rows(swept) == rows
 
 
+@pytest.mark.slow
 def test_the_command_that_trains_the_best_again_composes_to_what_it_was(swept: Path) -> None:
     (best,) = [row["trial"] for row in _rows(swept) if row["best"]]
     impasto, train, option, own, *words = shlex.split((swept.parents[2] / "again.txt").read_text())
