@@ -19,9 +19,9 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from impasto.build.settings import Settings
 from impasto.cli import conf_dir, main
 from impasto.commands import sweep as sweep_module
-from impasto.commands.settings import Settings
 from impasto.commands.sweep_definition import SweepSettings, Words, _check
 from impasto.sweep.space import read_space
 

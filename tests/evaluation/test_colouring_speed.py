@@ -15,8 +15,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
+from impasto.build.settings import in_sentences
 from impasto.cli import conf_dir
-from impasto.commands.settings import in_sentences
 from impasto.evaluation.colouring_speed import ColouringSpeed
 from impasto.networks import Colorizer, save_network
 from impasto.runs import shipped

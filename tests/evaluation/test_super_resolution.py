@@ -15,8 +15,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 from pydantic import ValidationError
 
+from impasto.build.settings import in_sentences
 from impasto.cli import conf_dir
-from impasto.commands.settings import in_sentences
 from impasto.evaluation.super_resolution import SuperResolution
 from impasto.evaluation.super_resolution_protocol import Quality
 from impasto.images import read_image, write_image

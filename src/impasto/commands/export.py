@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from impasto.commands.settings import Flag, Folder, Settings, Text
+from impasto.build.settings import Flag, Folder, Settings, Text
 from impasto.engines import export_network, format_of
 from impasto.runs import load_named
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class ExportSettings(Settings):
-    """What `impasto export` takes, as in conf/export.yaml."""
+    """The values of conf/export.yaml."""
 
     run: Text
     format: Text

@@ -1,25 +1,21 @@
 """impasto report: one HTML file about run folders."""
 
 import logging
-from typing import Annotated
 
 from omegaconf import DictConfig
-from pydantic import BeforeValidator
 
-from impasto.commands.settings import Flag, Folder, Settings, Text
+from impasto.build.settings import Flag, Folder, Settings, Texts
 from impasto.report import write_report
 
 log = logging.getLogger(__name__)
 
-Several = Annotated[list[Text], BeforeValidator(lambda value: value if isinstance(value, list) else [value])]
-
 
 class ReportSettings(Settings):
-    """Which runs, and where the page is written."""
+    """The values of conf/report.yaml."""
 
-    runs: Several  # run folders, multiruns, or folders of them
-    output: Folder  # the file
-    outside: Flag  # show pictures outside of the run folders, too
+    runs: Texts
+    output: Folder
+    outside: Flag
 
 
 def run(cfg: DictConfig) -> None:
@@ -27,7 +23,7 @@ def run(cfg: DictConfig) -> None:
 
     Raises:
         FileNotFoundError: a folder that does not exist.
-        ValueError: a folder without a run, an output that is no name of a page, or outside that is no truth value.
+        ValueError: a folder without a run, or an output that is no name of a page.
         OSError: the page cannot be written.
     """
     given = ReportSettings.read(cfg)

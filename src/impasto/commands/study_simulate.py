@@ -8,7 +8,7 @@ from typing import Annotated
 from omegaconf import DictConfig
 from pydantic import Field
 
-from impasto.commands.settings import Count, Folder, Settings, Share, Text
+from impasto.build.settings import Count, Folder, Settings, Share, Text
 from impasto.study.answers import Answers, read_answers
 from impasto.study.plan import Study, read_study
 from impasto.study.simulation import Preferences, check_preferences, simulate_rater

@@ -14,7 +14,7 @@ from impasto.files import write_text
 from impasto.hardware import describe_machine
 from impasto.redaction import without_secrets
 from impasto.report.sweep_page import write_sweep_page
-from impasto.sweep.best import best_trials
+from impasto.sweep.objectives import best_trials
 from impasto.sweep.trials import Trials, state_of
 from impasto.tables import digits, markdown, write_csv
 
@@ -22,19 +22,13 @@ log = logging.getLogger(__name__)
 
 
 class Results:
-    """Writes what a sweep has reached so far.
-
-    Args:
-        trials: of the sweep.
-        words: of its trainings.
-
-    Attributes:
-        seconds_beside: of each trial that this command ran, those that were not its training's.
-    """
+    """Writes what a sweep has reached so far: its trials, and the words of its trainings."""
 
     def __init__(self, trials: Trials, words: Words) -> None:
         self.trials, self.words, self.sweep = trials, words, trials.sweep
-        self.seconds_beside: list[float] = []
+        self.seconds_beside: list[
+            float
+        ] = []  # of each trial that this command ran, those that its training did not take
 
     @property
     def go_on(self) -> str:

@@ -1,19 +1,19 @@
 """impasto verify: list the broken and the grey photographs, in files or in shards, before a training meets them."""
 
 import csv
+import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
-from impasto.commands.settings import Settings
+from impasto.build.settings import Natural, Settings
 from impasto.data import CentreCrop, Photographs, Shards
 from impasto.data.batches import PhotographDataset
 from impasto.data.shard_index import SPLITS, LeftOutError
@@ -29,7 +29,7 @@ _SEEN_AT = CentreCrop(size=64)  # enough to see whether a photograph is sound, a
 class VerifySettings(Settings):
     """The values of conf/verify.yaml."""
 
-    num_workers: Annotated[int, Field(ge=0, strict=True)]
+    num_workers: Natural
 
 
 def run(cfg: DictConfig) -> None:
@@ -49,8 +49,13 @@ def run(cfg: DictConfig) -> None:
     found = (finding for dataset in datasets for finding in _findings(dataset, workers))
     checked = track(found, total=total, description="verify", console=Console(stderr=True))
     findings = {name: finding for name, finding in checked if finding}
+    for name, finding in findings.items():
+        log.info("%s: %s", name, finding)
     folder = Path(cfg.folder)
-    _write(findings, folder)
+    table = io.StringIO()
+    csv.writer(table).writerows([("file", "finding"), *findings.items()])
+    _write(folder / "verify.csv", table.getvalue())
+    _write(folder / "skip.txt", "".join(f"{name}\n" for name in findings))
     grey = sum(finding == "grey" for finding in findings.values())
     log.info(
         "%d photographs, %d broken, %d grey; to leave them out: data.skip=%s",
@@ -91,14 +96,6 @@ def _findings(photographs: PhotographDataset, workers: int) -> Iterator[tuple[st
         yield from findings
 
 
-def _write(findings: Mapping[str, str], folder: Path) -> None:
-    with whole_file(folder / "verify.csv") as temporary, _open(temporary) as file:
-        csv.writer(file).writerows([("file", "finding"), *findings.items()])
-    with whole_file(folder / "skip.txt") as temporary, _open(temporary) as file:
-        file.writelines(f"{name}\n" for name in findings)
-    for name, finding in findings.items():
-        log.info("%s: %s", name, finding)
-
-
-def _open(path: Path) -> IO[str]:
-    return path.open("w", newline="", encoding="utf-8", errors="surrogateescape")  # names of files may be any bytes
+def _write(path: Path, text: str) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")  # names may be any bytes

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 _EXTRAS = {  # packages that not everyone installs, with the extra that brings them
     "cmaes": "sweep",
     "fastapi": "study",
+    "gradio": "app",
     "litdata": "shards",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
@@ -35,6 +36,7 @@ _EXTRAS = {  # packages that not everyone installs, with the extra that brings t
     "optuna": "sweep",
     "scipy": "study",
     "statsmodels": "study",
+    "trackio": "dashboard",
     "uvicorn": "study",
 }
 _EXPECTED = (ValueError, OSError, FloatingPointError, OmegaConfBaseException)

@@ -21,14 +21,11 @@ _KINDS: dict[str, Callable[..., BaseDistribution]] = {
 
 
 def read_space(given: Mapping[str, Any] | None) -> dict[str, BaseDistribution]:
-    """Read a search space as conf/sweep/ writes it.
+    """Read a search space as Optuna's distributions.
 
     Args:
         given: by key, `{float: [low, high]}`, `{int: [low, high]}` or `{choice: [...]}`; ranges may have `log: true`,
             which searches their logarithms, or a `step`. Both ends are included. What is null is not searched.
-
-    Returns:
-        Optuna's distributions.
 
     Raises:
         ValueError: an empty space, or what Optuna refuses, such as an empty range or a step that passes over its end.
@@ -78,9 +75,7 @@ def ends(distribution: BaseDistribution) -> list[Any]:
 
 
 class Sampling:
-    """Makes the sampler of each trial anew, so that a restart of the sweep changes nothing.
-
-    What a trial gets depends on the sweep's seed, the trial's number and the trials before it alone.
+    """Makes the sampler of each trial anew: what it gets depends on seed, number and the trials before it alone.
 
     Args:
         sampler: one of Optuna's, to be called with `seed`; a grid also with its `search_space`.

@@ -20,7 +20,7 @@ class Bar:
         log_every_seconds: between lines where the output is no terminal.
     """
 
-    def __init__(self, *, total: int, done: int, log_every_seconds: float) -> None:
+    def __init__(self, *, total: int, done: int = 0, log_every_seconds: float = 30.0) -> None:
         self.total, self.log_every_seconds = total, log_every_seconds
         self._first, self._begin = done, time.perf_counter()
         self._logged = self._begin
