@@ -1,6 +1,5 @@
 """What trains a colorizer: as many classes as the data has, as many channels as the colour space needs."""
 
-import logging
 from typing import Any
 
 import torch
@@ -12,11 +11,9 @@ from impasto.color import colour_code
 from impasto.data import Photographs, Places, Shards
 from impasto.losses import ColorizationLoss
 
-log = logging.getLogger(__name__)
-
 
 def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
-    """Build a colorizer's training: as many classes as the data has, as many channels as the colour space needs.
+    """Build a colorizer's training.
 
     Raises:
         ValueError: the data has no classes, or a loss or network for stylizers is configured.
@@ -39,7 +36,6 @@ def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
         loss: ColorizationLoss = instantiate(cfg.loss, **_counted(cfg, data))(features)
     sizes = {"classes": len(classes), "channels": channels}
     network = instantiate(cfg.network)(**sizes)
-    log.info("%d parameters, %d classes", sum(p.numel() for p in network.parameters()), len(classes))
     size = data.val_transform.at_least
     if size is None:
         raise ValueError("expected a data.val_transform that resizes, as CentreCrop does, got one that cuts patches")

@@ -1,6 +1,5 @@
 """What trains a style network: of one style, of many, or of one more on a shipped trunk."""
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,8 +19,6 @@ from impasto.runs import load_run, load_trunk
 from impasto.styles import Style
 from impasto.systems import Augmentation
 from impasto.systems.augmentation import turned
-
-log = logging.getLogger(__name__)
 
 
 def stylization(
@@ -67,15 +64,15 @@ def stylization(
     trunk = get_object(cfg.network._target_) is load_trunk
     if trunk and (styles or start):
         raise ValueError("network=trunk is given one new style; expected no task.styles and no task.start beside it")
-    built = instantiate(cfg.network, **sizes)
-    network = built.network if trunk else built
-    card |= built.card if trunk else {}
+    network = instantiate(cfg.network, **sizes)
+    if trunk:
+        card |= network.card
+        network = network.network
     described = [style.describe() | {"size": cfg.style_size} for style in chosen]
     card |= {"styles": described} if styles else {"style": described[0]}
     card |= {"loss_network": f"{cfg.features.architecture}: {features.description}", "start": start}
     if start is not None:
         _begin_with(network, card, load_run(Path(start).expanduser(), system="stylizer"), start)
-    log.info("%d parameters", sum(p.numel() for p in network.parameters() if p.requires_grad))
     return Task(instantiate(cfg.system, network=network, loss=loss, **options), card)
 
 

@@ -21,7 +21,6 @@ from typing import NamedTuple, Self
 from impasto.tracking.trial import VARIABLE
 
 LOG = "console.log"  # of a trial's folder: everything that its process wrote
-_CONTEXT = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
 _PRELOADED = [
     "impasto.launch.job",
     "impasto.commands.sweep_trial",
@@ -35,6 +34,11 @@ _PRELOADED = [
     "torchvision.transforms.v2",
     "wandb.sdk.launch",  # which wandb.init imports: two seconds
 ]
+if sys.platform == "win32":
+    _CONTEXT = multiprocessing.get_context("spawn")
+else:
+    _CONTEXT = multiprocessing.get_context("forkserver")
+    _CONTEXT.set_forkserver_preload(_PRELOADED)
 
 
 class Message(NamedTuple):
@@ -56,8 +60,6 @@ class Training:
     """
 
     def __init__(self, words: Sequence[str], folder: Path, *, run_id: str, gpu: int | None) -> None:
-        if sys.platform != "win32":
-            _CONTEXT.set_forkserver_preload(_PRELOADED)
         self._pipe, theirs = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=_train, args=(list(words), str(folder), run_id, theirs, gpu))
         self._process.start()

@@ -49,6 +49,7 @@ def run(cfg: DictConfig) -> None:
     data: Photographs = instantiate(cfg.data)
     build: BuildTask = instantiate(cfg.task)
     system, card = build(cfg, data)
+    log.info("%d parameters to train", sum(p.numel() for p in system.parameters() if p.requires_grad))
     checkpoints = Checkpoints(folder, every=given.checkpoint_every, card=card)
     resume = cfg.resume is not None and checkpoints.last.exists()
     check_schedule(cfg, resume=resume)

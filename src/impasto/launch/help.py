@@ -1,6 +1,7 @@
 """What `impasto` and `impasto <command> --help` print: read off the configuration, without Hydra."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,24 +53,21 @@ def _painted_by(path: Path) -> list[str]:
 def command_help(conf: Path, command: str) -> str:
     """Return a command's keys with their comments, and the choices of its groups."""
     text = (conf / f"{command}.yaml").read_text(encoding="utf-8")
-    groups = [line.split(":")[0].strip(" -") for line in text.splitlines() if line.startswith("  - ") and ":" in line]
-    tables = [_table(f"{group}=", _choices_of(conf, command, group)) for group in groups if "override" not in group]
-    return f"impasto {command.replace('_', ' ')} [key=value ...]\n\n{text}\n" + "\n".join(tables)
+    name, tables = command.replace("_", " "), []
+    for group in (line.split(":")[0].strip(" -") for line in text.splitlines() if re.match("  - .*:", line)):
+        if "override" not in group:
+            rows = choices(conf, group)
+            if group == "experiment":
+                owned = {key: line for key, line in rows.items() if experiment_command(conf, key) == command}
+                rows = {key: line.removeprefix(f"{name}: ") for key, line in owned.items()}
+            tables.append(_table(f"{group}=", rows))
+    return f"impasto {name} [key=value ...]\n\n{text}\n" + "\n".join(tables)
 
 
 def choices(conf: Path, group: str) -> dict[str, str]:
     """List the choices of a configuration group with the first comment of each file."""
     folder = conf / group.split("@")[0]
     return {path.stem: _first_comment(path) for path in sorted(folder.glob("[!_]*.yaml"))}
-
-
-def _choices_of(conf: Path, command: str, group: str) -> dict[str, str]:
-    """The choices that a command can take: all but the experiments of other commands."""
-    return {
-        name: line.removeprefix(f"{command.replace('_', ' ')}: ")
-        for name, line in choices(conf, group).items()
-        if group != "experiment" or experiment_command(conf, name) == command
-    }
 
 
 def experiment_command(conf: Path, experiment: str) -> str | None:
@@ -79,10 +77,8 @@ def experiment_command(conf: Path, experiment: str) -> str | None:
 
 
 def _first_comment(path: Path) -> str:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("# ") and not line.startswith("# @package"):
-            return line[2:].strip()
-    return ""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next((line[2:].strip() for line in lines if re.match("# (?!@package)", line)), "")
 
 
 def _table(title: str, rows: Mapping[str, str]) -> str:

@@ -132,10 +132,8 @@ class RunFolder:
 
     def sample_steps(self) -> dict[int, Path]:
         """Return the folders of samples by step, the newest first."""
-        found = {
-            int(m[1]): path for path in self.samples.glob("step_*") if (m := re.fullmatch(r"step_(\d+)", path.name))
-        }
-        return dict(sorted(found.items(), reverse=True))
+        folders = [path for path in self.samples.glob("step_*") if re.fullmatch(r"step_\d+", path.name)]
+        return dict(sorted(((int(path.name[5:]), path) for path in folders), reverse=True))
 
     # Places
 
@@ -193,13 +191,3 @@ def is_alive(pid: object, *, born: float | None) -> bool:
         return True
     except psutil.Error:
         return False
-
-
-def read_status(folder: Path) -> dict[str, Any]:
-    """Return how a run stands; nothing where that is not known."""
-    return RunFolder(folder).status()
-
-
-def running_process(folder: Path) -> int | None:
-    """Return the number of the process that works in a run folder on this machine; None where there is none."""
-    return RunFolder(folder).running_process()
