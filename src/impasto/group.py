@@ -9,29 +9,17 @@ _INTERACTIVE = ("bash", "interactive")  # names of Slurm jobs in which Lightning
 
 
 class Group(NamedTuple):
-    """The processes that torchrun or srun started.
+    """The processes that torchrun or srun started."""
 
-    Attributes:
-        starter: "torchrun" or "srun"; "" where there is neither.
-        rank: of this process.
-        size: number of processes.
-        restarts: how often the starter has started them again.
-        launch: names this start and all its restarts; "" where nothing restarts.
-    """
-
-    starter: str
-    rank: int
-    size: int
-    restarts: int
-    launch: str
+    starter: str  # "torchrun" or "srun"; "" where there is neither
+    rank: int  # of this process
+    size: int  # processes
+    restarts: int  # how often the starter has started them again
+    launch: str  # names this start and all its restarts; "" where nothing restarts
 
 
 def find_group() -> Group:
-    """Return the group that this process was started in; a group of one where it was started alone.
-
-    Raises:
-        ValueError: srun did not hear how many processes to start on each machine.
-    """
+    """Return the group that this process was started in; a group of one where it was started alone."""
     environment = os.environ
     if "TORCHELASTIC_RUN_ID" in environment:
         import psutil
@@ -54,11 +42,7 @@ def find_group() -> Group:
 
 
 def usable_cores(*, processes: int = 1) -> int:
-    """Return how many cores each of some processes may use, at least one.
-
-    Args:
-        processes: that share this machine.
-    """
+    """Return how many cores each of some processes that share this machine may use, at least one."""
     # What taskset and containers allow; macOS and Windows do not say.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if "SLURM_CPUS_PER_TASK" in os.environ:  # these are this process's own
@@ -98,15 +82,7 @@ def is_first_process() -> bool:
 
 
 def check_size(devices: int, nodes: int) -> None:
-    """Refuse a trainer that does not use exactly the processes that were started: they would wait, or train apart.
-
-    Args:
-        devices: the trainer's, on each machine.
-        nodes: the trainer's number of machines.
-
-    Raises:
-        ValueError: it does not; says what was started.
-    """
+    """Refuse a trainer that does not use exactly the processes that were started: they would wait, or train apart."""
     group = find_group()
     if group.size == 1 and group.starter != "torchrun":
         return

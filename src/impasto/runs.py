@@ -109,10 +109,7 @@ def _load(path: Path) -> Trained:
 
 
 def load_mix(mix: Mapping[str, float]) -> Trained:
-    """Load the shipped network that paints all of these styles, as one that paints their mix.
-
-    Args:
-        mix: weights by style.
+    """Load the shipped network that paints all of these styles (weights by name), as one that paints their mix.
 
     Raises:
         FileNotFoundError: a style that is not shipped.
@@ -159,11 +156,11 @@ def mixed_style(trained: Trained, mix: Mapping[str, float]) -> Trained:
 
 
 def load_named(text: str, *, system: str | None = None) -> Trained:
-    """Load a network by what a user calls it.
+    """Load a network by what a user calls it: the name of a shipped one, a run folder, or a file.
 
     Args:
-        text: the name of a shipped network, a run folder, or a .safetensors file.
-        system: what the network must be; None takes any.
+        text: what the user wrote.
+        system: what the network must be, such as "stylizer"; None takes any.
 
     Raises:
         FileNotFoundError: neither a shipped name nor a path; names the nearest shipped one.
@@ -182,11 +179,7 @@ def load_named(text: str, *, system: str | None = None) -> Trained:
 
 
 def load_run(path: Path, *, system: str | None) -> Trained:
-    """Load the network of a run.
-
-    Args:
-        path: a run folder, or a .safetensors file.
-        system: what the network must be, such as "stylizer"; None takes any.
+    """Load the network of a run folder, or of a file, as `load_named`.
 
     Raises:
         FileNotFoundError: nothing is there, or the run has not saved a network yet.
@@ -206,10 +199,7 @@ def load_run(path: Path, *, system: str | None) -> Trained:
 
 
 def load_exported(path: Path) -> Trained:
-    """Load what `impasto export format=onnx` wrote, for the engines that read it.
-
-    Returns:
-        An untrained network of the same kind, the card, and the file in which the weights are.
+    """Load what `impasto export format=onnx` wrote, for the engines that read it: an untrained network, card and file.
 
     Raises:
         FileNotFoundError: no file, or no card beside it.

@@ -13,11 +13,7 @@ from impasto.losses import ColorizationLoss
 
 
 def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
-    """Build a colorizer's training.
-
-    Raises:
-        ValueError: the data has no classes, or a loss or network for stylizers is configured.
-    """
+    """Build a colorizer's training: classes come from the data, channels from the colour space."""
     if not isinstance(data, Places | Shards):
         raise ValueError(
             "a colorizer is trained on photographs with scenes, as experiment=iizuka2016_scenes does; "

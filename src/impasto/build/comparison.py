@@ -30,11 +30,7 @@ _KINDS = {"style": None, "features": None, "loss": PerceptualLoss}  # what these
 
 
 def build_comparison(cfg: DictConfig) -> Comparison:
-    """Build the comparison of `cfg.evaluation`, with the functions that its fields "build" and "source_of" ask for.
-
-    Raises:
-        ValueError: a key that is wrong, or a group that the comparison needs and that is none.
-    """
+    """Build the comparison of `cfg.evaluation`, with the functions that its fields "build" and "source_of" ask for."""
     require(cfg, **{group: kind for group, kind in _KINDS.items() if group in cfg.evaluation})
     kind: type[Comparison] = get_class(cfg.evaluation._target_)
     given = {

@@ -18,11 +18,7 @@ _SMALLEST_TILE = 16  # below, nearly all that the network computes is the tile's
 
 
 def engine_of(cfg: DictConfig, *, photographs: int) -> Engine:
-    """Build what computes a network, with its precision and device; `engine=auto` chooses by the photographs to do.
-
-    Raises:
-        ValueError: an unknown precision, or a device that is not there.
-    """
+    """Build what computes a network, with its precision and device; `engine=auto` chooses by the photographs."""
     check_device(cfg.device)
     precision: torch.dtype | None = None if cfg.precision == "auto" else choose_precision(cfg.precision, cfg.device)
     counts = {"photographs": photographs} if "photographs" in cfg.engine else {}
@@ -30,11 +26,7 @@ def engine_of(cfg: DictConfig, *, photographs: int) -> Engine:
 
 
 def stylizer(cfg: DictConfig, engine: Engine) -> Method:
-    """Build the painting of photographs by a style network.
-
-    Raises:
-        ValueError: no style or run is given, or too many, a strength out of range, or an option of the other methods.
-    """
+    """Build the painting of photographs by a style network, shipped or of a run; other methods' options are refused."""
     _refuse(cfg, global_image="colorizer", factor="upscaler")
     return Stylizing(_stylizer(cfg), engine, strength=cfg.strength, colours=instantiate(cfg.colors))
 
@@ -66,11 +58,7 @@ def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: in
         cfg: of `impasto apply`.
         engine: what computes the network.
         network: a shipped colorizer, used where no run is given.
-        working_size: shorter side in pixels at which colours are predicted; None takes that of the training.
-
-    Raises:
-        ValueError: a working size below 8, an option of the other methods, or a global image for a network that has no
-            global features.
+        working_size: shorter side in pixels at which colours are predicted, at least 8; None takes that of the training.
     """
     _refuse(cfg, style="stylizer", factor="upscaler")
     if working_size is not None and (not isinstance(working_size, int) or working_size < 8):
@@ -92,10 +80,7 @@ def upscaler(cfg: DictConfig, engine: Engine, *, loss: str, match_histograms: bo
         engine: what computes the network.
         loss: by which the shipped network was trained, "feature" or "pixel"; used where no run is given.
         match_histograms: whether the result is given the photograph's histograms, as the paper does.
-        tile: pixels of the photograph a side that are enlarged at once; None takes all.
-
-    Raises:
-        ValueError: a factor or a tile out of range, a factor other than the run's, or an option of the other methods.
+        tile: pixels of the photograph a side that are enlarged at once, at least 16; None takes all.
     """
     _refuse(cfg, style="stylizer", global_image="colorizer")
     if cfg.factor is not None and cfg.factor not in FACTORS:

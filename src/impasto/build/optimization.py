@@ -81,11 +81,7 @@ class Painter:
 
 
 def build_painter(cfg: DictConfig, further: Sequence[tuple[float, Style]] = ()) -> Painter:
-    """Build what every photograph of `impasto optimize` shares, with further styles and their weights beside style=.
-
-    Raises:
-        ValueError: no style or loss network, a loss for something else, a wrong layer, or a device that is not there.
-    """
+    """Build what every photograph of `impasto optimize` shares, with further styles and their weights beside style=."""
     check_device(cfg.device)
     require(cfg, style=None, features=None, loss=PerceptualLoss)
     style: Style = instantiate(cfg.style)
@@ -110,11 +106,7 @@ def build_painter(cfg: DictConfig, further: Sequence[tuple[float, Style]] = ()) 
 
 
 def named_style(name: str, data_root: str) -> Style:
-    """Build a style by its name in conf/style/, or by a file.
-
-    Raises:
-        FileNotFoundError: neither; names the nearest style.
-    """
+    """Build a style by its name in conf/style/, or by a file."""
     known = GlobalHydra.instance().config_loader().get_group_options("style", ObjectType.CONFIG)
     if name not in known and not Path(name).is_file():
         raise FileNotFoundError(f"blend: neither a style nor a file '{name}'{did_you_mean(name, known)}")
@@ -133,10 +125,6 @@ def from_network(photo: Tensor, style: Tensor, *, network: str) -> Tensor:
         photo: (1, 3, H, W), as what is returned.
         style: not used.
         network: a shipped style, a run folder or a network file.
-
-    Raises:
-        FileNotFoundError: no such network.
-        ValueError: a network of another system.
     """
     del style
     method = Stylizing(load_named(network, system="stylizer"))

@@ -39,9 +39,6 @@ def stylization(
         coarse: weight of the style term at half the size; 0 does without.
         start: a run folder or file whose network the training begins with; None begins untrained.
         photographs: held-out ones that a loss with equal shares is measured on.
-
-    Raises:
-        ValueError: no style or loss network is configured, a loss or network for colorizers, or another start.
     """
     require(cfg, **({} if styles else {"style": None}), features=None, loss=PerceptualLoss)
     check_network(cfg, from_data=())

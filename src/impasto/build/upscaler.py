@@ -14,11 +14,7 @@ _SSIM_WINDOW = 11  # pixels, with a border of `factor` left out at each side
 
 
 def superresolution(cfg: DictConfig, data: Photographs | Shards) -> Task:
-    """Build an upscaler's training.
-
-    Raises:
-        ValueError: the data gives no patches, or a network or loss for other systems is configured.
-    """
+    """Build an upscaler's training, on patches."""
     if not isinstance(data, Patches):
         raise ValueError("an upscaler is trained on patches, as experiment=upscaler does; give data=patches")
     check_network(cfg, from_data=())

@@ -26,12 +26,7 @@ class AppSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Serve the page until Ctrl-C.
-
-    Raises:
-        ValueError: the address cannot be served, a limit is no positive number, or a network of one's own is none.
-        FileNotFoundError: a network of one's own is not there.
-    """
+    """Serve the page until Ctrl-C."""
     given = AppSettings.read(cfg)
     check_device(given.device)
     check_address(given.host, cfg.port)

@@ -33,13 +33,7 @@ class ApplySettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Apply a shipped network or that of a run to every photograph named.
-
-    Raises:
-        ValueError: some photographs could not be done (the others were); names them.
-        OSError: the output folder cannot be written, or the disk is full.
-        Interrupted: stopped by Ctrl-C; what was written is whole.
-    """
+    """Apply a shipped network or that of a run to every photograph named."""
     given = ApplySettings.read(cfg)
     found = find_photographs(cfg.images, given.output)
     check_device(cfg.device)

@@ -16,12 +16,7 @@ class DashboardSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Serve trackio's store until Ctrl-C.
-
-    Raises:
-        ValueError: the address cannot be served.
-        FileNotFoundError: nothing has been logged to the store.
-    """
+    """Serve trackio's store until Ctrl-C."""
     given = DashboardSettings.read(cfg)
     check_address(given.host, given.port)
     if not (given.store / f"{given.project}.db").is_file():

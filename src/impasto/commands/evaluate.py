@@ -21,12 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> None:
-    """Measure the comparison that is configured; write `<name>.json`, `.csv`, `.md` and `.png`, and the same to W&B.
-
-    Raises:
-        ValueError: a key of the comparison that is wrong, or something that cannot be compared.
-        Interrupted: stopped by Ctrl-C; says how to go on.
-    """
+    """Measure the comparison that is configured; write `<name>.json`, `.csv`, `.md` and `.png`, and the same to W&B."""
     check_device(cfg.device)
     comparison = build_comparison(cfg)
     folder = Path(cfg.folder)

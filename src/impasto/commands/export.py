@@ -22,13 +22,7 @@ class ExportSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Write the network and its card; read the file again and compare it with eager float32 at three odd sizes.
-
-    Raises:
-        FileNotFoundError: no such network.
-        ValueError: an unknown format, a file that is there already, or a network that cannot be exported.
-        ImportError: a package for this format is not installed.
-    """
+    """Write the network and its card; read the file again and compare it with eager float32 at three odd sizes."""
     given = ExportSettings.read(cfg)
     kind = format_of(given.format)
     name = Path(given.run).name.removesuffix(".safetensors")

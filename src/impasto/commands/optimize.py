@@ -32,13 +32,7 @@ class OptimizeSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Optimise every photograph named, one after the other; with `resume`, go on with the one that was interrupted.
-
-    Raises:
-        ValueError: some photographs could not be done (the others were); names them.
-        OSError: the output folder cannot be written, or the disk is full.
-        Interrupted: stopped by Ctrl-C; the best image so far and all that is needed to go on is saved.
-    """
+    """Optimise every photograph named, one after the other; with `resume`, go on with the one that was interrupted."""
     given = OptimizeSettings.read(cfg)
     found = find_photographs(cfg.images, given.output)
     further = [(weight, named_style(name, cfg.data_root)) for name, weight in (given.blend or {}).items()]

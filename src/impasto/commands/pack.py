@@ -31,13 +31,7 @@ class PackSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Write shards and their indices; the same command goes on with what was interrupted.
-
-    Raises:
-        FileNotFoundError: the data set is not there.
-        ValueError: an option out of range, an output that is not of this pack, or photographs of which none is sound.
-        KeyboardInterrupt: stopped; says how to go on.
-    """
+    """Write shards and their indices; the same command goes on with what was interrupted."""
     given = PackSettings.read(cfg)
     data = instantiate(cfg.data)
     if not isinstance(data, Photographs):

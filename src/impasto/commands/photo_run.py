@@ -26,15 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class PhotoRun:
-    """The optimisation of one photograph, logged and saved so that nothing is lost.
-
-    Args:
-        cfg: of the command.
-        name: of the result, relative to the output folder.
-        index: of the photograph.
-        count: photographs in all.
-        target: the result's file.
-    """
+    """The optimisation of one photograph, logged and saved so that nothing is lost; `name` is the relative result."""
 
     def __init__(self, cfg: DictConfig, name: Path, *, index: int, count: int, target: Path) -> None:
         self.cfg, self.name, self.target, self.index = cfg, name, target, index
@@ -54,10 +46,6 @@ class PhotoRun:
             optimization: at its start.
             finish: from the best image (1, 3, H, W) to the one to save (3, H, W).
             kept: of the photograph's file, as of `Decoded`.
-
-        Raises:
-            Interrupted: stopped by Ctrl-C; image and checkpoint are saved.
-            FloatingPointError: the loss is not finite; the last finite image is saved.
         """
         if self.cfg.resume is not None and self.checkpoint.exists():
             optimization.load_state_dict(torch.load(self.checkpoint, map_location=self.cfg.device, weights_only=True))

@@ -19,13 +19,7 @@ class ReportSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Write the page; name what could not be read.
-
-    Raises:
-        FileNotFoundError: a folder that does not exist.
-        ValueError: a folder without a run, or an output that is no name of a page.
-        OSError: the page cannot be written.
-    """
+    """Write the page; name what could not be read."""
     given = ReportSettings.read(cfg)
     report = write_report(given.runs, given.output, outside=given.outside)
     for folder, problems in report.problems.items():

@@ -13,11 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def check_address(host: str, port: int) -> None:
-    """Refuse an address that cannot be served, before anything heavy begins.
-
-    Raises:
-        ValueError: no port number, a port that is taken or not allowed, or an address that is not this machine's.
-    """
+    """Refuse an address that cannot be served, before anything heavy begins."""
     if type(port) is not int or not 1 <= port <= 65535:
         raise ValueError(f"expected port=<a number from 1 to 65535>, got {port}")
     try:

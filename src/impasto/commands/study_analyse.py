@@ -27,12 +27,7 @@ class AnalyseSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Write `study.md`, `study.png`, `analysis.json` and the tables; log them with the pictures that were shown.
-
-    Raises:
-        FileNotFoundError: no study there.
-        ValueError: the study or its answers are damaged.
-    """
+    """Write `study.md`, `study.png`, `analysis.json` and the tables; log them with the pictures that were shown."""
     given = AnalyseSettings.read(cfg)
     if (given.output / "study.json").exists():
         raise ValueError(f"output={given.output} is a study, whose raters.csv would be overwritten; give another")

@@ -57,12 +57,7 @@ class CreateSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Make the pictures of every method for every photograph, lay out the sessions, write the study.
-
-    Raises:
-        ValueError: a method that is none, results that do not fit their photograph, or a design that does not work out.
-        FileNotFoundError: a photograph, a network or a result that is not there.
-    """
+    """Make the pictures of every method for every photograph, lay out the sessions, write the study."""
     given = CreateSettings.read(cfg)
     check_device(given.device)
     found = find_images(cfg.images)

@@ -27,12 +27,7 @@ class ServeSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Serve a study; write `links.csv` (rater, link) beside it.
-
-    Raises:
-        FileNotFoundError: no study there.
-        ValueError: it is damaged, its pictures are lost, or host, port or address make no sense.
-    """
+    """Serve a study; write `links.csv` (rater, link) beside it."""
     import uvicorn
 
     from impasto.study.security import DeadlineProtocol

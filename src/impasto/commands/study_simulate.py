@@ -31,13 +31,7 @@ class SimulateSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Answer the sessions of raters who have not begun; every answer is marked as simulated.
-
-    Raises:
-        ValueError: values that do not fit the methods, or fewer raters left than are asked for.
-        FileNotFoundError: no study there.
-        Interrupted: stopped by Ctrl-C; whoever was simulated whole or in part stays.
-    """
+    """Answer the sessions of raters who have not begun; every answer is marked as simulated."""
     given = SimulateSettings.read(cfg)
     study = read_study(given.study)
     values = given.preferences or _falling(study)

@@ -32,14 +32,7 @@ _ENDS = ("finished", "pruned", "failed")
 
 
 def run(cfg: DictConfig) -> None:
-    """Run trials until the sweep has as many as configured; write what they reached.
-
-    Raises:
-        Interrupted: stopped by Ctrl-C or SIGTERM; every trial is saved.
-        ValueError: the search space, the words of the trainings or the objectives are wrong, or the sweep was begun
-            with others.
-        StorageLostError: the storage cannot be reached; what the trials reached lies in their folders.
-    """
+    """Run trials until the sweep has as many as configured; write what they reached."""
     if (group := find_group()).size > 1:
         raise ValueError(
             f"{group.starter} started {group.size} processes of one sweep; expected one, or an array of jobs"
@@ -89,14 +82,7 @@ def _work(workers: list["_Worker"], stop: StopSignal) -> None:
 
 
 class _Worker:
-    """Runs one trial after the other.
-
-    Args:
-        results: of the sweep, written anew after each trial.
-        stop: as soon as it is requested, the training is asked to save and end.
-        bar: shows how far the sweep is.
-        gpu: that its trainings take; None for what they find.
-    """
+    """Runs one trial after the other, on a GPU of its own where there are several."""
 
     def __init__(self, results: Results, stop: StopSignal, bar: Bar, *, gpu: int | None) -> None:
         self.results, self.trials, self.stop, self.bar, self.gpu = results, results.trials, stop, bar, gpu

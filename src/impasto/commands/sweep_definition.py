@@ -77,12 +77,7 @@ def word_of(key: str, value: Any) -> str:  # noqa: ANN401 (a choice of any kind)
 
 
 def read_definition(cfg: DictConfig, given: SweepSettings) -> tuple[Sweep, Words]:
-    """Read and check what a sweep is.
-
-    Raises:
-        ValueError: an unknown key in the space or the words (names the nearest right one), an empty range, too many
-            objectives for the sampler or the pruner, or no trials.
-    """
+    """Read and check what a sweep is."""
     definition = {key: plain(cfg[key]) for key in ("space", "objectives", "sampler", "pruner", "seed")}
     definition["train"] = [without_secrets(word) for word in given.train]  # kept where many may read it
     sampler: partial[BaseSampler] = instantiate(cfg.sampler)

@@ -85,11 +85,7 @@ class Results:
             )
 
     def log_end(self) -> None:
-        """Say how the sweep ended.
-
-        Raises:
-            ValueError: not one trial finished.
-        """
+        """Say how the sweep ended."""
         study = self.trials.snapshot()
         states = [state_of(trial) for trial in study.get_trials(deepcopy=False)]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))

@@ -36,12 +36,7 @@ class TrainSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Train as configured; with `resume`, go on from the last checkpoint.
-
-    Raises:
-        Interrupted: stopped by Ctrl-C or SIGTERM, everything saved; StartAgain where Slurm's SIGUSR1 did it.
-        FloatingPointError: the loss is not finite any more; the last checkpoint is good.
-    """
+    """Train as configured; with `resume`, go on from the last checkpoint."""
     given = TrainSettings.read(cfg)
     torch.set_float32_matmul_precision("high")
     seed_everything(cfg.seed, workers=True, verbose=False)

@@ -33,12 +33,7 @@ class VerifySettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Decode every photograph; write `verify.csv` (file, finding) and `skip.txt`, which `data.skip` takes.
-
-    Raises:
-        FileNotFoundError: the data set is not there.
-        ValueError: shards with photographs that are damaged; `verify.csv` names them.
-    """
+    """Decode every photograph; write `verify.csv` (file, finding) and `skip.txt`, which `data.skip` takes."""
     workers = min(VerifySettings.read(cfg).num_workers, usable_cores())
     everything = {"val_limit": None, "least_chroma": 0.0}
     data: Photographs | Shards = instantiate(cfg.data, **{k: v for k, v in everything.items() if k in cfg.data})

@@ -23,11 +23,7 @@ _stores: list[object] = []  # held until the process ends: the first process's s
 def join_run(conf: Path, command: str, arguments: Sequence[str]) -> list[str]:
     """Give this process the run's id and the moment of its start, in its environment, as all of its group.
 
-    Returns:
-        The arguments, or, where torchrun or Slurm started the run again, others that go on in its folder.
-
-    Raises:
-        ValueError: the processes could not find each other, or were started wrongly.
+    Returns the arguments or, where torchrun or Slurm started the run again, others that go on in its folder.
     """
     group = find_group()
     agreed = _agree(group, partial(_decide, group, conf, command, arguments))

@@ -23,16 +23,7 @@ _LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")  # Hydra's plugins t
 
 
 def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
-    """Compose the configuration, for each value of a multirun, to see that every word is right.
-
-    Args:
-        conf: the configuration folder.
-        command: its name.
-        arguments: as `prepare_arguments` returns them.
-
-    Raises:
-        ValueError: a misspelt key, group or choice, also behind `+`; names the nearest right one.
-    """
+    """Compose the configuration, for each value of a multirun; a ValueError names the nearest right word."""
     flags, words, _ = part(arguments)
     overrides = parse(words)
     swept = {override.key_or_group: override.input_line for override in overrides if override.is_sweep_override()}
@@ -56,7 +47,7 @@ def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
 
 
 def compose_command(conf: Path, command: str, arguments: Sequence[str]) -> DictConfig:
-    """Return a command's configuration, Hydra's own included; arguments and errors are those of `check_arguments`."""
+    """Return a command's configuration, Hydra's own included; a ValueError names the nearest right word."""
     flags, words, _ = part(arguments)
     search = []
     if (own := config_dir(flags)) is not None:
@@ -134,11 +125,7 @@ def _check_writable(folder: Path) -> None:
 
 
 def check_config(cfg: DictConfig) -> None:
-    """Refuse keys beside a `_target_` that it does not take, wherever they came from, and targets that do not exist.
-
-    Raises:
-        ValueError: names the nearest right one.
-    """
+    """Refuse keys beside a `_target_` that it does not take, wherever they came from, and targets that do not exist."""
     _check(OmegaConf.to_container(cfg, resolve=False), "")
 
 

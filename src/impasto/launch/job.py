@@ -44,12 +44,7 @@ _INTERRUPTED = "IMPASTO_INTERRUPTED"  # in the environment of a process that doe
 
 
 def job(cfg: DictConfig) -> None:
-    """Run one job: Hydra's task function. Its errors become one sentence, and the run folder's status.
-
-    Raises:
-        SystemExit: it failed or was interrupted.
-        CompactHydraException: it failed as one of several jobs; the others go on.
-    """
+    """Run one job: Hydra's task function. Its errors become one sentence, and the run folder's status."""
     if _INTERRUPTED in os.environ:
         raise CompactHydraException("not begun: the multirun was interrupted")
     warnings.filterwarnings("ignore", module="lightning")  # advice on workers and logging, meant for programmers

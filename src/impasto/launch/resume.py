@@ -20,10 +20,6 @@ def saved_config(cfg: DictConfig, folder: Path) -> DictConfig:
     """Return the configuration of the run that is resumed, with the values that this command line changes.
 
     Hydra's record of it is not resolved, so that what depends on a changed value follows it.
-
-    Raises:
-        ValueError: a run of another command, one that is still running, or a value that it keeps.
-        FileNotFoundError: a run folder without its records.
     """
     overrides: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # as they were given
     resolved, saved = _load(RunFolder(folder).config_file), _load(folder / ".hydra" / "config.yaml")

@@ -29,10 +29,6 @@ def prepare_arguments(conf: Path, command: str, arguments: Sequence[str]) -> lis
 
     Bare names, and all behind `--`, become `images=[...]`, `runs=[...]` or `study=`; paths that Hydra cannot read are
     quoted, and `resume` points at its run.
-
-    Raises:
-        ValueError: files for a command that takes none.
-        FileNotFoundError: `resume` names no run folder.
     """
     flags, words, files = part(arguments)
     keys, overrides, bare = top_level_keys(conf, command), [], []

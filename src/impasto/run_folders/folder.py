@@ -25,9 +25,6 @@ class RunFolder:
     """Where a run's files are, how they are written, and how they are read. No other place knows their names.
 
     Readers raise ValueError or OSError where a file is missing, broken, or a link out of the folder; without its name.
-
-    Args:
-        path: the folder; it need not be there yet.
     """
 
     def __init__(self, path: Path) -> None:
@@ -175,12 +172,7 @@ def moment(text: object) -> datetime | None:
 
 
 def is_alive(pid: object, *, born: float | None) -> bool:
-    """Whether a process is still there, and not another one that was given its number later.
-
-    Args:
-        pid: its number, as a file says.
-        born: seconds since 1970 by which it ran; None where that is not known.
-    """
+    """Whether a process is still there, and not another one that was given its number after `born` (since 1970)."""
     if not isinstance(pid, int) or not 0 < pid < 2**31:
         return False
     try:

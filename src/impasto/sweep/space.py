@@ -81,9 +81,6 @@ class Sampling:
         sampler: one of Optuna's, to be called with `seed`; a grid also with its `search_space`.
         space: of the parameters.
         seed: of the sweep.
-
-    Raises:
-        ValueError: a range without a step has too many values for a grid.
     """
 
     def __init__(self, sampler: "partial[BaseSampler]", space: Space, *, seed: int) -> None:

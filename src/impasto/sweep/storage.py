@@ -39,8 +39,7 @@ def open_storage(name: str) -> BaseStorage:
             a journal file, which also does on a file system that machines share.
 
     Raises:
-        StorageLostError: no such kind of database, a driver that is not installed, a file that is no journal, or a
-            place that cannot be reached.
+        StorageLostError: it cannot be used; says why.
     """
     try:
         if "://" not in name:

@@ -58,8 +58,7 @@ class Trials:
     """The trials of one sweep; `id` is what tells it from others of its name.
 
     Raises:
-        ValueError: the sweep of this name was begun with another definition, says where they differ; or in another
-            folder.
+        ValueError: a sweep of this name was begun with another definition or in another folder.
         StorageLostError: the storage cannot be reached.
     """
 
