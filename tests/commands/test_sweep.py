@@ -31,7 +31,7 @@ SLOW = pytest.mark.slow
 ENDS = """\
 # @package _global_
 # sweep: One trial of each end: a loss that overflows, one that is pruned, one that finishes.
-defaults: [override /sweep: null, override /sampler: grid]
+defaults: [override /sampler: grid]
 space: {loss.weights.style: {choice: [1.0e+39, 5.0, 1.0e+6]}}
 pruner: {_target_: optuna.pruners.ThresholdPruner, upper: 1.0e+4}
 train: [experiment=smoke_train, callbacks.samples=null]
@@ -213,7 +213,7 @@ LOSS = {"metric": "val/loss", "direction": "minimize"}
     ("values", "override", "message"),
     [
         ({"space": {"loss.weights.stlye": {"float": [1, 2]}}}, "", "did you mean 'loss.weights.style'?"),
-        ({"space": {"network": {"choice": ["stylizer", "stylizer_smal"]}}}, "", "did you mean 'stylizer_small'?"),
+        ({"space": {"network": {"choice": ["stylizer", "stylizr"]}}}, "", "did you mean 'stylizer'?"),
         ({"objectives": {"a": LOSS, "b": LOSS}}, "/pruner: median", "pruning needs one objective, got 2; expected pru"),
         ({"objectives": {"a": LOSS, "b": LOSS}}, "/sampler: cma_es", "CMA-ES needs one objective, got 2; expected sam"),
     ],

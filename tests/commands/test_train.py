@@ -302,7 +302,9 @@ def test_training_on_real_photographs_lowers_the_loss_on_unseen_ones(
     impasto: Callable[..., Any], real_data: Path
 ) -> None:
     small = (
-        "network=stylizer_small",
+        "network=stylizer",
+        "network.width=16",
+        "network.blocks=3",
         "style_size=128",
         "system.compiled=false",
         "data.train_transform.size=96",

@@ -58,7 +58,7 @@ def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: in
         cfg: of `impasto apply`.
         engine: what computes the network.
         network: a shipped colorizer, used where no run is given.
-        working_size: shorter side in pixels at which colours are predicted, at least 8; None takes that of the training.
+        working_size: shorter side in pixels at which colours are predicted, at least 8; None: as trained.
     """
     _refuse(cfg, style="stylizer", factor="upscaler")
     if working_size is not None and (not isinstance(working_size, int) or working_size < 8):

@@ -93,7 +93,6 @@ class _Worker:
     def run(self) -> None:
         """Take trials until none is left or the sweep is stopped."""
         while not self.stop.requested and (trial := self.trials.claim()) is not None:
-            begin = time.monotonic()
             if (outcome := self._train(trial)) is None:
                 self.trials.give_back(trial)
                 continue
@@ -101,7 +100,6 @@ class _Worker:
             ended = outcome.error or in_words(outcome.values)
             log.info("trial %d %s%s", trial.number, outcome.state, f": {ended}" if ended else "")
             self.results.write_tables()
-            self.results.seconds_beside.append(time.monotonic() - begin - outcome.seconds)
             self.bar.update(self.results.ended(), "")
 
     def _train(self, trial: optuna.Trial) -> Outcome | None:

@@ -81,7 +81,7 @@ def read_definition(cfg: DictConfig, given: SweepSettings) -> tuple[Sweep, Words
     definition = {key: plain(cfg[key]) for key in ("space", "objectives", "sampler", "pruner", "seed")}
     definition["train"] = [without_secrets(word) for word in given.train]  # kept where many may read it
     sampler: partial[BaseSampler] = instantiate(cfg.sampler)
-    pruner: BasePruner = instantiate(cfg.pruner)
+    pruner: BasePruner = instantiate(cfg.pruner) or NopPruner()
     if (count := len(given.objectives)) > 1:
         if not isinstance(pruner, NopPruner):
             raise ValueError(f"pruning needs one objective, got {count}; expected pruner=none")

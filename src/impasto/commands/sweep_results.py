@@ -3,7 +3,6 @@
 import logging
 import shlex
 from collections.abc import Mapping
-from statistics import median
 from typing import Any
 
 import yaml
@@ -26,9 +25,6 @@ class Results:
 
     def __init__(self, trials: Trials, words: Words) -> None:
         self.trials, self.words, self.sweep = trials, words, trials.sweep
-        self.seconds_beside: list[
-            float
-        ] = []  # of each trial that this command ran, those that its training did not take
 
     @property
     def go_on(self) -> str:
@@ -90,8 +86,6 @@ class Results:
         states = [state_of(trial) for trial in study.get_trials(deepcopy=False)]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
         log.info("%d trials: %s", len(states), counts)
-        if self.seconds_beside:
-            log.info("seconds a trial beside its training, median: %.1f", median(self.seconds_beside))
         if not (best := best_trials(study)):
             raise ValueError(f"no trial finished; {self.sweep.folder / 'trials.csv'} says why")
         what = "best trial" if len(best) == 1 else f"{len(best)} trials on the Pareto front, the most balanced is"

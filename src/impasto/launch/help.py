@@ -33,12 +33,15 @@ examples:
 
 
 def overview(conf: Path, commands: Mapping[str, str]) -> str:
-    """Return the list of commands, experiments and styles, with a line each."""
+    """Return the list of commands (with the names of their files), experiments and styles, with a line each."""
     shipped = {name for path in _STYLIZERS.glob("*.safetensors") for name in _painted_by(path)}
-    styles = "styles (apply paints in those with a *; train and optimize want the painting in data_root/styles)"
     paintings = {f"{name} *" if name in shipped else name: line for name, line in choices(conf, "style").items()}
-    parts = [_table("commands", commands), _table("experiments", choices(conf, "experiment"))]
-    parts += [_table(styles, paintings)]
+    tables = {
+        "commands": {command: summary(conf, name) for command, name in commands.items()},
+        "experiments": choices(conf, "experiment"),
+        "styles (apply paints in those with a *; train and optimize want the painting in data_root/styles)": paintings,
+    }
+    parts = [_table(title, rows) for title, rows in tables.items()]
     return "\n".join(["impasto: networks judged by perceptual losses\n", *parts]) + _EXAMPLES
 
 
@@ -67,17 +70,18 @@ def command_help(conf: Path, command: str) -> str:
 def choices(conf: Path, group: str) -> dict[str, str]:
     """List the choices of a configuration group with the first comment of each file."""
     folder = conf / group.split("@")[0]
-    return {path.stem: _first_comment(path) for path in sorted(folder.glob("[!_]*.yaml"))}
+    return {path.stem: summary(folder, path.stem) for path in sorted(folder.glob("[!_]*.yaml"))}
 
 
 def experiment_command(conf: Path, experiment: str) -> str | None:
     """Return the command that an experiment is for, which its first line names; None where it names none."""
-    command = _first_comment(conf / "experiment" / f"{experiment}.yaml").split(":")[0].replace(" ", "_")
+    command = summary(conf / "experiment", experiment).split(":")[0].replace(" ", "_")
     return command if command.isidentifier() and (conf / f"{command}.yaml").is_file() else None
 
 
-def _first_comment(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8").splitlines()
+def summary(folder: Path, name: str) -> str:
+    """Return the first comment of a file of conf/, which says what it is."""
+    lines = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     return next((line[2:].strip() for line in lines if re.match("# (?!@package)", line)), "")
 
 

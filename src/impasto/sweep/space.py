@@ -31,10 +31,7 @@ def read_space(given: Mapping[str, Any] | None) -> dict[str, BaseDistribution]:
         ValueError: an empty space, or what Optuna refuses, such as an empty range or a step that passes over its end.
     """
     if not isinstance(given, Mapping) or all(value is None for value in given.values()):
-        raise ValueError(
-            f"expected a search space, got {given or 'none'}; sweep=... chooses one, "
-            "space={<key>: {float: [0, 1]}} is one"
-        )
+        raise ValueError(f"expected a search space, got {given or 'none'}; space={{<key>: {{float: [0, 1]}}}} is one")
     space = {}
     for key, value in given.items():
         if value is not None:
