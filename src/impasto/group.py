@@ -25,18 +25,16 @@ def find_group() -> Group:
         import psutil
 
         agent = psutil.Process(os.getppid())
-        launch = (
-            f"torchrun {environment['TORCHELASTIC_RUN_ID']} {platform.node()} {agent.pid} {agent.create_time():.2f}"
-        )
+        started = f"{platform.node()} {agent.pid} {agent.create_time():.2f}"
+        launch = f"torchrun {environment['TORCHELASTIC_RUN_ID']} {started}"
         restarts = int(environment.get("TORCHELASTIC_RESTART_COUNT", 0))
         return Group("torchrun", int(environment["RANK"]), int(environment["WORLD_SIZE"]), restarts, launch)
     if "SLURM_NTASKS" in environment and environment.get("SLURM_JOB_NAME") not in _INTERACTIVE:
         rank, size = int(environment.get("SLURM_PROCID", 0)), int(environment["SLURM_NTASKS"])
         if size > 1 and "SLURM_NTASKS_PER_NODE" not in environment:
             raise ValueError(f"srun started {size} processes by --ntasks; expected --ntasks-per-node, and --nodes")
-        launch = (
-            f"slurm {environment.get('SLURM_CLUSTER_NAME', '')} {slurm_job()} {environment.get('SLURM_STEP_ID', '')}"
-        )
+        cluster, step = environment.get("SLURM_CLUSTER_NAME", ""), environment.get("SLURM_STEP_ID", "")
+        launch = f"slurm {cluster} {slurm_job()} {step}"
         return Group("srun", rank, size, int(environment.get("SLURM_RESTART_COUNT", 0)), launch)
     return Group("", 0, 1, 0, "")
 

@@ -25,9 +25,8 @@ def shipped_styles() -> dict[str, dict[str, Any]]:
     """Title, painter and year of the styles that come with the package, by name."""
     found = {}
     for name, path in _files("stylizer").items():
-        card = network_card(path)
-        styles = [style for style in styles_of(card) if style["name"] == name] or styles_of(card)
-        found[name] = styles[0]
+        styles = styles_of(network_card(path))
+        found[name] = next((style for style in styles if style["name"] == name), styles[0])
     return found
 
 
@@ -96,15 +95,14 @@ def load_trunk(name: str) -> Trained:
 
 def _load(path: Path) -> Trained:
     """Load a network, or a style, whose trunk is one that we ship."""
-    card = network_card(path)
-    if "trunk" not in card:
+    wanted = network_card(path).get("trunk")
+    if wanted is None:
         return load_network(path)
-    name, wanted = card["trunk"]["name"], card["trunk"]["sha256"]
-    trunk = load_trunk(name)
-    if (found := trunk.card["trunk"]["sha256"]) != wanted:
-        raise ValueError(
-            f"{path} is a style for the trunk {name} {wanted[:12]}, and here is {name} {found[:12]}; train it again"
-        )
+    trunk = load_trunk(wanted["name"])
+    found = trunk.card["trunk"]
+    if found != wanted:
+        ours, theirs = (f"{card['name']} {card['sha256'][:12]}" for card in (found, wanted))
+        raise ValueError(f"{path} is a style for the trunk {theirs}, and here is {ours}; train it again")
     return load_network(path, onto=trunk.network)
 
 

@@ -124,8 +124,11 @@ def _train(words: list[str], folder: str, run_id: str, pipe: Connection, gpu: in
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     os.environ |= {VARIABLE: str(pipe.fileno()), "IMPASTO_RUN_ID": run_id}
-    if gpu is not None:
-        _take_one_gpu(gpu)
+    if gpu is not None and "CUDA_VISIBLE_DEVICES" not in os.environ:
+        import torch
+
+        if (count := torch.cuda.device_count()) > 1:
+            os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu % count)
     sys.argv = ["impasto", "--config-name", "train", *words]
     sys.modules.pop("impasto.cli", None)  # it is run, not imported
     try:
@@ -150,10 +153,3 @@ def _end_with_the_sweep() -> None:
 def _kill_group(number: int) -> None:
     if sys.platform != "win32":  # which has no process groups
         os.killpg(number, signal.SIGKILL)
-
-
-def _take_one_gpu(number: int) -> None:
-    import torch
-
-    if "CUDA_VISIBLE_DEVICES" not in os.environ and (count := torch.cuda.device_count()) > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(number % count)

@@ -3,7 +3,6 @@
 import csv
 import io
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +38,16 @@ def run(cfg: DictConfig) -> None:
     data: Photographs | Shards = instantiate(cfg.data, **{k: v for k, v in everything.items() if k in cfg.data})
     data.prepare_data()
     data.setup("fit")
-    datasets = _datasets(data)
+    if isinstance(data, Shards):
+        datasets = [data.dataset(split, _SEEN_AT) for split in SPLITS]
+    else:
+        lists = (data.train_paths, data.val_paths)
+        datasets = [PhotographDataset(paths, [0] * len(paths), _SEEN_AT) for paths in lists]
     total = sum(map(len, datasets))
-    found = (finding for dataset in datasets for finding in _findings(dataset, workers))
+    loaders: list[Any] = [
+        DataLoader(_Checked(dataset), batch_size=16, collate_fn=list, num_workers=workers) for dataset in datasets
+    ]
+    found = (finding for loader in loaders for findings in loader for finding in findings)
     checked = track(found, total=total, description="verify", console=Console(stderr=True))
     findings = {name: finding for name, finding in checked if finding}
     for name, finding in findings.items():
@@ -58,12 +64,6 @@ def run(cfg: DictConfig) -> None:
     )  # fmt: skip
     if isinstance(data, Shards) and len(findings) > grey:
         raise ValueError(f"{len(findings) - grey} of {total} photographs are damaged; see {folder / 'verify.csv'}")
-
-
-def _datasets(data: Photographs | Shards) -> list[PhotographDataset]:
-    if isinstance(data, Shards):
-        return [data.dataset(split, _SEEN_AT) for split in SPLITS]
-    return [PhotographDataset(paths, [0] * len(paths), _SEEN_AT) for paths in (data.train_paths, data.val_paths)]
 
 
 class _Checked(Dataset[tuple[str, str]]):
@@ -83,12 +83,6 @@ class _Checked(Dataset[tuple[str, str]]):
         except (ValueError, OSError) as error:
             finding = str(error)
         return self.photographs.name(index), finding
-
-
-def _findings(photographs: PhotographDataset, workers: int) -> Iterator[tuple[str, str]]:
-    loader: Any = DataLoader(_Checked(photographs), batch_size=16, collate_fn=list, num_workers=workers)
-    for findings in loader:
-        yield from findings
 
 
 def _write(path: Path, text: str) -> None:

@@ -37,19 +37,18 @@ def join_run(conf: Path, command: str, arguments: Sequence[str]) -> list[str]:
 
 def _decide(group: Group, conf: Path, command: str, arguments: Sequence[str]) -> dict[str, str]:
     in_sweep = "WANDB_SWEEP_ID" in os.environ  # of W&B's agent, which has named the run
+    port = ""
+    if group.restarts and group.starter == "torchrun":
+        # Its own store still holds the addresses of the processes that died (torch 2.15): training would hang.
+        from lightning.fabric.plugins.environments.lightning import find_free_network_port
+
+        port = str(find_free_network_port())
     return {
         "run_id": os.environ["WANDB_RUN_ID"] if in_sweep else secrets.token_hex(4),
         "start": time.strftime("%Y-%m-%d/%H-%M-%S"),
         "folder": _begun(group.launch, conf, command, arguments) if group.restarts else "",
-        # torchrun's own store still holds the addresses of the processes that died (torch 2.15): training would hang.
-        "port": _free_port() if group.restarts and group.starter == "torchrun" else "",
+        "port": port,
     }
-
-
-def _free_port() -> str:
-    from lightning.fabric.plugins.environments.lightning import find_free_network_port
-
-    return str(find_free_network_port())
 
 
 def _agree(group: Group, decide: Callable[[], dict[str, str]]) -> dict[str, str]:

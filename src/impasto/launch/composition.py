@@ -42,8 +42,14 @@ def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
     for variant in _variants(overrides) if multirun else [words]:
         cfg = compose_command(conf, command, [*flags, *variant])
         folder: Any = cfg._get_node("folder")  # resolved, it would ask for the run that is to come
-        if not folder._is_none():
-            _check_writable(Path(str(cfg.hydra.run.dir)))
+        if not folder._is_none():  # one that Hydra could not make
+            wanted = Path(str(cfg.hydra.run.dir)).absolute()
+            there = next(path for path in (wanted, *wanted.parents) if path.exists())
+            if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+                raise ValueError(
+                    f"no run folder can be made in {there}, which cannot be written; "
+                    "expected output_root=<a folder that can>"
+                )
 
 
 def compose_command(conf: Path, command: str, arguments: Sequence[str]) -> DictConfig:
@@ -113,15 +119,6 @@ def _variants(parsed: list[Override]) -> Iterator[list[str]]:
     for index, values in enumerate(choices):
         for value in values[1:]:
             yield [value if i == index else other[0] for i, other in enumerate(choices)]
-
-
-def _check_writable(folder: Path) -> None:
-    """Refuse a run folder that Hydra could not make."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(
-            f"no run folder can be made in {there}, which cannot be written; expected output_root=<a folder that can>"
-        )
 
 
 def check_config(cfg: DictConfig) -> None:

@@ -33,10 +33,16 @@ def prepare_arguments(conf: Path, command: str, arguments: Sequence[str]) -> lis
     flags, words, files = part(arguments)
     keys, overrides, bare = top_level_keys(conf, command), [], []
     for word in words:
-        if _is_override(word, keys) and not ("images" in keys and _is_image_file(word)):
-            overrides.append(_quote_value(_without_none(conf, word)))
-        else:
+        key, equals, value = word.partition("=")
+        known = equals and first_key(key) in keys
+        # A shell's *.png may well bring a file such as style=x.png.
+        is_image = "images" in keys and Path(word).suffix.lower() in TAKEN and os.path.isfile(word)  # noqa: PTH113
+        if is_image or not (known or ((equals or word.startswith("~")) and not _exists(word))):
             bare.append(word)
+        elif value in ("none", "null") and (conf / key).is_dir():
+            overrides.append(f"~{key}")  # as Hydra spells that nothing is chosen of a group
+        else:
+            overrides.append(_quote_value(word))
     if bare or files:
         overrides.append(_bare(command, keys, [*bare, *files], overrides))
     resumed = _resume_options(overrides)
@@ -113,26 +119,8 @@ def quote(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _is_override(word: str, keys: set[str]) -> bool:
-    if word.startswith("~"):
-        return not _exists(word)
-    return "=" in word and (first_key(word.partition("=")[0]) in keys or not _exists(word))
-
-
 def _exists(text: str) -> bool:
     return os.path.exists(text)  # noqa: PTH110 (a text too long to be a name is no file; Path.exists raises)
-
-
-def _is_image_file(word: str) -> bool:
-    """A file such as `style=x.png`, which a shell's `*.png` may well bring."""
-    return Path(word).suffix.lower() in TAKEN and os.path.isfile(word)  # noqa: PTH113 (as _exists)
-
-
-def _without_none(conf: Path, word: str) -> str:
-    """Leave a group out, which Hydra spells `~group`, where none is chosen of it."""
-    group, _, choice = word.partition("=")
-    absent = choice in ("none", "null") and (conf / group).is_dir() and not (conf / group / "none.yaml").is_file()
-    return f"~{group}" if absent else word
 
 
 def _quote_value(word: str) -> str:
