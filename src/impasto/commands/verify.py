@@ -39,7 +39,7 @@ def run(cfg: DictConfig) -> None:
     data.prepare_data()
     data.setup("fit")
     if isinstance(data, Shards):
-        datasets = [data.dataset(split, _SEEN_AT) for split in SPLITS]
+        datasets: list[PhotographDataset] = [data.dataset(split, _SEEN_AT) for split in SPLITS]
     else:
         lists = (data.train_paths, data.val_paths)
         datasets = [PhotographDataset(paths, [0] * len(paths), _SEEN_AT) for paths in lists]
