@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,13 +17,13 @@ from typing import Any
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from impasto.build.settings import Settings
 from impasto.cli import conf_dir, main
 from impasto.commands import sweep as sweep_module
 from impasto.commands.sweep_definition import SweepSettings, Words, _check
+from impasto.launch.composition import compose_command
 from impasto.sweep.space import read_space
 
 SMOKE = ("sweep", "experiment=smoke_sweep", "logger=csv")
@@ -128,11 +129,10 @@ def test_the_command_that_trains_the_best_again_composes_to_what_it_was(swept: P
     (best,) = [row["trial"] for row in _rows(swept) if row["best"]]
     impasto, train, *words = shlex.split((swept.parents[2] / "again.txt").read_text())
     assert (impasto, train) == ("impasto", "train")
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        again: Any = OmegaConf.to_container(compose("train", words), resolve=False)
+    again: Any = OmegaConf.to_container(compose_command(conf_dir(), "train", words), resolve=False)
     first = yaml.safe_load((swept / best / ".hydra/config.yaml").read_text())
     assert first["callbacks"].pop("trial") == {"_target_": "impasto.tracking.trial.TrialLink"}
-    first.pop("logger"), again.pop("logger")
+    first.pop("logger"), again.pop("logger"), again.pop("hydra")
     assert again == first
 
 
@@ -159,7 +159,7 @@ def test_a_larger_total_adds_trials(
 def test_failed_and_pruned_trials_end_in_one_wandb_group_and_stop_nothing(
     impasto: Callable[..., Any], tmp_path: Path
 ) -> None:
-    (tmp_path / "mine/experiment").mkdir(parents=True)
+    shutil.copytree(Path(__file__).parents[1] / "conf", tmp_path / "mine")
     (tmp_path / "mine/experiment/ends.yaml").write_text(ENDS)
     result = impasto("sweep", "--config-dir", "mine", "experiment=ends", "output=here")
     assert result.code == 0, result.err
@@ -224,13 +224,13 @@ def test_an_experiment_that_cannot_be_searched_is_refused(
     impasto: Callable[..., Any], tmp_path: Path, values: dict[str, Any], override: str, message: str
 ) -> None:
     words = {
-        "defaults": [{"override /sweep": "none"}, *([yaml.safe_load(f"override {override}")] if override else [])],
+        "defaults": [yaml.safe_load(f"override {override}")] if override else [],
         "space": {"loss.weights.style": {"float": [1, 2]}},
         "train": ["experiment=smoke_train"],
         "objectives": {"a": LOSS},
         **values,
     }
-    (tmp_path / "experiment").mkdir()
+    shutil.copytree(Path(__file__).parents[1] / "conf", tmp_path, dirs_exist_ok=True)
     (tmp_path / "experiment/mine.yaml").write_text(f"# @package _global_\n{yaml.safe_dump(words, sort_keys=False)}")
     result = impasto("sweep", "--config-dir", str(tmp_path), "experiment=mine")
     assert result.code == 1 and message in result.err and result.err.count("\n") == 1

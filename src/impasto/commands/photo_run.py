@@ -88,6 +88,8 @@ class PhotoRun:
                 shown = " ".join(f"{name} {value:.3g}" for name, value in terms.items())
                 bar.update(optimization.calls, f"{self.title} {shown}")
                 if stop.requested or optimization.calls % self.cfg.save_every == 0:
+                    for logger in self.loggers:
+                        logger.save()  # first: who goes on from the checkpoint needs the curve before it
                     self._save()
                     self._sample()
                 if stop.requested and optimization.calls < optimization.steps:
@@ -102,6 +104,5 @@ class PhotoRun:
         step, image = self.optimization.calls, self.finish(self.optimization.best)
         write_image(self.folder.sample(step, str(self.name.with_suffix(""))), image)
         for logger in self.loggers:
-            logger.save()
             if hasattr(logger, "log_image"):
                 logger.log_image(f"samples/{short_name(self.name.name)}", [to_uint8(image)], step=step)

@@ -62,7 +62,7 @@ def compose_command(conf: Path, command: str, arguments: Sequence[str]) -> DictC
         search = [f"hydra.searchpath=[{quote(f'file://{own.resolve()}')}]"]
     known = top_level_keys(conf, command)
     for override in parse(words):
-        first = first_key(override.key_or_group)
+        first = first_key(override.package or override.key_or_group)
         if first not in {*known, "hydra"}:  # `+` would add it, and nothing would read it
             raise ValueError(f"unknown key or group '{first}'{did_you_mean(first, known)}")
         if override.key_or_group == "experiment":
