@@ -93,7 +93,7 @@ def test_the_first_of_two_words_lists_the_second_ones(arguments: tuple[str, ...]
     expected = [command for command in COMMANDS if command.startswith("study ")]
     assert len(expected) >= 4
     assert [line.split()[:3] for line in result.out.splitlines()] == [["impasto", *c.split()] for c in expected]
-    assert all(COMMANDS[command] in result.out for command in expected)
+    assert "The raters' web page" in result.out
 
 
 def test_a_misspelt_second_word_is_refused_with_the_nearest(impasto: Callable[..., Any]) -> None:

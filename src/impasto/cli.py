@@ -6,24 +6,10 @@ from pathlib import Path
 from impasto.launch.start import complete, fail, run_hydra, start, write_without_fail
 from impasto.suggest import did_you_mean
 
-COMMANDS = {
-    "train": "train a network on photographs, or go on with a run that stopped",
-    "apply": "stylize, colour or enlarge photographs with a shipped network or one of your own",
-    "export": "a trained network as a file that other programs run (ONNX, torch.export), with its card",
-    "optimize": "paint photographs by optimising each image (Gatys): slow, any style, no training",
-    "benchmark": "seconds on this machine: optimisation beside one pass, engines",
-    "evaluate": "the papers' comparisons: what methods reach, as tables and plots",
-    "pack": "photographs into shards, for data that outgrow a disk (data=shards)",
-    "sweep": "search hyperparameters: trials that survive a kill, pruning, a page with the best",
-    "verify": "list the broken and the grey photographs of a data set",
-    "study create": "methods and photographs become a blinded study for raters",
-    "study serve": "the raters' web page, on this machine",
-    "study simulate": "answer a study with simulated raters, to try it before people do",
-    "study analyse": "what the raters said: shares, strengths, tests, tables and plots",
-    "report": "one HTML file of runs, multiruns and whole output folders; no network needed",
-    "app": "a web page to try the shipped networks on a photograph",
-    "dashboard": "show in a browser what logger=trackio has logged",
-}
+COMMANDS = (  # in the order of the overview; what each is for is the first line of its file in conf/
+    *("train", "apply", "export", "optimize", "benchmark", "evaluate", "pack", "sweep", "verify"),
+    *("study create", "study serve", "study simulate", "study analyse", "report", "app", "dashboard"),
+)
 
 
 def conf_dir() -> Path:
@@ -45,7 +31,7 @@ def main() -> None:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         from impasto.launch.help import overview
 
-        sys.stdout.write(overview(conf_dir(), COMMANDS))
+        sys.stdout.write(overview(conf_dir(), {command: config_name(command) for command in COMMANDS}))
     elif arguments[0] in ("-V", "--version"):
         from impasto import __version__
 
@@ -69,15 +55,17 @@ def _command(words: list[str]) -> tuple[str, list[str]]:
     for count in (2, 1):
         if (command := " ".join(words[:count])) in COMMANDS:
             return config_name(command), words[count:]
-    parts = {command: line for command, line in COMMANDS.items() if command.startswith(f"{words[0]} ")}
-    if not parts:
+    names = [command.partition(" ")[2] for command in COMMANDS if command.startswith(f"{words[0]} ")]
+    if not names:
         firsts = [command.split(" ")[0] for command in COMMANDS]
         fail(f"unknown command '{words[0]}'{did_you_mean(words[0], firsts)}", 2)
     second = words[1] if len(words) > 1 else "--help"
     if second not in ("-h", "--help"):
-        names = [command.split(" ")[1] for command in parts]
         fail(f"unknown command '{words[0]} {second}'{did_you_mean(second, names)}", 2)
-    sys.stdout.write("".join(f"impasto {command:<16}{line}\n" for command, line in parts.items()))
+    from impasto.launch.help import summary
+
+    for name in names:
+        sys.stdout.write(f"impasto {words[0]} {name:<10}{summary(conf_dir(), f'{words[0]}_{name}')}\n")
     raise SystemExit(0)
 
 

@@ -9,56 +9,38 @@ _INTERACTIVE = ("bash", "interactive")  # names of Slurm jobs in which Lightning
 
 
 class Group(NamedTuple):
-    """The processes that torchrun or srun started.
+    """The processes that torchrun or srun started."""
 
-    Attributes:
-        starter: "torchrun" or "srun"; "" where there is neither.
-        rank: of this process.
-        size: number of processes.
-        restarts: how often the starter has started them again.
-        launch: names this start and all its restarts; "" where nothing restarts.
-    """
-
-    starter: str
-    rank: int
-    size: int
-    restarts: int
-    launch: str
+    starter: str  # "torchrun" or "srun"; "" where there is neither
+    rank: int  # of this process
+    size: int  # processes
+    restarts: int  # how often the starter has started them again
+    launch: str  # names this start and all its restarts; "" where nothing restarts
 
 
 def find_group() -> Group:
-    """Return the group that this process was started in; a group of one where it was started alone.
-
-    Raises:
-        ValueError: srun did not hear how many processes to start on each machine.
-    """
+    """Return the group that this process was started in; a group of one where it was started alone."""
     environment = os.environ
     if "TORCHELASTIC_RUN_ID" in environment:
         import psutil
 
         agent = psutil.Process(os.getppid())
-        launch = (
-            f"torchrun {environment['TORCHELASTIC_RUN_ID']} {platform.node()} {agent.pid} {agent.create_time():.2f}"
-        )
+        started = f"{platform.node()} {agent.pid} {agent.create_time():.2f}"
+        launch = f"torchrun {environment['TORCHELASTIC_RUN_ID']} {started}"
         restarts = int(environment.get("TORCHELASTIC_RESTART_COUNT", 0))
         return Group("torchrun", int(environment["RANK"]), int(environment["WORLD_SIZE"]), restarts, launch)
     if "SLURM_NTASKS" in environment and environment.get("SLURM_JOB_NAME") not in _INTERACTIVE:
         rank, size = int(environment.get("SLURM_PROCID", 0)), int(environment["SLURM_NTASKS"])
         if size > 1 and "SLURM_NTASKS_PER_NODE" not in environment:
             raise ValueError(f"srun started {size} processes by --ntasks; expected --ntasks-per-node, and --nodes")
-        launch = (
-            f"slurm {environment.get('SLURM_CLUSTER_NAME', '')} {slurm_job()} {environment.get('SLURM_STEP_ID', '')}"
-        )
+        cluster, step = environment.get("SLURM_CLUSTER_NAME", ""), environment.get("SLURM_STEP_ID", "")
+        launch = f"slurm {cluster} {slurm_job()} {step}"
         return Group("srun", rank, size, int(environment.get("SLURM_RESTART_COUNT", 0)), launch)
     return Group("", 0, 1, 0, "")
 
 
 def usable_cores(*, processes: int = 1) -> int:
-    """Return how many cores each of some processes may use, at least one.
-
-    Args:
-        processes: that share this machine.
-    """
+    """Return how many cores each of some processes that share this machine may use, at least one."""
     # What taskset and containers allow; macOS and Windows do not say.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if "SLURM_CPUS_PER_TASK" in os.environ:  # these are this process's own
@@ -98,15 +80,7 @@ def is_first_process() -> bool:
 
 
 def check_size(devices: int, nodes: int) -> None:
-    """Refuse a trainer that does not use exactly the processes that were started: they would wait, or train apart.
-
-    Args:
-        devices: the trainer's, on each machine.
-        nodes: the trainer's number of machines.
-
-    Raises:
-        ValueError: it does not; says what was started.
-    """
+    """Refuse a trainer that does not use exactly the processes that were started: they would wait, or train apart."""
     group = find_group()
     if group.size == 1 and group.starter != "torchrun":
         return

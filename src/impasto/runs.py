@@ -25,9 +25,8 @@ def shipped_styles() -> dict[str, dict[str, Any]]:
     """Title, painter and year of the styles that come with the package, by name."""
     found = {}
     for name, path in _files("stylizer").items():
-        card = network_card(path)
-        styles = [style for style in styles_of(card) if style["name"] == name] or styles_of(card)
-        found[name] = styles[0]
+        styles = styles_of(network_card(path))
+        found[name] = next((style for style in styles if style["name"] == name), styles[0])
     return found
 
 
@@ -96,23 +95,19 @@ def load_trunk(name: str) -> Trained:
 
 def _load(path: Path) -> Trained:
     """Load a network, or a style, whose trunk is one that we ship."""
-    card = network_card(path)
-    if "trunk" not in card:
+    wanted = network_card(path).get("trunk")
+    if wanted is None:
         return load_network(path)
-    name, wanted = card["trunk"]["name"], card["trunk"]["sha256"]
-    trunk = load_trunk(name)
-    if (found := trunk.card["trunk"]["sha256"]) != wanted:
-        raise ValueError(
-            f"{path} is a style for the trunk {name} {wanted[:12]}, and here is {name} {found[:12]}; train it again"
-        )
+    trunk = load_trunk(wanted["name"])
+    found = trunk.card["trunk"]
+    if found != wanted:
+        ours, theirs = (f"{card['name']} {card['sha256'][:12]}" for card in (found, wanted))
+        raise ValueError(f"{path} is a style for the trunk {theirs}, and here is {ours}; train it again")
     return load_network(path, onto=trunk.network)
 
 
 def load_mix(mix: Mapping[str, float]) -> Trained:
-    """Load the shipped network that paints all of these styles, as one that paints their mix.
-
-    Args:
-        mix: weights by style.
+    """Load the shipped network that paints all of these styles (weights by name), as one that paints their mix.
 
     Raises:
         FileNotFoundError: a style that is not shipped.
@@ -159,11 +154,11 @@ def mixed_style(trained: Trained, mix: Mapping[str, float]) -> Trained:
 
 
 def load_named(text: str, *, system: str | None = None) -> Trained:
-    """Load a network by what a user calls it.
+    """Load a network by what a user calls it: the name of a shipped one, a run folder, or a file.
 
     Args:
-        text: the name of a shipped network, a run folder, or a .safetensors file.
-        system: what the network must be; None takes any.
+        text: what the user wrote.
+        system: what the network must be, such as "stylizer"; None takes any.
 
     Raises:
         FileNotFoundError: neither a shipped name nor a path; names the nearest shipped one.
@@ -182,11 +177,7 @@ def load_named(text: str, *, system: str | None = None) -> Trained:
 
 
 def load_run(path: Path, *, system: str | None) -> Trained:
-    """Load the network of a run.
-
-    Args:
-        path: a run folder, or a .safetensors file.
-        system: what the network must be, such as "stylizer"; None takes any.
+    """Load the network of a run folder, or of a file, as `load_named`.
 
     Raises:
         FileNotFoundError: nothing is there, or the run has not saved a network yet.
@@ -206,10 +197,7 @@ def load_run(path: Path, *, system: str | None) -> Trained:
 
 
 def load_exported(path: Path) -> Trained:
-    """Load what `impasto export format=onnx` wrote, for the engines that read it.
-
-    Returns:
-        An untrained network of the same kind, the card, and the file in which the weights are.
+    """Load what `impasto export format=onnx` wrote, for the engines that read it: an untrained network, card and file.
 
     Raises:
         FileNotFoundError: no file, or no card beside it.

@@ -5,15 +5,7 @@ from difflib import get_close_matches
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Name the known word nearest to a misspelt one.
-
-    Args:
-        word: what the user wrote.
-        known: what could have been written.
-
-    Returns:
-        `"; did you mean 'x'?"`, or `"; known are a, b, c"` where nothing is near.
-    """
+    """Return `"; did you mean 'x'?"` for a misspelt word, or `"; known are a, b, c"` where nothing is near."""
     words = sorted({str(k) for k in known})
     lower = {w.lower(): w for w in words}
     near = get_close_matches(word.lower(), lower, n=1, cutoff=0.6)

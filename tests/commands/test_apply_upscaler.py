@@ -11,8 +11,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
+from impasto.build.comparison import source_of
 from impasto.commands import apply
-from impasto.commands.study_sources import source_of
 from impasto.images import is_grey, read_image, to_uint8, write_image
 from impasto.listing import Found
 from impasto.methods import Upscaling

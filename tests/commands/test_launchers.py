@@ -72,7 +72,7 @@ def test_launchers_and_their_keys_are_taken_and_misspelt_ones_refused(launcher: 
         check_arguments(
             conf_dir(),
             "train",
-            [f"hydra/launcher={launcher}", key, "--multirun", "network=stylizer_small", "network.width=4,6"],
+            [f"hydra/launcher={launcher}", key, "--multirun", "network=stylizer", "network.width=4,6"],
         )
     with pytest.raises(ValueError, match=r"hydra\.launcher\.timeout_mni"):
         check_arguments(conf_dir(), "train", [f"hydra/launcher={launcher}", "hydra.launcher.timeout_mni=3"])

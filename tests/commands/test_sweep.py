@@ -17,13 +17,13 @@ from typing import Any
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from impasto.build.settings import Settings
 from impasto.cli import conf_dir, main
 from impasto.commands import sweep as sweep_module
-from impasto.commands.settings import Settings
 from impasto.commands.sweep_definition import SweepSettings, Words, _check
+from impasto.launch.composition import compose_command
 from impasto.sweep.space import read_space
 
 SMOKE = ("sweep", "experiment=smoke_sweep", "logger=csv")
@@ -32,7 +32,7 @@ SLOW = pytest.mark.slow
 ENDS = """\
 # @package _global_
 # sweep: One trial of each end: a loss that overflows, one that is pruned, one that finishes.
-defaults: [override /sweep: null, override /sampler: grid]
+defaults: [override /sampler: grid]
 space: {loss.weights.style: {choice: [1.0e+39, 5.0, 1.0e+6]}}
 pruner: {_target_: optuna.pruners.ThresholdPruner, upper: 1.0e+4}
 train: [experiment=smoke_train, callbacks.samples=null]
@@ -129,14 +129,12 @@ def test_a_sweep_keeps_its_trials_goes_on_and_refuses_to_become_another(
 @pytest.mark.slow
 def test_the_command_that_trains_the_best_again_composes_to_what_it_was(swept: Path) -> None:
     (best,) = [row["trial"] for row in _rows(swept) if row["best"]]
-    impasto, train, option, own, *words = shlex.split((swept.parents[2] / "again.txt").read_text())
-    assert (impasto, train, option) == ("impasto", "train", "--config-dir")
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        composed = compose("train", [*words, f"hydra.searchpath=[file://{own}]"])
-        again: Any = OmegaConf.to_container(composed, resolve=False)
+    impasto, train, *words = shlex.split((swept.parents[2] / "again.txt").read_text())
+    assert (impasto, train) == ("impasto", "train")
+    again: Any = OmegaConf.to_container(compose_command(conf_dir(), "train", words), resolve=False)
     first = yaml.safe_load((swept / best / ".hydra/config.yaml").read_text())
     assert first["callbacks"].pop("trial") == {"_target_": "impasto.tracking.trial.TrialLink"}
-    first.pop("logger"), again.pop("logger")
+    first.pop("logger"), again.pop("logger"), again.pop("hydra")
     assert again == first
 
 
@@ -163,7 +161,7 @@ def test_a_larger_total_adds_trials(
 def test_failed_and_pruned_trials_end_in_one_wandb_group_and_stop_nothing(
     impasto: Callable[..., Any], tmp_path: Path
 ) -> None:
-    (tmp_path / "mine/experiment").mkdir(parents=True)
+    shutil.copytree(Path(__file__).parents[1] / "conf", tmp_path / "mine")
     (tmp_path / "mine/experiment/ends.yaml").write_text(ENDS)
     shutil.copy(Path(__file__).parents[1] / "conf/experiment/smoke_train.yaml", tmp_path / "mine/experiment")
     result = impasto("sweep", "--config-dir", "mine", "experiment=ends", "output=here")
@@ -218,7 +216,7 @@ LOSS = {"metric": "val/loss", "direction": "minimize"}
     ("values", "override", "message"),
     [
         ({"space": {"loss.weights.stlye": {"float": [1, 2]}}}, "", "did you mean 'loss.weights.style'?"),
-        ({"space": {"network": {"choice": ["stylizer", "stylizer_smal"]}}}, "", "did you mean 'stylizer_small'?"),
+        ({"space": {"network": {"choice": ["stylizer", "stylizr"]}}}, "", "did you mean 'stylizer'?"),
         ({"objectives": {"a": LOSS, "b": LOSS}}, "/pruner: median", "pruning needs one objective, got 2; expected pru"),
         ({"objectives": {"a": LOSS, "b": LOSS}}, "/sampler: cma_es", "CMA-ES needs one objective, got 2; expected sam"),
     ],
@@ -229,14 +227,13 @@ def test_an_experiment_that_cannot_be_searched_is_refused(
     impasto: Callable[..., Any], tmp_path: Path, values: dict[str, Any], override: str, message: str
 ) -> None:
     words = {
-        "defaults": [{"override /sweep": None}, *([yaml.safe_load(f"override {override}")] if override else [])],
+        "defaults": [yaml.safe_load(f"override {override}")] if override else [],
         "space": {"loss.weights.style": {"float": [1, 2]}},
         "train": ["experiment=smoke_train"],
         "objectives": {"a": LOSS},
         **values,
     }
-    (tmp_path / "experiment").mkdir()
-    shutil.copy(Path(__file__).parents[1] / "conf/experiment/smoke_train.yaml", tmp_path / "experiment")
+    shutil.copytree(Path(__file__).parents[1] / "conf", tmp_path, dirs_exist_ok=True)
     (tmp_path / "experiment/mine.yaml").write_text(f"# @package _global_\n{yaml.safe_dump(words, sort_keys=False)}")
     result = impasto("sweep", "--config-dir", str(tmp_path), "experiment=mine")
     assert result.code == 1 and message in result.err and result.err.count("\n") == 1

@@ -13,5 +13,5 @@ def test_names_that_are_no_utf8_do_without_wandb(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["impasto", "images=caf\udce9.png"])
     cfg = OmegaConf.create({"logger": {"_target_": "not.asked.for"}, "folder": str(tmp_path)})
-    assert wandb_logger(cfg, run_id="0", name="x") is None
+    assert wandb_logger(cfg) is None
     assert "dashboards take only names in UTF-8" in caplog.text

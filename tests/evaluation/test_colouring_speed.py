@@ -15,8 +15,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
+from impasto.build.settings import in_sentences
 from impasto.cli import conf_dir
-from impasto.commands.settings import in_sentences
 from impasto.evaluation.colouring_speed import ColouringSpeed
 from impasto.networks import Colorizer, save_network
 from impasto.runs import shipped
@@ -132,7 +132,7 @@ def test_shipped_colorizers_are_timed_by_name(name: str, tmp_path: Path) -> None
 
 
 def test_the_papers_network_is_the_papers() -> None:
-    network = OmegaConf.load(conf_dir() / "evaluation" / "colouring_speed.yaml").network
+    network = OmegaConf.load(conf_dir() / "experiment" / "iizuka2016_speed.yaml").evaluation.network
     with torch.device("meta"):
         built = instantiate(network)(classes=205, channels=2)
     assert sum(parameter.numel() for parameter in built.parameters()) == 42_367_343  # Iizuka 2016, Table 1

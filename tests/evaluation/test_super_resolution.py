@@ -15,8 +15,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 from pydantic import ValidationError
 
+from impasto.build.settings import in_sentences
 from impasto.cli import conf_dir
-from impasto.commands.settings import in_sentences
 from impasto.evaluation.super_resolution import SuperResolution
 from impasto.evaluation.super_resolution_protocol import Quality
 from impasto.images import read_image, write_image
@@ -191,7 +191,7 @@ def test_an_unreadable_file_is_named_before_anything_is_measured(world: Path) ->
 
 
 def test_the_papers_rows_are_marked_as_they_are_known() -> None:
-    paper = OmegaConf.load(conf_dir() / "evaluation" / "super_resolution.yaml").paper
+    paper = OmegaConf.load(conf_dir() / "experiment" / "johnson2016_sr.yaml").evaluation.paper
     checked = [(factor, name) for factor, sets in paper.items() for name, told in sets.items() if told.checked]
     assert checked == [("x4", "Set5")]
     assert paper.x4.Set5.rows == {

@@ -189,9 +189,5 @@ def test_a_name_that_is_too_long_for_a_file_is_a_word_like_any_other(
 def test_a_group_of_which_nothing_is_chosen_is_left_out(none: str) -> None:
     assert prepare_arguments(conf_dir(), "train", [f"style={none}", "resume=null"]) == ["~style", "resume=null"]
     assert _composed("train", ["~style"]).style is None
-    assert prepare_arguments(conf_dir(), "sweep", [f"sweep={none}"]) == ["~sweep"]
-    assert _composed("sweep", ["~sweep", "experiment=sweep_style_weights"]).space is None
-
-
-def test_a_choice_called_none_stays_one() -> None:
-    assert prepare_arguments(conf_dir(), "sweep", ["pruner=none"]) == ["pruner=none"]
+    assert prepare_arguments(conf_dir(), "sweep", [f"pruner={none}"]) == ["~pruner"]
+    assert _composed("sweep", ["~pruner"]).pruner is None

@@ -8,7 +8,7 @@ import pytest
 from optuna.study import Study
 from optuna.trial import TrialState, create_trial
 
-from impasto.sweep.best import best_trials
+from impasto.sweep.objectives import best_trials
 
 
 def _study(values: Sequence[Sequence[float] | None], *directions: Literal["minimize", "maximize"]) -> Study:

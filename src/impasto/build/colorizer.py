@@ -1,6 +1,5 @@
 """What trains a colorizer: as many classes as the data has, as many channels as the colour space needs."""
 
-import logging
 from typing import Any
 
 import torch
@@ -14,15 +13,9 @@ from impasto.features import VGG
 from impasto.losses import ColorizationLoss
 from impasto.networks import PretrainedColorizer
 
-log = logging.getLogger(__name__)
-
 
 def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
-    """Build a colorizer's training: as many classes as the data has, as many channels as the colour space needs.
-
-    Raises:
-        ValueError: the data has no classes, or a loss or network for stylizers is configured.
-    """
+    """Build a colorizer's training: classes come from the data, channels from the colour space."""
     if not isinstance(data, Places | Shards):
         raise ValueError(
             "a colorizer is trained on photographs with scenes, as experiment=iizuka2016_scenes does; "
@@ -44,7 +37,6 @@ def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
         if not isinstance(features, VGG) or features.architecture != "vgg16":
             raise ValueError("network=pretrained_colorizer starts from VGG-16; give features=vgg16")
         network.start_from(dict(features.layers.named_buffers()), mean=features.mean.view(3), std=features.std.view(3))
-    log.info("%d parameters, %d classes", sum(p.numel() for p in network.parameters()), len(classes))
     size = data.val_transform.at_least
     if size is None:
         raise ValueError("expected a data.val_transform that resizes, as CentreCrop does, got one that cuts patches")
@@ -53,7 +45,8 @@ def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
     card["network"] |= sizes
     described = {"classes": classes, "color_space": cfg.loss.color_space, "size": size}
     if features is not None:
-        described["loss_network"] = f"{cfg.features.architecture}: {features.description}"
+        use = "started_from" if isinstance(network, PretrainedColorizer) else "loss_network"
+        described[use] = f"{cfg.features.architecture}: {features.description}"
     return Task(system, card | described)
 
 

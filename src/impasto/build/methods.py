@@ -1,6 +1,5 @@
 """The methods of `impasto apply` and the engine that computes them. conf/method/ and conf/engine/ choose one."""
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,7 @@ _SMALLEST_TILE = 16  # below, nearly all that the network computes is the tile's
 
 
 def engine_of(cfg: DictConfig, *, photographs: int) -> Engine:
-    """Build what computes a network, with its precision and device; `engine=auto` chooses by the photographs to do.
-
-    Raises:
-        ValueError: an unknown precision, or a device that is not there.
-    """
+    """Build what computes a network, with its precision and device; `engine=auto` chooses by the photographs."""
     check_device(cfg.device)
     precision: torch.dtype | None = None if cfg.precision == "auto" else choose_precision(cfg.precision, cfg.device)
     counts = {"photographs": photographs} if "photographs" in cfg.engine else {}
@@ -31,15 +26,9 @@ def engine_of(cfg: DictConfig, *, photographs: int) -> Engine:
 
 
 def stylizer(cfg: DictConfig, engine: Engine) -> Method:
-    """Build the painting of photographs by a style network.
-
-    Raises:
-        ValueError: no style or run is given, or too many, a strength out of range, or an option of the other methods.
-    """
-    _refuse(cfg, "global_image", "colorizer")
-    _refuse(cfg, "factor", "upscaler")
-    trained = _stylizer(cfg)
-    return Stylizing(trained, engine, strength=cfg.strength, colours=instantiate(cfg.colors))
+    """Build the painting of photographs by a style network, shipped or of a run; other methods' options are refused."""
+    _refuse(cfg, global_image="colorizer", factor="upscaler")
+    return Stylizing(_stylizer(cfg), engine, strength=cfg.strength, colours=instantiate(cfg.colors))
 
 
 def _stylizer(cfg: DictConfig) -> Trained:
@@ -54,30 +43,24 @@ def _stylizer(cfg: DictConfig) -> Trained:
         trained = _own(cfg, "stylizer")
         return trained if wanted is None else mixed_style(trained, wanted)
     if wanted is None:
-        lines = [f"  {name:<18}{_sentence(style)}" for name, style in shipped_styles().items()]
-        raise ValueError("\n".join(["give style=<name>, styles={<name>: <weight>, ...} or run=<run folder>:", *lines]))
+        lines = ["give style=<name>, styles={<name>: <weight>, ...} or run=<run folder>:"]
+        for name, style in shipped_styles().items():
+            described = ", ".join(str(style[key]) for key in ("title", "painter", "year") if style.get(key))
+            lines.append(f"  {name:<18}{described}")
+        raise ValueError("\n".join(lines))
     return load_mix(wanted)
-
-
-def _sentence(style: Mapping[str, Any]) -> str:
-    return ", ".join(str(style[key]) for key in ("title", "painter", "year") if style.get(key))
 
 
 def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: int | None) -> Method:
     """Build the colouring of photographs.
 
     Args:
-        cfg: of `impasto apply`, as of all methods.
-        engine: what computes the network, likewise.
+        cfg: of `impasto apply`.
+        engine: what computes the network.
         network: a shipped colorizer, used where no run is given.
-        working_size: shorter side in pixels at which colours are predicted; None takes that of the training.
-
-    Raises:
-        ValueError: a working size below 8, an option of the other methods, or a global image for a network that has no
-            global features.
+        working_size: shorter side in pixels at which colours are predicted, at least 8; None: as trained.
     """
-    _refuse(cfg, "style", "stylizer")
-    _refuse(cfg, "factor", "upscaler")
+    _refuse(cfg, style="stylizer", factor="upscaler")
     if working_size is not None and (not isinstance(working_size, int) or working_size < 8):
         raise ValueError(f"expected method.working_size of at least 8, got {working_size}")
     trained = _own(cfg, "colorizer") if cfg.run is not None else load_shipped(network, system="colorizer")
@@ -93,17 +76,13 @@ def upscaler(cfg: DictConfig, engine: Engine, *, loss: str, match_histograms: bo
     """Build the enlarging of photographs.
 
     Args:
-        cfg: likewise.
-        engine: likewise.
+        cfg: of `impasto apply`.
+        engine: what computes the network.
         loss: by which the shipped network was trained, "feature" or "pixel"; used where no run is given.
         match_histograms: whether the result is given the photograph's histograms, as the paper does.
-        tile: pixels of the photograph a side that are enlarged at once; None takes all.
-
-    Raises:
-        ValueError: a factor or a tile out of range, a factor other than the run's, or an option of the other methods.
+        tile: pixels of the photograph a side that are enlarged at once, at least 16; None takes all.
     """
-    _refuse(cfg, "style", "stylizer")
-    _refuse(cfg, "global_image", "colorizer")
+    _refuse(cfg, style="stylizer", global_image="colorizer")
     if cfg.factor is not None and cfg.factor not in FACTORS:
         raise ValueError(f"expected factor={' or factor='.join(map(str, FACTORS))}, got {cfg.factor}")
     if not isinstance(match_histograms, bool):
@@ -124,7 +103,7 @@ def _own(cfg: DictConfig, system: str) -> Trained:
     return load_run(Path(str(cfg.run)).expanduser(), system=system)  # run=0, of a multirun, is a number to Hydra
 
 
-def _refuse(cfg: DictConfig, key: str, owner: str) -> None:
-    value: Any = cfg.get(key)
-    if value is not None:
-        raise ValueError(f"{key}= is an option of method={owner}")
+def _refuse(cfg: DictConfig, **owners: str) -> None:
+    for key, owner in owners.items():
+        if cfg.get(key) is not None:
+            raise ValueError(f"{key}= is an option of method={owner}")

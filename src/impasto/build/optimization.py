@@ -3,9 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
@@ -20,6 +24,7 @@ from impasto.memory import check_memory
 from impasto.methods import Stylizing
 from impasto.runs import load_named
 from impasto.styles import Style
+from impasto.suggest import did_you_mean
 
 _ACTIVATIONS = 3500.0  # bytes a pixel; measured, VGG-19 to relu5_1 in float32: 3,200. In bf16 it is less
 _STYLE_ITSELF = 1.0  # weight of style=, beside those of further styles
@@ -44,7 +49,9 @@ class Painter:
     def optimization(self, photo: Tensor) -> Optimization:
         """Prepare the optimisation of a photograph (1, 3, H, W)."""
         height, width = photo.shape[-2:]
-        check_memory(self._bytes(height, width), f"optimising {width} x {height} pixels", device=self.device)
+        history = int(self.optimizer.keywords.get("history", 2))
+        needed = height * width * (_ACTIVATIONS + 2 * 3 * 4 * history)  # activations of the loss network, and history
+        check_memory(needed, f"optimising {width} x {height} pixels", device=self.device)
         longer = max(height, width)
         sizes = pyramid_sizes(longer, smallest=self.smallest or longer)
         steps = split_steps(self.steps, sizes)
@@ -72,18 +79,9 @@ class Painter:
         images = [(weight, style.image(size).to(photo.device)) for weight, style in self.styles]
         return [(weight, self.colours.prepare(image, photo)[0]) for weight, image in images]
 
-    def _bytes(self, height: int, width: int) -> float:
-        """An estimate of the memory that an optimisation takes: activations of the loss network, and the history."""
-        history = int(self.optimizer.keywords.get("history", 2))
-        return height * width * (_ACTIVATIONS + 2 * 3 * 4 * history)
-
 
 def build_painter(cfg: DictConfig, further: Sequence[tuple[float, Style]] = ()) -> Painter:
-    """Build what every photograph of `impasto optimize` shares, with further styles and their weights beside style=.
-
-    Raises:
-        ValueError: no style or loss network, a loss for something else, a wrong layer, or a device that is not there.
-    """
+    """Build what every photograph of `impasto optimize` shares, with further styles and their weights beside style=."""
     check_device(cfg.device)
     require(cfg, style=None, features=None, loss=PerceptualLoss)
     style: Style = instantiate(cfg.style)
@@ -107,20 +105,26 @@ def build_painter(cfg: DictConfig, further: Sequence[tuple[float, Style]] = ()) 
     )
 
 
+def named_style(name: str, data_root: str) -> Style:
+    """Build a style by its name in conf/style/, or by a file."""
+    known = GlobalHydra.instance().config_loader().get_group_options("style", ObjectType.CONFIG)
+    if name not in known and not Path(name).is_file():
+        raise FileNotFoundError(f"blend: neither a style nor a file '{name}'{did_you_mean(name, known)}")
+    cfg = compose("optimize", [f"style={name if name in known else 'image'}"])
+    cfg.data_root = str(data_root)
+    if name not in known:
+        cfg.style.path = name
+    style: Style = instantiate(cfg.style)
+    return style
+
+
 def from_network(photo: Tensor, style: Tensor, *, network: str) -> Tensor:
     """Start an optimisation from what a style network paints: a few dozen steps then do what hundreds do.
 
     Args:
-        photo: RGB in [0, 1], (1, 3, H, W).
+        photo: (1, 3, H, W), as what is returned.
         style: not used.
         network: a shipped style, a run folder or a network file.
-
-    Returns:
-        RGB in [0, 1], (1, 3, H, W).
-
-    Raises:
-        FileNotFoundError: no such network.
-        ValueError: a network of another system.
     """
     del style
     method = Stylizing(load_named(network, system="stylizer"))

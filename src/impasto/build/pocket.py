@@ -33,17 +33,13 @@ def distillation(
 
     Args:
         cfg: of `impasto train`.
-        data: of the training.
+        data: of the training, files.
         photographs: over which the teacher's leading directions are found.
         size: their sides in pixels.
         painters: shipped styles, or run folders, whose works the network shall know; None takes all that are shipped.
         adversary: of a painter that learns meanwhile: "styles" (files, folders or patterns of paintings), "steps" after
             which it starts again, "rate" of Adam; None does without.
         start: a run folder or file of such a training to go on from; None begins with the teacher, pruned.
-
-    Raises:
-        ValueError: no teacher, another network than a Pocket, data that are no files, or crops or batches that do not
-            divide.
     """
     require(cfg, features=None, network=Pocket)
     if isinstance(data, Shards):

@@ -1,6 +1,5 @@
 """What trains a style network: of one style, of many, or of one more on a shipped trunk."""
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -21,8 +20,6 @@ from impasto.styles import Style
 from impasto.systems import Augmentation
 from impasto.systems.augmentation import turned
 
-log = logging.getLogger(__name__)
-
 
 def stylization(
     cfg: DictConfig,
@@ -42,9 +39,6 @@ def stylization(
         coarse: weight of the style term at half the size; 0 does without.
         start: a run folder or file whose network the training begins with; None begins untrained.
         photographs: held-out ones that a loss with equal shares is measured on.
-
-    Raises:
-        ValueError: no style or loss network is configured, a loss or network for colorizers, or another start.
     """
     require(cfg, **({} if styles else {"style": None}), features=None, loss=PerceptualLoss)
     check_network(cfg, from_data=())
@@ -67,15 +61,15 @@ def stylization(
     trunk = get_object(cfg.network._target_) is load_trunk
     if trunk and (styles or start):
         raise ValueError("network=trunk is given one new style; expected no task.styles and no task.start beside it")
-    built = instantiate(cfg.network, **sizes)
-    network = built.network if trunk else built
-    card |= built.card if trunk else {}
+    network = instantiate(cfg.network, **sizes)
+    if trunk:
+        card |= network.card
+        network = network.network
     described = [style.describe() | {"size": cfg.style_size} for style in chosen]
     card |= {"styles": described} if styles else {"style": described[0]}
     card |= {"loss_network": f"{cfg.features.architecture}: {features.description}", "start": start}
     if start is not None:
         _begin_with(network, card, load_run(Path(start).expanduser(), system="stylizer"), start)
-    log.info("%d parameters", sum(p.numel() for p in network.parameters() if p.requires_grad))
     return Task(instantiate(cfg.system, network=network, loss=loss, **options), card)
 
 

@@ -12,33 +12,19 @@ from impasto.data import Photographs, Shards
 
 
 class Task(NamedTuple):
-    """What is trained.
-
-    Attributes:
-        system: the LightningModule.
-        card: what the file of the network says of itself; steps and losses come with each checkpoint.
-    """
+    """What is trained."""
 
     system: LightningModule
-    card: dict[str, Any]
+    card: dict[str, Any]  # what the file of the network says of itself; steps and losses come with each checkpoint
 
 
 BuildTask = Callable[[DictConfig, Photographs | Shards], Task]
 
 
 def require(cfg: DictConfig, **kinds: type | None) -> None:
-    """Refuse `<group>=none`, and a choice that builds what is meant for something else.
-
-    Args:
-        cfg: of the command.
-        kinds: by group, the class that must be built; None for any.
-
-    Raises:
-        ValueError: none, or another class.
-    """
+    """Refuse `<group>=none`, and a choice that builds another class than the group's in `kinds`; None takes any."""
     for group, kind in kinds.items():
-        node = cfg.get(group)
-        if node is None:
+        if (node := cfg.get(group)) is None:
             raise ValueError(f"{group}=none is for other work than this; give one that 'impasto ... --help' lists")
         built = get_object(node._target_)
         if kind is not None and isinstance(built, type) and not issubclass(built, kind):
@@ -47,8 +33,8 @@ def require(cfg: DictConfig, **kinds: type | None) -> None:
 
 def check_network(cfg: DictConfig, *, from_data: Sequence[str]) -> None:
     """Refuse the network of another system: a colorizer's is given sizes, an upscaler's has a factor."""
-    upscales = ("factor" in cfg.network) == (cfg.system_name == "upscaler")
-    if not upscales or bool(cfg.network.get("_partial_", False)) != bool(from_data):
+    fits = ("factor" in cfg.network) == (cfg.system_name == "upscaler")
+    if not fits or bool(cfg.network.get("_partial_", False)) != bool(from_data):
         name = cfg.network._target_.rsplit(".", 1)[1]
         kind = f"{'an' if cfg.system_name[0] in 'aeiou' else 'a'} {cfg.system_name}"
         raise ValueError(f"expected a network for {kind}, such as network={cfg.system_name}; got {name}")
@@ -68,26 +54,18 @@ def calibration_photo(data: Photographs | Shards) -> torch.Tensor:
 def common_card(cfg: DictConfig) -> dict[str, Any]:
     """Say of a network what every training says: its system, arguments, loss, data, experiment, seed and precision."""
     network: Any = OmegaConf.to_container(cfg.network, resolve=True)
-    for key in ("_partial_", "_convert_"):
-        network.pop(key, None)
-    data, loss = _unresolved(cfg.data), None if cfg.loss is None else _unresolved(cfg.loss)
+    arguments = {key: value for key, value in network.items() if key not in ("_target_", "_partial_", "_convert_")}
+    # ${data_root}/photos, and not where that is on this machine.
+    data: Any = OmegaConf.to_container(cfg.data, resolve=False)
+    loss = None if cfg.loss is None else OmegaConf.to_container(cfg.loss, resolve=False)
     further = {"unlabelled": data["unlabelled"]} if data.get("unlabelled") else {}
+    train = data.get("train", data.get("root", data.get("urls")))
     return {
         "system": cfg.system_name,
-        "network": {"class": network.pop("_target_").rsplit(".", 1)[1], **network},
+        "network": {"class": network["_target_"].rsplit(".", 1)[1], **arguments},
         "loss": loss,
-        "data": {
-            "train": data.get("train", data.get("root", data.get("urls"))),
-            **further,
-            "batch_size": cfg.data.batch_size,
-        },
+        "data": {"train": train, **further, "batch_size": cfg.data.batch_size},
         "experiment": cfg.name,
         "seed": cfg.seed,
         "precision": cfg.trainer.precision,
     }
-
-
-def _unresolved(node: DictConfig) -> dict[str, Any]:
-    """Say ${data_root}/photos, not where that is on this machine."""
-    found: Any = OmegaConf.to_container(node, resolve=False)
-    return dict(found)

@@ -25,11 +25,7 @@ from impasto.tracking.checkpoints import AtomicCheckpoints
 
 
 def build_trainer(cfg: DictConfig, *, loggers: Sequence[Logger], callbacks: Sequence[Callback]) -> Trainer:
-    """Build the Trainer, further callbacks behind those of the configuration.
-
-    Raises:
-        ValueError: devices that are not there, or that do not match the processes which were started.
-    """
+    """Build the Trainer, further callbacks behind those of the configuration."""
     configured = [instantiate(callback) for callback in cfg.callbacks.values() if callback is not None]
     try:
         trainer: Trainer = instantiate(

@@ -1,6 +1,5 @@
 """What trains an upscaler: by its pixels, or by the features of a loss network."""
 
-import logging
 from functools import partial
 
 import torch
@@ -11,17 +10,11 @@ from impasto.build.task import Task, calibration_photo, check_network, common_ca
 from impasto.data import Patches, Photographs, Shards
 from impasto.losses import PerceptualLoss, PixelLoss
 
-log = logging.getLogger(__name__)
-
 _SSIM_WINDOW = 11  # pixels, with a border of `factor` left out at each side
 
 
 def superresolution(cfg: DictConfig, data: Photographs | Shards) -> Task:
-    """Build an upscaler's training: by its pixels, or by the features of a loss network.
-
-    Raises:
-        ValueError: the data gives no patches, or a network or loss for other systems is configured.
-    """
+    """Build an upscaler's training, on patches."""
     if not isinstance(data, Patches):
         raise ValueError("an upscaler is trained on patches, as experiment=upscaler does; give data=patches")
     check_network(cfg, from_data=())
@@ -42,6 +35,5 @@ def superresolution(cfg: DictConfig, data: Photographs | Shards) -> Task:
             described["loss_network"] = f"{cfg.features.architecture}: {features.description}"
         elif not isinstance(loss, PixelLoss):
             raise ValueError(f"expected loss=pixel or loss=feature, got a {type(loss).__name__}")
-    log.info("%d parameters", sum(p.numel() for p in network.parameters()))
     system = instantiate(cfg.system, network=network, loss=loss, factor=data.factor, sigma=data.val_sigma)
     return Task(system, common_card(cfg) | described)

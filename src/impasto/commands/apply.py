@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from impasto.build.methods import engine_of
-from impasto.commands.settings import Count, Flag, Folder, Settings
+from impasto.build.settings import Count, Flag, Folder, Settings
 from impasto.hardware import check_device
 from impasto.listing import find_photographs, make_results_folder
 from impasto.methods import Seen, describe_scenes
@@ -21,8 +21,6 @@ from impasto.tracking.bar import Bar
 from impasto.tracking.run_folder import Interrupted
 
 log = logging.getLogger(__name__)
-
-_LOG_EVERY_SECONDS = 30.0
 
 
 class ApplySettings(Settings):
@@ -35,23 +33,14 @@ class ApplySettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Apply a shipped network or that of a run to every photograph named.
-
-    Raises:
-        ValueError: some photographs could not be done (the others were); names them.
-        OSError: the output folder cannot be written, or the disk is full.
-        Interrupted: stopped by Ctrl-C; what was written is whole.
-    """
+    """Apply a shipped network or that of a run to every photograph named."""
     given = ApplySettings.read(cfg)
     found = find_photographs(cfg.images, given.output)
     check_device(cfg.device)
     method = instantiate(cfg.method)(cfg, engine_of(cfg, photographs=len(found)))
     make_results_folder(given.output)
-    jobs = [
-        Job(source, given.output / name)
-        for source, name in found
-        if given.overwrite or not (given.output / name).exists()
-    ]
+    jobs = [Job(source, given.output / name) for source, name in found]
+    jobs = [job for job in jobs if given.overwrite or not job.target.exists()]
     pipeline = Pipeline(method, size=given.size, batch=given.batch)
     begin = time.perf_counter()
     failed = _apply(pipeline, jobs, given.output, borrowed=cfg.global_image is not None)
@@ -69,10 +58,7 @@ def _apply(pipeline: Pipeline, jobs: Sequence[Job], output: Path, *, borrowed: b
     remarks: list[str] = []
     lost: Counter[str] = Counter()
     try:
-        with (
-            Bar(total=len(jobs), done=0, log_every_seconds=_LOG_EVERY_SECONDS) as bar,
-            closing(pipeline(jobs)) as results,
-        ):
+        with Bar(total=len(jobs)) as bar, closing(pipeline(jobs)) as results:
             for number, done in enumerate(results, start=1):
                 source, error = done.job.source, done.error
                 bar.update(number, f"{bar.rate(number):.1f} images/s {source.name}")
@@ -80,8 +66,7 @@ def _apply(pipeline: Pipeline, jobs: Sequence[Job], output: Path, *, borrowed: b
                     what = f"{error.strerror}; {len(pipeline.written)} of {len(jobs)} written"
                     raise OSError(error.errno, what, str(done.job.target)) from error
                 if error is not None:
-                    reason = str(error) or "it takes more memory than is free"
-                    failed.append(reason if str(source) in reason else f"{source}: {reason}")
+                    failed.append(failure(source, error))
                 elif remark := _remark(done.seen, borrowed=borrowed):
                     remarks.append(f"{source}: {remark}")
                 lost.update(done.lost)
@@ -93,6 +78,12 @@ def _apply(pipeline: Pipeline, jobs: Sequence[Job], output: Path, *, borrowed: b
         for remark in [*remarks, *(f"{what}: {count} of the photographs" for what, count in lost.items())]:
             log.info("%s", remark)
     return failed
+
+
+def failure(source: Path, error: Exception) -> str:
+    """Say why a photograph could not be done."""
+    reason = str(error) or "it takes more memory than is free"
+    return reason if str(source) in reason else f"{source}: {reason}"
 
 
 def _remark(seen: Seen, *, borrowed: bool) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from impasto.commands.settings import Flag, Folder, Settings, Text
+from impasto.build.settings import Flag, Folder, Settings, Text
 from impasto.engines import export_network, format_of
 from impasto.runs import load_named
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class ExportSettings(Settings):
-    """What `impasto export` takes, as in conf/export.yaml."""
+    """The values of conf/export.yaml."""
 
     run: Text
     format: Text
@@ -22,13 +22,7 @@ class ExportSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Write the network and its card; read the file again and compare it with eager float32 at three odd sizes.
-
-    Raises:
-        FileNotFoundError: no such network.
-        ValueError: an unknown format, a file that is there already, or a network that cannot be exported.
-        ImportError: a package for this format is not installed.
-    """
+    """Write the network and its card; read the file again and compare it with eager float32 at three odd sizes."""
     given = ExportSettings.read(cfg)
     kind = format_of(given.format)
     name = Path(given.run).name.removesuffix(".safetensors")

@@ -4,22 +4,15 @@ import logging
 import shlex
 from collections import Counter
 from functools import partial
-from pathlib import Path
 
-from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from impasto.build.optimization import build_painter
+from impasto.build.optimization import build_painter, named_style
+from impasto.build.settings import Count, Flag, Folder, Positive, Settings, Text
+from impasto.commands.apply import failure
 from impasto.commands.photo_run import PhotoRun
-from impasto.commands.settings import Count, Flag, Folder, Positive, Settings, Text
 from impasto.images import read_file
-from impasto.launch.words import quote
 from impasto.listing import find_photographs, make_results_folder, refuse_original
-from impasto.styles import Style
-from impasto.suggest import did_you_mean
 from impasto.tracking.run_folder import Interrupted
 
 log = logging.getLogger(__name__)
@@ -39,16 +32,10 @@ class OptimizeSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Optimise every photograph named, one after the other; with `resume`, go on with the one that was interrupted.
-
-    Raises:
-        ValueError: some photographs could not be done (the others were); names them.
-        OSError: the output folder cannot be written, or the disk is full.
-        Interrupted: stopped by Ctrl-C; the best image so far and all that is needed to go on is saved.
-    """
+    """Optimise every photograph named, one after the other; with `resume`, go on with the one that was interrupted."""
     given = OptimizeSettings.read(cfg)
     found = find_photographs(cfg.images, given.output)
-    further = [(weight, _style(name, str(cfg.data_root))) for name, weight in (given.blend or {}).items()]
+    further = [(weight, named_style(name, cfg.data_root)) for name, weight in (given.blend or {}).items()]
     painter = build_painter(cfg, further)
     make_results_folder(given.output)
     failed, lost = [], Counter[str]()
@@ -67,24 +54,9 @@ def run(cfg: DictConfig) -> None:
         except Interrupted as error:
             raise Interrupted(f"{error}; go on with: impasto optimize resume={shlex.quote(str(cfg.folder))}") from error
         except (ValueError, FloatingPointError, FileNotFoundError, RuntimeError, MemoryError) as error:
-            reason = str(error) or "it takes more memory than is free"
-            failed.append(reason if str(source) in reason else f"{source}: {reason}")
+            failed.append(failure(source, error))
     for what, count in lost.items():
         log.info("%s: %d of the photographs", what, count)
     if failed:
         title = f"{len(failed)} of {len(found)} failed:\n  " if len(found) > 1 else ""
         raise ValueError(title + "\n  ".join(failed))
-
-
-def _style(name: str, data_root: str) -> Style:
-    """A style of blend=, by its name or by a file."""
-    known = GlobalHydra.instance().config_loader().get_group_options("style", ObjectType.CONFIG)
-    words = [f"data_root={quote(data_root)}"]
-    if name in known:
-        words += [f"style={name}"]
-    elif Path(name).is_file():
-        words += ["style=image", f"style.path={quote(name)}"]
-    else:
-        raise FileNotFoundError(f"blend: neither a style nor a file '{name}'{did_you_mean(name, known)}")
-    style: Style = instantiate(compose("optimize", words).style)
-    return style

@@ -1,18 +1,16 @@
 """impasto pack: photographs into shards, which `data=shards` streams from a disk or an object store."""
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pydantic import Field
 
-from impasto.commands.settings import Count, Folder, Settings
+from impasto.build.settings import Count, Folder, Natural, Settings
 from impasto.data import Photographs
 from impasto.data.layouts import Labelled
-from impasto.data.pack_folder import Splits, claimed, fingerprint, shuffled
+from impasto.data.pack_folder import claimed, fingerprint, shuffled
 from impasto.data.packing import Packing, is_packed, pack
 from impasto.data.shard_index import INDEX, check_sizes, read_index
 from impasto.tracking.bar import Bar
@@ -28,39 +26,44 @@ class PackSettings(Settings):
     output: Folder
     shorter_side: Count | None
     shard_bytes: Count
-    num_workers: Annotated[int, Field(ge=0, strict=True)]
+    num_workers: Natural
     seed: int
 
 
 def run(cfg: DictConfig) -> None:
-    """Write shards and their indices; the same command goes on with what was interrupted.
-
-    Raises:
-        FileNotFoundError: the data set is not there.
-        ValueError: an option out of range, an output that is not of this pack, or photographs of which none is sound.
-        KeyboardInterrupt: stopped; says how to go on.
-    """
+    """Write shards and their indices; the same command goes on with what was interrupted."""
     given = PackSettings.read(cfg)
     data = instantiate(cfg.data)
     if not isinstance(data, Photographs):
         raise ValueError("expected data=<photographs in files>, such as data=scenes or data=coco; shards are packed")
     data.prepare_data()
     data.setup("fit")
-    train = shuffled(_labelled(data.train_paths, data.train_labels), given.seed)
-    splits = {"train": train, "val": _labelled(data.val_paths, data.val_labels)}  # held-out ones in order
-    with claimed(given.output, _identity(cfg) | {"photographs": fingerprint(splits)}):
+    train = [Labelled(*item) for item in zip(data.train_paths, data.train_labels, strict=True)]
+    val = [Labelled(*item) for item in zip(data.val_paths, data.val_labels, strict=True)]
+    splits = {"train": shuffled(train, given.seed), "val": val}  # held-out ones in order
+    with (
+        claimed(given.output, _identity(cfg) | {"photographs": fingerprint(splits)}),
+        Bar(total=len(train) + len(val)) as bar,
+    ):
         finished = is_packed(given.output)
-        left_out = _pack(splits, given, data.classes)
+        packing = Packing(
+            classes=data.classes,
+            shorter_side=given.shorter_side,
+            shard_bytes=given.shard_bytes,
+            workers=given.num_workers,
+            progress=lambda done: bar.update(done, f"{bar.rate(done):.0f} photographs/s"),
+        )
+        try:
+            left_out = pack(splits, given.output, packing)
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt("stopped; the same command goes on from the last shard that is finished") from error
         if finished:
             for split in splits:
                 check_sizes(given.output / split, read_index(given.output / split / INDEX).sizes)
-            log.info("%s is packed already; nothing was done", given.output)
-            return
-    _report(given.output, left_out)
-
-
-def _labelled(paths: Sequence[Path], labels: Sequence[int]) -> list[Labelled]:
-    return [Labelled(path, label) for path, label in zip(paths, labels, strict=True)]
+    if finished:
+        log.info("%s is packed already; nothing was done", given.output)
+    else:
+        _report(given.output, left_out)
 
 
 def _identity(cfg: DictConfig) -> dict[str, Any]:
@@ -68,21 +71,6 @@ def _identity(cfg: DictConfig) -> dict[str, Any]:
     data: Any = OmegaConf.to_container(cfg.data, resolve=False)
     kept = {key: value for key, value in data.items() if key not in _OF_TRAINING}
     return {"data": kept, **{key: cfg[key] for key in ("seed", "shorter_side", "shard_bytes", "num_workers")}}
-
-
-def _pack(splits: Splits, given: PackSettings, classes: Sequence[str]) -> dict[str, list[str]]:
-    with Bar(total=sum(map(len, splits.values())), done=0, log_every_seconds=30) as bar:
-        packing = Packing(
-            classes=classes,
-            shorter_side=given.shorter_side,
-            shard_bytes=given.shard_bytes,
-            workers=given.num_workers,
-            progress=lambda done: bar.update(done, f"{bar.rate(done):.0f} photographs/s"),
-        )
-        try:
-            return pack(splits, given.output, packing)
-        except KeyboardInterrupt as error:
-            raise KeyboardInterrupt("stopped; the same command goes on from the last shard that is finished") from error
 
 
 def _report(output: Path, left_out: dict[str, list[str]]) -> None:

@@ -24,19 +24,9 @@ from impasto.tracking.stop import StopSignal
 
 log = logging.getLogger(__name__)
 
-_LOG_EVERY_SECONDS = 30.0
-
 
 class PhotoRun:
-    """The optimisation of one photograph, logged and saved so that nothing is lost.
-
-    Args:
-        cfg: of the command.
-        name: of the result, relative to the output folder.
-        index: of the photograph.
-        count: photographs in all.
-        target: the result's file.
-    """
+    """The optimisation of one photograph, logged and saved so that nothing is lost; `name` is the relative result."""
 
     def __init__(self, cfg: DictConfig, name: Path, *, index: int, count: int, target: Path) -> None:
         self.cfg, self.name, self.target, self.index = cfg, name, target, index
@@ -56,16 +46,14 @@ class PhotoRun:
             optimization: at its start.
             finish: from the best image (1, 3, H, W) to the one to save (3, H, W).
             kept: of the photograph's file, as of `Decoded`.
-
-        Raises:
-            Interrupted: stopped by Ctrl-C; image and checkpoint are saved.
-            FloatingPointError: the loss is not finite; the last finite image is saved.
         """
         if self.cfg.resume is not None and self.checkpoint.exists():
             optimization.load_state_dict(torch.load(self.checkpoint, map_location=self.cfg.device, weights_only=True))
         begin_again(self.cfg)
         self.optimization, self.finish, self.kept = optimization, finish, kept
-        self.loggers = self._loggers()
+        suffix = f"-{self.index}" if self.index else ""
+        chosen = wandb_logger(self.cfg, suffix=suffix, name=f"{self.cfg.name}_{short_name(self.name.stem)}")
+        self.loggers = [MetricsFile(self.curve_folder), *([] if chosen is None else [chosen])]
         outcome = "failed"
         try:
             with peak_memory(self.cfg.device) as peak:
@@ -88,15 +76,9 @@ class PhotoRun:
         figures = (self.target, optimization.best_value, optimization.calls, gibibytes(peak.bytes))
         log.info("%s: loss %.4g after %d steps, at most %s of memory", *figures)
 
-    def _loggers(self) -> list[Any]:
-        run_id = str(self.cfg.run_id) + (f"-{self.index}" if self.index else "")
-        chosen = wandb_logger(self.cfg, run_id=run_id, name=f"{self.cfg.name}_{short_name(self.name.stem)}_{run_id}")
-        return [MetricsFile(self.curve_folder), *([] if chosen is None else [chosen])]
-
     def _run(self) -> None:
         optimization = self.optimization
-        bar = Bar(total=optimization.steps, done=optimization.calls, log_every_seconds=_LOG_EVERY_SECONDS)
-        with StopSignal() as stop, bar:
+        with StopSignal() as stop, Bar(total=optimization.steps, done=optimization.calls) as bar:
             while optimization.calls < optimization.steps:
                 terms = optimization.step()
                 metrics = {f"train/{name}": value for name, value in terms.items()}
@@ -106,6 +88,8 @@ class PhotoRun:
                 shown = " ".join(f"{name} {value:.3g}" for name, value in terms.items())
                 bar.update(optimization.calls, f"{self.title} {shown}")
                 if stop.requested or optimization.calls % self.cfg.save_every == 0:
+                    for logger in self.loggers:
+                        logger.save()  # first: who goes on from the checkpoint needs the curve before it
                     self._save()
                     self._sample()
                 if stop.requested and optimization.calls < optimization.steps:
@@ -120,8 +104,7 @@ class PhotoRun:
 
     def _sample(self) -> None:
         step, image = self.optimization.calls, self.finish(self.optimization.best)
-        name = self.name.with_suffix("")
-        write_image(self.folder.sample(step, str(name)), image)
+        write_image(self.folder.sample(step, str(self.name.with_suffix(""))), image)
         for logger in self.loggers:
             if hasattr(logger, "log_image"):
-                logger.log_image(f"samples/{short_name(name.name)}", [to_uint8(image)], step=step)
+                logger.log_image(f"samples/{short_name(self.name.name)}", [to_uint8(image)], step=step)

@@ -1,35 +1,25 @@
 """impasto report: one HTML file about run folders."""
 
 import logging
-from typing import Annotated
 
 from omegaconf import DictConfig
-from pydantic import BeforeValidator
 
-from impasto.commands.settings import Flag, Folder, Settings, Text
+from impasto.build.settings import Flag, Folder, Settings, Texts
 from impasto.report import write_report
 
 log = logging.getLogger(__name__)
 
-Several = Annotated[list[Text], BeforeValidator(lambda value: value if isinstance(value, list) else [value])]
-
 
 class ReportSettings(Settings):
-    """Which runs, and where the page is written."""
+    """The values of conf/report.yaml."""
 
-    runs: Several  # run folders, multiruns, or folders of them
-    output: Folder  # the file
-    outside: Flag  # show pictures outside of the run folders, too
+    runs: Texts
+    output: Folder
+    outside: Flag
 
 
 def run(cfg: DictConfig) -> None:
-    """Write the page; name what could not be read.
-
-    Raises:
-        FileNotFoundError: a folder that does not exist.
-        ValueError: a folder without a run, an output that is no name of a page, or outside that is no truth value.
-        OSError: the page cannot be written.
-    """
+    """Write the page; name what could not be read."""
     given = ReportSettings.read(cfg)
     report = write_report(given.runs, given.output, outside=given.outside)
     for folder, problems in report.problems.items():

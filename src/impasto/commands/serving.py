@@ -1,39 +1,23 @@
-"""What the commands that serve a web page share: their extra, their port, and how they end."""
+"""What the commands that serve a web page share: their address, and how they end."""
 
 import contextlib
 import errno
+import logging
 import os
 import signal
 import socket
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 
-
-def require_extra(package: str, *, extra: str) -> None:
-    """Refuse a command whose optional package is missing.
-
-    Args:
-        package: its name, in Python and on PyPI.
-        extra: of impasto's extras, the one that brings it; also the command's name.
-
-    Raises:
-        ValueError: it is not installed; says how to install it.
-    """
-    if find_spec(package) is None:
-        raise ValueError(f"impasto {extra} needs {package}; install it with: pip install 'impasto[{extra}]'")
+log = logging.getLogger(__name__)
 
 
 def check_address(host: str, port: int) -> None:
-    """Refuse an address that cannot be served, before anything heavy begins.
-
-    Raises:
-        ValueError: no port number, a port that is taken or not allowed, or an address that is not this machine's.
-    """
+    """Refuse an address that cannot be served, before anything heavy begins."""
     if type(port) is not int or not 1 <= port <= 65535:
         raise ValueError(f"expected port=<a number from 1 to 65535>, got {port}")
     try:
-        family, kind, _, _, address = socket.getaddrinfo(str(host), port, type=socket.SOCK_STREAM)[0]
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just left is free
             trial.bind(address)
@@ -56,16 +40,14 @@ def is_local(host: str) -> bool:
 
 
 def forget_variables(*prefixes: str) -> None:
-    """Let the configuration decide, and not what a library reads of the environment when it is imported.
+    """Remove variables that a library would read when it is imported, so that the configuration decides.
 
     Proxies are forgotten too: servers ask themselves whether they are up, which a proxy would deny.
-
-    Args:
-        prefixes: of the variables that are removed from this process.
     """
     for name in list(os.environ):
         if name.startswith(prefixes) or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
             del os.environ[name]
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # by which servers ask themselves
 
 
 @contextlib.contextmanager
@@ -82,7 +64,10 @@ def ended_by_signal() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def wait() -> None:
-    """Wait for Ctrl-C or SIGTERM, inside `ended_by_signal`."""
+def wait(host: str, port: int, *, path: str = "") -> None:
+    """Say where the page is, and wait for Ctrl-C or SIGTERM inside `ended_by_signal`."""
+    log.info("open %s%s in a browser; Ctrl-C ends it", url(host, port), path)
+    if not is_local(host):
+        log.info("everyone who reaches this machine can use the page")
     while True:
         time.sleep(3600)

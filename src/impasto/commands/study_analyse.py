@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from impasto.commands.settings import Folder, Settings
+from impasto.build.settings import Folder, Settings
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.study.analysis import Analysis, analyse
 from impasto.study.answers import read_answers
@@ -27,12 +27,7 @@ class AnalyseSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Write `study.md`, `study.png`, `analysis.json` and the tables; log them with the pictures that were shown.
-
-    Raises:
-        FileNotFoundError: no study there.
-        ValueError: the study or its answers are damaged.
-    """
+    """Write `study.md`, `study.png`, `analysis.json` and the tables; log them with the pictures that were shown."""
     given = AnalyseSettings.read(cfg)
     if (given.output / "study.json").exists():
         raise ValueError(f"output={given.output} is a study, whose raters.csv would be overwritten; give another")
@@ -49,7 +44,7 @@ def run(cfg: DictConfig) -> None:
 
 def _log_to_wandb(cfg: DictConfig, study: Study, analysis: Analysis, shown: Mapping[str, Path], plot: Path) -> None:
     """Log tables, plot, and the pictures that can still be shown with their results."""
-    logger = wandb_logger(cfg, run_id=cfg.run_id, name=f"{cfg.name}_{cfg.run_id}")
+    logger = wandb_logger(cfg)
     note = simulated_note(analysis)
     for name in ("methods", "comparisons", "raters"):
         rows = [{**row._asdict(), "note": note} for row in getattr(analysis, name)]

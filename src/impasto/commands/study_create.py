@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 from pydantic import BeforeValidator, Field
 from torch import Tensor
 
-from impasto.commands.settings import Count, Folder, Settings, Text
-from impasto.commands.study_sources import Source, source_of
+from impasto.build.comparison import Source, source_of
+from impasto.build.settings import Count, Folder, Natural, Settings, Text
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.files import sha256
 from impasto.hardware import check_device
@@ -27,8 +27,6 @@ from impasto.tracking.bar import Bar
 from impasto.tracking.tables import log_pictures, log_table
 
 log = logging.getLogger(__name__)
-
-_LOG_EVERY_SECONDS = 30.0
 
 
 def _sources(value: object) -> object:
@@ -50,8 +48,8 @@ class CreateSettings(Settings):
     size: Annotated[int, Field(ge=16, strict=True)] | None
     raters: Count
     rounds: Count
-    repeats: Annotated[int, Field(ge=0, strict=True)]
-    catches: Annotated[int, Field(ge=0, strict=True)]
+    repeats: Natural
+    catches: Natural
     break_every: Count | None
     rule: Rule
     seed: int
@@ -59,16 +57,14 @@ class CreateSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Make the pictures of every method for every photograph, lay out the sessions, write the study.
-
-    Raises:
-        ValueError: a method that is none, results that do not fit their photograph, or a design that does not work out.
-        FileNotFoundError: a photograph, a network or a result that is not there.
-    """
+    """Make the pictures of every method for every photograph, lay out the sessions, write the study."""
     given = CreateSettings.read(cfg)
     check_device(given.device)
     found = find_images(cfg.images)
-    _refuse_same_names(found)
+    paths: dict[Path, Path] = {}  # results and tables are by a photograph's name
+    for path, name in found:
+        if (other := paths.setdefault(name, path)) != path:
+            raise ValueError(f"{other} and {path} are both called {name}; rename one, or give their folder")
     sources = {name: source_of(what, name, given.device) for name, what in given.methods.items()}
     names: dict[tuple[int, int | None], str] = defaultdict(new_id)
     sessions = design_sessions(
@@ -101,14 +97,6 @@ def run(cfg: DictConfig) -> None:
     log.info("next: impasto study serve %s", shlex.quote(str(given.folder)))
 
 
-def _refuse_same_names(found: Sequence[Found]) -> None:
-    """Results and tables are by a photograph's name."""
-    paths: dict[Path, Path] = {}
-    for path, name in found:
-        if (other := paths.setdefault(name, path)) != path:
-            raise ValueError(f"{other} and {path} are both called {name}; rename one, or give their folder")
-
-
 def _pictures(
     given: CreateSettings,
     found: Sequence[Found],
@@ -118,31 +106,30 @@ def _pictures(
     """Write the pictures that any session shows, a photograph's together; none is enlarged, so none is blurred."""
     stimuli: dict[str, Stimulus] = {}
     generator = torch.Generator().manual_seed(given.seed)
-    with Bar(total=len(found), done=0, log_every_seconds=_LOG_EVERY_SECONDS) as bar:
+    with Bar(total=len(found)) as bar:
         for number, item in enumerate(found):
             bar.update(number, item.path.name)
             photo = read_image(item.path, at_most=given.size)
             made = {name: source(item, photo) for name, source in sources.items()}
             images: list[Tensor] = list(common_size(made, photo.shape[-2:], item.path).values())
             images.append(spoiled(images[0], generator))
-            own = {}
-            for place, (method, image) in enumerate(zip([*sources, None], images, strict=True)):
-                if name := names.get((number, None if method is None else place)):
-                    own[name, method] = image
-            write_blinded({image_file(given.folder, name): image for (name, _), image in own.items()})
-            for (name, method), image in own.items():
+            own = {
+                name: (method, image)
+                for place, (method, image) in enumerate(zip([*sources, None], images, strict=True))
+                if (name := names.get((number, None if method is None else place)))
+            }
+            write_blinded({image_file(given.folder, name): image for name, (_, image) in own.items()})
+            for name, (method, image) in own.items():
+                height, width = image.shape[-2:]
+                checksum = sha256(image_file(given.folder, name))
                 stimuli[name] = Stimulus(
-                    photograph=str(item.name),
-                    method=method,
-                    width=image.shape[2],
-                    height=image.shape[1],
-                    sha256=sha256(image_file(given.folder, name)),
+                    photograph=str(item.name), method=method, width=width, height=height, sha256=checksum
                 )
     return dict(sorted(stimuli.items()))  # by ids that tell nothing
 
 
 def _log_to_wandb(cfg: DictConfig, study: Study, folder: Path) -> None:
-    logger = wandb_logger(cfg, run_id=cfg.run_id, name=f"{cfg.name}_{cfg.run_id}")
+    logger = wandb_logger(cfg)
     rows: list[dict[str, Any]] = []
     for photograph, names in by_photograph(study).items():
         shown = {image_file(folder, name): study.stimuli[name].method or "spoiled for catch trials" for name in names}

@@ -6,8 +6,8 @@ import socket
 from omegaconf import DictConfig
 from pydantic import HttpUrl
 
+from impasto.build.settings import Folder, Settings, Text
 from impasto.commands.serving import check_address, ended_by_signal, is_local, url
-from impasto.commands.settings import Folder, Settings, Text
 from impasto.study.plan import read_study, read_tokens, write_private
 
 log = logging.getLogger(__name__)
@@ -27,12 +27,7 @@ class ServeSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Serve a study; write `links.csv` (rater, link) beside it.
-
-    Raises:
-        FileNotFoundError: no study there.
-        ValueError: it is damaged, its pictures are lost, or host, port or address make no sense.
-    """
+    """Serve a study; write `links.csv` (rater, link) beside it."""
     import uvicorn
 
     from impasto.study.security import DeadlineProtocol

@@ -8,7 +8,7 @@ from typing import Annotated
 from omegaconf import DictConfig
 from pydantic import Field
 
-from impasto.commands.settings import Count, Folder, Settings, Share, Text
+from impasto.build.settings import Count, Folder, Settings, Share, Text
 from impasto.study.answers import Answers, read_answers
 from impasto.study.plan import Study, read_study
 from impasto.study.simulation import Preferences, check_preferences, simulate_rater
@@ -31,16 +31,14 @@ class SimulateSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Answer the sessions of raters who have not begun; every answer is marked as simulated.
-
-    Raises:
-        ValueError: values that do not fit the methods, or fewer raters left than are asked for.
-        FileNotFoundError: no study there.
-        Interrupted: stopped by Ctrl-C; whoever was simulated whole or in part stays.
-    """
+    """Answer the sessions of raters who have not begun; every answer is marked as simulated."""
     given = SimulateSettings.read(cfg)
     study = read_study(given.study)
-    values = given.preferences or _falling(study)
+    values = given.preferences
+    if not values:  # falling evenly in the order of the methods
+        first, last = (0.9, 0.1) if study.question.pictures == 1 else (1.0, -1.0)
+        steps = max(1, len(study.methods) - 1)
+        values = {name: first + (last - first) * place / steps for place, name in enumerate(study.methods)}
     preferences = Preferences(values=values, rater_spread=given.rater_spread, careless=given.careless)
     check_preferences(study, preferences)
     free = _free(given, study)
@@ -65,10 +63,3 @@ def _free(given: SimulateSettings, study: Study) -> list[int]:
     if not free or len(free) < (given.raters or 0):
         raise ValueError(f"expected raters of at most {len(free)}, who have not begun in {given.study}")
     return free[: given.raters]
-
-
-def _falling(study: Study) -> dict[str, float]:
-    """Values that fall evenly in the order of the methods: 0.9 to 0.1, or strengths from 1 to -1."""
-    first, last = (0.9, 0.1) if study.question.pictures == 1 else (1.0, -1.0)
-    steps = max(1, len(study.methods) - 1)
-    return {name: first + (last - first) * place / steps for place, name in enumerate(study.methods)}

@@ -18,7 +18,7 @@ from impasto.commands.sweep_results import Results, in_words
 from impasto.commands.sweep_trial import LOG, Message, Training
 from impasto.group import find_group, usable_cores
 from impasto.redaction import without_secrets
-from impasto.run_folders import read_status, running_process
+from impasto.run_folders import RunFolder
 from impasto.sweep.objectives import NotLoggedError
 from impasto.sweep.trials import SECONDS_BETWEEN_SIGNS, Outcome, Trials
 from impasto.tracking.bar import Bar
@@ -27,20 +27,12 @@ from impasto.tracking.stop import StopSignal
 
 log = logging.getLogger(__name__)
 
-_LOG_EVERY_SECONDS = 30.0
 _SECONDS_FOR_LEFTOVER = 600.0  # that a training whose sweep was killed may take to save and stop
 _ENDS = ("finished", "pruned", "failed")
 
 
 def run(cfg: DictConfig) -> None:
-    """Run trials until the sweep has as many as configured; write what they reached.
-
-    Raises:
-        Interrupted: stopped by Ctrl-C or SIGTERM; every trial is saved.
-        ValueError: the search space, the words of the trainings or the objectives are wrong, or the sweep was begun
-            with others.
-        StorageLostError: the storage cannot be reached; what the trials reached lies in their folders.
-    """
+    """Run trials until the sweep has as many as configured; write what they reached."""
     if (group := find_group()).size > 1:
         raise ValueError(
             f"{group.starter} started {group.size} processes of one sweep; expected one, or an array of jobs"
@@ -53,7 +45,7 @@ def run(cfg: DictConfig) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores(processes=given.workers)))
     log.info("sweep folder: %s", sweep.folder)
     with _record(sweep.folder, cfg), StopSignal() as stop:
-        with Bar(total=sweep.total, done=results.ended(), log_every_seconds=_LOG_EVERY_SECONDS) as bar:
+        with Bar(total=sweep.total, done=results.ended()) as bar:
             gpus = [None] if given.workers == 1 else range(given.workers)
             _work([_Worker(results, stop, bar, gpu=gpu) for gpu in gpus], stop)
         results.write_page()
@@ -90,28 +82,17 @@ def _work(workers: list["_Worker"], stop: StopSignal) -> None:
 
 
 class _Worker:
-    """Runs one trial after the other.
-
-    Args:
-        results: of the sweep, written anew after each trial.
-        stop: as soon as it is requested, the training is asked to save and end.
-        bar: shows how far the sweep is.
-        gpu: that its trainings take; None for what they find.
-
-    Attributes:
-        abandoned: once set, the training is killed.
-    """
+    """Runs one trial after the other, on a GPU of its own where there are several."""
 
     def __init__(self, results: Results, stop: StopSignal, bar: Bar, *, gpu: int | None) -> None:
         self.results, self.trials, self.stop, self.bar, self.gpu = results, results.trials, stop, bar, gpu
         self.objectives = self.trials.sweep.objectives
-        self.abandoned = False
+        self.abandoned = False  # once set, the training is killed
         self._signed = 0.0
 
     def run(self) -> None:
         """Take trials until none is left or the sweep is stopped."""
         while not self.stop.requested and (trial := self.trials.claim()) is not None:
-            begin = time.monotonic()
             if (outcome := self._train(trial)) is None:
                 self.trials.give_back(trial)
                 continue
@@ -119,37 +100,38 @@ class _Worker:
             ended = outcome.error or in_words(outcome.values)
             log.info("trial %d %s%s", trial.number, outcome.state, f": {ended}" if ended else "")
             self.results.write_tables()
-            self.results.seconds_beside.append(time.monotonic() - begin - outcome.seconds)
             self.bar.update(self.results.ended(), "")
 
     def _train(self, trial: optuna.Trial) -> Outcome | None:
         """Train a trial; None where it was stopped, or its process killed, so that it is to be taken again."""
-        folder, code = self.trials.sweep.folder / str(trial.number), 0
+        folder, code = RunFolder(self.trials.sweep.folder / str(trial.number)), 0
         self._wait_for_leftover(trial, folder)
-        if not self.stop.requested and read_status(folder).get("status") not in _ENDS:
+        if not self.stop.requested and folder.status().get("status") not in _ENDS:
             log.info("trial %d: %s", trial.number, in_words(trial.params))
-            code = self._run(trial, folder)
-        status = read_status(folder)
+            code = self._run(trial, folder.path)
+        status = folder.status()
         if status.get("status") in _ENDS:
-            return self._outcome(folder, status)
+            return self._outcome(folder.path, status)
         if self.stop.requested:
             return None
         if code == 1:  # Hydra or an import failed before there was a run folder: so would all other trials
             self.trials.give_back(trial)
-            raise ValueError(f"trial {trial.number} could not begin: {_last_line(folder)} (see {folder / LOG})")
+            raise ValueError(
+                f"trial {trial.number} could not begin: {_last_line(folder.path)} (see {folder.path / LOG})"
+            )
         killed = f"its process was killed by signal {-code}" if code < 0 else f"its process ended with exit code {code}"
         if self.trials.note_kill(trial):
             log.warning("trial %d: %s; it is run again from its last checkpoint", trial.number, killed)
             return None
         return Outcome("failed", {}, f"{killed}, again and again (out of memory?)", 0.0)
 
-    def _wait_for_leftover(self, trial: optuna.Trial, folder: Path) -> None:
+    def _wait_for_leftover(self, trial: optuna.Trial, folder: RunFolder) -> None:
         """Wait until the training of a sweep that was killed has saved and ended."""
         begin = time.monotonic()
-        while (pid := running_process(folder)) is not None and not self.stop.requested:
+        while (pid := folder.running_process()) is not None and not self.stop.requested:
             if time.monotonic() - begin > _SECONDS_FOR_LEFTOVER:
                 raise ValueError(
-                    f"{folder} is still trained by process {pid}, whose sweep is gone; stop that process first"
+                    f"{folder.path} is still trained by process {pid}, whose sweep is gone; stop that process first"
                 )
             self._give_sign(trial)
             time.sleep(0.2)

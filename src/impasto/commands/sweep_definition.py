@@ -9,15 +9,16 @@ from typing import Annotated, Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, CmaEsSampler
 from pydantic import Field
 
-from impasto.commands.settings import Count, Folder, Settings, Text
+from impasto.build.settings import Count, Folder, Settings, Text, plain
 from impasto.launch.composition import check_arguments
 from impasto.launch.words import prepare_arguments, quote
 from impasto.redaction import without_secrets
+from impasto.run_folders import RunFolder
 from impasto.sweep.objectives import Objective
 from impasto.sweep.space import Parameters, Sampling, Space, ends, read_space
 from impasto.sweep.trials import Sweep
@@ -39,17 +40,11 @@ class SweepSettings(Settings):
 
 
 class Words(NamedTuple):
-    """The words behind `impasto train` of the trials.
+    """The words behind `impasto train` of the trials."""
 
-    Attributes:
-        conf: the folder of the configuration, and the user's own where there is one.
-        shared: those that come from the sweep's own configuration.
-        train: as the user gave them; they win over those shared.
-    """
-
-    conf: list[str]
-    shared: list[str]
-    train: list[str]
+    conf: list[str]  # the folder of the configuration, and the user's own where there is one
+    shared: list[str]  # those that come from the sweep's own configuration
+    train: list[str]  # as the user gave them; they win over those shared
 
     @property
     def flags(self) -> list[str]:
@@ -62,8 +57,7 @@ class Words(NamedTuple):
 
     def start(self, parameters: Parameters, folder: Path) -> list[str]:
         """Return what starts a trial in its folder: anew, or going on from its last checkpoint."""
-        needed = ("checkpoints/last.ckpt", "config.yaml", "environment.json", "status.json", ".hydra/config.yaml")
-        if all((folder / name).is_file() for name in needed):
+        if RunFolder(folder).can_go_on():
             return [*self.flags, *prepare_arguments(Path(self.conf[0]), "train", [f"resume={quote(str(folder))}"])]
         link = "++callbacks.trial._target_=impasto.tracking.trial.TrialLink"
         return [*self.flags, *self.of(parameters), link, f"hydra.run.dir={quote(str(folder))}"]
@@ -83,16 +77,11 @@ def word_of(key: str, value: Any) -> str:  # noqa: ANN401 (a choice of any kind)
 
 
 def read_definition(cfg: DictConfig, given: SweepSettings) -> tuple[Sweep, Words]:
-    """Read and check what a sweep is.
-
-    Raises:
-        ValueError: an unknown key in the space or the words (names the nearest right one), an empty range, too many
-            objectives for the sampler or the pruner, or no trials.
-    """
-    definition = {key: _plain(cfg[key]) for key in ("space", "objectives", "sampler", "pruner", "seed")}
+    """Read and check what a sweep is."""
+    definition = {key: plain(cfg[key]) for key in ("space", "objectives", "sampler", "pruner", "seed")}
     definition["train"] = [without_secrets(word) for word in given.train]  # kept where many may read it
     sampler: partial[BaseSampler] = instantiate(cfg.sampler)
-    pruner: BasePruner = instantiate(cfg.pruner)
+    pruner: BasePruner = instantiate(cfg.pruner) or NopPruner()
     if (count := len(given.objectives)) > 1:
         if not isinstance(pruner, NopPruner):
             raise ValueError(f"pruning needs one objective, got {count}; expected pruner=none")
@@ -109,10 +98,6 @@ def read_definition(cfg: DictConfig, given: SweepSettings) -> tuple[Sweep, Words
     folder = given.output.absolute()
     storage = given.storage or f"sqlite:///{folder / 'study.db'}"
     return Sweep(given.name, storage, folder, given.objectives, sampling, pruner, min(totals), definition), words
-
-
-def _plain(node: Any) -> Any:  # noqa: ANN401 (any node)
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
 def _shared(cfg: DictConfig) -> list[str]:

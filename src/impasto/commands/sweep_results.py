@@ -3,7 +3,6 @@
 import logging
 import shlex
 from collections.abc import Mapping
-from statistics import median
 from typing import Any
 
 import yaml
@@ -14,7 +13,7 @@ from impasto.files import write_text
 from impasto.hardware import describe_machine
 from impasto.redaction import without_secrets
 from impasto.report.sweep_page import write_sweep_page
-from impasto.sweep.best import best_trials
+from impasto.sweep.objectives import best_trials
 from impasto.sweep.trials import Trials, state_of
 from impasto.tables import digits, markdown, write_csv
 
@@ -22,19 +21,10 @@ log = logging.getLogger(__name__)
 
 
 class Results:
-    """Writes what a sweep has reached so far.
-
-    Args:
-        trials: of the sweep.
-        words: of its trainings.
-
-    Attributes:
-        seconds_beside: of each trial that this command ran, those that were not its training's.
-    """
+    """Writes what a sweep has reached so far: its trials, and the words of its trainings."""
 
     def __init__(self, trials: Trials, words: Words) -> None:
         self.trials, self.words, self.sweep = trials, words, trials.sweep
-        self.seconds_beside: list[float] = []
 
     @property
     def go_on(self) -> str:
@@ -91,17 +81,11 @@ class Results:
             )
 
     def log_end(self) -> None:
-        """Say how the sweep ended.
-
-        Raises:
-            ValueError: not one trial finished.
-        """
+        """Say how the sweep ended."""
         study = self.trials.snapshot()
         states = [state_of(trial) for trial in study.get_trials(deepcopy=False)]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
         log.info("%d trials: %s", len(states), counts)
-        if self.seconds_beside:
-            log.info("seconds a trial beside its training, median: %.1f", median(self.seconds_beside))
         if not (best := best_trials(study)):
             raise ValueError(f"no trial finished; {self.sweep.folder / 'trials.csv'} says why")
         what = "best trial" if len(best) == 1 else f"{len(best)} trials on the Pareto front, the most balanced is"

@@ -1,8 +1,7 @@
 """One trial of a sweep: an `impasto train` of its own, in a process group of its own.
 
-Its process is forked from a server that has imported everything, so that imports cost the sweep once and not each
-trial. What happens in it, running out of memory included, cannot take the sweep with it, and all ranks of a
-distributed training belong to one trial.
+Its process is forked from a server that has imported everything, once for the sweep. What happens in it cannot take the
+sweep with it, and all ranks of a distributed training belong to one trial.
 """
 
 import contextlib
@@ -22,7 +21,6 @@ from typing import NamedTuple, Self
 from impasto.tracking.trial import VARIABLE
 
 LOG = "console.log"  # of a trial's folder: everything that its process wrote
-_CONTEXT = multiprocessing.get_context("forkserver")
 _PRELOADED = [
     "impasto.launch.job",
     "impasto.commands.sweep_trial",
@@ -36,20 +34,19 @@ _PRELOADED = [
     "torchvision.transforms.v2",
     "wandb.sdk.launch",  # which wandb.init imports: two seconds
 ]
+if sys.platform == "win32":
+    _CONTEXT = multiprocessing.get_context("spawn")
+else:
+    _CONTEXT = multiprocessing.get_context("forkserver")
+    _CONTEXT.set_forkserver_preload(_PRELOADED)
 
 
 class Message(NamedTuple):
-    """What a training says while it runs.
+    """What a training says while it runs."""
 
-    Attributes:
-        step: it has done.
-        steps: in all.
-        losses: of a validation; with them it waits for an answer.
-    """
-
-    step: int
-    steps: int
-    losses: Mapping[str, float]
+    step: int  # it has done
+    steps: int  # in all
+    losses: Mapping[str, float]  # of a validation; with them it waits for an answer
 
 
 class Training:
@@ -58,12 +55,11 @@ class Training:
     Args:
         words: for Hydra, behind `impasto`.
         folder: of the trial.
-        run_id: of the trial, for its W&B run.
+        run_id: of its W&B run.
         gpu: number of this machine's GPU that it takes, counted round; None for what it finds.
     """
 
     def __init__(self, words: Sequence[str], folder: Path, *, run_id: str, gpu: int | None) -> None:
-        _CONTEXT.set_forkserver_preload(_PRELOADED)
         self._pipe, theirs = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=_train, args=(list(words), str(folder), run_id, theirs, gpu))
         self._process.start()
@@ -103,7 +99,7 @@ class Training:
         self._process.kill()
         assert self._process.pid  # it was started; the group of 0 would be ours
         with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended, or has not made its group yet
-            os.killpg(self._process.pid, signal.SIGKILL)
+            _kill_group(self._process.pid)
 
     def __enter__(self) -> Self:
         return self
@@ -120,15 +116,19 @@ class Training:
 
 def _train(words: list[str], folder: str, run_id: str, pipe: Connection, gpu: int | None) -> None:
     """The process of the trial: `impasto train`, its output in the trial's folder."""
-    os.setpgid(0, 0)  # Ctrl-C on the terminal reaches the sweep, which then asks
+    if sys.platform != "win32":
+        os.setpgid(0, 0)  # Ctrl-C on the terminal reaches the sweep, which then asks
     threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     Path(folder).mkdir(parents=True, exist_ok=True)
     with (Path(folder) / LOG).open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     os.environ |= {VARIABLE: str(pipe.fileno()), "IMPASTO_RUN_ID": run_id}
-    if gpu is not None:
-        _take_one_gpu(gpu)
+    if gpu is not None and "CUDA_VISIBLE_DEVICES" not in os.environ:
+        import torch
+
+        if (count := torch.cuda.device_count()) > 1:
+            os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu % count)
     sys.argv = ["impasto", "--config-name", "train", *words]
     sys.modules.pop("impasto.cli", None)  # it is run, not imported
     try:
@@ -146,12 +146,10 @@ def _end_with_the_sweep() -> None:
     if sweep is not None:
         sweep.join()
         if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # nothing is there to save yet; other ranks would wait
-            os.killpg(0, signal.SIGKILL)
+            _kill_group(0)
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _take_one_gpu(number: int) -> None:
-    import torch
-
-    if "CUDA_VISIBLE_DEVICES" not in os.environ and (count := torch.cuda.device_count()) > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(number % count)
+def _kill_group(number: int) -> None:
+    if sys.platform != "win32":  # which has no process groups
+        os.killpg(number, signal.SIGKILL)

@@ -13,9 +13,9 @@ from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig
 
+from impasto.build.settings import Count, Settings
 from impasto.build.task import BuildTask
 from impasto.build.trainer import build_trainer, check_fits, check_schedule
-from impasto.commands.settings import Count, Settings
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import Photographs
 from impasto.group import is_first_process
@@ -36,12 +36,7 @@ class TrainSettings(Settings):
 
 
 def run(cfg: DictConfig) -> None:
-    """Train as configured; with `resume`, go on from the last checkpoint.
-
-    Raises:
-        Interrupted: stopped by Ctrl-C or SIGTERM, everything saved; StartAgain where Slurm's SIGUSR1 did it.
-        FloatingPointError: the loss is not finite any more; the last checkpoint is good.
-    """
+    """Train as configured; with `resume`, go on from the last checkpoint."""
     given = TrainSettings.read(cfg)
     torch.set_float32_matmul_precision("high")
     seed_everything(cfg.seed, workers=True, verbose=False)
@@ -49,13 +44,16 @@ def run(cfg: DictConfig) -> None:
     data: Photographs = instantiate(cfg.data)
     build: BuildTask = instantiate(cfg.task)
     system, card = build(cfg, data)
+    log.info("%d parameters to train", sum(p.numel() for p in system.parameters() if p.requires_grad))
     checkpoints = Checkpoints(folder, every=given.checkpoint_every, card=card)
     resume = cfg.resume is not None and checkpoints.last.exists()
     check_schedule(cfg, resume=resume)
     if resume:
         check_fits(system, checkpoints.last)
     record = LambdaCallback(on_train_start=lambda *_: begin_again(cfg))
-    trainer = build_trainer(cfg, loggers=_loggers(cfg, folder), callbacks=[record, checkpoints])
+    chosen = wandb_logger(cfg) if is_first_process() else None
+    loggers: list[Any] = [MetricsFile(folder), *([] if chosen is None else [chosen])]
+    trainer = build_trainer(cfg, loggers=loggers, callbacks=[record, checkpoints])
     log.info("run folder: %s", folder)
     go_on = f"go on with: impasto train resume={shlex.quote(str(folder))}"
     try:
@@ -77,13 +75,6 @@ def run(cfg: DictConfig) -> None:
         stopped = StartAgain if checkpoints.stop.again else Interrupted
         raise stopped(f"stopped at step {trainer.global_step}; {go_on}")
     log.info("trained %d steps; samples in %s", trainer.global_step, RunFolder(folder).samples)
-
-
-def _loggers(cfg: DictConfig, folder: Path) -> list[Any]:
-    loggers: list[Any] = [MetricsFile(folder)]
-    if is_first_process() and (wandb := wandb_logger(cfg, run_id=cfg.run_id, name=f"{cfg.name}_{cfg.run_id}")):
-        loggers.append(wandb)
-    return loggers
 
 
 def _fit(

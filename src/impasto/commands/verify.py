@@ -1,19 +1,18 @@
 """impasto verify: list the broken and the grey photographs, in files or in shards, before a training meets them."""
 
 import csv
+import io
 import logging
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
-from impasto.commands.settings import Settings
+from impasto.build.settings import Natural, Settings
 from impasto.data import CentreCrop, Photographs, Shards
 from impasto.data.batches import PhotographDataset
 from impasto.data.shard_index import SPLITS, LeftOutError
@@ -29,28 +28,35 @@ _SEEN_AT = CentreCrop(size=64)  # enough to see whether a photograph is sound, a
 class VerifySettings(Settings):
     """The values of conf/verify.yaml."""
 
-    num_workers: Annotated[int, Field(ge=0, strict=True)]
+    num_workers: Natural
 
 
 def run(cfg: DictConfig) -> None:
-    """Decode every photograph; write `verify.csv` (file, finding) and `skip.txt`, which `data.skip` takes.
-
-    Raises:
-        FileNotFoundError: the data set is not there.
-        ValueError: shards with photographs that are damaged; `verify.csv` names them.
-    """
+    """Decode every photograph; write `verify.csv` (file, finding) and `skip.txt`, which `data.skip` takes."""
     workers = min(VerifySettings.read(cfg).num_workers, usable_cores())
     everything = {"val_limit": None, "least_chroma": 0.0}
     data: Photographs | Shards = instantiate(cfg.data, **{k: v for k, v in everything.items() if k in cfg.data})
     data.prepare_data()
     data.setup("fit")
-    datasets = _datasets(data)
+    if isinstance(data, Shards):
+        datasets: list[PhotographDataset] = [data.dataset(split, _SEEN_AT) for split in SPLITS]
+    else:
+        lists = (data.train_paths, data.val_paths)
+        datasets = [PhotographDataset(paths, [0] * len(paths), _SEEN_AT) for paths in lists]
     total = sum(map(len, datasets))
-    found = (finding for dataset in datasets for finding in _findings(dataset, workers))
+    loaders: list[Any] = [
+        DataLoader(_Checked(dataset), batch_size=16, collate_fn=list, num_workers=workers) for dataset in datasets
+    ]
+    found = (finding for loader in loaders for findings in loader for finding in findings)
     checked = track(found, total=total, description="verify", console=Console(stderr=True))
     findings = {name: finding for name, finding in checked if finding}
+    for name, finding in findings.items():
+        log.info("%s: %s", name, finding)
     folder = Path(cfg.folder)
-    _write(findings, folder)
+    table = io.StringIO()
+    csv.writer(table).writerows([("file", "finding"), *findings.items()])
+    _write(folder / "verify.csv", table.getvalue())
+    _write(folder / "skip.txt", "".join(f"{name}\n" for name in findings))
     grey = sum(finding == "grey" for finding in findings.values())
     log.info(
         "%d photographs, %d broken, %d grey; to leave them out: data.skip=%s",
@@ -58,12 +64,6 @@ def run(cfg: DictConfig) -> None:
     )  # fmt: skip
     if isinstance(data, Shards) and len(findings) > grey:
         raise ValueError(f"{len(findings) - grey} of {total} photographs are damaged; see {folder / 'verify.csv'}")
-
-
-def _datasets(data: Photographs | Shards) -> list[PhotographDataset]:
-    if isinstance(data, Shards):
-        return [data.dataset(split, _SEEN_AT) for split in SPLITS]
-    return [PhotographDataset(paths, [0] * len(paths), _SEEN_AT) for paths in (data.train_paths, data.val_paths)]
 
 
 class _Checked(Dataset[tuple[str, str]]):
@@ -85,20 +85,6 @@ class _Checked(Dataset[tuple[str, str]]):
         return self.photographs.name(index), finding
 
 
-def _findings(photographs: PhotographDataset, workers: int) -> Iterator[tuple[str, str]]:
-    loader: Any = DataLoader(_Checked(photographs), batch_size=16, collate_fn=list, num_workers=workers)
-    for findings in loader:
-        yield from findings
-
-
-def _write(findings: Mapping[str, str], folder: Path) -> None:
-    with whole_file(folder / "verify.csv") as temporary, _open(temporary) as file:
-        csv.writer(file).writerows([("file", "finding"), *findings.items()])
-    with whole_file(folder / "skip.txt") as temporary, _open(temporary) as file:
-        file.writelines(f"{name}\n" for name in findings)
-    for name, finding in findings.items():
-        log.info("%s: %s", name, finding)
-
-
-def _open(path: Path) -> IO[str]:
-    return path.open("w", newline="", encoding="utf-8", errors="surrogateescape")  # names of files may be any bytes
+def _write(path: Path, text: str) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")  # names may be any bytes

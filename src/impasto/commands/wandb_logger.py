@@ -11,28 +11,25 @@ from omegaconf import DictConfig, OmegaConf
 from impasto.redaction import without_secrets
 
 
-def wandb_logger(cfg: DictConfig, *, run_id: str, name: str) -> Any:  # noqa: ANN401 (a logger of Lightning's)
-    """Start the run of the chosen logger.
+def wandb_logger(cfg: DictConfig, *, suffix: str = "", name: str = "") -> Any:  # noqa: ANN401 (a logger of Lightning's)
+    """Start the run of the chosen logger, one of `impasto.tracking`; the same id continues the same run.
 
     Args:
         cfg: of the command.
-        run_id: the same id continues the same run.
-        name: shown in the dashboard.
+        suffix: of the run's id, where a command has several runs.
+        name: shown in the dashboard before the id; "" takes that of the configuration.
 
     Returns:
-        Of `impasto.tracking`; None where the user wants none (logger=csv), or it cannot take the
-        names that were given.
+        None where the user wants none (logger=csv), or where names are not UTF-8, which dashboards refuse.
     """
-    if cfg.logger is None or not _is_utf8(str(Path(cfg.folder).absolute()), *sys.argv):
+    if cfg.logger is None:
         return None
-    config: Any = OmegaConf.to_container(OmegaConf.create(without_secrets(OmegaConf.to_yaml(cfg, resolve=True))))
-    return instantiate(cfg.logger)(folder=Path(cfg.folder), run_id=run_id, name=name, config=config)
-
-
-def _is_utf8(*words: str) -> bool:
+    folder = Path(cfg.folder)
     try:
-        "".join(words).encode()
+        "".join([str(folder.absolute()), *sys.argv]).encode()
     except UnicodeEncodeError:
         logging.getLogger(__name__).warning("dashboards take only names in UTF-8: this run is in metrics.csv alone")
-        return False
-    return True
+        return None
+    config: Any = OmegaConf.to_container(OmegaConf.create(without_secrets(OmegaConf.to_yaml(cfg, resolve=True))))
+    run_id = f"{cfg.run_id}{suffix}"
+    return instantiate(cfg.logger)(folder=folder, run_id=run_id, name=f"{name or cfg.name}_{run_id}", config=config)

@@ -20,7 +20,7 @@ from impasto.evaluation.colour import Measured, colorizer_of, mean_chroma, measu
 from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Listed, Row, Table, fingerprint
 from impasto.images import read_image, sheet, write_image
 from impasto.networks import Trained
-from impasto.run_folders import read_status
+from impasto.run_folders import RunFolder
 from impasto.runs import load_run
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Ablations(Comparison):
         for name, folder in self._folders.items():
             if name in self.runs:
                 given[name] = fingerprint(load_run(folder, system="colorizer").network)
-            elif not read_status(folder):
+            elif not RunFolder(folder).status():
                 found = subprocess.run([*_TRAIN, *self._words(name), "--cfg", "job"], capture_output=True, text=True)
                 if found.returncode in _STOPPED:
                     raise KeyboardInterrupt
@@ -104,7 +104,7 @@ class Ablations(Comparison):
 
     def _train(self, name: str) -> Figures:
         folder = self._folders[name]
-        status = read_status(folder).get("status")
+        status = RunFolder(folder).status().get("status")
         if status == "finished":
             log.info("%s: trained already", name)
             return {"status": status}

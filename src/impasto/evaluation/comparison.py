@@ -39,7 +39,7 @@ class Keys(BaseModel):
 
 
 class Comparison(Keys, ABC):
-    """What `impasto evaluate` measures; its fields are the keys that its file in conf/evaluation/ explains."""
+    """What `impasto evaluate` measures; its fields are the keys that its file in conf/experiment/ explains."""
 
     name: ClassVar[str]  # of its files, and of its table in W&B
     device: str

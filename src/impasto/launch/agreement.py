@@ -1,14 +1,14 @@
 """One run for all processes that torchrun or srun started: the first decides on its name, and whether it goes on."""
 
+import contextlib
 import json
 import os
 import secrets
-import socket
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from impasto.group import Group, find_group
 from impasto.launch.composition import compose_command
@@ -23,19 +23,10 @@ _stores: list[object] = []  # held until the process ends: the first process's s
 def join_run(conf: Path, command: str, arguments: Sequence[str]) -> list[str]:
     """Give this process the run's id and the moment of its start, in its environment, as all of its group.
 
-    Args:
-        conf: the configuration folder.
-        command: its name.
-        arguments: as `prepare_arguments` returns them.
-
-    Returns:
-        Arguments for Hydra: the same, or, where torchrun or Slurm started the run again, to go on in its folder.
-
-    Raises:
-        ValueError: the processes could not find each other, or were started wrongly.
+    Returns the arguments or, where torchrun or Slurm started the run again, others that go on in its folder.
     """
     group = find_group()
-    agreed = _agree(group, lambda: _decide(group, conf, command, arguments))
+    agreed = _agree(group, partial(_decide, group, conf, command, arguments))
     os.environ["IMPASTO_RUN_ID"], os.environ["IMPASTO_START"] = agreed["run_id"], agreed["start"]
     if agreed["port"]:
         os.environ |= {"MASTER_PORT": agreed["port"], "TORCHELASTIC_USE_AGENT_STORE": "False"}
@@ -46,19 +37,18 @@ def join_run(conf: Path, command: str, arguments: Sequence[str]) -> list[str]:
 
 def _decide(group: Group, conf: Path, command: str, arguments: Sequence[str]) -> dict[str, str]:
     in_sweep = "WANDB_SWEEP_ID" in os.environ  # of W&B's agent, which has named the run
+    port = ""
+    if group.restarts and group.starter == "torchrun":
+        # Its own store still holds the addresses of the processes that died (torch 2.15): training would hang.
+        from lightning.fabric.plugins.environments.lightning import find_free_network_port
+
+        port = str(find_free_network_port())
     return {
         "run_id": os.environ["WANDB_RUN_ID"] if in_sweep else secrets.token_hex(4),
         "start": time.strftime("%Y-%m-%d/%H-%M-%S"),
         "folder": _begun(group.launch, conf, command, arguments) if group.restarts else "",
-        # torchrun's own store still holds the addresses of the processes that died (torch 2.15): training would hang.
-        "port": _free_port() if group.restarts and group.starter == "torchrun" else "",
+        "port": port,
     }
-
-
-def _free_port() -> str:
-    with socket.socket() as free:
-        free.bind(("", 0))
-        return str(free.getsockname()[1])
 
 
 def _agree(group: Group, decide: Callable[[], dict[str, str]]) -> dict[str, str]:
@@ -100,30 +90,11 @@ def _begun(launch: str, conf: Path, command: str, arguments: Sequence[str]) -> s
     if "resume" not in cfg:
         return ""
     folders = [RunFolder(path) for path in (Path(cfg.hydra.run.dir), *Path(cfg.output_root).glob("*/*"))]
-    records = {folder.environment_file: _read(folder) for folder in folders if folder.is_run()}
     started = [without_secrets(word) for word in ("--config-name", command, *arguments)]  # as the record has them
-    begun = [
-        path.parent
-        for path, record in records.items()
-        if record.get("launch") == launch and list(record.get("command", []))[1:] == started
-    ]
-    if not begun:
-        return ""
-    return str(max(begun, key=lambda folder: RunFolder(folder).environment_file.stat().st_mtime).resolve())
-
-
-def _read(folder: RunFolder) -> dict[str, Any]:
-    try:
-        return folder.read_environment()
-    except (OSError, ValueError):
-        return {}
-
-
-def follower_words(rank: int) -> list[str]:
-    """Return Hydra's words for a process that is not the first: it logs to a file of its own, and to nothing else."""
-    return [
-        "hydra.job_logging.root.handlers=[file]",
-        "hydra/hydra_logging=none",
-        "hydra.output_subdir=null",
-        f"hydra.job.name=impasto_rank{rank}",
-    ]
+    begun = {}
+    for folder in folders:
+        with contextlib.suppress(OSError, ValueError):
+            record = folder.read_environment()
+            if record.get("launch") == launch and list(record.get("command", []))[1:] == started:
+                begun[folder.environment_file.stat().st_mtime] = folder.path
+    return str(begun[max(begun)].resolve()) if begun else ""

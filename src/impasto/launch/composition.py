@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Unpack, get_args, get_origin
 
@@ -23,40 +23,46 @@ _LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")  # Hydra's plugins t
 
 
 def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
-    """Compose the configuration, for each value of a multirun, to see that every word is right.
-
-    Args:
-        conf: the configuration folder.
-        command: its name.
-        arguments: as `prepare_arguments` returns them.
-
-    Raises:
-        ValueError: a misspelt key, group or choice, also behind `+`; names the nearest right one.
-    """
+    """Compose the configuration, for each value of a multirun; a ValueError names the nearest right word."""
     flags, words, _ = part(arguments)
     overrides = parse(words)
-    several = next((o.input_line for o in overrides if o.is_sweep_override()), None)
-    multirun = "--multirun" in flags or "-m" in flags
-    if several and not multirun:
+    swept = {override.key_or_group: override.input_line for override in overrides if override.is_sweep_override()}
+    multirun = not {"--multirun", "-m"}.isdisjoint(flags)
+    if swept and not multirun:
+        several = next(iter(swept.values()))
         raise ValueError(f"{several} names several values; add --multirun to run one after the other")
-    _check_output(overrides)
+    outputs = [str(o.input_line) for o in overrides if o.key_or_group == "output"]
+    shared = next((word for word in outputs if "${" not in word), None)
+    if shared and swept.keys() - {"images", "output"}:  # whose jobs would write the same names
+        raise ValueError(
+            f"{shared} would be that of several jobs; expected one for each, as '{shared}/${{hydra:job.num}}'"
+        )
     for variant in _variants(overrides) if multirun else [words]:
         cfg = compose_command(conf, command, [*flags, *variant])
         folder: Any = cfg._get_node("folder")  # resolved, it would ask for the run that is to come
-        if not folder._is_none():
-            _check_writable(Path(str(cfg.hydra.run.dir)))
+        if not folder._is_none():  # one that Hydra could not make
+            wanted = Path(str(cfg.hydra.run.dir)).absolute()
+            there = next(path for path in (wanted, *wanted.parents) if path.exists())
+            if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+                raise ValueError(
+                    f"no run folder can be made in {there}, which cannot be written; "
+                    "expected output_root=<a folder that can>"
+                )
 
 
 def compose_command(conf: Path, command: str, arguments: Sequence[str]) -> DictConfig:
-    """Return a command's configuration, Hydra's own included; arguments and errors are those of `check_arguments`."""
+    """Return a command's configuration, Hydra's own included; a ValueError names the nearest right word."""
     flags, words, _ = part(arguments)
-    own = config_dir(flags)
-    if own is not None and not own.is_dir():
-        raise ValueError(f"--config-dir {own} is no folder")
-    search = [] if own is None else [f"hydra.searchpath=[{quote(f'file://{own.resolve()}')}]"]
+    search = []
+    if (own := config_dir(flags)) is not None:
+        if not own.is_dir():
+            raise ValueError(f"--config-dir {own} is no folder")
+        search = [f"hydra.searchpath=[{quote(f'file://{own.resolve()}')}]"]
     known = top_level_keys(conf, command)
     for override in parse(words):
-        _check_first(override.package or override.key_or_group, known)
+        first = first_key(override.package or override.key_or_group)
+        if first not in {*known, "hydra"}:  # `+` would add it, and nothing would read it
+            raise ValueError(f"unknown key or group '{first}'{did_you_mean(first, known)}")
         if override.key_or_group == "experiment":
             _check_experiment(conf, command, str(override.value()))
     GlobalHydra.instance().clear()
@@ -69,12 +75,6 @@ def compose_command(conf: Path, command: str, arguments: Sequence[str]) -> DictC
         if key not in known | {"hydra"}:
             raise ValueError(f"unknown key '{key}' in the configuration{did_you_mean(key, known)}")
     return cfg
-
-
-def _check_first(key: str, known: Iterable[str]) -> None:
-    """Refuse a key or group that the command lacks: `+` would add it, and nothing would read it."""
-    if (first := first_key(key)) not in {*known, "hydra"}:
-        raise ValueError(f"unknown key or group '{first}'{did_you_mean(first, known)}")
 
 
 def _check_experiment(conf: Path, command: str, name: str) -> None:
@@ -104,16 +104,6 @@ def _sentence(error: Exception) -> str:
     return " ".join(str(cause or error).split())
 
 
-def _check_output(parsed: list[Override]) -> None:
-    """Refuse jobs that differ in more than their photographs, and would write the same names into one place."""
-    swept = {override.key_or_group for override in parsed if override.is_sweep_override()} - {"images", "output"}
-    for word in (str(override.input_line) for override in parsed if override.key_or_group == "output"):
-        if swept and "${" not in word:
-            raise ValueError(
-                f"{word} would be that of several jobs; expected one for each, as '{word}/${{hydra:job.num}}'"
-            )
-
-
 def _variants(parsed: list[Override]) -> Iterator[list[str]]:
     """Every value of a multirun once, beside the first values of the others."""
     choices = [
@@ -129,21 +119,8 @@ def _variants(parsed: list[Override]) -> Iterator[list[str]]:
             yield [value if i == index else other[0] for i, other in enumerate(choices)]
 
 
-def _check_writable(folder: Path) -> None:
-    """Refuse a run folder that Hydra could not make."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(
-            f"no run folder can be made in {there}, which cannot be written; expected output_root=<a folder that can>"
-        )
-
-
 def check_config(cfg: DictConfig) -> None:
-    """Compare the keys beside each `_target_`, wherever they came from, with the arguments that the target takes.
-
-    Raises:
-        ValueError: a key that the target does not take, or a target that does not exist; names the nearest right one.
-    """
+    """Refuse keys beside a `_target_` that it does not take, wherever they came from, and targets that do not exist."""
     _check(OmegaConf.to_container(cfg, resolve=False), "")
 
 
@@ -151,15 +128,12 @@ def _check(node: Any, path: str) -> None:  # noqa: ANN401 (any YAML)
     if isinstance(node, list):
         for index, item in enumerate(node):
             _check(item, f"{path}[{index}]")
-    if not isinstance(node, dict):
-        return
-    if "_target_" in node:
-        known = _arguments(node["_target_"], path)
-        for key in node:
+    if isinstance(node, dict):
+        known = _arguments(node["_target_"], path) if "_target_" in node else None
+        for key, value in node.items():
             if known is not None and key not in known | _RESERVED:
                 raise ValueError(f"{path}.{key}: {node['_target_']} takes no '{key}'{did_you_mean(key, known)}")
-    for key, value in node.items():
-        _check(value, f"{path}.{key}" if path else str(key))
+            _check(value, f"{path}.{key}" if path else str(key))
 
 
 def _arguments(target: str, path: str) -> set[str] | None:

@@ -1,6 +1,7 @@
 """What `impasto` and `impasto <command> --help` print: read off the configuration, without Hydra."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,12 +33,15 @@ examples:
 
 
 def overview(conf: Path, commands: Mapping[str, str]) -> str:
-    """Return the list of commands, experiments and styles, with a line each."""
+    """Return the list of commands (with the names of their files), experiments and styles, with a line each."""
     shipped = {name for path in _STYLIZERS.glob("*.safetensors") for name in _painted_by(path)}
-    styles = "styles (apply paints in those with a *; train and optimize want the painting in data_root/styles)"
     paintings = {f"{name} *" if name in shipped else name: line for name, line in choices(conf, "style").items()}
-    parts = [_table("commands", commands), _table("experiments", choices(conf, "experiment"))]
-    parts += [_table(styles, paintings)]
+    tables = {
+        "commands": {command: summary(conf, name) for command, name in commands.items()},
+        "experiments": choices(conf, "experiment"),
+        "styles (apply paints in those with a *; train and optimize want the painting in data_root/styles)": paintings,
+    }
+    parts = [_table(title, rows) for title, rows in tables.items()]
     return "\n".join(["impasto: networks judged by perceptual losses\n", *parts]) + _EXAMPLES
 
 
@@ -52,37 +56,33 @@ def _painted_by(path: Path) -> list[str]:
 def command_help(conf: Path, command: str) -> str:
     """Return a command's keys with their comments, and the choices of its groups."""
     text = (conf / f"{command}.yaml").read_text(encoding="utf-8")
-    groups = [line.split(":")[0].strip(" -") for line in text.splitlines() if line.startswith("  - ") and ":" in line]
-    tables = [_table(f"{group}=", _choices_of(conf, command, group)) for group in groups if "override" not in group]
-    return f"impasto {command.replace('_', ' ')} [key=value ...]\n\n{text}\n" + "\n".join(tables)
+    name, tables = command.replace("_", " "), []
+    for group in (line.split(":")[0].strip(" -") for line in text.splitlines() if re.match("  - .*:", line)):
+        if "override" not in group:
+            rows = choices(conf, group)
+            if group == "experiment":
+                owned = {key: line for key, line in rows.items() if experiment_command(conf, key) == command}
+                rows = {key: line.removeprefix(f"{name}: ") for key, line in owned.items()}
+            tables.append(_table(f"{group}=", rows))
+    return f"impasto {name} [key=value ...]\n\n{text}\n" + "\n".join(tables)
 
 
 def choices(conf: Path, group: str) -> dict[str, str]:
     """List the choices of a configuration group with the first comment of each file."""
     folder = conf / group.split("@")[0]
-    return {path.stem: _first_comment(path) for path in sorted(folder.glob("[!_]*.yaml"))}
-
-
-def _choices_of(conf: Path, command: str, group: str) -> dict[str, str]:
-    """The choices that a command can take: all but the experiments of other commands."""
-    return {
-        name: line.removeprefix(f"{command.replace('_', ' ')}: ")
-        for name, line in choices(conf, group).items()
-        if group != "experiment" or experiment_command(conf, name) == command
-    }
+    return {path.stem: summary(folder, path.stem) for path in sorted(folder.glob("[!_]*.yaml"))}
 
 
 def experiment_command(conf: Path, experiment: str) -> str | None:
     """Return the command that an experiment is for, which its first line names; None where it names none."""
-    command = _first_comment(conf / "experiment" / f"{experiment}.yaml").split(":")[0].replace(" ", "_")
+    command = summary(conf / "experiment", experiment).split(":")[0].replace(" ", "_")
     return command if command.isidentifier() and (conf / f"{command}.yaml").is_file() else None
 
 
-def _first_comment(path: Path) -> str:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("# ") and not line.startswith("# @package"):
-            return line[2:].strip()
-    return ""
+def summary(folder: Path, name: str) -> str:
+    """Return the first comment of a file of conf/, which says what it is."""
+    lines = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    return next((line[2:].strip() for line in lines if re.match("# (?!@package)", line)), "")
 
 
 def _table(title: str, rows: Mapping[str, str]) -> str:

@@ -3,8 +3,10 @@
 import importlib
 import logging
 import os
+import re
 import warnings
 from contextlib import nullcontext
+from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,29 +27,12 @@ from impasto.tracking.run_folder import Pruned, StartAgain, recorded
 
 log = logging.getLogger(__name__)
 
-_EXTRAS = {  # packages that not everyone installs, with the extra that brings them
-    "cmaes": "sweep",
-    "fastapi": "study",
-    "litdata": "shards",
-    "onnxruntime": "onnx",
-    "onnxscript": "onnx",
-    "openvino": "openvino",
-    "optuna": "sweep",
-    "scipy": "study",
-    "statsmodels": "study",
-    "uvicorn": "study",
-}
 _EXPECTED = (ValueError, OSError, FloatingPointError, OmegaConfBaseException)
 _INTERRUPTED = "IMPASTO_INTERRUPTED"  # in the environment of a process that does one job after the other for joblib
 
 
 def job(cfg: DictConfig) -> None:
-    """Run one job: Hydra's task function. Its errors become one sentence, and the run folder's status.
-
-    Raises:
-        SystemExit: it failed or was interrupted.
-        CompactHydraException: it failed as one of several jobs; the others go on.
-    """
+    """Run one job: Hydra's task function. Its errors become one sentence, and the run folder's status."""
     if _INTERRUPTED in os.environ:
         raise CompactHydraException("not begun: the multirun was interrupted")
     warnings.filterwarnings("ignore", module="lightning")  # advice on workers and logging, meant for programmers
@@ -120,12 +105,20 @@ def _prepare(cfg: DictConfig, folder: Path) -> DictConfig:
     return cfg
 
 
+def _extra_with(package: str) -> str | None:
+    """The first of impasto's extras that brings a package; None where none does."""
+    found = (
+        re.match(rf"{package}\b.*; extra == ['\"](?!dev)(\w+)", text) for text in metadata.requires("impasto") or []
+    )
+    return next((match[1] for match in found if match), None)
+
+
 def _sentence(error: Exception, folder: Path) -> str:
     cause = error.__cause__ or error  # Hydra wraps what a constructor raises
     if isinstance(error, InstantiationException) and isinstance(cause, _EXPECTED):
         error = cause
     package = str(getattr(error, "name", "")).split(".")[0]
-    if isinstance(error, ModuleNotFoundError) and (extra := _EXTRAS.get(package)):
+    if isinstance(error, ModuleNotFoundError) and (extra := _extra_with(package)):
         return f"this needs {package}, which is not installed; expected pip install 'impasto[{extra}]'"
     if isinstance(error, MissingMandatoryValue):
         return f"nothing is given for {error.full_key}; expected {error.full_key}=<value>, which --help explains"

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from impasto.files import write_text
 from impasto.group import is_first_process
 from impasto.redaction import without_secrets
-from impasto.run_folders import RunFolder, running_process
+from impasto.run_folders import RunFolder
 from impasto.suggest import did_you_mean
 
 
@@ -19,14 +19,6 @@ def saved_config(cfg: DictConfig, folder: Path) -> DictConfig:
     """Return the configuration of the run that is resumed, with the values that this command line changes.
 
     Hydra's record of it is not resolved, so that what depends on a changed value follows it.
-
-    Args:
-        cfg: of this command line.
-        folder: the run folder.
-
-    Raises:
-        ValueError: a run of another command, one that is still running, or a value that it keeps.
-        FileNotFoundError: a run folder without its records.
     """
     overrides: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # as they were given
     resolved, saved = _load(RunFolder(folder).config_file), _load(folder / ".hydra" / "config.yaml")
@@ -41,9 +33,8 @@ def saved_config(cfg: DictConfig, folder: Path) -> DictConfig:
         if key == "resume":
             continue
         if (key not in cfg and "." not in key) or OmegaConf.is_dict(OmegaConf.select(saved, key)):
-            raise ValueError(
-                f"a resumed run keeps its {key}; start a new run for {str(override.input_line).lstrip('+')}"
-            )
+            word = str(override.input_line).lstrip("+")
+            raise ValueError(f"a resumed run keeps its {key}; start a new run for {word}")
         if OmegaConf.select(saved, key, default=override) is override:
             raise ValueError(f"the run has no key '{key}'{did_you_mean(key, [str(k) for k in saved])}")
         OmegaConf.update(saved, key, override.value())
@@ -59,14 +50,11 @@ def begin_again(cfg: DictConfig) -> None:
 
     Called once its last checkpoint is loaded: a change that is refused leaves the run as it was. Does nothing for a run
     that is not resumed, and when called again.
-
-    Args:
-        cfg: of the command.
     """
     if not cfg.get("resume") or not is_first_process():
         return
     folder = Path(cfg.folder)
-    if running_process(folder) != os.getpid():
+    if RunFolder(folder).running_process() != os.getpid():
         _refuse_running(folder)
         write_text(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(cfg))
         keep_to_owner(folder)
@@ -95,17 +83,12 @@ def _load(path: Path) -> DictConfig:
 
 def _refuse_running(folder: Path) -> None:
     """Two processes in one run folder would overwrite each other."""
-    if (process := running_process(folder)) not in (None, os.getpid()):
+    if (process := RunFolder(folder).running_process()) not in (None, os.getpid()):
         raise ValueError(f"{folder} is still running as process {process}; stop it before resuming")
 
 
 def keep_to_owner(folder: Path, *others: Path) -> None:
-    """Let its owner alone read a record of Hydra's with a password in it, which it must keep so that the run can go on.
-
-    Args:
-        folder: the run folder.
-        others: further records.
-    """
+    """Let its owner alone read records of Hydra's with a password in them, which the run needs to go on."""
     for path in (*(folder / ".hydra").glob("*"), *others):
         if path.is_file() and (text := path.read_text(encoding="utf-8", errors="replace")) != without_secrets(text):
             path.chmod(0o600)

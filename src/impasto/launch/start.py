@@ -42,10 +42,13 @@ def run_hydra(conf: Path) -> None:
 
     from impasto.launch.job import job
 
-    if number := rank():
-        from impasto.launch.agreement import follower_words
-
-        sys.argv += follower_words(number)
+    if number := rank():  # it logs to a file of its own, and to nothing else
+        sys.argv += [
+            "hydra.job_logging.root.handlers=[file]",
+            "hydra/hydra_logging=none",
+            "hydra.output_subdir=null",
+            f"hydra.job.name=impasto_rank{number}",
+        ]
     if "hydra/launcher=joblib" in sys.argv:  # its processes hear Ctrl-C, too, and save; joblib would kill them
         signal.signal(signal.SIGINT, lambda *_: signal.signal(signal.SIGINT, signal.default_int_handler))
     try:
@@ -58,10 +61,10 @@ def run_hydra(conf: Path) -> None:
 
 def complete(conf: Path, commands: dict[str, str], arguments: Sequence[str]) -> None:
     """Answer the shell's completion of `impasto <command> ...`: as Hydra does, the command left out of the line."""
-    words = os.environ.get("COMP_LINE", "").split(" ")
     if not any(a.startswith("query=") for a in arguments):  # install or uninstall
         run_hydra(conf)
         return
+    words = os.environ.get("COMP_LINE", "").split(" ")
     for count in (2, 1):
         if (command := " ".join(words[1 : count + 1])) in commands and len(words) > count + 1:
             os.environ["COMP_LINE"] = " ".join([words[0], *words[count + 1 :]])

@@ -19,40 +19,40 @@ from impasto.listing import TAKEN
 from impasto.run_folders import RunFolder
 from impasto.suggest import did_you_mean
 
-_BARE = {"images": True, "runs": True, "study": False}  # the key that bare names are meant for; whether it is a list
+_BARE = ("images", "runs", "study")  # the keys that bare names are meant for; only one name for a study
 _CONFIG_DIR = ("--config-dir", "-cd")
 _WITH_VALUE = (*_CONFIG_DIR, "--cfg", "-c", "--package", "-p", "--info", "-i", "--config-path", "-cp")
 
 
 def prepare_arguments(conf: Path, command: str, arguments: Sequence[str]) -> list[str]:
-    """Turn bare names into `images=[...]`, quote paths that Hydra cannot read, point `resume` at its run.
+    """Return arguments for Hydra, which wants its flags together: of words as the shell gave them.
 
-    Of the commands that read run folders a bare name is `runs=[...]`, or the one `study=`.
-
-    Args:
-        conf: the configuration folder.
-        command: its name.
-        arguments: as the shell gave them; behind `--` everything is a file.
-
-    Returns:
-        Arguments for Hydra, which wants its flags together.
-
-    Raises:
-        ValueError: files for a command that takes none.
-        FileNotFoundError: `resume` names no run folder.
+    Bare names, and all behind `--`, become `images=[...]`, `runs=[...]` or `study=`; paths that Hydra cannot read are
+    quoted, and `resume` points at its run.
     """
     flags, words, files = part(arguments)
     keys, overrides, bare = top_level_keys(conf, command), [], []
     for word in words:
-        if _is_override(word, keys) and not ("images" in keys and _is_image_file(word)):
-            overrides.append(_quote_value(_without_none(conf, word)))
-        else:
+        key, equals, value = word.partition("=")
+        known = equals and first_key(key) in keys
+        # A shell's *.png may well bring a file such as style=x.png.
+        is_image = "images" in keys and Path(word).suffix.lower() in TAKEN and os.path.isfile(word)  # noqa: PTH113
+        if is_image or not (known or ((equals or word.startswith("~")) and not _exists(word))):
             bare.append(word)
+        elif value in ("none", "null") and (conf / key).is_dir():
+            overrides.append(f"~{key}")  # as Hydra spells that nothing is chosen of a group
+        else:
+            overrides.append(_quote_value(word))
     if bare or files:
         overrides.append(_bare(command, keys, [*bare, *files], overrides))
     resumed = _resume_options(overrides)
     if resumed:  # Hydra shall take keys that the command's defaults lack: the run has its own, and refuses all others
-        overrides = [word if _names_a_group(conf, word) else f"++{word}" for word in overrides]
+        overrides = [
+            word
+            if word[0] in "+~" or (key := word.partition("=")[0]) == "resume" or (conf / key).is_dir()
+            else f"++{word}"
+            for word in overrides
+        ]
     return [*flags, *overrides, *resumed]
 
 
@@ -105,9 +105,11 @@ def _bare(command: str, keys: set[str], names: list[str], overrides: Sequence[st
         )
     if any(o.startswith(f"{key}=") for o in overrides):
         raise ValueError(f"give files bare or as {key}=..., not both (got '{names[0]}' beside {key}=)")
-    if not _BARE[key] and len(names) > 1:
+    if key != "study":
+        return f"{key}=[{','.join(map(quote, names))}]"
+    if len(names) > 1:
         raise ValueError(f"expected one {key}, got {', '.join(names)}")
-    return f"{key}=[{','.join(quote(name) for name in names)}]" if _BARE[key] else f"{key}={quote(names[0])}"
+    return f"{key}={quote(names[0])}"
 
 
 def quote(text: str) -> str:
@@ -117,32 +119,8 @@ def quote(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _is_override(word: str, keys: set[str]) -> bool:
-    key, equals, _ = word.partition("=")
-    if word.startswith("~"):
-        return not _exists(word)
-    return bool(equals) and (first_key(key) in keys or not _exists(word))
-
-
 def _exists(text: str) -> bool:
     return os.path.exists(text)  # noqa: PTH110 (a text too long to be a name is no file; Path.exists raises)
-
-
-def _is_image_file(word: str) -> bool:
-    """A file such as `style=x.png`, which a shell's `*.png` may well bring."""
-    return Path(word).suffix.lower() in TAKEN and os.path.isfile(word)  # noqa: PTH113 (as _exists)
-
-
-def _without_none(conf: Path, word: str) -> str:
-    """Leave a group out, which Hydra spells `~group`, where none is chosen of it."""
-    group, _, choice = word.partition("=")
-    absent = choice in ("none", "null") and (conf / group).is_dir() and not (conf / group / "none.yaml").is_file()
-    return f"~{group}" if absent else word
-
-
-def _names_a_group(conf: Path, word: str) -> bool:
-    key = word.partition("=")[0]
-    return key.startswith(("+", "~")) or key == "resume" or (conf / key).is_dir()
 
 
 def _quote_value(word: str) -> str:
@@ -172,31 +150,24 @@ def _spelled(value: str) -> str:
 
 def _resume_options(overrides: Sequence[str]) -> list[str]:
     """A resumed run writes into its own folder, and leaves Hydra's record of its first start alone."""
-    for override in parse([o for o in overrides if o.startswith("resume=")]):
-        if override.value() is None:
-            continue
-        folder = Path(str(override.value())).expanduser().resolve()
-        if not RunFolder(folder).config_file.is_file():
-            raise FileNotFoundError(f"resume={folder} is no run folder: it has no config.yaml")
-        return [f"hydra.run.dir={quote(str(folder))}", "hydra.output_subdir=null"]
-    return []
+    given = [override.value() for override in parse([o for o in overrides if o.startswith("resume=")])]
+    folders = [Path(str(value)).expanduser().resolve() for value in given if value is not None]
+    if not folders:
+        return []
+    if not RunFolder(folders[0]).config_file.is_file():
+        raise FileNotFoundError(f"resume={folders[0]} is no run folder: it has no config.yaml")
+    return [f"hydra.run.dir={quote(str(folders[0]))}", "hydra.output_subdir=null"]
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
-    """Read words as overrides of Hydra's grammar.
-
-    Raises:
-        ValueError: a word that is none; says how to quote it.
-    """
+    """Read words as overrides of Hydra's grammar; a ValueError says how to quote one that is none."""
     parser = OverridesParser.create()
     parsed = []
     for text in overrides:
         try:
             parsed.append(parser.parse_override(text))
         except HydraException as error:  # OverrideParseException, and the lexer's own
-            advice = (
-                "a value with spaces, commas, brackets or '=' needs quotes inside the shell's, as in key=\"'a, b'\""
-            )
+            advice = "a value with spaces, commas, brackets or '=' needs quotes inside the shell's: key=\"'a, b'\""
             if not text.partition("=")[0].isascii():
                 advice = "a key has the letters a to z; other names go into braces, as in methods={Größe: photograph}"
             raise ValueError(f"cannot read '{text}' as key=value; {advice}") from error

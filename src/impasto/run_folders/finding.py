@@ -17,10 +17,9 @@ class Found(NamedTuple):
 
 
 def find_runs(sources: Sequence[str]) -> Found:
-    """Find run folders: the named folders themselves, and all below them, however deep.
+    """Find run folders: the named folders themselves, and all below them, however deep, runs within runs included.
 
-    A run within a run is found too (the trainings of an ablation). Below the named folders a link is followed only to
-    a run folder itself, so that no circle of links is walked.
+    Below the named folders a link is followed only to a run folder itself, so that no circle of links is walked.
 
     Returns:
         Run folders, each once, in the order of the sources and sorted within each.

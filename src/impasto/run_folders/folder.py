@@ -25,9 +25,6 @@ class RunFolder:
     """Where a run's files are, how they are written, and how they are read. No other place knows their names.
 
     Readers raise ValueError or OSError where a file is missing, broken, or a link out of the folder; without its name.
-
-    Args:
-        path: the folder; it need not be there yet.
     """
 
     def __init__(self, path: Path) -> None:
@@ -132,10 +129,8 @@ class RunFolder:
 
     def sample_steps(self) -> dict[int, Path]:
         """Return the folders of samples by step, the newest first."""
-        found = {
-            int(m[1]): path for path in self.samples.glob("step_*") if (m := re.fullmatch(r"step_(\d+)", path.name))
-        }
-        return dict(sorted(found.items(), reverse=True))
+        folders = [path for path in self.samples.glob("step_*") if re.fullmatch(r"step_\d+", path.name)]
+        return dict(sorted(((int(path.name[5:]), path) for path in folders), reverse=True))
 
     # Places
 
@@ -177,12 +172,7 @@ def moment(text: object) -> datetime | None:
 
 
 def is_alive(pid: object, *, born: float | None) -> bool:
-    """Whether a process is still there, and not another one that was given its number later.
-
-    Args:
-        pid: its number, as a file says.
-        born: seconds since 1970 by which it ran; None where that is not known.
-    """
+    """Whether a process is still there, and not another one that was given its number after `born` (since 1970)."""
     if not isinstance(pid, int) or not 0 < pid < 2**31:
         return False
     try:
@@ -193,13 +183,3 @@ def is_alive(pid: object, *, born: float | None) -> bool:
         return True
     except psutil.Error:
         return False
-
-
-def read_status(folder: Path) -> dict[str, Any]:
-    """Return how a run stands; nothing where that is not known."""
-    return RunFolder(folder).status()
-
-
-def running_process(folder: Path) -> int | None:
-    """Return the number of the process that works in a run folder on this machine; None where there is none."""
-    return RunFolder(folder).running_process()

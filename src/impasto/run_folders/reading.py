@@ -32,12 +32,7 @@ class Metrics(NamedTuple):
 
 
 def open_plain(path: Path) -> BufferedReader:
-    """Open a plain file for reading; a pipe is not waited for.
-
-    Raises:
-        ValueError: a folder, a pipe or a device.
-        OSError: it cannot be opened.
-    """
+    """Open a plain file for reading; a folder, a pipe or a device is refused, and not waited for."""
     if path.exists() and not path.is_file():
         raise ValueError("is a folder; expected a file" if path.is_dir() else "is no file")
     return path.open("rb")
@@ -49,12 +44,7 @@ def is_inside(path: Path, folder: Path) -> bool:
 
 
 def read_text(folder: Path, name: str, *, most: int = _MOST_BYTES) -> str:
-    """Read a text file of a run folder, of at most so many bytes.
-
-    Raises:
-        ValueError: no plain file, a link that leads out of the run folder, too long, or no text; without its name.
-        OSError: it cannot be read.
-    """
+    """Read a text file of a run folder, of at most so many bytes; links out of the folder are not followed."""
     path = folder / name
     if not is_inside(path, folder):
         raise ValueError(f"is a link to {os.path.realpath(path)}, outside of the run folder; not followed")
@@ -69,12 +59,7 @@ def read_text(folder: Path, name: str, *, most: int = _MOST_BYTES) -> str:
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """Read a JSON object of a run folder.
-
-    Raises:
-        ValueError: as `read_text`, or no JSON object.
-        OSError: it cannot be read.
-    """
+    """Read a JSON object of a run folder."""
     text = read_text(folder, name)
     try:
         value = json.loads(text)
@@ -88,11 +73,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
 def read_yaml(text: str) -> dict[str, Any]:
     """Read a YAML mapping; nothing but what JSON has is made of it: dates become texts, for example.
 
-    References (`&a`, `*a`) and deep nests are refused: impasto writes none, and a few lines of them can fill the
-    memory or never end.
-
-    Raises:
-        ValueError: no YAML, or no mapping.
+    References (`&a`, `*a`) and deep nests are refused: impasto writes none, and a few of them can fill the memory.
     """
     loader: Any = yaml.SafeLoader if "\\uDC" in text else getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # no UTF-8
     try:
@@ -112,13 +93,7 @@ def read_yaml(text: str) -> dict[str, Any]:
 def read_metrics(folder: Path, name: str = "metrics.csv") -> Metrics:
     """Read numbers by step; what cannot be read is left out and said.
 
-    Args:
-        folder: the run folder.
-        name: of the file, relative to it: a table with a column "step", blank where a metric was not logged.
-
-    Raises:
-        ValueError: as `read_text`.
-        OSError: it cannot be read.
+    The table has a column "step", and blanks where a metric was not logged.
     """
     rows = csv.DictReader(read_text(folder, name, most=_MOST_BYTES_OF_METRICS).splitlines(), restval="?")
     found: dict[str, list[tuple[float, float]]] = {}

@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 from pydantic import BaseModel, ConfigDict, Field
 
 from impasto.run_folders import RunFolder
@@ -22,8 +26,7 @@ class Objective(BaseModel):
         metric: a column of metrics.csv, such as "val/style".
         direction: "minimize" or "maximize".
         divided_by: a key of the training's configuration whose value the metric is divided by; the terms of the
-            perceptual loss are weighted, so that trials of different weights compare only without the weight. None for
-            no division.
+            perceptual loss are weighted, so that trials of different weights compare only without the weight.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,12 +36,19 @@ class Objective(BaseModel):
     divided_by: str | None = None
 
     def value(self, metric: float, folder: Path) -> float:
-        """Return the objective's value where the metric has one.
+        """Return the objective's value in a run folder where the metric has one.
 
         Raises:
             ValueError: the training's configuration has no such number to divide by, or it is 0.
         """
-        return metric / self._divisor(folder)
+        if self.divided_by is None:
+            return metric
+        node: Any = RunFolder(folder).read_config()
+        for part in self.divided_by.split("."):
+            node = node.get(part) if isinstance(node, Mapping) else None
+        if isinstance(node, bool) or not isinstance(node, int | float) or not node:
+            raise ValueError(f"objectives: divided_by: expected {self.divided_by} to be a number but 0, got {node}")
+        return metric / node
 
     def reached(self, folder: Path) -> float:
         """Return the value after a training's last validation.
@@ -57,12 +67,17 @@ class Objective(BaseModel):
             raise ValueError(f"{self.metric} is {value} after step {int(steps[-1])}")
         return value
 
-    def _divisor(self, folder: Path) -> float:
-        if self.divided_by is None:
-            return 1.0
-        node: Any = RunFolder(folder).read_config()
-        for part in self.divided_by.split("."):
-            node = node.get(part) if isinstance(node, Mapping) else None
-        if isinstance(node, bool) or not isinstance(node, int | float) or not node:
-            raise ValueError(f"objectives: divided_by: expected {self.divided_by} to be a number but 0, got {node}")
-        return float(node)
+
+def best_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the best trial, or with several objectives the Pareto front; empty where no trial has finished.
+
+    First comes the most balanced: the nearest to the best of each objective, each scaled to the front's range.
+    """
+    if not any(trial.state == TrialState.COMPLETE for trial in study.get_trials(deepcopy=False)):
+        return []
+    front = sorted(study.best_trials, key=lambda trial: trial.number)
+    signs = np.array([-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in study.directions])
+    values = np.array([trial.values for trial in front]) * signs
+    spread = np.ptp(values, axis=0)
+    distances = np.linalg.norm((values - values.min(axis=0)) / np.where(spread > 0, spread, 1.0), axis=1)
+    return [front[index] for index in np.argsort(distances, kind="stable")[: len(front) if len(signs) > 1 else 1]]

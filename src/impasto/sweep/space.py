@@ -21,23 +21,17 @@ _KINDS: dict[str, Callable[..., BaseDistribution]] = {
 
 
 def read_space(given: Mapping[str, Any] | None) -> dict[str, BaseDistribution]:
-    """Read a search space as conf/sweep/ writes it.
+    """Read a search space as Optuna's distributions.
 
     Args:
         given: by key, `{float: [low, high]}`, `{int: [low, high]}` or `{choice: [...]}`; ranges may have `log: true`,
             which searches their logarithms, or a `step`. Both ends are included. What is null is not searched.
 
-    Returns:
-        Optuna's distributions.
-
     Raises:
         ValueError: an empty space, or what Optuna refuses, such as an empty range or a step that passes over its end.
     """
     if not isinstance(given, Mapping) or all(value is None for value in given.values()):
-        raise ValueError(
-            f"expected a search space, got {given or 'none'}; sweep=... chooses one, "
-            "space={<key>: {float: [0, 1]}} is one"
-        )
+        raise ValueError(f"expected a search space, got {given or 'none'}; space={{<key>: {{float: [0, 1]}}}} is one")
     space = {}
     for key, value in given.items():
         if value is not None:
@@ -78,17 +72,12 @@ def ends(distribution: BaseDistribution) -> list[Any]:
 
 
 class Sampling:
-    """Makes the sampler of each trial anew, so that a restart of the sweep changes nothing.
-
-    What a trial gets depends on the sweep's seed, the trial's number and the trials before it alone.
+    """Makes the sampler of each trial anew: what it gets depends on seed, number and the trials before it alone.
 
     Args:
         sampler: one of Optuna's, to be called with `seed`; a grid also with its `search_space`.
         space: of the parameters.
         seed: of the sweep.
-
-    Raises:
-        ValueError: a range without a step has too many values for a grid.
     """
 
     def __init__(self, sampler: "partial[BaseSampler]", space: Space, *, seed: int) -> None:

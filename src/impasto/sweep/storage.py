@@ -39,22 +39,18 @@ def open_storage(name: str) -> BaseStorage:
             a journal file, which also does on a file system that machines share.
 
     Raises:
-        StorageLostError: no such kind of database, a driver that is not installed, a file that is no journal, or a
-            place that cannot be reached.
+        StorageLostError: it cannot be used; says why.
     """
     try:
-        return _database(name) if "://" in name else _journal(Path(name).expanduser())
+        if "://" not in name:
+            return _journal(Path(name).expanduser())
+        options: dict[str, Any] = {"pool_pre_ping": True}
+        if name.startswith("sqlite:"):
+            Path(name.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            options = {"connect_args": {"timeout": 60}}
+        return get_storage(RDBStorage(name, engine_kwargs=options))  # which keeps ended trials in memory
     except (SQLAlchemyError, StorageInternalError, ImportError, ValueError, OSError) as error:
         raise StorageLostError(name, error) from error
-
-
-def _database(name: str) -> BaseStorage:
-    if not name.startswith("sqlite:"):
-        return get_storage(
-            RDBStorage(name, engine_kwargs={"pool_pre_ping": True})
-        )  # which keeps ended trials in memory
-    Path(name.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    return get_storage(RDBStorage(name, engine_kwargs={"connect_args": {"timeout": 60}}))
 
 
 def _journal(path: Path) -> BaseStorage:
@@ -67,13 +63,9 @@ def _journal(path: Path) -> BaseStorage:
 
 
 class _WholeLines(JournalFileOpenLock):
-    """The lock of a journal; whoever takes it, to write, finds whole lines.
+    """The lock of a journal, which cuts off the part of a line that a full disk or a power cut has left.
 
-    A full disk or a power cut leaves a part of a line. The next line would be written behind it, and make the journal
-    unreadable.
-
-    Args:
-        path: of the journal.
+    The next line would be written behind it, and make the journal unreadable.
     """
 
     def __init__(self, path: str) -> None:
@@ -81,7 +73,7 @@ class _WholeLines(JournalFileOpenLock):
         self.path = Path(path)
 
     def acquire(self) -> bool:
-        """Take the lock, and cut off a last line that was not finished."""
+        """Take the lock; the last line is whole then."""
         taken = super().acquire()
         with self.path.open("rb+") as file:
             if file.seek(0, os.SEEK_END):
@@ -92,11 +84,9 @@ class _WholeLines(JournalFileOpenLock):
 
 
 def patient(method: Method) -> Method:
-    """Do what a method does with its storage again, where the storage cannot be reached for a moment.
+    """Repeat a method where its storage cannot be reached for a moment; after most of a minute, StorageLostError.
 
-    Args:
-        method: of an object that has a `storage_name`; done again, it must do no harm. It raises StorageLostError once
-            the storage could not be reached for most of a minute.
+    The object has a `storage_name`, and the method done again does no harm.
     """
 
     @functools.wraps(method)

@@ -33,57 +33,32 @@ _STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed
 
 
 class Sweep(NamedTuple):
-    """What a sweep is.
-
-    Attributes:
-        name: of it.
-        storage: URL or file of the storage that its workers share.
-        folder: of the sweep, with a folder for each trial; on a file system that all its workers see.
-        objectives: by name.
-        sampling: makes each trial's sampler; has the space.
-        pruner: judges trials by their intermediate values.
-        total: number of trials.
-        definition: everything that must stay the same for the trials to be comparable; plain data.
-    """
+    """What a sweep is."""
 
     name: str
-    storage: str
-    folder: Path
-    objectives: Mapping[str, Objective]
-    sampling: Sampling
+    storage: str  # URL or file that its workers share
+    folder: Path  # with a folder for each trial; on a file system that all its workers see
+    objectives: Mapping[str, Objective]  # by name
+    sampling: Sampling  # makes each trial's sampler; has the space
     pruner: BasePruner
-    total: int
-    definition: Mapping[str, Any]
+    total: int  # trials
+    definition: Mapping[str, Any]  # all that must stay the same for the trials to be comparable; plain data
 
 
 class Outcome(NamedTuple):
-    """How a trial ended.
+    """How a trial ended."""
 
-    Attributes:
-        state: "finished", "pruned" or "failed".
-        values: by objective; empty where it has none.
-        error: one sentence; "" where there is none.
-        seconds: of its training's last start.
-    """
-
-    state: str
-    values: Mapping[str, float]
-    error: str
-    seconds: float
+    state: str  # "finished", "pruned" or "failed"
+    values: Mapping[str, float]  # by objective; empty where it has none
+    error: str  # one sentence; "" where there is none
+    seconds: float  # of its training's last start
 
 
 class Trials:
-    """The trials of one sweep.
-
-    Args:
-        sweep: what it is.
-
-    Attributes:
-        id: what tells it from others of its name: six hexadecimal digits.
+    """The trials of one sweep; `id` is what tells it from others of its name.
 
     Raises:
-        ValueError: the sweep of this name was begun with another definition, says where they differ; or in another
-            folder.
+        ValueError: a sweep of this name was begun with another definition or in another folder.
         StorageLostError: the storage cannot be reached.
     """
 
@@ -152,20 +127,14 @@ class Trials:
         return study
 
     def claim(self) -> optuna.Trial | None:
-        """Take a trial: one whose worker died, or else a new one.
-
-        Returns:
-            The trial with all its parameters; None where nothing is left to take.
-        """
+        """Take a trial, one whose worker died or else a new one, with all its parameters; None where none is left."""
         with self.lock:
             return self._take()
 
     @patient
     def _take(self) -> optuna.Trial | None:
         """Done again after the storage was lost midway, it finds the trial that it had begun: one without a worker."""
-        self._check_folder(
-            str(self.study.user_attrs["id"])
-        )  # another may have begun the sweep in another folder at the same moment
+        self._check_folder(str(self.study.user_attrs["id"]))  # another may have begun the sweep elsewhere meanwhile
         trials = self.all()
         lost = next((t for t in trials if t.state == TrialState.RUNNING and not _has_worker(t)), None)
         if lost is None and len(trials) >= self.sweep.total:
@@ -203,10 +172,7 @@ class Trials:
 
     @patient
     def report(self, trial: optuna.Trial, step: int, value: float) -> bool:
-        """Keep an intermediate value; return whether the trial should end early.
-
-        A step that a trial reports again after a restart keeps its first value.
-        """
+        """Keep an intermediate value, a step's first one; return whether the trial should end early."""
         if not math.isfinite(value):
             return False
         if step not in self.storage.get_trial(trial._trial_id).intermediate_values:

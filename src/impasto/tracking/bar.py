@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 class Bar:
     """Shows how many steps are done, those of an earlier start among them, a text, and the time left."""
 
-    def __init__(self, *, total: int, done: int, log_every_seconds: float) -> None:
+    def __init__(self, *, total: int, done: int = 0, log_every_seconds: float = 30.0) -> None:
         self.total, self.log_every_seconds = total, log_every_seconds
         self._first, self._begin = done, time.perf_counter()
         self._logged = self._begin

@@ -1,4 +1,4 @@
-"""Where the pictures of a study come from: the photograph itself, a network, or a folder of results."""
+"""The comparisons of `impasto evaluate`, and where pictures of methods come from: networks, folders of results."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -6,17 +6,45 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from hydra.errors import InstantiationException
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig
+from pydantic import ValidationError
 from torch import Tensor
 
+from impasto.build.settings import in_sentences
+from impasto.build.task import require
 from impasto.engines import eager
 from impasto.evaluation.colour import tinted
+from impasto.evaluation.comparison import Comparison
 from impasto.images import read_image
 from impasto.listing import Found, find_images
+from impasto.losses import PerceptualLoss
 from impasto.methods import method_of
 from impasto.run_folders import RunFolder
 from impasto.runs import load_named
 
 Source = Callable[[Found, Tensor], Tensor]  # from a photograph's file and its pixels (3, H, W) to a picture
+
+_KINDS = {"style": None, "features": None, "loss": PerceptualLoss}  # what these groups must build
+
+
+def build_comparison(cfg: DictConfig) -> Comparison:
+    """Build the comparison of `cfg.evaluation`, with the functions that its fields "build" and "source_of" ask for."""
+    require(cfg, **{group: kind for group, kind in _KINDS.items() if group in cfg.evaluation})
+    kind: type[Comparison] = get_class(cfg.evaluation._target_)
+    given = {
+        name: function
+        for name, function in {"build": instantiate, "source_of": source_of}.items()
+        if name in kind.model_fields
+    }
+    try:
+        comparison: Comparison = instantiate(cfg.evaluation, **given, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, ValidationError):
+            raise ValueError(in_sentences(error.__cause__, within="evaluation.")) from error
+        raise
+    return comparison
 
 
 def source_of(text: str, name: str, device: str) -> Source:
@@ -31,25 +59,18 @@ def source_of(text: str, name: str, device: str) -> Source:
         FileNotFoundError: none of these.
         ValueError: a file that holds no network of ours.
     """
-    plain: dict[str, Source] = {
-        "photograph": lambda _, photo: photo,
-        "grey": lambda _, photo: tinted(photo, torch.zeros(1, 2, 1, 1)),
-    }
-    if text in plain:
-        return plain[text]
+    if text == "photograph":
+        return lambda _, photo: photo
+    if text == "grey":
+        return lambda _, photo: tinted(photo, torch.zeros(1, 2, 1, 1))
     folder = Path(text).expanduser()
-    if is_results(folder):
+    if folder.is_dir() and not RunFolder(folder).network_file.is_file():
         return _results(folder, name)
     try:
         method = method_of(load_named(text), partial(eager, precision=torch.float32, device=device))
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f"methods.{name}: {error}") from error
     return lambda _, photo: method(photo[None])[0].image
-
-
-def is_results(folder: Path) -> bool:
-    """Whether a folder holds results, and not a run with its network."""
-    return folder.is_dir() and not RunFolder(folder).network_file.is_file()
 
 
 def _results(folder: Path, name: str) -> Source:
