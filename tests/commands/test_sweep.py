@@ -163,7 +163,6 @@ def test_failed_and_pruned_trials_end_in_one_wandb_group_and_stop_nothing(
 ) -> None:
     shutil.copytree(Path(__file__).parents[1] / "conf", tmp_path / "mine")
     (tmp_path / "mine/experiment/ends.yaml").write_text(ENDS)
-    shutil.copy(Path(__file__).parents[1] / "conf/experiment/smoke_train.yaml", tmp_path / "mine/experiment")
     result = impasto("sweep", "--config-dir", "mine", "experiment=ends", "output=here")
     assert result.code == 0, result.err
     assert "3 trials: 1 failed, 1 finished, 1 pruned" in result.out
