@@ -34,7 +34,7 @@ def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
     sizes = {"classes": len(classes), "channels": channels}
     network = instantiate(cfg.network)(**sizes)
     if isinstance(network, PretrainedColorizer):
-        if not isinstance(features, VGG) or features.architecture != "vgg16":
+        if not isinstance(features, VGG) or cfg.features.get("architecture") != "vgg16":
             raise ValueError("network=pretrained_colorizer starts from VGG-16; give features=vgg16")
         network.start_from(dict(features.layers.named_buffers()), mean=features.mean.view(3), std=features.std.view(3))
     size = data.val_transform.at_least
