@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from tiny import CHANNELS, tiny_vgg
+from tiny import tiny_vgg
 from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
@@ -123,7 +123,7 @@ def test_two_steps_move_the_network_and_nothing_of_the_loss(
     moved = [name for name, value in _copy(system.network).items() if not torch.equal(value, network[name])]
     assert {name for name in network if name.endswith("conv.weight")} <= set(moved)
     assert "to_rgb.1.weight" in moved
-    assert len(loss) == 2 * len(CHANNELS) + 2 + 2  # weights and biases, mean and std, two Gram matrices
+    assert len(loss) == 2 * 4 + 2 + 2  # weights and biases, mean and std, two Gram matrices
     assert all(torch.equal(value, loss[name]) for name, value in _copy(system.loss).items())
 
 
