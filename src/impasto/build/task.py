@@ -9,6 +9,7 @@ from lightning import LightningModule
 from omegaconf import DictConfig, OmegaConf
 
 from impasto.data import Photographs, Shards
+from impasto.networks import NETWORKS
 
 
 class Task(NamedTuple):
@@ -33,9 +34,11 @@ def require(cfg: DictConfig, **kinds: type | None) -> None:
 
 def check_network(cfg: DictConfig, *, from_data: Sequence[str]) -> None:
     """Refuse the network of another system: a colorizer's is given sizes, an upscaler's has a factor."""
+    name = cfg.network._target_.rsplit(".", 1)[1]
+    if name not in NETWORKS:  # whose file no card could name, once it is trained
+        raise ValueError(f"expected a network of impasto.networks.NETWORKS, got {name}")
     fits = ("factor" in cfg.network) == (cfg.system_name == "upscaler")
     if not fits or bool(cfg.network.get("_partial_", False)) != bool(from_data):
-        name = cfg.network._target_.rsplit(".", 1)[1]
         kind = f"{'an' if cfg.system_name[0] in 'aeiou' else 'a'} {cfg.system_name}"
         raise ValueError(f"expected a network for {kind}, such as network={cfg.system_name}; got {name}")
     for key in from_data:

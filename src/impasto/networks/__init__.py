@@ -4,13 +4,22 @@ from impasto.networks.colorizer import Colorizer, Prediction, PretrainedColorize
 from impasto.networks.conditional import ConditionalStylizer, norms_of
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
 from impasto.networks.pocket import LAYERS, Pocket
-from impasto.networks.storage import Trained, build_network, load_network, network_card, read_safetensors, save_network
+from impasto.networks.storage import (
+    NETWORKS,
+    Trained,
+    build_network,
+    load_network,
+    network_card,
+    read_safetensors,
+    save_network,
+)
 from impasto.networks.stylizer import JohnsonStylizer, Stylizer
 from impasto.networks.upscaler import FACTORS, JohnsonUpscaler, Upscaler
 
 __all__ = [
     "FACTORS",
     "LAYERS",
+    "NETWORKS",
     "Colorizer",
     "ConditionalStylizer",
     "JohnsonStylizer",
