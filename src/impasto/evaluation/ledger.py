@@ -22,7 +22,7 @@ hide: [toc, navigation]
 # The ledger
 
 Every table and figure of the three papers, and what we measured. `impasto evaluate experiment=ledger` writes this page.
-It reads our figures from the results pages, and those of the papers that stand there; `conf/evaluation/ledger.yaml`
+It reads our figures from the results pages, and those of the papers that stand there; `conf/experiment/ledger.yaml`
 says where each is, and holds the rest. A semicolon separates rows of a results page, a comma columns. A star is *from
 memory*, not checked against the PDF. What is *not in the papers* is ours alone.
 
