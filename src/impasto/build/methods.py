@@ -15,6 +15,7 @@ from impasto.methods import Colouring, Engine, Method, Stylizing, Upscaling
 from impasto.networks import FACTORS, Trained
 from impasto.runs import load_mix, load_run, load_shipped, mixed_style, shipped_styles
 
+_MOST_VIVID = 4  # times the predicted chroma
 _SMALLEST_TILE = 16  # below, nearly all that the network computes is the tile's surroundings
 
 
@@ -63,7 +64,7 @@ def _sentence(style: Mapping[str, Any]) -> str:
     return ", ".join(str(style[key]) for key in ("title", "painter", "year") if style.get(key))
 
 
-def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: int | None) -> Method:
+def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: int | None, vividness: float) -> Method:
     """Build the colouring of photographs.
 
     Args:
@@ -71,22 +72,25 @@ def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: in
         engine: what computes the network, likewise.
         network: a shipped colorizer, used where no run is given.
         working_size: shorter side in pixels at which colours are predicted; None takes that of the training.
+        vividness: by which the predicted chroma is multiplied, 0 (grey) to 4.
 
     Raises:
-        ValueError: a working size below 8, an option of the other methods, or a global image for a network that has no
-            global features.
+        ValueError: a working size below 8, a vividness out of range, an option of the other methods, or a global image
+            for a network that has no global features.
     """
     _refuse(cfg, "style", "stylizer")
     _refuse(cfg, "factor", "upscaler")
     if working_size is not None and (not isinstance(working_size, int) or working_size < 8):
         raise ValueError(f"expected method.working_size of at least 8, got {working_size}")
+    if isinstance(vividness, bool) or not isinstance(vividness, int | float) or not 0 <= vividness <= _MOST_VIVID:
+        raise ValueError(f"expected method.vividness from 0 (grey) to {_MOST_VIVID}, got {vividness}")
     trained = _own(cfg, "colorizer") if cfg.run is not None else load_shipped(network, system="colorizer")
     other = None
     if cfg.global_image is not None:
-        if not trained.card["network"]["global_features"]:
+        if not trained.card["network"].get("global_features"):
             raise ValueError("global_image= needs a network with global features; this one was trained without")
         other = read_image(Path(str(cfg.global_image)).expanduser())[None]
-    return Colouring(trained, engine, size=working_size, global_photo=other)
+    return Colouring(trained, engine, size=working_size, global_photo=other, vividness=vividness)
 
 
 def upscaler(cfg: DictConfig, engine: Engine, *, loss: str, match_histograms: bool, tile: int | None) -> Method:

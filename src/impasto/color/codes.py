@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from impasto.color.spaces import Space, join_chroma, join_lightness, lab, yuv
+from impasto.color.spaces import Space, join_chroma, lab, yuv
 from impasto.suggest import did_you_mean
 
 
@@ -23,10 +23,11 @@ class ColourCode(Protocol):
     def encode(self, image: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) -> what the network shall predict, in [0, 1], (N, channels, H, W)."""
 
-    def decode(self, image: Tensor, code: Tensor) -> Tensor:
+    def decode(self, image: Tensor, code: Tensor, *, vividness: float = 1.0) -> Tensor:
         """Join predicted colours to the image's lightness, which is exact in the result.
 
-        RGB in [0, 1], (N, 3, H, W) and code (N, channels, H, W) -> RGB in [0, 1], (N, 3, H, W).
+        RGB in [0, 1], (N, 3, H, W) and code (N, channels, H, W) -> RGB in [0, 1], (N, 3, H, W). The chroma is
+        multiplied by `vividness` before.
         """
 
     def paint(self, image: Tensor, code: Tensor) -> Tensor:
@@ -58,9 +59,9 @@ class ChromaCode:
         """RGB in [0, 1], (N, 3, H, W) -> (N, 2, H, W), one half for grey; what is beyond the reach is cut off."""
         return (self.space.split(image)[:, 1:] / self._reach(image) + 1).div(2).clamp(0, 1)
 
-    def decode(self, image: Tensor, code: Tensor) -> Tensor:
+    def decode(self, image: Tensor, code: Tensor, *, vividness: float = 1.0) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) and (N, 2, H, W) -> RGB in [0, 1], (N, 3, H, W)."""
-        return join_chroma(self.space.split(image)[:, :1], self._chroma(code), space=self.space)
+        return join_chroma(self.space.split(image)[:, :1], vividness * self._chroma(code), space=self.space)
 
     def paint(self, image: Tensor, code: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) and (N, 2, H, W) -> RGB in [0, 1], (N, 3, H, W)."""
@@ -93,9 +94,9 @@ class RGBCode:
         """Return the image itself."""
         return image
 
-    def decode(self, image: Tensor, code: Tensor) -> Tensor:
+    def decode(self, image: Tensor, code: Tensor, *, vividness: float = 1.0) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) and (N, 3, H, W) -> RGB in [0, 1], (N, 3, H, W)."""
-        return join_lightness(image, code, space=self.space)
+        return join_chroma(self.lightness(image), vividness * self.space.split(code)[:, 1:], space=self.space)
 
     def paint(self, image: Tensor, code: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) and (N, 3, H, W) -> RGB in [0, 1], (N, 3, H, W)."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from impasto.networks import Colorizer, Prediction
+from impasto.networks import Cheng2015, Colorizer, Prediction
 
 Run = Callable[..., Any]  # what a network is called with, and what it returns
 Compute = Callable[..., tuple[Tensor, ...]]  # the tensors of a form
@@ -40,7 +40,7 @@ class Form(NamedTuple):
 
 def form_of(network: nn.Module) -> Form:
     """Return the form of a network: images to images, or lightness to colour and scenes."""
-    if not isinstance(network, Colorizer):
+    if not isinstance(network, Colorizer | Cheng2015):
         return Form(_Single(network), ("image",), ("result",), 3, 1, None)
     if network.globals is None:
         return Form(_Local(network), ("lightness",), ("colour",), 1, network.MULTIPLE, None)
@@ -55,7 +55,7 @@ def as_called(network: nn.Module, compute: Compute) -> Run:
         network: whose form is computed.
         compute: from the form's inputs to its outputs.
     """
-    if not isinstance(network, Colorizer):
+    if not isinstance(network, Colorizer | Cheng2015):
         return lambda image: compute(image)[0]
 
     def predict(lightness: Tensor, global_lightness: Tensor | None = None) -> Prediction:
@@ -78,7 +78,7 @@ class _Single(nn.Module):
 
 
 class _Local(nn.Module):
-    def __init__(self, network: Colorizer) -> None:
+    def __init__(self, network: Colorizer | Cheng2015) -> None:
         super().__init__()
         self.network = network
 

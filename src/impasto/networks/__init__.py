@@ -1,5 +1,6 @@
 """Networks: plain modules from images to images, which know nothing of training."""
 
+from impasto.networks.cheng2015 import Cheng2015
 from impasto.networks.colorizer import Colorizer, Prediction
 from impasto.networks.conditional import ConditionalStylizer, norms_of
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
@@ -12,6 +13,7 @@ from impasto.networks.upscaler import FACTORS, JohnsonUpscaler, Upscaler
 __all__ = [
     "FACTORS",
     "LAYERS",
+    "Cheng2015",
     "Colorizer",
     "ConditionalStylizer",
     "JohnsonStylizer",
