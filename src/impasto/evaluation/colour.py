@@ -64,7 +64,7 @@ def mean_error(errors: Iterable[ColourError]) -> ColourError:
     listed = list(errors)
     lpips = [error.lpips for error in listed if error.lpips is not None]
     colours = torch.tensor([error[:-1] for error in listed], dtype=torch.float64).mean(dim=0).tolist()
-    return ColourError(*colours, lpips=fmean(lpips) if len(lpips) == len(listed) else None)
+    return ColourError(*colours)._replace(lpips=fmean(lpips) if len(lpips) == len(listed) else None)
 
 
 def mean_chroma(photos: Iterable[Tensor]) -> Tensor:

@@ -89,10 +89,11 @@ class Cheng2015(nn.Module):
 
     def predict(self, lightness: Tensor, _: Tensor | None) -> Prediction:
         """Predict as `forward` does; the filter is left out in training."""
-        colour: Tensor = self.layers(self.features(lightness))
+        exact = lightness.float()  # a network in bfloat16 has layers in it alone
+        colour: Tensor = self.layers(self.features(exact).to(lightness.dtype)).float()
         if self.training:
             return Prediction(colour, None)
-        guide = functional.avg_pool2d(lightness, 2)
+        guide = functional.avg_pool2d(exact, 2)
         filtered = joint_bilateral(colour, guide, radius=self.filter_radius, space=self.space, likeness=self.likeness)
         return Prediction(filtered, None)
 
@@ -108,8 +109,8 @@ class Cheng2015(nn.Module):
 
     def _scenes(self, lightness: Tensor) -> Tensor:
         known = self.classifier
-        before_last, _ = known.globals(known.low(known.square(lightness) - known.mean))
-        found: Tensor = known.classes(before_last).softmax(dim=1)
+        seen = (known.square(lightness) - known.mean).to(next(known.parameters()).dtype)
+        found: Tensor = known.classes(known.globals(known.low(seen))[0]).float().softmax(dim=1)
         return found
 
 
