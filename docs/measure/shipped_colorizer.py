@@ -10,8 +10,11 @@ from hydra.utils import instantiate
 
 from impasto.cli import conf_dir
 from impasto.evaluation.colour import mean_chroma, measure_colorizer, measure_guesses
+from impasto.evaluation.lpips import find_lpips
 from impasto.images import read_image
 from impasto.runs import load_shipped, shipped
+
+_VIVIDNESS = (1.0, 1.2, 1.4)
 
 
 def measure_colorizers() -> None:
@@ -19,12 +22,15 @@ def measure_colorizers() -> None:
     for name in shipped("colorizer"):
         trained = load_shipped(name, system="colorizer")
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            data = instantiate(compose("train", [f"experiment={trained.card['experiment']}"]).data)
+            cfg = compose("train", [f"experiment={trained.card['experiment']}"])
+        data, lpips = instantiate(cfg.data), find_lpips(f"{cfg.data_root}/weights/alexnet_lpips.safetensors")
         data.prepare_data()
         data.setup("fit")
         chroma = mean_chroma(read_image(path) for path in data.train_paths[::10])
-        found = measure_guesses(data.val_paths, data.val_labels, chroma)
-        found["shipped"] = measure_colorizer(trained, data.val_paths, data.val_labels)
+        found = measure_guesses(data.val_paths, data.val_labels, chroma, lpips=lpips)
+        for gain in _VIVIDNESS:
+            measured = measure_colorizer(trained, data.val_paths, data.val_labels, lpips=lpips, vividness=gain)
+            found[f"shipped, vividness {gain}"] = measured
         for label, measured in found.items():
             figures = {**measured.error._asdict(), "top1": measured.top1, "top5": measured.top5}
             told = ", ".join(f"{key} {value:.3f}" for key, value in figures.items() if value is not None)

@@ -24,6 +24,7 @@ def colorize(
     code: ColourCode,
     size: int | None = None,
     global_photo: Tensor | None = None,
+    vividness: float = 1.0,
 ) -> Colorized:
     """Colour photographs.
 
@@ -37,12 +38,13 @@ def colorize(
         size: shorter side in pixels at which the network works, to which smaller ones are enlarged; None works at the
             photograph's own size.
         global_photo: RGB in [0, 1], (N, 3, H', W'), whose global features are taken: the paper's global style transfer.
+        vividness: by which the predicted chroma is multiplied; 0 is grey.
     """
     lightness = _seen(photo, code, size)
     other = None if global_photo is None else _seen(global_photo, code, size)  # so an image changes nothing of itself
     prediction = network(lightness, other)
     enlarged = functional.interpolate(prediction.colour.float(), size=photo.shape[-2:], mode="bilinear")
-    return Colorized(code.decode(photo, enlarged), prediction)
+    return Colorized(code.decode(photo, enlarged, vividness=vividness), prediction)
 
 
 def _seen(photo: Tensor, code: ColourCode, size: int | None) -> Tensor:

@@ -193,6 +193,20 @@ def test_decoding_rgb_joins_the_photographs_luma_and_the_predictions_chroma() ->
 
 
 @EACH_CODE
+def test_vividness_multiplies_the_chroma_and_keeps_lightness_and_what_exists(name: str) -> None:
+    code, image = CODES[name](), 0.4 + 0.2 * _random(1, 3, 9, 13)
+    wanted, split = 0.48 + 0.04 * _random(1, code.channels, 9, 13, seed=1), "lab" if name == "lab" else "yuv"
+    usual, vivid = (_reference_split(code.decode(image, wanted, vividness=gain), split) for gain in (1.0, 2.5))
+    expected = torch.cat([usual[:, :1], 2.5 * usual[:, 1:]], dim=1)
+    torch.testing.assert_close(vivid, expected, rtol=0, atol=6e-3 * WHITE[name])
+    strong = code.decode(image, _random(1, code.channels, 9, 13, seed=2), vividness=40.0)
+    assert strong.min() >= 0 and strong.max() <= 1
+    lightness = _reference_lightness(strong, split) - _reference_lightness(image, split)
+    assert lightness.abs().max() < KEPT[name] * 5
+    assert code.lightness(code.decode(image, wanted, vividness=0.0)).sub(code.lightness(image)).abs().max() < 1e-3
+
+
+@EACH_CODE
 def test_codes_of_one_half_are_grey(name: str) -> None:
     code, image = CODES[name](), IMAGES["photograph"]
     found = code.decode(image, torch.full((1, code.channels, *image.shape[-2:]), 0.5))

@@ -15,6 +15,7 @@ from PIL import Image
 from impasto.color import lab, yuv
 from impasto.commands import apply
 from impasto.data import sample_paths
+from impasto.evaluation.colour import colourfulness
 from impasto.images import is_grey, read_image, resize_longer_side, write_image
 from impasto.methods import colouring
 from impasto.networks import Colorizer, Stylizer, save_network
@@ -77,7 +78,7 @@ def _photograph(path: Path, width: int = 60, height: int = 41, *, grey: bool = T
 def _config(images: list[Path], output: Path, run: Path, **changed: Any) -> DictConfig:
     """The configuration that `impasto apply method=colorizer` composes."""
     method = {"_target_": "impasto.build.methods.colorizer", "_partial_": True, "network": "scenes"}
-    method |= {"working_size": changed.pop("working_size", None)}
+    method |= {"working_size": changed.pop("working_size", None), "vividness": changed.pop("vividness", 1.0)}
     plain = {"style": None, "global_image": None, "overwrite": False, "size": None, "device": "cpu"}
     plain |= {"engine": {"_target_": "impasto.engines.eager", "_partial_": True}, "precision": "fp32", "batch": 1}
     told = {"images": [str(path) for path in images], "output": str(output), "run": str(run), "method": method}
@@ -197,6 +198,12 @@ def test_the_working_size_is_the_trainings_unless_told(tmp_path: Path) -> None:
     assert (_coloured(photo, run, working_size=64) - usual).abs().mean() > 1 / 255
 
 
+def test_vividness_is_a_gain_and_none_of_it_is_grey(tmp_path: Path) -> None:
+    run, photo = _save(tmp_path / "run"), _photograph(tmp_path / "a.png")
+    calm, usual, vivid = (colourfulness(_coloured(photo, run, vividness=gain)) for gain in (0, 1, 2))
+    assert calm < 0.5 < usual < vivid
+
+
 def test_size_bounds_the_longer_side(tmp_path: Path) -> None:
     photo = _photograph(tmp_path / "a.png", 80, 40)
     assert _coloured(photo, _save(tmp_path / "run"), size=37).shape == (3, 18, 37)
@@ -206,6 +213,8 @@ def test_size_bounds_the_longer_side(tmp_path: Path) -> None:
     ("changed", "message"),
     [
         ({"working_size": 7}, "expected method.working_size of at least 8, got 7"),
+        ({"vividness": -0.1}, "expected method.vividness from 0 (grey) to 4, got -0.1"),
+        ({"vividness": True}, "expected method.vividness from 0 (grey) to 4, got True"),
         ({"working_size": "large"}, "expected method.working_size of at least 8, got large"),
         ({"size": "large"}, "expected size to be a valid integer, got large"),
         ({"global_image": "nowhere.png"}, "nowhere.png"),
@@ -232,7 +241,7 @@ def test_what_cannot_be_done_is_one_sentence_before_any_work(
     Path("broken.png").write_bytes(b"no image")
     cfg = _config([_photograph(Path("a.png"))], Path("out"), Path("run"))
     for key, value in changed.items():
-        OmegaConf.update(cfg, "method.working_size" if key == "working_size" else key, value)
+        OmegaConf.update(cfg, f"method.{key}" if key in ("working_size", "vividness") else key, value)
     with pytest.raises((ValueError, OSError), match=re.escape(message)) as error:
         apply.run(cfg)
     assert "\n" not in str(error.value)

@@ -308,3 +308,17 @@ def test_a_misplaced_color_space_is_misuse(train: Callable[..., Any]) -> None:
     result = train(*CSV, "system.color_space=yuv")
     assert result.code == 2
     assert "unknown key or group 'system.color_space'" in result.err and len(result.err.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_deep_colorization_is_trained_and_applied_like_any_colorizer(train: Callable[..., Any]) -> None:
+    words = ("network=cheng2015", "~network.width", "~network.global_size", "loss.weights.class=0")  # of the ablations
+    result = train(*CSV, *words, "loss.color_space=yuv", "trainer.max_steps=2")
+    assert result.code == 0, result.err
+    card = _card(result.folder)
+    described = card["network"]
+    assert described["class"] == "Cheng2015" and described["classifier"]["classes"] == 25 and described["channels"] == 2
+    assert "top1" not in "".join(_columns(result.folder)) and "_target_" not in json.dumps(described)
+    applied = train("apply", "method=colorizer", "images=scenes/beach", f"run={result.folder}", "output=out")
+    assert applied.code == 0, applied.err
+    assert read_image(Path("out/beach_0.png")).shape == (3, 40, 48)

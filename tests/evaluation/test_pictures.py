@@ -74,7 +74,6 @@ def test_gram_errors_are_written_and_printed(impasto: Callable[..., Any]) -> Non
     [
         ("evaluation.periods=[0]", "expected evaluation.periods.0 to be greater than or equal to 1, got 0"),
         ("evaluation.methods={a: nothing}", "methods.a: 'nothing' is neither a run folder"),
-        ("evaluation.lpips=nothing", "no weights of LPIPS at nothing"),
     ],
 )
 def test_bad_input_is_one_sentence(impasto: Callable[..., Any], override: str, message: str) -> None:

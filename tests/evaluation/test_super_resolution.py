@@ -62,6 +62,7 @@ def _comparison(world: Path, **changed: Any) -> SuperResolution:
         "folders": {"Set5": str(world / "Set5"), "grey": str(world / "grey")},
         "networks": {"x4": {"pixel_loss": str(world / "x4.safetensors"), "feature_loss": None}, "x8": None},
         "protocol": {"border": None, "sigma": 0.0, "ssim_sigma": 1.5, "match_histograms": False},
+        "lpips": None,
         "crops": [{"set": "Set5", "image": "bird", "left": 8, "top": 0, "size": 40}],
         "paper": PAPER,
         "device": "cpu",
@@ -111,6 +112,18 @@ def test_means_are_over_the_images(world: Path) -> None:
     for key in (*Quality._fields, "seconds"):
         assert row[key] == pytest.approx(statistics.fmean(image[key] for image in images))
     assert len({image["psnr"] for image in images}) == 2
+
+
+def test_lpips_is_a_column_where_its_weights_are(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def distance(output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        return (output - truth).abs().mean(dim=(1, 2, 3))
+
+    assert all("lpips" not in row for row in compared(_comparison(world), world / "plain")["rows"])
+    monkeypatch.setattr("impasto.evaluation.super_resolution.find_lpips", lambda file: distance if file else None)
+    told = compared(_comparison(world, lpips="weights"), world / "out")
+    row = next(row for row in told["rows"] if (row["set"], row["method"]) == ("Set5", "bicubic"))
+    assert row["lpips"] == pytest.approx(statistics.fmean(image["bicubic"]["lpips"] for image in _of(told, "Set5 x4")))
+    assert f"| {row['lpips']:.3f} |" in (world / "out/super_resolution.md").read_text()
 
 
 def test_the_sheet_shows_the_pixels_and_the_figures_do_not_depend_on_it(world: Path) -> None:

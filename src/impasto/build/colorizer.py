@@ -42,7 +42,7 @@ def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
         raise ValueError("expected a data.val_transform that resizes, as CentreCrop does, got one that cuts patches")
     system = instantiate(cfg.system, network=network, loss=loss, classes=classes, size=size)
     card = common_card(cfg)
-    card["network"] |= sizes
+    card["network"] |= sizes | getattr(network, "arguments", {})  # of a network that holds another: what builds that
     described = {"classes": classes, "color_space": cfg.loss.color_space, "size": size}
     if features is not None:
         use = "started_from" if isinstance(network, PretrainedColorizer) else "loss_network"

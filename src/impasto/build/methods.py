@@ -14,6 +14,7 @@ from impasto.methods import Colouring, Engine, Method, Stylizing, Upscaling
 from impasto.networks import FACTORS, Trained
 from impasto.runs import load_mix, load_run, load_shipped, mixed_style, shipped_styles
 
+_MOST_VIVID = 4  # times the predicted chroma
 _SMALLEST_TILE = 16  # below, nearly all that the network computes is the tile's surroundings
 
 
@@ -51,7 +52,7 @@ def _stylizer(cfg: DictConfig) -> Trained:
     return load_mix(wanted)
 
 
-def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: int | None) -> Method:
+def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: int | None, vividness: float) -> Method:
     """Build the colouring of photographs.
 
     Args:
@@ -59,17 +60,20 @@ def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: in
         engine: what computes the network.
         network: a shipped colorizer, used where no run is given.
         working_size: shorter side in pixels at which colours are predicted, at least 8; None: as trained.
+        vividness: by which the predicted chroma is multiplied, 0 (grey) to 4.
     """
     _refuse(cfg, style="stylizer", factor="upscaler")
     if working_size is not None and (not isinstance(working_size, int) or working_size < 8):
         raise ValueError(f"expected method.working_size of at least 8, got {working_size}")
+    if isinstance(vividness, bool) or not isinstance(vividness, int | float) or not 0 <= vividness <= _MOST_VIVID:
+        raise ValueError(f"expected method.vividness from 0 (grey) to {_MOST_VIVID}, got {vividness}")
     trained = _own(cfg, "colorizer") if cfg.run is not None else load_shipped(network, system="colorizer")
     other = None
     if cfg.global_image is not None:
-        if not trained.card["network"]["global_features"]:
+        if not trained.card["network"].get("global_features"):
             raise ValueError("global_image= needs a network with global features; this one was trained without")
         other = read_image(Path(str(cfg.global_image)).expanduser())[None]
-    return Colouring(trained, engine, size=working_size, global_photo=other)
+    return Colouring(trained, engine, size=working_size, global_photo=other, vividness=vividness)
 
 
 def upscaler(cfg: DictConfig, engine: Engine, *, loss: str, match_histograms: bool, tile: int | None) -> Method:

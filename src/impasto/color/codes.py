@@ -31,12 +31,13 @@ class ColourCode(ABC):
     def chroma(self, code: Tensor) -> Tensor:
         """In [0, 1], (N, channels, H, W) -> chroma, (N, 2, H, W)."""
 
-    def decode(self, image: Tensor, code: Tensor) -> Tensor:
+    def decode(self, image: Tensor, code: Tensor, *, vividness: float = 1.0) -> Tensor:
         """Join predicted colours to the image's lightness, which is exact in the result.
 
-        RGB in [0, 1], (N, 3, H, W) and code (N, channels, H, W) -> RGB in [0, 1], (N, 3, H, W).
+        RGB in [0, 1], (N, 3, H, W) and code (N, channels, H, W) -> RGB in [0, 1], (N, 3, H, W). The chroma is
+        multiplied by `vividness` before.
         """
-        return join_chroma(self.space.split(image)[:, :1], self.chroma(code), space=self.space)
+        return join_chroma(self.space.split(image)[:, :1], vividness * self.chroma(code), space=self.space)
 
     def paint(self, image: Tensor, code: Tensor) -> Tensor:
         """Do the same with a gradient: colours that do not exist are cut off at [0, 1], at some cost in lightness."""

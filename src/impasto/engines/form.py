@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from impasto.networks import Colorizer, Prediction
+from impasto.networks import Cheng2015, Colorizer, Prediction
 
 Run = Callable[..., Any]  # what a network is called with, and what it returns
 Compute = Callable[..., tuple[Tensor, ...]]  # the tensors of a form
@@ -31,7 +31,7 @@ class Form(NamedTuple):
 
 def form_of(network: nn.Module) -> Form:
     """Return the form of a network: images to images, or lightness to colour and scenes."""
-    if not isinstance(network, Colorizer):
+    if not isinstance(network, Colorizer | Cheng2015):
         return Form(_Tuple(network))
     if network.globals is None:
         return Form(_Tuple(network), ("lightness",), ("colour",), 1, network.MULTIPLE)
@@ -45,7 +45,7 @@ class _Tuple(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor, square: Tensor | None = None) -> tuple[Tensor, ...]:
-        if not isinstance(self.network, Colorizer):
+        if not isinstance(self.network, Colorizer | Cheng2015):
             return (self.network(image),)
         colour, logits = self.network.predict(image, square)
         return (colour,) if logits is None else (colour, logits)
@@ -53,7 +53,7 @@ class _Tuple(nn.Module):
 
 def as_called(network: nn.Module, compute: Compute) -> Run:
     """Return a function with the network's own arguments and results, of one from its form's inputs to its outputs."""
-    if not isinstance(network, Colorizer):
+    if not isinstance(network, Colorizer | Cheng2015):
         return lambda image: compute(image)[0]
 
     def predict(lightness: Tensor, global_lightness: Tensor | None = None) -> Prediction:

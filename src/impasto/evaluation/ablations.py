@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field
 from impasto.data import Places
 from impasto.evaluation.colour import Measured, colorizer_of, mean_chroma, measure_colorizer, measure_guesses, tinted
 from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Listed, Row, Table, fingerprint
+from impasto.evaluation.lpips import LPIPS, find_lpips
 from impasto.images import read_image, sheet, write_image
 from impasto.networks import Trained
 from impasto.run_folders import RunFolder
@@ -33,6 +34,7 @@ _COLUMNS = {
     "ciede2000": ("CIEDE2000", 2),
     "psnr_ab": ("PSNR ab, dB", 2),
     "psnr_rgb": ("PSNR RGB, dB", 2),
+    "lpips": ("LPIPS", 3),
     "colourfulness": ("colourfulness", 1),
     "top1": ("top-1", 3),
     "top5": ("top-5", 3),
@@ -48,6 +50,7 @@ class Ablations(Comparison):
     variants: Annotated[dict[str, Annotated[list[str] | None, Listed]], Field(min_length=1)]
     runs: Annotated[dict[str, str], BeforeValidator(lambda value: value or {})]
     count: Count | None
+    lpips: str | None
     rows: Count
     folder: str
     data_root: str
@@ -82,7 +85,11 @@ class Ablations(Comparison):
                     raise KeyboardInterrupt
                 if found.returncode:
                     raise ValueError(f"variant '{name}': {' '.join(found.stderr.split()).removeprefix('error: ')}")
-        return {"runs": given}
+        return {"runs": given, "lpips": self._metric is not None}
+
+    @cached_property
+    def _metric(self) -> LPIPS | None:
+        return find_lpips(self.lpips)
 
     def _check_names(self) -> None:
         """Refuse names that do not differ as folders and as rows of the table."""
@@ -148,22 +155,26 @@ class Ablations(Comparison):
                 "set for all"
             )
         trained.network.to(self.device)
-        found = measure_colorizer(trained, *self._held_out)
+        found = measure_colorizer(trained, *self._held_out, lpips=self._metric)
         scenes = bool(trained.card["loss"]["weights"]["class"])
         return {**_figures(found, colour=_learned_colour(trained), scenes=scenes), "steps": trained.card.get("steps")}
 
     def _measure_guesses(self) -> Figures:
         chroma = mean_chroma(map(read_image, _spread(self._data.train_paths, _PHOTOGRAPHS_FOR_MEAN)))
-        found = measure_guesses(*self._held_out, chroma)
+        found = measure_guesses(*self._held_out, chroma, lpips=self._metric)
         return {name: _figures(found[name], colour=True, scenes=True) for name in _GUESSES}
 
     def table(self, figures: Mapping[str, Figures]) -> Table:
         """A row a variant, between the guesses and the truth; None where a variant has no such figure."""
         found = {**figures["guesses"], **figures}
+        columns = {k: v for k, v in _COLUMNS.items() if k != "lpips" or self._metric is not None}
         order = [*_GUESSES[:2], *self.variants, _GUESSES[2]]
-        rows: list[Row] = [{"variant": name, **{key: found[name].get(key) for key in _COLUMNS}} for name in order]
+        rows: list[Row] = [{"variant": name, **{key: found[name].get(key) for key in columns}} for name in order]
         lines = [
-            [row["variant"], *("-" if row[key] is None else f"{row[key]:.{n}f}" for key, (_, n) in _COLUMNS.items())]
+            [
+                row["variant"],
+                *("-" if row[key] is None else f"{row[key]:.{n}f}" for key, (_, n) in columns.items()),
+            ]
             for row in rows
         ]
         shown = [row["variant"] for row in rows if row["ciede2000"] is not None and row["variant"] != "mean chroma"]
@@ -172,8 +183,8 @@ class Ablations(Comparison):
             "no loss network. Top-1 and top-5 of the mean chroma: the most frequent scenes.",
             f"Columns of ablations.png: {', '.join(shown)}.",
         ]
-        columns = ["variant", *(title for title, _ in _COLUMNS.values())]
-        return Table(rows, self.words(columns, lines, notes))
+        titles = ["variant", *(title for title, _ in columns.values())]
+        return Table(rows, self.words(titles, lines, notes))
 
     def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
         """Draw the contact sheet: grey, each variant that learned colours, truth."""

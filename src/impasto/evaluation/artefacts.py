@@ -2,24 +2,20 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from safetensors.torch import load_file
 from scipy import ndimage
-from torch import Tensor, nn
-from torchvision.models import alexnet
+from torch import Tensor
 
 from impasto.evaluation.comparison import Count, Figures
+from impasto.evaluation.lpips import LPIPS, find_lpips
 from impasto.evaluation.pictures import Picture, PictureComparison
 from impasto.runs import shipped
 
 _BORDER = 8  # pixels
 _WINDOW = 9  # pixels a side of the neighbourhood that a spot stands out of
 _SPOT = 0.25  # of [0, 1]: what is further from the median of its neighbourhood is a spot, or an edge
-_MEAN, _SPREAD = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of RGB in [-1, 1], for LPIPS
-_TAPS = (1, 4, 7, 9, 11)  # the ReLUs of AlexNet
 
 Network = Callable[[Tensor], Tensor]  # RGB in [0, 1], (1, 3, H, W) of both
 
@@ -37,11 +33,11 @@ class Artefacts(PictureComparison):
         return {name: name for name in shipped("stylizer")}
 
     @cached_property
-    def _metric(self) -> "LPIPS | None":
-        return None if self.lpips is None else LPIPS(Path(self.lpips))
+    def _metric(self) -> LPIPS | None:
+        return find_lpips(self.lpips)
 
     def about(self) -> dict[str, Any]:
-        """Say methods and photographs; refuse weights that are not there."""
+        """Say methods and photographs, and whether LPIPS is measured."""
         return {**super().about(), "lpips": self._metric is not None}
 
     def measure(self, picture: Picture) -> Figures:
@@ -119,49 +115,3 @@ def shift_response(network: Network, photograph: Tensor, shift: int) -> float:
     there = network(photograph[None, :, shift:, shift:])[0]
     same = here[:, shift : h - shift, shift : w - shift]
     return float(255 * (same - there[:, : h - 2 * shift, : w - 2 * shift]).abs().mean())
-
-
-class LPIPS(nn.Module):
-    """Learned perceptual image patch similarity, version 0.1, with AlexNet: 0 for the same picture.
-
-    Args:
-        weights: a safetensors file with torchvision's keys of AlexNet's convolutions (`features.N`) and the linear
-            heads `lin0.weight` to `lin4.weight`.
-
-    Source:
-        Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric".
-    """
-
-    def __init__(self, weights: Path) -> None:
-        super().__init__()
-        if not weights.is_file():
-            raise FileNotFoundError(
-                f"no weights of LPIPS at {weights}; expected AlexNet's convolutions and the heads lin0 to lin4, as "
-                "safetensors"
-            )
-        tensors = {name: value.float() for name, value in load_file(weights).items()}
-        self.features = alexnet(weights=None).features
-        try:
-            self.heads = [tensors.pop(f"lin{number}.weight") for number in range(len(_TAPS))]
-            self.features.load_state_dict({name.removeprefix("features."): v for name, v in tensors.items()})
-        except (KeyError, RuntimeError) as error:
-            raise ValueError(f"{weights} holds no weights of LPIPS: {' '.join(str(error).split())}") from error
-        self.requires_grad_(False).eval()
-
-    @torch.inference_mode()
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Compare pictures: RGB in [0, 1], (N, 3, H, W) both -> (N,)."""
-        distances = torch.zeros(len(a))
-        for ours, theirs, head in zip(self._activations(a), self._activations(b), self.heads, strict=True):
-            distances += ((ours - theirs).square() * head).sum(dim=1).mean(dim=(1, 2))
-        return distances
-
-    def _activations(self, image: Tensor) -> list[Tensor]:
-        """At each tap, (N, C, H, W) of length one at each place."""
-        mean, spread = (image.new_tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _SPREAD))
-        x, found = (2 * image - 1 - mean) / spread, []
-        for number, layer in enumerate(self.features):
-            x = layer(x)
-            if number in _TAPS:
-                found.append(x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10))
-        return found

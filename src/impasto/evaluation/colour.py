@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 import skimage.color
@@ -13,6 +14,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from impasto.color import ChromaCode, colour_code, join_chroma, lab
 from impasto.colorization import Colorized, colorize
+from impasto.evaluation.lpips import LPIPS
 from impasto.images import read_image
 from impasto.losses import UNKNOWN
 from impasto.networks import Trained
@@ -25,9 +27,10 @@ class ColourError(NamedTuple):
     psnr_ab: float  # dB, of Lab's chroma with the peak at 200, the width of its range
     psnr_rgb: float  # dB, of RGB with the peak at 1
     colourfulness: float  # of the picture itself
+    lpips: float | None = None  # None where it is not measured
 
 
-def colour_error(image: Tensor, truth: Tensor) -> ColourError:
+def colour_error(image: Tensor, truth: Tensor, lpips: LPIPS | None = None) -> ColourError:
     """Compare a picture with the truth of the same size; RGB in [0, 1], (3, H, W)."""
     if image.shape != truth.shape:
         raise ValueError(f"expected pictures of one size, got {tuple(image.shape)} and {tuple(truth.shape)}")
@@ -38,6 +41,7 @@ def colour_error(image: Tensor, truth: Tensor) -> ColourError:
         psnr_ab=float(psnr(code.encode(image[None]), code.encode(truth[None]))),
         psnr_rgb=float(psnr(image, truth)),
         colourfulness=colourfulness(image),
+        lpips=None if lpips is None else float(lpips(image[None], truth[None])),
     )
 
 
@@ -57,7 +61,10 @@ def colourfulness(image: Tensor) -> float:
 
 def mean_error(errors: Iterable[ColourError]) -> ColourError:
     """Return the means; a PSNR that is infinite (no error at all) makes its mean infinite."""
-    return ColourError(*torch.tensor([list(error) for error in errors], dtype=torch.float64).mean(dim=0).tolist())
+    listed = list(errors)
+    lpips = [error.lpips for error in listed if error.lpips is not None]
+    colours = torch.tensor([error[:-1] for error in listed], dtype=torch.float64).mean(dim=0).tolist()
+    return ColourError(*colours)._replace(lpips=fmean(lpips) if len(lpips) == len(listed) else None)
 
 
 def mean_chroma(photos: Iterable[Tensor]) -> Tensor:
@@ -74,27 +81,35 @@ class Measured(NamedTuple):
     top5: float | None
 
 
-def colorizer_of(trained: Trained) -> Callable[[Tensor], Colorized]:
+def colorizer_of(trained: Trained, *, vividness: float = 1.0) -> Callable[[Tensor], Colorized]:
     """Return a colorizer, on any device, as a function of a photograph (3, H, W), at the size of its training."""
     code = colour_code(trained.card["color_space"])
     device = next(trained.network.parameters()).device
 
     @torch.inference_mode()
     def method(photo: Tensor) -> Colorized:
-        found = colorize(trained.network, photo[None].to(device), code=code, size=trained.card["size"])
+        seen = photo[None].to(device)
+        found = colorize(trained.network, seen, code=code, size=trained.card["size"], vividness=vividness)
         return Colorized(found.image[0].cpu(), found.prediction)
 
     return method
 
 
-def measure_colorizer(trained: Trained, paths: Sequence[Path], labels: Sequence[int]) -> Measured:
+def measure_colorizer(
+    trained: Trained,
+    paths: Sequence[Path],
+    labels: Sequence[int],
+    *,
+    lpips: LPIPS | None = None,
+    vividness: float = 1.0,
+) -> Measured:
     """Colour photographs at their own size and compare; labels of their scenes are -1 where they are unknown."""
-    method = colorizer_of(trained)
+    method = colorizer_of(trained, vividness=vividness)
     errors, ranks = [], []
     for path, label in zip(paths, labels, strict=True):
         photo = read_image(path)
         found = method(photo)
-        errors.append(colour_error(found.image, photo))
+        errors.append(colour_error(found.image, photo, lpips))
         if found.prediction.logits is not None and label != UNKNOWN:
             order = found.prediction.logits[0].argsort(descending=True, stable=True).tolist()
             ranks.append(order.index(label))
@@ -102,19 +117,22 @@ def measure_colorizer(trained: Trained, paths: Sequence[Path], labels: Sequence[
     return Measured(mean_error(errors), *share)
 
 
-def measure_guesses(paths: Sequence[Path], labels: Sequence[int], chroma: Tensor) -> dict[str, Measured]:
+def measure_guesses(
+    paths: Sequence[Path], labels: Sequence[int], chroma: Tensor, *, lpips: LPIPS | None = None
+) -> dict[str, Measured]:
     """Measure what needs no network: no colour, one colour for all, the most frequent scenes, the truth itself.
 
     Args:
         paths: of the photographs.
         labels: of their scenes.
         chroma: the one colour, a and b of CIE Lab, (1, 2, 1, 1).
+        lpips: None leaves it out.
     """
     grey, mean, truth = [], [], []
     for photo in map(read_image, paths):
-        grey.append(colour_error(tinted(photo, torch.zeros_like(chroma)), photo))
-        mean.append(colour_error(tinted(photo, chroma), photo))
-        truth.append(colour_error(photo, photo))
+        grey.append(colour_error(tinted(photo, torch.zeros_like(chroma)), photo, lpips))
+        mean.append(colour_error(tinted(photo, chroma), photo, lpips))
+        truth.append(colour_error(photo, photo, lpips))
     known = Counter(label for label in labels if label != UNKNOWN)
     share = [sum(n for _, n in known.most_common(k)) / known.total() if known else None for k in (1, 5)]
     return {

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from impasto.evaluation.comparison import Cells, Comparison, Figures, Keys, Listed, Row, Table, fingerprint
+from impasto.evaluation.lpips import LPIPS, find_lpips
 from impasto.evaluation.plots import SheetRow, write_sheet
 from impasto.evaluation.super_resolution_crops import Crop, find_places
 from impasto.evaluation.super_resolution_protocol import (
@@ -50,6 +51,7 @@ class SuperResolution(Comparison):
     folders: dict[str, str]
     networks: dict[Annotated[str, Field(pattern="^x[48]$")], dict[str, str | None] | None]
     protocol: Protocol
+    lpips: str | None
     crops: list[Crop]
     paper: dict[str, dict[str, Reported]]
 
@@ -102,7 +104,11 @@ class SuperResolution(Comparison):
             photo = read_test_image(path).photo
             for factor in self.factors:
                 self.protocol.refuse_small(photo, factor, path)
-        return {"networks": networks, "crops": len(self._places)}
+        return {"networks": networks, "crops": len(self._places), "lpips": self._metric is not None}
+
+    @cached_property
+    def _metric(self) -> LPIPS | None:
+        return find_lpips(self.lpips)
 
     def _methods(self, factor: int) -> dict[str, Upscaling]:
         methods: dict[str, Upscaling] = {"bicubic": partial(enlarge, partial(upscale, factor=factor), matched=False)}
@@ -131,6 +137,8 @@ class SuperResolution(Comparison):
             found = compare(luma(output, grey=grey), wanted, border=border, ssim_sigma=self.protocol.ssim_sigma)
             figures[name] = {key: value if math.isfinite(value) else None for key, value in found._asdict().items()}
             figures[name]["seconds"] = seconds
+            if self._metric is not None:  # of whole pictures, as their colours are
+                figures[name]["lpips"] = float(self._metric(output.cpu(), truth.cpu()))
         warm.add(factor)
         return figures
 
@@ -138,6 +146,12 @@ class SuperResolution(Comparison):
         outputs: list[Tensor] = []
         timing = time_calls(lambda: outputs.append(method(low)), warmup=warmup, repeats=1, device=self.device)
         return outputs[-1], timing.median
+
+    @property
+    def _measured(self) -> list[tuple[str, str, int]]:
+        """Key, title and digits of what is measured."""
+        plain = [("psnr", "PSNR, dB", 2), ("ssim", "SSIM", 4), ("sharpness", "sharpness", 2)]
+        return plain if self._metric is None else [*plain, ("lpips", "LPIPS", 3)]
 
     def _rows(self, figures: Mapping[str, Figures]) -> list[Row]:
         rows = []
@@ -149,7 +163,7 @@ class SuperResolution(Comparison):
                     found = [image[method] for image in images if method in image]
                     psnr, ssim = reported.rows.get(method, (None, None))
                     row: Row = {"set": name, "factor": factor, "method": method.replace("_", " ")}
-                    for key in ("psnr", "ssim", "sharpness", "seconds"):
+                    for key in (*(key for key, _, _ in self._measured), "seconds"):
                         row[key] = _mean([each[key] for each in found])
                     row |= {"paper_psnr": psnr, "paper_ssim": ssim}
                     row |= {"paper_checked": None if psnr is None else reported.checked, "images": len(found) or None}
@@ -158,18 +172,21 @@ class SuperResolution(Comparison):
 
     def table(self, figures: Mapping[str, Figures]) -> Table:
         """A row a set, factor and method: means over the images beside the paper's."""
-        columns = ["set", "factor", "method", "PSNR, dB", "SSIM", "sharpness", "paper PSNR, dB", "paper SSIM"]
+        titles = [title for _, title, _ in self._measured]
+        columns = ["set", "factor", "method", *titles, "paper PSNR, dB", "paper SSIM"]
         rows = self._rows(figures)
         lines = [
             [
                 *(row["set"], f"x{row['factor']}", row["method"]),
-                *(_cell(row[key], places) for key, places in (("psnr", 2), ("ssim", 4), ("sharpness", 2))),
+                *(_cell(row[key], places) for key, _, places in self._measured),
                 *(_cell(row[k], n, row["paper_checked"]) for k, n in (("paper_psnr", 2), ("paper_ssim", 4))),
             ]
             for row in rows
         ]
         notes = [f"- Protocol: {self.protocol.describe()}."]
         notes.append("- Sharpness: energy of the gradient of Y, as a share of the truth's.")
+        if self._metric is not None:
+            notes.append("- LPIPS: version 0.1, AlexNet, of whole pictures in RGB; less is nearer.")
         for factor, found in self._trained.items():
             for name, trained in found.items():
                 experiment, steps = (trained.card.get(key) or "unknown" for key in ("experiment", "steps"))

@@ -24,16 +24,23 @@ class Colouring:
         engine: what computes it.
         size: shorter side in pixels at which colours are predicted; None takes that of the training.
         global_photo: (1, 3, H, W), whose global features take the place of the photograph's.
+        vividness: by which the predicted chroma is multiplied; 0 is grey.
     """
 
     def __init__(
-        self, trained: Trained, engine: Engine = PLAIN, *, size: int | None = None, global_photo: Tensor | None = None
+        self,
+        trained: Trained,
+        engine: Engine = PLAIN,
+        *,
+        size: int | None = None,
+        global_photo: Tensor | None = None,
+        vividness: float = 1.0,
     ) -> None:
         self.run = engine(trained)
         self.classes: list[str] = trained.card["classes"]
         self.code = colour_code(trained.card["color_space"])
         self.size = size or int(trained.card["size"])
-        self.global_photo = global_photo
+        self.global_photo, self.vividness = global_photo, vividness
         self._network = cache(partial(activation_bytes, trained.network, channels=1))
         self._device = device_of(engine)
 
@@ -45,7 +52,7 @@ class Colouring:
         """
         refuse_large(photos, self._inside, lambda h, w: _BYTES_TO_JOIN * h * w, device=self._device)
         other = None if self.global_photo is None else self.global_photo.expand(len(photos), -1, -1, -1)
-        found = colorize(self.run, photos, code=self.code, size=self.size, global_photo=other)
+        found = colorize(self.run, photos, code=self.code, size=self.size, global_photo=other, vividness=self.vividness)
         logits = found.prediction.logits
         scenes = [()] * len(photos) if logits is None else [_scenes(own, self.classes) for own in logits]
         return [

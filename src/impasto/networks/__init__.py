@@ -1,5 +1,6 @@
 """Networks: plain modules from images to images, which know nothing of training."""
 
+from impasto.networks.cheng2015 import Cheng2015
 from impasto.networks.colorizer import Colorizer, Prediction, PretrainedColorizer
 from impasto.networks.conditional import ConditionalStylizer, norms_of
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
@@ -20,6 +21,7 @@ __all__ = [
     "FACTORS",
     "LAYERS",
     "NETWORKS",
+    "Cheng2015",
     "Colorizer",
     "ConditionalStylizer",
     "JohnsonStylizer",

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from impasto.files import whole_file
+from impasto.networks.cheng2015 import Cheng2015
 from impasto.networks.colorizer import Colorizer, PretrainedColorizer
 from impasto.networks.conditional import ConditionalStylizer, norms_of
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
@@ -21,7 +22,7 @@ from impasto.redaction import without_secrets
 from impasto.suggest import did_you_mean
 
 _KINDS = (
-    *(Colorizer, PretrainedColorizer, Pocket),
+    *(Cheng2015, Colorizer, PretrainedColorizer, Pocket),
     *(ConditionalStylizer, JohnsonStylizer, Stylizer),
     *(JohnsonUpscaler, Upscaler),
 )
