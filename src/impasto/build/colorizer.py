@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
 
 from impasto.build.task import Task, calibration_photo, check_network, common_card, require
@@ -29,7 +29,9 @@ def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
     data.prepare_data()  # takes its time, so whatever is misspelt is better found before
     classes = data.classes
     with torch.random.fork_rng(devices=[]):
-        features = None if cfg.features is None else instantiate(cfg.features)(calibration_photo(data))
+        pretrained = get_object(cfg.network._target_) is PretrainedColorizer
+        wanted = cfg.features is not None and (pretrained or cfg.loss.weights.get("perceptual"))
+        features = instantiate(cfg.features)(calibration_photo(data)) if wanted else None
         loss: ColorizationLoss = instantiate(cfg.loss, **_counted(cfg, data))(features)
     sizes = {"classes": len(classes), "channels": channels}
     network = instantiate(cfg.network)(**sizes)
@@ -45,7 +47,7 @@ def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
     card["network"] |= sizes | getattr(network, "arguments", {})  # of a network that holds another: what builds that
     described = {"classes": classes, "color_space": cfg.loss.color_space, "size": size}
     if features is not None:
-        use = "started_from" if isinstance(network, PretrainedColorizer) else "loss_network"
+        use = "started_from" if pretrained else "loss_network"
         described[use] = f"{cfg.features.architecture}: {features.description}"
     return Task(system, card | described)
 

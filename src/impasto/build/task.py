@@ -34,8 +34,8 @@ def require(cfg: DictConfig, **kinds: type | None) -> None:
 
 def check_network(cfg: DictConfig, *, from_data: Sequence[str]) -> None:
     """Refuse the network of another system: a colorizer's is given sizes, an upscaler's has a factor."""
-    name = cfg.network._target_.rsplit(".", 1)[1]
-    if name not in NETWORKS:  # whose file no card could name, once it is trained
+    name, built = cfg.network._target_.rsplit(".", 1)[1], get_object(cfg.network._target_)
+    if isinstance(built, type) and name not in NETWORKS:  # whose file no card could name, once it is trained
         raise ValueError(f"expected a network of impasto.networks.NETWORKS, got {name}")
     fits = ("factor" in cfg.network) == (cfg.system_name == "upscaler")
     if not fits or bool(cfg.network.get("_partial_", False)) != bool(from_data):

@@ -5,9 +5,11 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from filelock import FileLock
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -45,10 +47,13 @@ def open_storage(name: str) -> BaseStorage:
         if "://" not in name:
             return _journal(Path(name).expanduser())
         options: dict[str, Any] = {"pool_pre_ping": True}
+        lock: AbstractContextManager[object] = nullcontext()
         if name.startswith("sqlite:"):
-            Path(name.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-            options = {"connect_args": {"timeout": 60}}
-        return get_storage(RDBStorage(name, engine_kwargs=options))  # which keeps ended trials in memory
+            path = Path(name.removeprefix("sqlite:///"))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            options, lock = {"connect_args": {"timeout": 60}}, FileLock(f"{path}.lock")
+        with lock:  # two that make SQLite's tables at the same time would fail
+            return get_storage(RDBStorage(name, engine_kwargs=options))  # which keeps ended trials in memory
     except (SQLAlchemyError, StorageInternalError, ImportError, ValueError, OSError) as error:
         raise StorageLostError(name, error) from error
 

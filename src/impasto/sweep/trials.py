@@ -64,10 +64,10 @@ class Trials:
 
     def __init__(self, sweep: Sweep) -> None:
         self.sweep, self.storage_name = sweep, sweep.storage
+        self.storage = open_storage(sweep.storage)
         sweep.folder.mkdir(parents=True, exist_ok=True)
         self.lock = FileLock(sweep.folder / ".lock")
-        with self.lock:  # two that make SQLite's tables at the same time would fail
-            self.storage = open_storage(sweep.storage)
+        with self.lock:
             self.study, self.id = self._begin()
 
     @patient
