@@ -11,11 +11,11 @@ import skimage.feature
 import torch
 from torch import Tensor
 
+from impasto.memory import activation_bytes
 from impasto.networks import (
     Cheng2015,
     Colorizer,
     Trained,
-    activation_bytes,
     fold_batch_norm,
     load_network,
     save_network,
