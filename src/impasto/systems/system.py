@@ -66,7 +66,10 @@ class System(LightningModule):
                 for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
                     mean.lerp_(value, 1 - self.decay)
                 for kept, statistics in zip(self.average.buffers(), self.network.buffers(), strict=True):
-                    kept.copy_(statistics)
+                    if kept.is_floating_point():  # a batch norm's, whose network has the averaged weights
+                        kept.lerp_(statistics, 1 - self.decay)
+                    else:
+                        kept.copy_(statistics)
 
     def on_train_start(self) -> None:
         """Let chance differ between processes, which were all given one seed: their photographs differ, too."""
