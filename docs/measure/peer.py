@@ -54,7 +54,7 @@ class Peer(Comparison):
             f"images={source}",
             "overwrite=true",
         ]
-        ours += [f"output={target}", f"output_root={self.folder}", "logger=csv"]
+        ours += [f"output={target}", f"output_root={self.folder}"]
         peers = [str(self._peer()), "stylize", str(source if count > 1 else source / "0.jpg"), "-o"]
         peers += [str(target if count > 1 else target / "0.jpg")]
         found: dict[str, list[tuple[float, float]]] = {"impasto": [], PEER: []}
