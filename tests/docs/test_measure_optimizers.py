@@ -9,39 +9,20 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import tiny_vgg
+from small_loss import PHOTO, STYLE, small_loss
 from torch import Tensor
 
 from impasto.cli import conf_dir
 from impasto.data.sample import sample_path
 from impasto.evaluation.curves import Curve, objective
-from impasto.gatys import evaluate, resized
-from impasto.images import read_image
-from impasto.losses import PerceptualLoss, mean_square, squared_frobenius
+from impasto.gatys import evaluate
+from impasto.losses import squared_frobenius
 
 sys.path.insert(0, str(conf_dir().parent / "docs" / "measure"))
 import optimizers
 
 pytestmark = pytest.mark.slow
 LINE_SEARCHES = pytest.mark.parametrize("line_search", [None, "strong_wolfe"])
-
-
-def _sample(name: str, height: int, width: int) -> Tensor:
-    return resized(read_image(Path(sample_path(name)))[None], height, width)
-
-
-PHOTO, STYLE = _sample("astronaut.png", 17, 23), _sample("coffee.png", 18, 22)
-
-
-def _loss(**changes: Any) -> PerceptualLoss:
-    told: dict[str, Any] = {
-        "content_layers": {"relu1_2": 1.0},
-        "style_layers": {"relu1_1": 1.0, "relu1_2": 1.0},
-        "weights": {"content": 1.0, "style": 1e3, "tv": 1e-4},
-        "content_distance": mean_square,
-        "style_distance": squared_frobenius,
-    }
-    return PerceptualLoss(tiny_vgg(depth=2), STYLE, **(told | changes))
 
 
 def _falls(values: list[float]) -> bool:
@@ -82,7 +63,7 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, Tensor]]:
 
 
 def _torch_curve(steps: int, line_search: str | None, **changes: Any) -> Curve:
-    told: dict[str, Any] = {"loss": _loss(), "history": 5, "precision": torch.float32}
+    told: dict[str, Any] = {"loss": small_loss(), "history": 5, "precision": torch.float32}
     told |= changes
     return optimizers.torch_lbfgs_curve(PHOTO, STYLE, told.pop("loss"), steps, line_search=line_search, **told)
 
@@ -91,7 +72,7 @@ def _torch_curve(steps: int, line_search: str | None, **changes: Any) -> Curve:
 def test_torchs_curve_begins_at_the_photographs_loss_and_never_rises(line_search: str | None) -> None:
     curve = _torch_curve(12, line_search)
     assert len(curve.values) == len(curve.seconds) == 13
-    assert curve.values[0] == pytest.approx(objective(PHOTO, PHOTO, _loss(), precision=torch.float32), rel=1e-5)
+    assert curve.values[0] == pytest.approx(objective(PHOTO, PHOTO, small_loss(), precision=torch.float32), rel=1e-5)
     assert _falls(curve.values)
     assert curve.values[-1] < 0.95 * curve.values[0]
     assert _falls(curve.seconds[::-1])
@@ -146,5 +127,5 @@ def test_a_loss_that_is_no_number_does_not_spoil_the_best_so_far() -> None:
         calls += 1
         return squared_frobenius(a, b) * (1 if calls <= 8 else float("nan"))
 
-    curve = _torch_curve(12, None, loss=_loss(style_layers={"relu1_2": 1.0}, style_distance=spoilt))
+    curve = _torch_curve(12, None, loss=small_loss(style_layers={"relu1_2": 1.0}, style_distance=spoilt))
     assert _falls(curve.values)

@@ -3,19 +3,15 @@
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny import tiny_vgg
+from small_loss import PHOTO, STYLE, sample, small_loss
 from torch import Tensor
 
-from impasto.data.sample import sample_path
 from impasto.evaluation.curves import Curve, first_below, mean_curve, objective, optimization_curve
-from impasto.gatys import LBFGS, Adam, ImageOptimizer, from_noise, from_photo, identity, resized
-from impasto.images import read_image
-from impasto.losses import PerceptualLoss, mean_square, squared_frobenius
+from impasto.gatys import LBFGS, Adam, ImageOptimizer, from_noise, from_photo, identity
 
 OPTIMIZERS: dict[str, Callable[[], ImageOptimizer]] = {
     "lbfgs": partial(LBFGS, history=5, first_step=5.0, guard=2.0, preconditioner=identity),
@@ -24,27 +20,9 @@ OPTIMIZERS: dict[str, Callable[[], ImageOptimizer]] = {
 NOISE = partial(from_noise, seed=0, centre=127.5, spread=30.0)
 
 
-def _sample(name: str, height: int, width: int) -> Tensor:
-    return resized(read_image(Path(sample_path(name)))[None], height, width)
-
-
-PHOTO, STYLE = _sample("astronaut.png", 17, 23), _sample("coffee.png", 18, 22)
-
-
-def _loss(**changes: Any) -> PerceptualLoss:
-    told: dict[str, Any] = {
-        "content_layers": {"relu1_2": 1.0},
-        "style_layers": {"relu1_1": 1.0, "relu1_2": 1.0},
-        "weights": {"content": 1.0, "style": 1e3, "tv": 1e-4},
-        "content_distance": mean_square,
-        "style_distance": squared_frobenius,
-    }
-    return PerceptualLoss(tiny_vgg(depth=2), STYLE, **(told | changes))
-
-
 def _curve(steps: int = 6, *, optimizer: str = "lbfgs", **changes: Any) -> Curve:
     told: dict[str, Any] = {"start": from_photo, "optimizer": OPTIMIZERS[optimizer], "precision": torch.float32}
-    return optimization_curve(PHOTO, STYLE, _loss(), steps, **(told | changes))
+    return optimization_curve(PHOTO, STYLE, small_loss(), steps, **(told | changes))
 
 
 def _falls(values: list[float]) -> bool:
@@ -55,14 +33,14 @@ def _falls(values: list[float]) -> bool:
 
 
 def test_the_objective_is_the_sum_of_the_terms() -> None:
-    loss, image = _loss(), _sample("chelsea.png", 17, 23)
+    loss, image = small_loss(), sample("chelsea.png", 17, 23)
     expected = sum(float(term) for term in loss(image, loss.targets(PHOTO)).values())
     assert objective(image, PHOTO, loss, precision=torch.float32) == expected
     assert objective(image, PHOTO, loss, precision=torch.bfloat16) == pytest.approx(expected, rel=0.05)
 
 
 def test_the_objective_of_a_painting_of_itself_is_its_total_variation() -> None:
-    loss = _loss()
+    loss = small_loss()
     found = objective(STYLE, STYLE, loss, precision=torch.float32)
     differences = [(STYLE.diff(dim=dim) ** 2).sum().item() for dim in (2, 3)]
     assert found == pytest.approx(1e-4 * sum(differences), rel=1e-4)
@@ -78,14 +56,14 @@ def test_a_curve_begins_at_the_starts_loss_and_never_rises(
 ) -> None:
     curve = _curve(6, optimizer=optimizer, start=start)
     assert len(curve.values) == len(curve.seconds) == 7
-    expected = objective(start(PHOTO, STYLE), PHOTO, _loss(), precision=torch.float32)
+    expected = objective(start(PHOTO, STYLE), PHOTO, small_loss(), precision=torch.float32)
     assert curve.values[0] == pytest.approx(expected, rel=1e-5)
     assert _falls(curve.values)
     assert curve.values[-1] < 0.9 * curve.values[0]
     assert _falls(curve.seconds[::-1]) and curve.seconds[0] > 0
 
 
-def test_no_steps_leave_the_starts_loss() -> None:
+def test_no_steps_leave_the_startssmall_loss() -> None:
     assert _curve(0).values == _curve(3).values[:1]
 
 
