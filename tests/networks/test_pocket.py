@@ -33,7 +33,7 @@ def test_nothing_behind_the_deepest_layer_is_computed() -> None:
 
 
 def test_scales_are_those_of_the_coefficients_and_change_nothing_behind() -> None:
-    network, image = Pocket(**SMALL), torch.rand(1, 3, 16, 16)
+    network, image = Pocket(**SMALL).double(), torch.rand(1, 3, 16, 16, dtype=torch.float64)
     nn.init.normal_(network.glimpse.weight)
     with torch.no_grad():
         before = network(image)
