@@ -123,6 +123,7 @@ def test_a_photograph_that_does_not_fit_into_memory_is_refused(monkeypatch: pyte
     def refuse(needed: float, what: str, **_: object) -> None:
         raise ValueError(f"{what} would take {needed}")
 
+    monkeypatch.setattr("impasto.methods.method.free_memory", float)  # none
     monkeypatch.setattr("impasto.methods.method.check_memory", refuse)
     for trained in (_stylizer(), _colorizer()):
         with pytest.raises(ValueError, match="an image of 47 x 33 pixels would take"):
@@ -135,6 +136,7 @@ def test_a_gpus_memory_is_for_the_network_and_the_machines_for_what_is_done_arou
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: dict[str, float] = {}
+    monkeypatch.setattr("impasto.methods.method.free_memory", float)  # none
     monkeypatch.setattr(
         "impasto.methods.method.check_memory", lambda needed, _, *, device, fits: asked.update({device: needed})
     )
@@ -200,6 +202,7 @@ def test_tiles_leave_no_trace(network: torch.nn.Module, photo: Tensor, monkeypat
 def test_a_tile_bounds_what_the_network_sees_and_what_is_asked_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     trained, seen, asked = _upscaler(), [], []
     trained.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-2:]))
+    monkeypatch.setattr("impasto.methods.method.free_memory", float)  # none
     monkeypatch.setattr("impasto.methods.method.check_memory", lambda needed, _, **__: asked.append(needed))
     method = Upscaling(trained, tile=20)
     method(_photo(100, 30)[None])

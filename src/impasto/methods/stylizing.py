@@ -1,12 +1,10 @@
 """A style network as a method."""
 
-from functools import cache, partial
-
 import torch
 from torch import Tensor
 
 from impasto.color import Colours, PaintingColours
-from impasto.memory import activation_bytes
+from impasto.memory import Activations
 from impasto.methods.method import PLAIN, Applied, Engine, device_of, refuse_large
 from impasto.networks import Trained
 
@@ -31,13 +29,13 @@ class Stylizing:
             raise ValueError(f"expected strength from 0 (the photograph) to 1 (painted), got {strength}")
         self.run, self.strength = engine(trained), float(strength)
         self.colours = colours or PaintingColours()
-        self._inside = cache(partial(activation_bytes, trained.network))  # a folder's photographs mostly share a size
+        self._activations = Activations(trained.network)
         self._device = device_of(engine)
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor) -> list[Applied]:
         """Paint photographs; refuse what would not fit into memory."""
-        refuse_large(photos, self._inside, device=self._device)
+        refuse_large(photos, self._activations, device=self._device)
         height, width = photos.shape[-2:]
 
         def network(seen: Tensor) -> Tensor:
