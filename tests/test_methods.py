@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from impasto.color import MatchedColours, PhotoChroma, colour_code, yuv
 from impasto.colorization import colorize
-from impasto.images import is_grey
+from impasto.images import is_grey, resized
 from impasto.memory import activation_bytes
 from impasto.methods import PLAIN, Applied, Colouring, Seen, Stylizing, Upscaling, method_of
 from impasto.networks import (
@@ -98,6 +99,17 @@ def test_stylizing_is_the_network_and_says_nothing() -> None:
     with torch.no_grad():
         torch.testing.assert_close(found.image, trained.network(photo[None])[0])
     assert found.seen == Seen()
+
+
+def test_a_large_picture_looks_as_its_preview_and_a_small_one_as_ever() -> None:
+    trained = _stylizer()
+    photo = functional.interpolate(_photo(12, 18)[None], scale_factor=8, mode="bicubic").clamp(0, 1)  # 144 px
+    preview = Stylizing(trained)(resized(photo, (32, 48)))[0].image
+    naive, alike = (Stylizing(trained, look_size=size)(photo)[0].image for size in (None, 48))
+    gaps = [(resized(image[None], (32, 48))[0] - preview).abs().mean() for image in (naive, alike)]
+    assert gaps[1] < gaps[0] / 2
+    assert alike.shape == photo.shape[1:] and (alike - resized(preview[None], (96, 144))[0]).abs().mean() > 1e-3
+    assert torch.equal(Stylizing(trained, look_size=144)(photo)[0].image, naive)
 
 
 def test_colouring_is_the_colorizer_at_the_size_of_its_training() -> None:

@@ -176,9 +176,12 @@ def resize_longer_side(image: Tensor, size: int) -> Tensor:
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize (3, H, W) to a height and a width, antialiased bicubic, in [0, 1]; one of that size comes back itself."""
-    if image.shape[-2:] == size:
-        return image
-    return functional.interpolate(image[None], size=size, mode="bicubic", antialias=True)[0].clamp(0, 1)
+    return image if image.shape[-2:] == size else resized(image[None], size)[0].clamp(0, 1)
+
+
+def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (N, C, H, W) of any values to a height and a width, antialiased bicubic."""
+    return functional.interpolate(images, size=size, mode="bicubic", antialias=True)
 
 
 def sheet(rows: Sequence[Sequence[Tensor]], *, cell: int = 256, gap: int = 4) -> Tensor:

@@ -85,7 +85,7 @@ def begin_with(network: nn.Module, card: dict[str, Any], start: str | None) -> N
         card: of it.
         start: a run folder or network file; None takes none.
     """
-    card["start"] = start
+    card["start"] = start and Path(start).name  # and not where that is on this machine
     if start is None:
         return
     trained = load_run(Path(start).expanduser(), system=card["system"])
