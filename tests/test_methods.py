@@ -2,6 +2,8 @@
 
 import copy
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from impasto.color import MatchedColours, PhotoChroma, colour_code, yuv
+from impasto.color import Colours, MatchedColours, PhotoChroma, colour_code, yuv
 from impasto.colorization import colorize
 from impasto.images import is_grey, resized
 from impasto.memory import activation_bytes
@@ -25,6 +27,7 @@ from impasto.networks import (
     fold_batch_norm,
 )
 from impasto.resampling import upscale
+from impasto.strips import Strips
 
 CLASSES = ["sand", "sea", "wood"]
 
@@ -291,3 +294,41 @@ def test_a_network_of_several_styles_wants_one_chosen() -> None:
     trained = Trained(ConditionalStylizer(width=2, styles=2), {"styles": [{"name": "a"}, {"name": "b"}]})
     with pytest.raises(ValueError, match=r"this network paints a, b; give style=<one of them>"):
         Stylizing(trained)
+
+
+# ---------------------------------------------------------------- strip by strip
+
+
+@pytest.mark.parametrize(("strength", "look_size"), [(0.4, None), (1.0, None), (1.0, 60)])
+@pytest.mark.parametrize(
+    "colours", [None, MatchedColours(), *(PhotoChroma(space=yuv(), grey=grey) for grey in (False, True))]
+)
+def test_strips_are_painted_as_the_whole(
+    colours: Colours | None,
+    strength: float,
+    look_size: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("impasto.strips.image._BYTES", 30_000)
+    method = Stylizing(_stylizer(), strength=strength, colours=colours, look_size=look_size)
+    photo = _photo(131, 47)
+    strips = Strips((1, 3, 131, 47), lambda a, b: photo[None, :, a:b].clone(), like=photo, folder=tmp_path)
+    found = torch.cat(list(method.paint_strips(strips)), dim=2)
+    torch.testing.assert_close(found[0], method(photo[None])[0].image, atol=1e-3, rtol=0)
+
+
+def test_a_photograph_is_large_where_it_does_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = Stylizing(_stylizer())
+    monkeypatch.setattr("impasto.methods.stylizing.free_memory", lambda _: 10e6)
+    assert method.is_large(300, 400) and not method.is_large(30, 40)
+    monkeypatch.setattr("impasto.methods.stylizing.free_memory", lambda _: 1e15)
+    assert method.is_large(4000, 4000) and not method.is_large(3999, 4000)
+
+
+def test_layers_that_do_not_fit_onto_the_disk_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**20))
+    strips = Strips((1, 3, 900, 800), lambda a, b: torch.zeros(1, 3, b - a, 800), like=torch.zeros(0), folder=tmp_path)
+    message = rf"painting 800 x 900 pixels would take about 0\.\d GiB on the disk of {tmp_path} and 0\.0 GiB is free"
+    with pytest.raises(ValueError, match=message):
+        Stylizing(_stylizer()).paint_strips(strips)

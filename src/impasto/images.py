@@ -3,7 +3,7 @@
 import io
 import struct
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +17,11 @@ from impasto.decoding import besides_pixels, pixels_of, to_srgb
 from impasto.files import whole_file
 from impasto.listing import ADVICE, HEIF, SUFFIXES
 from impasto.memory import TooLargeError, reserve_memory
+from impasto.strips import Strips
 
 _BYTES_TO_DECODE = 27  # a pixel; measured 19 (JPEG, PNG), 24 (with a profile, transparency or 16 bits), 27 (WebP)
 _BYTES_TO_REDUCE = 17  # the same where it is made smaller before it becomes float32; measured 5 to 17
+_BYTES_TO_HOLD = 12  # the same where its strips become float32 as they are read; measured 8, 12 with a profile
 _BYTES_OF_COEFFICIENTS = 6  # a pixel of a progressive JPEG, however small it is decoded; measured 3 at half the colours
 _MARGIN = 2.0  # times the side that is wanted: how far averages over squares of pixels may go before bicubic
 _DAMAGED = (  # what Pillow raises on damaged files
@@ -38,12 +40,13 @@ if not ADVICE:
 
     register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None  # Pillow's fixed limit; check_memory asks the machine instead, before pixels are decoded
+Scratch = Callable[[int, int], Path | None]  # from height and width
 
 
 class Decoded(NamedTuple):
     """What an image file holds."""
 
-    image: Tensor  # RGB float32 in [0, 1], (3, H, W)
+    image: Tensor | Strips  # RGB float32 in [0, 1], (3, H, W); strips are (1, 3, H, W)
     kept: Mapping[str, Any]  # of the file, what its result may keep: `write_image` takes it
     remarks: tuple[str, ...]  # what of the file is not in the image
 
@@ -68,20 +71,30 @@ def read_image(
         FileNotFoundError: no such file.
         ValueError: not an image, broken, or too large for the free memory; the message names the file.
     """
-    return read_file(source, name=name, at_least=at_least, at_most=at_most).image
+    image = read_file(source, name=name, at_least=at_least, at_most=at_most).image
+    assert isinstance(image, Tensor)
+    return image
 
 
 def read_file(
-    source: Path | bytes, *, name: str = "", at_least: int | None = None, at_most: int | None = None
+    source: Path | bytes,
+    *,
+    name: str = "",
+    at_least: int | None = None,
+    at_most: int | None = None,
+    scratch: Scratch | None = None,
 ) -> Decoded:
-    """Read an image, as `read_image`, with what its result may keep, and in words what of the file is not in it."""
+    """Read an image, as `read_image`, with what its result may keep, and in words what of the file is not in it.
+
+    `scratch` is asked for the folder of the files of an image that shall come as strips; None takes a tensor.
+    """
     name = name or str(source)
     # Pillow maps a file that it opens by its path into memory, and turns an uncompressed TIFF wrongly there.
     if isinstance(source, Path) and source.is_fifo():
         raise ValueError(f"{name} is a pipe; expected a file")
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file, Image.open(file) as image:
-            return _decode(image, name, at_least=at_least, at_most=at_most)
+            return _decode(image, name, at_least=at_least, at_most=at_most, scratch=scratch)
     except UnidentifiedImageError as error:
         advice = f"; {ADVICE}" if ADVICE and Path(name).suffix.lower() in HEIF else ""
         raise ValueError(f"{name} is not an image that can be read{advice}") from error
@@ -93,25 +106,31 @@ def read_file(
         raise ValueError(f"{name} is damaged: {error}") from error  # "image file is truncated"
 
 
-def _decode(image: Image.Image, name: str, *, at_least: int | None, at_most: int | None) -> Decoded:
+def _decode(
+    image: Image.Image, name: str, *, at_least: int | None, at_most: int | None, scratch: Scratch | None
+) -> Decoded:
     needed, size = _BYTES_OF_COEFFICIENTS * pixels_of(image) * bool(image.info.get("progressive")), image.size
     scale = 1 if at_least is None else at_least / min(size)
     if at_most is not None:
         scale = min(scale, _MARGIN * at_most / max(size))
     drafted = image.draft("RGB", _scaled(size, scale)) if scale < 1 else None
     small = at_most is not None and _MARGIN * at_most <= max(image.size)
-    needed += pixels_of(image) * (_BYTES_TO_REDUCE if small else _BYTES_TO_DECODE)
+    longer = max(size)
+    wanted = size if at_most is None or at_most >= longer else _scaled(size, at_most / longer)
+    folder = None if scratch is None else scratch(wanted[1], wanted[0])
+    whole = _BYTES_TO_DECODE if folder is None else _BYTES_TO_HOLD
+    needed += pixels_of(image) * (_BYTES_TO_REDUCE if small else whole)
     with reserve_memory(needed, f"{name} ({size[0]} x {size[1]} pixels)"):
         image.load()
         kept, lost = besides_pixels(image)
         shown, transparent = to_srgb(image, name)
-        if at_most is not None and at_most < max(size):
-            box, wanted = drafted[1] if drafted else None, _scaled(size, at_most / max(size))
+        if wanted != size:
+            box = drafted[1] if drafted else None
             shown = shown.resize(wanted, Image.Resampling.BICUBIC, box=box, reducing_gap=_MARGIN)
         shown.info = image.info  # EXIF says which way is up
         ImageOps.exif_transpose(shown, in_place=True)
         remarks = [*lost, *(["transparency was laid over white"] if transparent else [])]
-        return Decoded(_to_tensor(shown), kept, tuple(remarks))
+        return Decoded(_to_tensor(shown) if folder is None else _to_strips(shown, folder), kept, tuple(remarks))
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -125,6 +144,15 @@ def _to_tensor(shown: Image.Image) -> Tensor:
     image = np.empty((3, *stored.shape[:2]), dtype=np.float32)
     np.divide(stored.transpose(2, 0, 1), 255, out=image, dtype=np.float32)
     return torch.from_numpy(image)
+
+
+def _to_strips(shown: Image.Image, folder: Path) -> Strips:
+    width, height = shown.size
+
+    def rows(first: int, last: int) -> Tensor:
+        return _to_tensor(shown.crop((0, first, width, last)))[None]
+
+    return Strips((1, 3, height, width), rows, like=torch.empty(0), folder=folder)
 
 
 def is_grey(image: Tensor) -> bool:
@@ -145,12 +173,12 @@ def to_uint8(image: Tensor) -> np.ndarray:
     return levels.permute(1, 2, 0).cpu().numpy()
 
 
-def write_image(path: Path, image: Tensor, kept: Mapping[str, Any] | None = None) -> None:
+def write_image(path: Path, image: Tensor | Strips, kept: Mapping[str, Any] | None = None) -> None:
     """Write an image file, whole or not at all.
 
     Args:
         path: its suffix chooses the format: JPEG at quality 95 without chroma subsampling, all others without loss.
-        image: RGB in [0, 1], (3, H, W).
+        image: RGB in [0, 1], (3, H, W), or strips (1, 3, H, W).
         kept: of the file that it was made from, as far as the format can; as of `Decoded`.
 
     Raises:
@@ -165,7 +193,17 @@ def write_image(path: Path, image: Tensor, kept: Mapping[str, Any] | None = None
         raise ValueError(f"cannot write {path}: such a file holds {longest} pixels a side, got {size}; PNG holds more")
     options = _SAVE_OPTIONS.get(suffix, {"quality": 95, "subsampling": 0})
     with whole_file(path) as temporary:
-        Image.fromarray(to_uint8(image)).save(temporary, **options, **(kept or {}))
+        _to_picture(image).save(temporary, **options, **(kept or {}))
+
+
+def _to_picture(image: Tensor | Strips) -> Image.Image:
+    if isinstance(image, Tensor):
+        return Image.fromarray(to_uint8(image))
+    picture, top = Image.new("RGB", (image.shape[3], image.shape[2])), 0
+    for strip in image:
+        picture.paste(Image.fromarray(to_uint8(strip[0])), (0, top))
+        top += strip.shape[2]
+    return picture
 
 
 def resize_longer_side(image: Tensor, size: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import shutil
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -36,8 +37,14 @@ def gibibytes(count: float) -> str:
     return f"{count / 2**30:.1f} GiB"
 
 
-def free_memory() -> float:
-    """Return the bytes that this process may still take: of the machine, its control groups and RLIMIT_AS."""
+def free_memory(device: str = "cpu") -> float:
+    """Return the bytes that this process may still take: of the machine, its control groups and RLIMIT_AS; or a GPU's.
+
+    On a GPU, what PyTorch keeps without using it is free.
+    """
+    if device.startswith("cuda"):
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return float(torch.cuda.mem_get_info(device)[0] + kept)
     free = [float(psutil.virtual_memory().available), *_left_to_groups()]
     if sys.platform != "win32":
         import resource
@@ -63,12 +70,6 @@ def _left_to_groups() -> Iterator[float]:
                         yield left + int(dict(row.split() for row in rows)[files])
 
 
-def _free_on_gpu(device: str) -> int:
-    """Bytes that are free there, and those that PyTorch keeps without using them."""
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return int(torch.cuda.mem_get_info(device)[0]) + kept
-
-
 def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | None = None, device: str = "cpu") -> None:
     """Refuse work that would not fit into the free memory.
 
@@ -81,7 +82,7 @@ def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | Non
     Raises:
         TooLargeError: it would not fit; says both numbers, and the side that would.
     """
-    free = _free_on_gpu(device) if device.startswith("cuda") else free_memory()
+    free = free_memory(device)
     if needed <= free:
         return
     advice = "give a smaller image, or size=<longer side in pixels> where the command has it"
@@ -90,6 +91,14 @@ def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | Non
     raise TooLargeError(
         f"{what} would take about {gibibytes(needed)} of memory and {gibibytes(free)} is free; {advice}"
     )
+
+
+def check_disk(needed: float, what: str, folder: Path) -> None:
+    """Refuse work whose files, of so many bytes, would not fit onto the disk of a folder (TooLargeError)."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        found = f"{gibibytes(needed)} on the disk of {folder} and {gibibytes(free)} is free"
+        raise TooLargeError(f"{what} would take about {found}; free some, or give output=<a folder on another disk>")
 
 
 @contextmanager
@@ -134,6 +143,10 @@ class Activations:
     def __call__(self, height: int, width: int) -> int:
         """Estimate them, as `activation_bytes`, which takes seconds for the first photograph."""
         return self._estimate(height, width)
+
+    def fit(self, height: int, width: int, free: float) -> bool:
+        """Whether so many bytes are enough; they are estimated only where it is a near thing."""
+        return self.most(height, width) <= free or self(height, width) <= free
 
     def most(self, height: int, width: int) -> int:
         """Return more than that, at once: every layer were as large as the picture and as wide as the widest one."""

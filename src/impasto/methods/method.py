@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -10,6 +10,18 @@ from torch import Tensor
 from impasto.engines import Run, eager
 from impasto.memory import Activations, check_memory, free_memory, largest_side
 from impasto.networks import Trained
+from impasto.strips import Strips
+
+
+@runtime_checkable
+class ByStrips(Protocol):
+    """A method that also takes photographs whose layers do not fit into memory."""
+
+    def is_large(self, height: int, width: int) -> bool:
+        """Whether a photograph should come as strips."""
+
+    def paint_strips(self, photo: Strips) -> Strips:
+        """As the method, of one photograph (1, 3, H, W)."""
 
 
 class Seen(NamedTuple):
