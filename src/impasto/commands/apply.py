@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Annotated
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from pydantic import Field
 
 from impasto.build.methods import engine_of
-from impasto.build.settings import Count, Flag, Folder, Settings, Share
+from impasto.build.settings import Count, Flag, Folder, Settings
 from impasto.hardware import check_device
 from impasto.listing import find_photographs, is_clip, make_results_folder
 from impasto.methods import Seen, describe_scenes
@@ -32,7 +34,7 @@ class ApplySettings(Settings):
     size: Count | None
     batch: Count
     overwrite: Flag
-    steady: Share
+    steady: Annotated[float, Field(ge=0, lt=1, strict=True)]
 
 
 def run(cfg: DictConfig) -> None:

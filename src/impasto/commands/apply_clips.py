@@ -1,5 +1,6 @@
 """The clips of `impasto apply`: frame by frame, steadied, with the sound; stopped and gone on with."""
 
+import errno
 import logging
 import time
 from collections.abc import Sequence
@@ -29,11 +30,16 @@ def apply_clips(cfg: DictConfig, jobs: Sequence[Job], method: Method) -> list[st
     """
     if find_spec("av") is None:
         return [f"{job.source}: clips need PyAV; expected pip install 'impasto[video]'" for job in jobs]
+    from av import FFmpegError
+
     failed = []
     for job in jobs:
         try:
             _apply(cfg, job, method)
-        except (ValueError, FileNotFoundError, RuntimeError, MemoryError) as error:
+        except (ValueError, OSError, RuntimeError, MemoryError, FFmpegError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                what = f"{error.strerror}; what is finished is kept"
+                raise OSError(error.errno, what, str(job.target)) from error
             reason = str(error) or "it takes more memory than is free"
             failed.append(reason if str(job.source) in reason else f"{job.source}: {reason}")
     return failed
