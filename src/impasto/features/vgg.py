@@ -34,6 +34,10 @@ class LossNetwork(nn.Module, ABC):
         return max((self.names.index(layer) + 1 for layer in layers), default=0)
 
     @abstractmethod
+    def path(self, layer: str) -> list[nn.Module]:
+        """List the convolutions, ReLUs and poolings (which halve) that lead from the image to a layer, in order."""
+
+    @abstractmethod
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Compute the activations of the named layers, and nothing behind the deepest of them.
 
@@ -135,6 +139,10 @@ class VGG(LossNetwork):
         if "conv1_1" not in self.layers:
             raise ValueError(f"no weights for conv1_1; got {', '.join(list(weights)[:4]) or 'none'}")
         self.names = list(self.layers)
+
+    def path(self, layer: str) -> list[nn.Module]:
+        """As `LossNetwork`."""
+        return [self.layers[name] for name in self.names[: self.depth_of([layer])]]
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """As `LossNetwork`: (N, C, H / 2^k, W / 2^k) behind k poolings."""
