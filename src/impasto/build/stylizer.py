@@ -10,6 +10,7 @@ from torch.nn.functional import avg_pool2d
 
 from impasto.build.task import Task, begin_with, check_network, common_card, require
 from impasto.data import Photographs, Shards
+from impasto.images import from_uint8
 from impasto.losses import PerceptualLoss
 from impasto.runs import load_trunk
 from impasto.styles import Style
@@ -79,7 +80,7 @@ def _held_out(data: Photographs | Shards, count: int) -> torch.Tensor:
     data.setup("fit")
     found: list[torch.Tensor] = []
     for batch in data.val_dataloader():
-        found += list(batch.image)
+        found += list(from_uint8(batch.image))
         if len(found) >= count:
             break
     return torch.stack(found[:count])

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from impasto.data import Photographs, Shards
+from impasto.images import from_uint8
 from impasto.networks import NETWORKS
 from impasto.runs import load_run
 
@@ -53,8 +54,7 @@ def calibration_photo(data: Photographs | Shards) -> torch.Tensor:
     """Return a photograph for random filters, which are scaled on it."""
     data.setup("fit")
     dataset: Any = data.val_dataloader().dataset
-    image: torch.Tensor = dataset[0].image[None]
-    return image
+    return from_uint8(dataset[0].image[None])
 
 
 def common_card(cfg: DictConfig) -> dict[str, Any]:
