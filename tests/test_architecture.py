@@ -21,6 +21,7 @@ ROWS = [
     ["systems", "gatys", "engines"],
     ["runs"],
     ["methods"],
+    ["video"],
     ["evaluation", "study", "report", "sweep"],
     ["app", "pipeline", "build"],
     ["launch"],

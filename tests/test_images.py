@@ -16,8 +16,10 @@ import torch
 from PIL import Image, ImageCms, ImageFile
 
 from impasto.images import (
+    from_uint8,
     is_grey,
     read_image,
+    read_uint8,
     resize_longer_side,
     sheet,
     to_uint8,
@@ -285,6 +287,77 @@ def test_memory_that_ends_while_decoding_is_told_by_name(tmp_path: Path, monkeyp
     monkeypatch.setattr(ImageFile.ImageFile, "load", load)
     with pytest.raises(ValueError, match=r"a\.png does not fit into the free memory"):
         read_image(path)
+
+
+# ---------------------------------------------------------------- in 256 levels
+
+
+def _kinds() -> dict[str, tuple[Image.Image, dict[str, Any]]]:
+    """Photographs as they come, (suffix of the name) and what to save them with."""
+    photo, turned = Image.fromarray(BLOCKS), Image.Exif()
+    turned[0x0112] = 6
+    deep = Image.fromarray(np.linspace(0, 65535, 35).astype(np.uint16).reshape(5, 7))
+    return {
+        "a.jpg": (photo, {}),
+        "grey.jpg": (photo.convert("L"), {}),
+        "progressive.jpg": (photo, {"progressive": True}),
+        "four colours.jpg": (photo.convert("CMYK"), {}),
+        "turned.jpg": (photo, {"exif": turned}),
+        "of another profile.jpg": (photo, {"icc_profile": _profile_with_red_and_blue_exchanged()}),
+        "large.jpg": (_smooth(800, 600), {}),
+        "a.png": (photo, {}),
+        "clear.png": (photo.convert("RGBA"), {}),
+        "palette.png": (photo.convert("P"), {}),
+        "deep.png": (deep, {}),
+    }
+
+
+@pytest.mark.parametrize("at_least", [None, 100])
+@pytest.mark.parametrize("name", _kinds())
+def test_levels_are_those_of_the_float_image_rounded(tmp_path: Path, name: str, at_least: int | None) -> None:
+    image, options = _kinds()[name]
+    path = _saved(tmp_path / name, image, **options)
+    expected = to_uint8(read_image(path, at_least=at_least))
+    assert expected.std() > 10
+    for source in (path, path.read_bytes()):
+        levels = read_uint8(source, at_least=at_least)
+        assert levels.dtype == torch.uint8
+        np.testing.assert_array_equal(levels.numpy(), expected)
+
+
+def test_levels_scaled_are_the_image(tmp_path: Path) -> None:
+    path = _saved(tmp_path / "a.png", Image.fromarray(COLOURS))
+    image = from_uint8(read_uint8(path))
+    assert torch.equal(image, read_image(path)) and image.is_contiguous()
+    levels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(from_uint8(levels.view(1, 256, 1))[0, 0], levels / 255)
+
+
+def test_a_jpeg_of_which_all_pixels_are_wanted_is_not_left_to_pillow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _saved(tmp_path / "a.jpg", Image.fromarray(BLOCKS))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("slow"))
+    assert read_uint8(path, at_least=12).shape == (16, 24, 3)
+
+
+def test_pillow_reads_where_torchvision_decodes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _saved(tmp_path / "a.jpg", Image.fromarray(BLOCKS))
+    expected = read_uint8(path)
+    monkeypatch.delattr("torchvision.io.decode_jpeg")
+    assert torch.equal(read_uint8(path), expected)
+
+
+@pytest.mark.parametrize("part", [0.2, 0.5, 0.9])
+def test_a_truncated_file_is_refused_in_the_same_words(tmp_path: Path, part: float) -> None:
+    path = _saved(tmp_path / "a.jpg", _smooth(200, 150))
+    path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
+    said = []
+    for read in (read_image, read_uint8):
+        with pytest.raises(ValueError, match=r"a\.jpg is damaged") as caught:
+            read(path)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
 
 
 # ---------------------------------------------------------------- grey or not

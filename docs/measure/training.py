@@ -28,6 +28,7 @@ from impasto.data import Photographs
 from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Natural, Table
 from impasto.evaluation.plots import new_figure, save_figure
 from impasto.hardware import choose_precision, peak_memory, synchronise
+from impasto.images import from_uint8
 from impasto.losses import PerceptualLoss, total_variation
 from impasto.memory import gibibytes
 from impasto.systems import StylizerSystem
@@ -203,7 +204,7 @@ def measure_training(training: Training, side: Side) -> Figures:
             if step == side.warmup:
                 clock.parts.clear()
             clock.start()
-            photo = next(batches).image.to(training.device, memory_format=memory_format)
+            photo = from_uint8(next(batches).image.to(training.device)).contiguous(memory_format=memory_format)
             clock.lap("loading")
             with context():
                 output = network(photo)

@@ -1,15 +1,17 @@
 """Images in and out: any file becomes RGB float32 in [0, 1], (3, H, W), the right way up."""
 
+import contextlib
 import io
 import struct
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
 
@@ -23,6 +25,7 @@ _BYTES_TO_DECODE = 27  # a pixel; measured 19 (JPEG, PNG), 24 (with a profile, t
 _BYTES_TO_REDUCE = 17  # the same where it is made smaller before it becomes float32; measured 5 to 17
 _BYTES_TO_HOLD = 12  # the same where its strips become float32 as they are read; measured 8, 12 with a profile
 _BYTES_OF_COEFFICIENTS = 6  # a pixel of a progressive JPEG, however small it is decoded; measured 3 at half the colours
+_SMALL = 2**22  # pixels, 12 MB in 256 levels: of fewer, a file is decoded without asking what memory is free
 _MARGIN = 2.0  # times the side that is wanted: how far averages over squares of pixels may go before bicubic
 _DAMAGED = (  # what Pillow raises on damaged files
     *(ValueError, SyntaxError, EOFError, ArithmeticError, LookupError),
@@ -34,6 +37,7 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     ".tif": {"compression": "tiff_lzw"},
     ".tiff": {"compression": "tiff_lzw"},
 }
+_T = TypeVar("_T")
 _LONGEST = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}  # pixels a side that libjpeg and libwebp write
 if not ADVICE:
     from pillow_heif import register_heif_opener
@@ -88,13 +92,32 @@ def read_file(
 
     `scratch` is asked for the folder of the files of an image that shall come as strips; None takes a tensor.
     """
+    decode = partial(_decode, at_least=at_least, at_most=at_most, convert=_to_tensor, scratch=scratch)
+    return _open(source, name, decode)
+
+
+def read_uint8(source: Path | bytes, *, name: str = "", at_least: int | None = None) -> Tensor:
+    """Read an image file as `read_image` does, but in 256 levels, RGB uint8, (H, W, 3): a quarter of the memory.
+
+    JPEGs of which no more is wanted than their pixels take a third of the time.
+    """
+    return _open(source, name, partial(_decode_uint8, at_least=at_least))
+
+
+def from_uint8(levels: Tensor) -> Tensor:
+    """Turn what files, workers and screens take, uint8, (..., H, W, 3), into RGB float32 in [0, 1], (..., 3, H, W)."""
+    most = torch.full((), 255.0, device=levels.device)  # CUDA takes a plain number's reciprocal: other last bits
+    return levels.movedim(-1, -3).to(torch.float32, memory_format=torch.contiguous_format).div_(most)
+
+
+def _open(source: Path | bytes, name: str, decode: Callable[[Image.Image, str], _T]) -> _T:
     name = name or str(source)
     # Pillow maps a file that it opens by its path into memory, and turns an uncompressed TIFF wrongly there.
     if isinstance(source, Path) and source.is_fifo():
         raise ValueError(f"{name} is a pipe; expected a file")
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file, Image.open(file) as image:
-            return _decode(image, name, at_least=at_least, at_most=at_most, scratch=scratch)
+            return decode(image, name)
     except UnidentifiedImageError as error:
         advice = f"; {ADVICE}" if ADVICE and Path(name).suffix.lower() in HEIF else ""
         raise ValueError(f"{name} is not an image that can be read{advice}") from error
@@ -106,8 +129,35 @@ def read_file(
         raise ValueError(f"{name} is damaged: {error}") from error  # "image file is truncated"
 
 
+def _decode_uint8(image: Image.Image, name: str, *, at_least: int | None) -> Tensor:
+    if (
+        (image.format, image.mode) in (("JPEG", "L"), ("JPEG", "RGB"))
+        and image.width * image.height <= _SMALL
+        and (at_least is None or min(image.size) < 2 * at_least)  # else Pillow decodes a part of the pixels
+        and "icc_profile" not in image.info
+        and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    ):
+        file: Any = image
+        file.fp.seek(0)
+        content = torch.frombuffer(bytearray(file.fp.read()), dtype=torch.uint8)
+        with contextlib.suppress(RuntimeError, ImportError):  # what is wrong, Pillow says; torchvision will drop this
+            from torchvision.io import ImageReadMode, decode_jpeg  # a second, which applying a network can do without
+
+            pixels: Tensor = decode_jpeg(content, mode=ImageReadMode.RGB)
+            return pixels.permute(1, 2, 0)
+    found = _decode(image, name, at_least=at_least, at_most=None, convert=_to_levels).image
+    assert isinstance(found, Tensor)
+    return found
+
+
 def _decode(
-    image: Image.Image, name: str, *, at_least: int | None, at_most: int | None, scratch: Scratch | None
+    image: Image.Image,
+    name: str,
+    *,
+    at_least: int | None,
+    at_most: int | None,
+    convert: Callable[[Image.Image], Tensor],
+    scratch: Scratch | None = None,
 ) -> Decoded:
     needed, size = _BYTES_OF_COEFFICIENTS * pixels_of(image) * bool(image.info.get("progressive")), image.size
     scale = 1 if at_least is None else at_least / min(size)
@@ -130,7 +180,7 @@ def _decode(
         shown.info = image.info  # EXIF says which way is up
         ImageOps.exif_transpose(shown, in_place=True)
         remarks = [*lost, *(["transparency was laid over white"] if transparent else [])]
-        return Decoded(_to_tensor(shown) if folder is None else _to_strips(shown, folder), kept, tuple(remarks))
+        return Decoded(convert(shown) if folder is None else _to_strips(shown, folder), kept, tuple(remarks))
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -153,6 +203,10 @@ def _to_strips(shown: Image.Image, folder: Path) -> Strips:
         return _to_tensor(shown.crop((0, first, width, last)))[None]
 
     return Strips((1, 3, height, width), rows, like=torch.empty(0), folder=folder)
+
+
+def _to_levels(shown: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(shown) if shown.mode == "RGB" else to_uint8(_to_tensor(shown)))
 
 
 def is_grey(image: Tensor) -> bool:
@@ -214,9 +268,12 @@ def resize_longer_side(image: Tensor, size: int) -> Tensor:
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize (3, H, W) to a height and a width, antialiased bicubic, in [0, 1]; one of that size comes back itself."""
-    if image.shape[-2:] == size:
-        return image
-    return functional.interpolate(image[None], size=size, mode="bicubic", antialias=True)[0].clamp(0, 1)
+    return image if image.shape[-2:] == size else resized(image[None], size)[0].clamp(0, 1)
+
+
+def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (N, C, H, W) of any values to a height and a width, antialiased bicubic."""
+    return functional.interpolate(images, size=size, mode="bicubic", antialias=True)
 
 
 def sheet(rows: Sequence[Sequence[Tensor]], *, cell: int = 256, gap: int = 4) -> Tensor:

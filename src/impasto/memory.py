@@ -7,6 +7,7 @@ import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from threading import Condition
 from typing import Any
@@ -20,6 +21,9 @@ _GROUP_FILES = {  # by controller (version 2 has one for all): the limit, what i
     "": ("memory.max", "memory.current", "inactive_file"),
     "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
+_COPIES = 3  # of a layer's inputs and outputs
+_OF_CONVOLUTION = 4  # dimensions of its weight
+_BORDER = 96  # pixels by which a network may enlarge what it sees: 2 x 40 in Johnson 2016
 _promised: list[float] = []  # bytes, to those who may not have taken them yet
 _changed = Condition()
 
@@ -122,11 +126,38 @@ def largest_side(needed: Callable[[int], float], side: int, free: float) -> int:
     return side * steps // 64
 
 
+class Activations:
+    """The bytes of a network's forward pass, from the height and width that it sees: kept, once they were estimated.
+
+    Args:
+        network: in float32, without gradients.
+        channels: of its image.
+        factor: by which it enlarges.
+    """
+
+    def __init__(self, network: nn.Module, *, channels: int = 3, factor: int = 1) -> None:
+        self._estimate = cache(partial(activation_bytes, network, channels=channels))
+        widest = max((max(p.shape[:2]) for p in network.parameters() if p.ndim == _OF_CONVOLUTION), default=channels)
+        self._most = _COPIES * 2 * 4 * widest * factor**2
+
+    def __call__(self, height: int, width: int) -> int:
+        """Estimate them, as `activation_bytes`, which takes seconds for the first photograph."""
+        return self._estimate(height, width)
+
+    def fit(self, height: int, width: int, free: float) -> bool:
+        """Whether so many bytes are enough; they are estimated only where it is a near thing."""
+        return self.most(height, width) <= free or self(height, width) <= free
+
+    def most(self, height: int, width: int) -> int:
+        """Return more than that, at once: every layer were as large as the picture and as wide as the widest one."""
+        return self._most * (height + _BORDER) * (width + _BORDER)
+
+
 def activation_bytes(network: nn.Module, height: int, width: int, *, channels: int = 3) -> int:
     """Estimate the bytes of one forward pass without gradients, float32, from (1, channels, H, W).
 
     The network runs on the meta device, which keeps shapes and no numbers; the largest sum of one layer's inputs and
-    outputs, three times over (a convolution's reordered copies, a residual), is the estimate.
+    outputs, `_COPIES` times over (a convolution's reordered copies, a residual), is the estimate.
     """
     largest = 0
 
@@ -141,4 +172,4 @@ def activation_bytes(network: nn.Module, height: int, width: int, *, channels: i
             module.register_forward_hook(note)
     with torch.no_grad():
         double(torch.empty(1, channels, height, width, device="meta"))
-    return 3 * largest
+    return _COPIES * largest

@@ -158,7 +158,7 @@ def test_bad_input_gets_one_sentence(
 
 
 def test_a_huge_photograph_is_refused_before_its_memory_is_taken(
-    impasto: Callable[..., Any], network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    impasto: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _photograph(tmp_path / "a.png", 1000, 1000)
 
@@ -174,7 +174,7 @@ def test_a_huge_photograph_is_refused_before_its_memory_is_taken(
         return convolve(self, x)
 
     monkeypatch.setattr("torch.nn.Conv2d.forward", on_meta_only)
-    result = impasto("apply", "a.png", f"run={network}")
+    result = impasto("apply", "images=a.png", "method=upscaler")
     assert result.code == 1
     assert "of memory and 0.0 GiB is free" in result.err
 
@@ -245,6 +245,7 @@ def test_without_a_style_they_are_listed_with_a_sentence_each(impasto: Callable[
         (["styles={starry_night: 0}"], "expected weights of styles that sum to more than 0"),
         (["styles=[starry_night]"], "expected styles={<name>: <weight>, ...}, got ['starry_night']"),
         (["style=starry_night", "styles={great_wave: 1}"], "expected style=<name> or styles={<name>: <weight>, ...}"),
+        (["style=starry_night", "look_size=9"], "expected look_size of at least 64 pixels, or null, got 9"),
         (["style=starry_night", "strength=2"], "expected strength from 0 (the photograph) to 1 (painted), got 2"),
     ],
 )

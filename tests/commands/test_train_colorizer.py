@@ -112,7 +112,7 @@ def test_confusion_matrix_and_saved_network_are_those_of_the_last_step(train: Ca
     network = _last_network(folder)
     expected = np.zeros((3, 3), dtype=int)
     for batch in _held_out().val_dataloader():
-        light = torch.from_numpy(_lightness(batch.image.permute(0, 2, 3, 1).numpy())).float()[:, None] / 100
+        light = torch.from_numpy(_lightness(batch.image.numpy() / 255)).float()[:, None] / 100
         with torch.no_grad():
             told = network(light).logits.argmax(dim=1)
         np.add.at(expected, (batch.label.numpy(), told.numpy()), 1)

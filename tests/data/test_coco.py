@@ -94,8 +94,8 @@ def test_photographs_are_found_in_cocos_own_layout(tmp_path: Path, year: str) ->
     assert {path.parent.name for path in data.val_paths} == {f"val{year}"}
     assert len(data.val_paths) == 2
     batch = next(iter(data.train_dataloader()))
-    assert batch.image.shape == (2, 3, 16, 16)
-    assert batch.image.dtype == torch.float32
+    assert batch.image.shape == (2, 16, 16, 3)
+    assert batch.image.dtype == torch.uint8
 
 
 @pytest.mark.parametrize("missing", SPLITS)

@@ -10,8 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from impasto.chance import generator_of
 from impasto.data import Batch, CentreCrop, Photographs, RandomCrop
 from impasto.data.batches import Draw, EndlessBatches, PhotographDataset
+from impasto.images import read_image
 
 
 def _write(path: Path, seed: int, *, size: tuple[int, int] = (40, 36)) -> Path:
@@ -247,22 +249,40 @@ def test_batches_hold_photographs_and_their_times(train: Path, val: Path) -> Non
     data.setup("fit")
     batch = next(iter(data.train_dataloader()))
     assert isinstance(batch, Batch)
-    assert batch.image.shape == (2, 3, 16, 16)
-    assert batch.image.dtype == torch.float32
-    assert 0 <= batch.image.min() < batch.image.max() <= 1
+    assert batch.image.shape == (2, 16, 16, 3)
+    assert batch.image.dtype == torch.uint8
+    assert batch.image.min() < 80 and batch.image.max() > 175
     assert batch.label.tolist() == [-1, -1]  # nobody told
-    assert batch.seconds.shape == (2,)
-    assert (batch.seconds > 0).all()
+    assert len(batch.seconds) == 2 and min(batch.seconds) > 0
 
 
 def test_validation_reads_each_photograph_once_and_in_order(train: Path, val: Path) -> None:
     data = _data(train, val)
     data.setup("fit")
     batches = list(data.val_dataloader())
-    assert [batch.image.shape for batch in batches] == [(2, 3, 24, 24), (1, 3, 24, 24)]
+    assert [batch.image.shape for batch in batches] == [(2, 24, 24, 3), (1, 24, 24, 3)]
     dataset = PhotographDataset(sorted(val.iterdir()), range(3), CentreCrop(size=24))
     expected = torch.stack([dataset[index].image for index in range(3)])
     assert torch.equal(torch.cat([batch.image for batch in batches]), expected)
+
+
+def test_images_are_scaled_where_they_are_used(train: Path, val: Path) -> None:
+    data = _data(train, val)
+    data.setup("fit")
+    batch = next(iter(data.train_dataloader()))
+    found = data.on_after_batch_transfer(batch, 0)
+    assert found.image.shape == (2, 3, 16, 16) and found.image.is_contiguous()
+    assert torch.equal(found.image, batch.image.permute(0, 3, 1, 2) / 255)
+    assert found.label is batch.label and found.seconds is batch.seconds
+
+
+def test_crops_in_256_levels_are_those_of_floats_rounded(train: Path, val: Path) -> None:
+    crop = RandomCrop(size=16, scale=0.5, flip=True)
+    paths = sorted(train.iterdir())
+    dataset = PhotographDataset(paths, range(5), crop)
+    for number, path in enumerate(paths):
+        exact = crop(read_image(path), generator_of(number + 7)).permute(1, 2, 0) * 255
+        assert (dataset[Draw(number, number + 7)].image - exact).abs().max() < 1.6  # each axis is rounded
 
 
 def test_training_never_ends(train: Path, val: Path) -> None:

@@ -35,11 +35,11 @@ def _noise(path: Path, seed: int, *, grey: bool = False) -> Path:
 
 
 def _labels_of(images: Tensor) -> list[int]:
-    return ((images[:, 0].mean(dim=(1, 2)) * 255 / STEP).round().long() - 2).tolist()
+    return ((images[..., 0].float().mean(dim=(1, 2)) / STEP).round().long() - 2).tolist()
 
 
 def _numbers_of(images: Tensor) -> list[int]:
-    return (images[:, 1].mean(dim=(1, 2)) * 255 / 5).round().long().tolist()
+    return (images[..., 1].float().mean(dim=(1, 2)) / 5).round().long().tolist()
 
 
 def _places(root: Path | str, **options: Any) -> Places:

@@ -55,8 +55,8 @@ def test_sample_gives_batches() -> None:
     data = _sample()
     data.setup("fit")
     batch = next(iter(data.train_dataloader()))
-    assert batch.image.shape == (2, 3, 32, 32)
-    assert batch.image.dtype == torch.float32
+    assert batch.image.shape == (2, 32, 32, 3)
+    assert batch.image.dtype == torch.uint8
     held_out = list(data.val_dataloader())
     assert sum(len(batch.image) for batch in held_out) == len(_lists()[1])
 

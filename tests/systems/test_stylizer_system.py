@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from trainers import small_trainer
 
 from impasto.data import CentreCrop, Photographs, RandomCrop
+from impasto.images import from_uint8
 from impasto.losses import PerceptualLoss, mean_square, squared_frobenius
 from impasto.networks import ConditionalStylizer, JohnsonStylizer, Stylizer
 from impasto.systems import Augmentation, StylizerSystem
@@ -157,7 +158,7 @@ def test_validation_logs_the_mean_over_the_photographs(tmp_path: Path, photograp
     trainer.validate(system, data, verbose=False)
     logged = {name: value.item() for name, value in trainer.callback_metrics.items()}
     assert set(logged) == {"val/content", "val/style", "val/tv", "val/loss"}
-    photos = torch.cat([batch.image for batch in data.val_dataloader()])
+    photos = torch.cat([from_uint8(batch.image) for batch in data.val_dataloader()])
     assert len(photos) == 3  # a batch of two and one of one: the mean is that of the photographs
     with torch.no_grad():
         terms = system.loss(system.network(photos), system.loss.targets(photos))

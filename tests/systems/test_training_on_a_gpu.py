@@ -130,9 +130,11 @@ def _step(system: System, batch: Any, kernels: Kernels, *, step: int, autocast: 
         callback_metrics={},
     )
     system.trainer = trainer
-    moved = Photographs.__new__(Photographs).transfer_batch_to_device(batch, torch.device("cuda"), 0)
-    progress = Progress(log_every_seconds=1e9, smoothing=0.1)
+    data = Photographs.__new__(Photographs)
     kernels.waits.clear()
+    moved = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, torch.device("cuda"), 0), 0)
+    assert moved.image.device.type == "cuda" and moved.image.dtype == torch.float32
+    progress = Progress(log_every_seconds=1e9, smoothing=0.1)
     with torch.autocast("cuda", torch.bfloat16, enabled=autocast):
         total = system.training_step(moved, 0)
     assert total.device.type == "cuda" and total.dtype == torch.float32 and total.requires_grad
@@ -151,12 +153,12 @@ def test_a_training_step_waits_for_the_gpu_once(
     system = SYSTEMS[name](tmp_path, optimizer=Adam, scheduler=None, channels_last=channels_last, compiled=False)
     monkeypatch.setattr(System, "global_step", property(lambda self: self.trainer.global_step))
     monkeypatch.setattr(System, "log_dict", lambda self, values, **_: self.trainer.callback_metrics.update(values))
-    image, rest = torch.rand(2, 3, SIDE, SIDE), torch.zeros(2)
+    image, rest = torch.zeros(2, SIDE, SIDE, 3, dtype=torch.uint8), (0.1, 0.1)
     with fake_gpu() as kernels:
         on_gpu(system)
         batch: Any = Batch(image, torch.zeros(2, dtype=torch.long), rest)
         if isinstance(system, UpscalerSystem):
-            batch = PatchBatch(torch.empty(2, 3, SIDE // 4, SIDE // 4), image, rest)
+            batch = PatchBatch(torch.zeros(2, SIDE // 4, SIDE // 4, 3, dtype=torch.uint8), image, rest)
         if isinstance(system, DistillationSystem):
             for painter in system.painters:
                 on_gpu(painter)

@@ -141,7 +141,8 @@ def test_validation_is_that_of_the_luma_as_stored_without_borders(tmp_path: Path
     logged = {name: value.item() for name, value in trainer.callback_metrics.items()}
     assert set(logged) == {"val/pixel", "val/loss", "val/psnr", "val/ssim"}
     psnr, ssim = [], []
-    for batch in data.val_dataloader():
+    for loaded in data.val_dataloader():
+        batch = data.on_after_batch_transfer(loaded, 0)
         bicubic = as_stored(upscale(batch.low, 4))  # what the untrained network is
         for output, truth in zip(studio_luma(bicubic), studio_luma(batch.image), strict=True):
             a, b = output[0, 4:-4, 4:-4].double().numpy(), truth[0, 4:-4, 4:-4].double().numpy()

@@ -18,7 +18,7 @@ from impasto.data.batches import PhotographDataset
 from impasto.data.shard_index import SPLITS, LeftOutError
 from impasto.files import whole_file
 from impasto.group import usable_cores
-from impasto.images import is_grey
+from impasto.images import from_uint8, is_grey
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class _Checked(Dataset[tuple[str, str]]):
 
     def __getitem__(self, index: int) -> tuple[str, str]:
         try:
-            finding = "grey" if is_grey(self.photographs.read(index)[0]) else ""
+            finding = "grey" if is_grey(from_uint8(self.photographs.read(index)[0])) else ""
         except LeftOutError:  # known since it was packed
             finding = ""
         except (ValueError, OSError) as error:

@@ -5,14 +5,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from impasto.chance import generator_of
-from impasto.images import read_image
+from impasto.images import read_uint8
 
 log = logging.getLogger(__name__)
 
@@ -25,15 +25,21 @@ class Transform(Protocol):
         """Shorter side in pixels below which decoding would lose detail; None wants every pixel."""
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
+        """RGB, (3, H, W) -> (3, size, size): uint8, or float in [0, 1]."""
 
 
 class Batch(NamedTuple):
     """Photographs, their scenes, and the seconds that reading each of them took."""
 
-    image: Tensor  # RGB float32 in [0, 1], (N, 3, size, size)
+    image: Tensor  # RGB: uint8, (N, size, size, 3) from a loader, float32 in [0, 1], (N, 3, size, size) on the device
     label: Tensor  # (N,), index of the scene; -1 where it is not known
-    seconds: Tensor  # (N,), decoding, cropping and resizing
+    seconds: Any  # decoding, cropping and resizing, one number each: not on the device, since the host looks at them
+
+
+def collate(photographs: Sequence[Any]) -> Any:  # noqa: ANN401 (`Batch`, or another whose last part is the seconds)
+    """Put photographs into one batch."""
+    *parts, seconds = zip(*photographs, strict=True)
+    return type(photographs[0])(*(default_collate(list(part)) for part in parts), seconds)
 
 
 class Draw(NamedTuple):
@@ -86,8 +92,8 @@ class PhotographDataset(Dataset[Batch]):
         return str(self.paths[index].absolute())
 
     def read(self, index: int) -> tuple[Tensor, int]:
-        """Return one photograph, RGB in [0, 1], (3, H, W), and its label; raises as `read_image` does."""
-        return read_image(self.paths[index], at_least=self.transform.at_least), self.labels[index]
+        """Return one photograph, RGB uint8, (H, W, 3), and its label; raises as `read_image` does."""
+        return read_uint8(self.paths[index], at_least=self.transform.at_least), self.labels[index]
 
     def __getitem__(self, draw: Draw | int) -> Batch:
         """Read, transform and time one photograph; ValueError where not one of them can be read."""
@@ -99,6 +105,6 @@ class PhotographDataset(Dataset[Batch]):
             except (ValueError, OSError) as error:
                 log.warning("left out: %s", error)
                 continue
-            image = self.transform(image, generator_of(seed))
-            return Batch(image, torch.tensor(label), torch.tensor(time.perf_counter() - begin))
+            image = self.transform(image.permute(2, 0, 1), generator_of(seed)).permute(1, 2, 0)
+            return Batch(image, torch.tensor(label), time.perf_counter() - begin)
         raise ValueError(f"none of the {len(self)} photographs can be read; the first is {self.name(0)}")

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, Unpack
+from typing import Any, NamedTuple, Protocol, Unpack
 
 import torch
 from PIL import Image
@@ -16,6 +16,7 @@ from impasto.chance import generator_of
 from impasto.data.batches import Draw, PhotographDataset, Transform
 from impasto.data.layouts import UNKNOWN
 from impasto.data.photographs import Loading, Photographs, spread
+from impasto.images import from_uint8, to_uint8
 from impasto.resampling import degrade
 
 log = logging.getLogger(__name__)
@@ -24,9 +25,9 @@ log = logging.getLogger(__name__)
 class PatchBatch(NamedTuple):
     """Patches and what is left of them at the low resolution."""
 
-    low: Tensor  # RGB float32 in [0, 1], (N, 3, size / factor, size / factor), 256 levels
-    image: Tensor  # RGB float32 in [0, 1], (N, 3, size, size)
-    seconds: Tensor  # (N,), decoding, cutting and degrading
+    low: Tensor  # RGB: uint8, (N, size / factor, size / factor, 3) from a loader; float32 on the device, as in `Batch`
+    image: Tensor  # likewise, of `size`
+    seconds: Any  # decoding, cutting and degrading, one number each
 
 
 class PatchTransform(Transform, Protocol):
@@ -53,8 +54,8 @@ class PatchDataset(Dataset[PatchBatch]):
         begin = time.perf_counter()
         least, greatest = self.sigma
         share = torch.rand(1, generator=generator_of(seed, number=1)).item()
-        low = degrade(found.image[None], self.factor, sigma=least + (greatest - least) * share)[0]
-        return PatchBatch(low, found.image, found.seconds + (time.perf_counter() - begin))
+        low = degrade(from_uint8(found.image[None]), self.factor, sigma=least + (greatest - least) * share)[0]
+        return PatchBatch(torch.from_numpy(to_uint8(low)), found.image, found.seconds + (time.perf_counter() - begin))
 
 
 class Patches(Photographs):

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypedDict
 
 from torch import Tensor
 
-from impasto.images import read_image
+from impasto.images import read_uint8
 
 SPLITS = ("train", "val")
 INDEX = "index.json"
@@ -33,7 +33,7 @@ def checksum(content: bytes, label: int, name: str) -> int:
 
 
 def decode(sample: Sample, at_least: int | None) -> Tensor:
-    """Decode a photograph, RGB in [0, 1], (3, H, W).
+    """Decode a photograph, RGB uint8, (H, W, 3).
 
     Raises:
         LeftOutError: it was broken already when it was packed.
@@ -44,7 +44,7 @@ def decode(sample: Sample, at_least: int | None) -> Tensor:
         raise ValueError(f"{name} is damaged: its checksum is another than when it was packed")
     if not content:
         raise LeftOutError(name)
-    return read_image(content, name=name, at_least=at_least)
+    return read_uint8(content, name=name, at_least=at_least)
 
 
 class ShardIndex(NamedTuple):

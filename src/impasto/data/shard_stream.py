@@ -13,7 +13,7 @@ from litdata import StreamingDataLoader, StreamingDataset
 from torch import Tensor
 
 from impasto.chance import generator_of
-from impasto.data.batches import Batch, PhotographDataset, Transform
+from impasto.data.batches import Batch, PhotographDataset, Transform, collate
 from impasto.data.shard_index import LeftOutError, Sample, decode
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class PackedDataset(PhotographDataset):
             return f"photograph {self.numbers[index]}"
 
     def read(self, index: int) -> tuple[Tensor, int]:
-        """Return one photograph, RGB in [0, 1], (3, H, W), and its label."""
+        """Return one photograph, RGB uint8, (H, W, 3), and its label."""
         sample = self._sample(index)
         if sample["name"] in self.skipped:
             raise LeftOutError(f"{sample['name']}, as data.skip says")
@@ -132,8 +132,9 @@ class _Stream(StreamingDataset):  # type: ignore[misc]
         except ValueError as error:
             log.warning("left out: %s", error)
             return None
-        image = self.square(image, generator_of(self.seed * 1_000_003 + self.current_epoch, index.index))
-        return Batch(image, torch.tensor(sample["label"]), torch.tensor(time.perf_counter() - begin))
+        generator = generator_of(self.seed * 1_000_003 + self.current_epoch, index.index)
+        image = self.square(image.permute(2, 0, 1), generator).permute(1, 2, 0)
+        return Batch(image, torch.tensor(sample["label"]), time.perf_counter() - begin)
 
 
 def _collate(photographs: Sequence[Batch | None]) -> Batch:
@@ -141,4 +142,5 @@ def _collate(photographs: Sequence[Batch | None]) -> Batch:
     sound = [photograph for photograph in photographs if photograph is not None]
     if not sound:
         raise ValueError(f"none of the {len(photographs)} photographs of a batch can be read; see the warnings")
-    return Batch(*(torch.stack(parts) for parts in zip(*islice(cycle(sound), len(photographs)), strict=True)))
+    batch: Batch = collate(list(islice(cycle(sound), len(photographs))))
+    return batch

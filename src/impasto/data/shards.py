@@ -13,6 +13,7 @@ from impasto.data.batches import Batch, PhotographDataset, Transform
 from impasto.data.photographs import Loading, PhotographModule, spread
 from impasto.data.shard_index import INDEX, SPLITS, ShardIndex, check_sizes, read_index
 from impasto.data.transforms import CentrePatch
+from impasto.images import from_uint8
 
 if TYPE_CHECKING:
     from impasto.data.shard_stream import PackedDataset  # imports litdata
@@ -96,7 +97,7 @@ class Shards(PhotographModule):
         dataset = self.dataset("val", CentrePatch(size=1), numbers)  # which wants every pixel of a photograph
         for index in range(total):
             try:
-                yield Path(dataset.name(index)).stem, dataset.read(index)[0]
+                yield Path(dataset.name(index)).stem, from_uint8(dataset.read(index)[0])
             except ValueError as error:
                 log.warning("left out: %s", error)
 

@@ -1,4 +1,4 @@
-"""From a photograph of any size, RGB in [0, 1], (3, H, W), to a square; anything random takes a generator."""
+"""From a photograph of any size, RGB, (3, H, W), uint8 or in [0, 1], to a square; chance takes a generator."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ def _cut(image: Tensor, side: int, *, down: float = 0.5, across: float = 0.5) ->
 
 def _resized(image: Tensor, size: int) -> Tensor:
     resized: Tensor = functional.resize(image, [size, size], antialias=True)
-    return resized.clamp(0, 1).contiguous()
+    return resized.clamp(0, 1) if resized.is_floating_point() else resized
 
 
 @dataclass(kw_only=True)
@@ -45,11 +45,11 @@ class RandomCrop:
         return round(self.size / self.scale)
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
+        """RGB, (3, H, W) -> (3, size, size)."""
         part, down, across, side = torch.rand(4, generator=generator).tolist()
         wanted = max(1, round(min(image.shape[-2:]) * (self.scale + (1 - self.scale) * part)))
         crop = _resized(_cut(image, wanted, down=down, across=across), self.size)
-        return crop.flip(-1).contiguous() if self.flip and side < 0.5 else crop
+        return crop.flip(-1) if self.flip and side < 0.5 else crop
 
 
 class CentreCrop:
@@ -59,7 +59,7 @@ class CentreCrop:
         self.size = self.at_least = size
 
     def __call__(self, image: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
+        """RGB, (3, H, W) -> (3, size, size)."""
         return _resized(_cut(image, min(image.shape[-2:])), self.size)
 
 
@@ -70,7 +70,7 @@ class Squeeze:
         self.size = self.at_least = size
 
     def __call__(self, image: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
+        """RGB, (3, H, W) -> (3, size, size)."""
         return _resized(image, self.size)
 
 
@@ -95,10 +95,10 @@ class SqueezeAndCrop:
         self.size, self.at_least, self.flip = size, squeeze, flip
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
+        """RGB, (3, H, W) -> (3, size, size)."""
         down, across, side = torch.rand(3, generator=generator).tolist()
         crop = _cut(_resized(image, self.at_least), self.size, down=down, across=across)
-        return (crop.flip(-1) if self.flip and side < 0.5 else crop).contiguous()
+        return crop.flip(-1) if self.flip and side < 0.5 else crop
 
 
 @dataclass(kw_only=True)
@@ -118,13 +118,13 @@ class RandomPatch:
     at_least = None  # every pixel is wanted
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
+        """RGB, (3, H, W) -> (3, size, size)."""
         down, across, *ways = torch.rand(5, generator=generator).tolist()
         patch = _cut(image, self.size, down=down, across=across)
         mirrored, upside_down, turned = [self.flip and way < 0.5 for way in ways]
         patch = patch.flip(-1) if mirrored else patch
         patch = patch.flip(-2) if upside_down else patch
-        return (patch.mT if turned else patch).contiguous()
+        return patch.mT if turned else patch
 
 
 @dataclass(kw_only=True)
@@ -135,5 +135,5 @@ class CentrePatch:
     at_least = None  # every pixel is wanted
 
     def __call__(self, image: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """RGB in [0, 1], (3, H, W) -> (3, size, size)."""
-        return _cut(image, self.size).contiguous()
+        """RGB, (3, H, W) -> (3, size, size)."""
+        return _cut(image, self.size)

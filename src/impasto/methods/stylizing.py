@@ -1,13 +1,14 @@
 """A style network as a method."""
 
-from functools import cache, partial
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from impasto.color import Colours, PaintingColours
 from impasto.engines import Run, eager
-from impasto.memory import activation_bytes, check_disk, free_memory
+from impasto.memory import Activations, check_disk, free_memory
+from impasto.methods.look import with_look_of
 from impasto.methods.method import PLAIN, Applied, Engine, device_of, refuse_large
 from impasto.networks import Trained
 from impasto.strips import Image, Strips, pointwise
@@ -23,10 +24,18 @@ class Stylizing:
         engine: what computes it.
         strength: how much of the result is mixed into the photograph, 0 (the photograph) to 1 (the result).
         colours: whose the picture has.
+        look_size: longer side in pixels of a preview whose strokes and colours the picture shall have; None paints as
+            the size comes.
     """
 
     def __init__(
-        self, trained: Trained, engine: Engine = PLAIN, *, strength: float = 1.0, colours: Colours | None = None
+        self,
+        trained: Trained,
+        engine: Engine = PLAIN,
+        *,
+        strength: float = 1.0,
+        colours: Colours | None = None,
+        look_size: int | None = None,
     ) -> None:
         if getattr(trained.network, "styles", None) is not None:
             names = ", ".join(str(style["name"]) for style in trained.card.get("styles", []))
@@ -34,21 +43,22 @@ class Stylizing:
         if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= 1:
             raise ValueError(f"expected strength from 0 (the photograph) to 1 (painted), got {strength}")
         self.trained, self.run, self.strength = trained, engine(trained), float(strength)
-        self.colours = colours or PaintingColours()
-        self._inside = cache(partial(activation_bytes, trained.network))  # a folder's photographs mostly share a size
+        self.colours, self.look_size = colours or PaintingColours(), look_size
+        self._activations = Activations(trained.network)
         self._device = device_of(engine)
         self._precision = engine.keywords.get("precision") if isinstance(engine, partial) else torch.float32
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor) -> list[Applied]:
         """Paint photographs; refuse what would not fit into memory."""
-        refuse_large(photos, self._inside, device=self._device)
+        refuse_large(photos, self._activations, device=self._device)
         return [Applied(image) for image in self._paint(self.run, photos)]
 
     def is_large(self, height: int, width: int) -> bool:
         """Whether a photograph is too large to be painted at once; an exported network does not take strips."""
-        large = height * width >= _LARGE or self._inside(height, width) > free_memory(self._device)
-        return large and self.trained.exported is None
+        if self.trained.exported is not None:
+            return False
+        return height * width >= _LARGE or not self._activations.fit(height, width, free_memory(self._device))
 
     def paint_strips(self, photo: Strips) -> Strips:
         """Paint a photograph (1, 3, H, W), with PyTorch whatever the engine; refuse what would not fit onto the disk.
@@ -56,16 +66,16 @@ class Stylizing:
         What no layer needs any more is deleted, so that there is never more than two layers, and what a residual adds.
         """
         height, width = photo.shape[2:]
-        files = self._inside(height, width) // 3  # of which a third is the largest layer's input and output
+        files = self._activations(height, width) // 3  # of which a third is the largest layer's input and output
         check_disk(files, f"painting {width} x {height} pixels", photo.folder)
         return self._paint(eager(self.trained, precision=self._precision, device=self._device), photo)
 
     def _paint(self, run: Run, photo: Image) -> Image:
-        height, width = photo.shape[-2:]
-
         def network(seen: Image) -> Image:
+            height, width = seen.shape[-2:]
             painted: Image = run(seen)[..., :height, :width]  # the paper's network rounds up to multiples of 4
             return painted
 
-        painted = self.colours.paint(network, photo)
+        paint = network if self.look_size is None else partial(with_look_of, self.look_size, network)
+        painted = self.colours.paint(paint, photo)
         return pointwise(partial(torch.lerp, weight=self.strength), photo, painted) if self.strength < 1 else painted

@@ -37,7 +37,7 @@ class Progress(Callback):
         before, self._before = self._before, time.perf_counter()
         self._steps += 1
         self._seconds = self._smooth(self._seconds, self._before - before)
-        self._loader_seconds = self._smooth(self._loader_seconds, float(batch.seconds.mean()))
+        self._loader_seconds = self._smooth(self._loader_seconds, sum(batch.seconds) / len(batch.seconds))
         rate = len(batch.seconds) * trainer.world_size / self._seconds
         workers = trainer.world_size * max(1, trainer.datamodule.num_workers)
         loader = workers / max(self._loader_seconds, 1e-9)
