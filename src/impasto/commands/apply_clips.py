@@ -17,7 +17,9 @@ from impasto.tracking.stop import StopSignal
 
 log = logging.getLogger(__name__)
 
-_ABOUT = ("method", "run", "style", "styles", "strength", "colors", "global_image", "factor", "size", "steady")
+_ABOUT = (
+    *("method", "run", "style", "styles", "strength", "look_size", "colors", "global_image", "factor", "size", "steady"),
+)
 
 
 def apply_clips(cfg: DictConfig, jobs: Sequence[Job], method: Method) -> list[str]:

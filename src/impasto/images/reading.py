@@ -1,10 +1,9 @@
-"""Images in and out: any file becomes RGB float32 in [0, 1], (3, H, W), the right way up."""
+"""Image files in: any becomes RGB float32 in [0, 1], (3, H, W), the right way up."""
 
 import contextlib
 import io
 import struct
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -13,11 +12,10 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torch.nn import functional
 
-from impasto.decoding import besides_pixels, pixels_of, to_srgb
-from impasto.files import whole_file
-from impasto.listing import ADVICE, HEIF, SUFFIXES
+from impasto.images.pixels import scaled, to_uint8
+from impasto.images.srgb import besides_pixels, pixels_of, to_srgb
+from impasto.listing import ADVICE, HEIF
 from impasto.memory import TooLargeError, reserve_memory
 from impasto.strips import Strips
 
@@ -31,14 +29,7 @@ _DAMAGED = (  # what Pillow raises on damaged files
     *(ValueError, SyntaxError, EOFError, ArithmeticError, LookupError),
     *(TypeError, AttributeError, RuntimeError, struct.error),
 )
-_GREY_LEVELS = 4.5 / 255  # JPEG's chroma coding leaves 4 levels of colour in a grey photograph; a half for rounding
-_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    ".webp": {"lossless": True},
-    ".tif": {"compression": "tiff_lzw"},
-    ".tiff": {"compression": "tiff_lzw"},
-}
 _T = TypeVar("_T")
-_LONGEST = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}  # pixels a side that libjpeg and libwebp write
 if not ADVICE:
     from pillow_heif import register_heif_opener
 
@@ -104,12 +95,6 @@ def read_uint8(source: Path | bytes, *, name: str = "", at_least: int | None = N
     return _open(source, name, partial(_decode_uint8, at_least=at_least))
 
 
-def from_uint8(levels: Tensor) -> Tensor:
-    """Turn what files, workers and screens take, uint8, (..., H, W, 3), into RGB float32 in [0, 1], (..., 3, H, W)."""
-    most = torch.full((), 255.0, device=levels.device)  # CUDA takes a plain number's reciprocal: other last bits
-    return levels.movedim(-1, -3).to(torch.float32, memory_format=torch.contiguous_format).div_(most)
-
-
 def _open(source: Path | bytes, name: str, decode: Callable[[Image.Image, str], _T]) -> _T:
     name = name or str(source)
     # Pillow maps a file that it opens by its path into memory, and turns an uncompressed TIFF wrongly there.
@@ -163,10 +148,10 @@ def _decode(
     scale = 1 if at_least is None else at_least / min(size)
     if at_most is not None:
         scale = min(scale, _MARGIN * at_most / max(size))
-    drafted = image.draft("RGB", _scaled(size, scale)) if scale < 1 else None
+    drafted = image.draft("RGB", scaled(size, scale)) if scale < 1 else None
     small = at_most is not None and _MARGIN * at_most <= max(image.size)
     longer = max(size)
-    wanted = size if at_most is None or at_most >= longer else _scaled(size, at_most / longer)
+    wanted = size if at_most is None or at_most >= longer else scaled(size, at_most / longer)
     folder = None if scratch is None else scratch(wanted[1], wanted[0])
     whole = _BYTES_TO_DECODE if folder is None else _BYTES_TO_HOLD
     needed += pixels_of(image) * (_BYTES_TO_REDUCE if small else whole)
@@ -181,10 +166,6 @@ def _decode(
         ImageOps.exif_transpose(shown, in_place=True)
         remarks = [*lost, *(["transparency was laid over white"] if transparent else [])]
         return Decoded(convert(shown) if folder is None else _to_strips(shown, folder), kept, tuple(remarks))
-
-
-def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _to_tensor(shown: Image.Image) -> Tensor:
@@ -207,84 +188,3 @@ def _to_strips(shown: Image.Image, folder: Path) -> Strips:
 
 def _to_levels(shown: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(shown) if shown.mode == "RGB" else to_uint8(_to_tensor(shown)))
-
-
-def is_grey(image: Tensor) -> bool:
-    """Whether a photograph (3, H, W) has no colour beyond what JPEG's coding of chroma leaves in a grey one."""
-    spread = (image.amax(dim=0) - image.amin(dim=0)).flatten()
-    coloured = int((spread > _GREY_LEVELS).sum())
-    return coloured <= spread.numel() // 100
-
-
-def to_uint8(image: Tensor) -> np.ndarray:
-    """Convert an image (3, H, W), clamped to [0, 1], to what files, W&B and screens take: uint8, (H, W, 3), rounded.
-
-    This is the only place where it is done: `wandb.Image` writes a float image black (wandb 0.31).
-    """
-    if image.ndim != 3 or image.shape[0] != 3:
-        raise ValueError(f"expected an image of shape (3, H, W), got {tuple(image.shape)}")
-    levels = image.detach().float().clamp(0, 1).mul(255).round().byte()
-    return levels.permute(1, 2, 0).cpu().numpy()
-
-
-def write_image(path: Path, image: Tensor | Strips, kept: Mapping[str, Any] | None = None) -> None:
-    """Write an image file, whole or not at all.
-
-    Args:
-        path: its suffix chooses the format: JPEG at quality 95 without chroma subsampling, all others without loss.
-        image: RGB in [0, 1], (3, H, W), or strips (1, 3, H, W).
-        kept: of the file that it was made from, as far as the format can; as of `Decoded`.
-
-    Raises:
-        ValueError: a suffix that is no image format, more pixels than that format holds, or another shape.
-        OSError: the folder cannot be written, or the disk is full.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(f"cannot write {path}: expected a name ending in {', '.join(SUFFIXES)}")
-    if max(image.shape[-2:]) > (longest := _LONGEST.get(suffix, sys.maxsize)):
-        size = f"{image.shape[-1]} x {image.shape[-2]}"
-        raise ValueError(f"cannot write {path}: such a file holds {longest} pixels a side, got {size}; PNG holds more")
-    options = _SAVE_OPTIONS.get(suffix, {"quality": 95, "subsampling": 0})
-    with whole_file(path) as temporary:
-        _to_picture(image).save(temporary, **options, **(kept or {}))
-
-
-def _to_picture(image: Tensor | Strips) -> Image.Image:
-    if isinstance(image, Tensor):
-        return Image.fromarray(to_uint8(image))
-    picture, top = Image.new("RGB", (image.shape[3], image.shape[2])), 0
-    for strip in image:
-        picture.paste(Image.fromarray(to_uint8(strip[0])), (0, top))
-        top += strip.shape[2]
-    return picture
-
-
-def resize_longer_side(image: Tensor, size: int) -> Tensor:
-    """Resize (3, H, W) so that the longer side has `size` pixels, the ratio kept; antialiased bicubic, in [0, 1]."""
-    height, width = image.shape[-2:]
-    return resize(image, _scaled((height, width), size / max(height, width)))
-
-
-def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize (3, H, W) to a height and a width, antialiased bicubic, in [0, 1]; one of that size comes back itself."""
-    return image if image.shape[-2:] == size else resized(image[None], size)[0].clamp(0, 1)
-
-
-def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize (N, C, H, W) of any values to a height and a width, antialiased bicubic."""
-    return functional.interpolate(images, size=size, mode="bicubic", antialias=True)
-
-
-def sheet(rows: Sequence[Sequence[Tensor]], *, cell: int = 256, gap: int = 4) -> Tensor:
-    """Lay images (3, H, W) out in rows on white, each fitted into a square of `cell` pixels, `gap` pixels apart."""
-    columns = max(len(row) for row in rows)
-    step = cell + gap
-    canvas = torch.ones(3, len(rows) * step - gap, columns * step - gap)
-    for y, row in enumerate(rows):
-        for x, image in enumerate(row):
-            small = resize_longer_side(image.detach().float().cpu(), cell)
-            top = y * step + (cell - small.shape[1]) // 2
-            left = x * step + (cell - small.shape[2]) // 2
-            canvas[:, top : top + small.shape[1], left : left + small.shape[2]] = small
-    return canvas
