@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import torch
 from PIL import Image
 from processes import start, wait_for
 
+from impasto.build.optimization import Painter
 from impasto.features.weights import CAFFE
+from impasto.gatys import Adam
 
 SMOKE = ("optimize", "experiment=smoke_optimize", "logger=csv")
 
@@ -324,3 +327,28 @@ def test_every_preset_runs_on_real_weights(impasto: Callable[..., Any], photogra
         assert result.code == 0, result.err
         losses = [float(row["train/best"]) for row in _curve(result.folder)]
         assert losses[-1] < losses[0]
+
+
+def test_tiles_change_nothing(impasto: Callable[..., Any], photograph: Path) -> None:
+    runs = [impasto(*SMOKE, photograph.name, f"tile={tile}", "precision=fp32") for tile in ("null", "8")]
+    assert [run.code for run in runs] == [0, 0], runs[1].err
+    whole, tiled = ([float(row["train/loss"]) for row in _curve(run.folder)] for run in runs)
+    assert tiled == pytest.approx(whole, rel=1e-3)
+    assert tiled[0] == pytest.approx(whole[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("tile", ["0", "true", "small"])
+def test_a_tile_of_nothing_is_refused(impasto: Callable[..., Any], photograph: Path, tile: str) -> None:
+    result = impasto(*SMOKE, photograph.name, f"tile={tile}")
+    assert result.code == 1 and "expected tile to be a number of pixels from 1, auto or null, got" in result.err
+
+
+@pytest.mark.parametrize(("free", "expected"), [(1e15, None), (8e9, 1024), (3e9, 512), (1.5e9, 256)])
+def test_tiles_are_as_large_as_memory_is_free(
+    free: float, expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.build.optimization.free_memory", lambda _: free)
+    names = ("features", "styles", "style_size", "loss", "start", "colours", "smallest", "precision", "device")
+    painter = Painter(**dict.fromkeys(names), optimizer=partial(Adam), steps=3, tile="auto")
+    assert painter._tile(2048, 2048) == expected
+    assert Painter(**dict.fromkeys(names), optimizer=partial(Adam), steps=3, tile=64)._tile(2048, 2048) == 64

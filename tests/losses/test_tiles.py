@@ -31,7 +31,7 @@ def _vgg(pooling: nn.Module | None = None) -> VGG:
 def _pocket() -> PocketFeatures:
     torch.manual_seed(0)
     network = Pocket(widths=[4, 4, 4, 4], depths=[2, 2, 1, 1], coefficients=[2, 3, 4, 5])
-    nn.init.normal_(network.glimpse.weight)
+    nn.init.normal_(network.shortcut.weight)
     return PocketFeatures(network.double(), description="test")
 
 

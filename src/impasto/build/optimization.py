@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from hydra import compose
@@ -20,13 +20,16 @@ from impasto.features import LossNetwork
 from impasto.gatys import Level, Optimization, pyramid_sizes, resized, split_steps
 from impasto.hardware import check_device, choose_precision
 from impasto.losses import PerceptualLoss
-from impasto.memory import check_memory
+from impasto.memory import check_memory, free_memory
 from impasto.methods import Stylizing
 from impasto.runs import load_named
 from impasto.styles import Style
 from impasto.suggest import did_you_mean
 
 _ACTIVATIONS = 3500.0  # bytes a pixel; measured, VGG-19 to relu5_1 in float32: 3,200. In bf16 it is less
+_PIXEL = 150.0  # bytes a pixel beside activations and history: photograph, image, gradient, the content's target
+_MARGIN = 96  # pixels around a tile that VGG-19 sees at relu5_1
+_TILES = (1024, 512, 256)  # pixels a side, the fastest first
 _STYLE_ITSELF = 1.0  # weight of style=, beside those of further styles
 
 
@@ -45,12 +48,12 @@ class Painter:
     smallest: int | None  # longer side in pixels of the first size; None has one size
     precision: torch.dtype
     device: str
+    tile: Literal["auto"] | int | None  # pixels a side that the loss network sees at once
 
     def optimization(self, photo: Tensor) -> Optimization:
         """Prepare the optimisation of a photograph (1, 3, H, W)."""
         height, width = photo.shape[-2:]
-        history = int(self.optimizer.keywords.get("history", 2))
-        needed = height * width * (_ACTIVATIONS + 2 * 3 * 4 * history)  # activations of the loss network, and history
+        needed = self._needed(height, width, self._tile(height, width))
         check_memory(needed, f"optimising {width} x {height} pixels", device=self.device)
         longer = max(height, width)
         sizes = pyramid_sizes(longer, smallest=self.smallest or longer)
@@ -58,6 +61,19 @@ class Painter:
         levels = [self._level(photo, size / longer, n) for size, n in zip(sizes, steps, strict=True)]
         start = self.start(levels[0].photo, self._images(photo, sizes[0] / longer)[0][1])
         return Optimization(levels, start=start, optimizer=self.optimizer, precision=self.precision)
+
+    def _needed(self, height: int, width: int, tile: int | None) -> float:
+        """Bytes of activations and of the optimiser's history."""
+        history = min(int(self.optimizer.keywords.get("history", 2)), self.steps)
+        seen = height * width if tile is None else min(height, tile + 2 * _MARGIN) * min(width, tile + 2 * _MARGIN)
+        return seen * _ACTIVATIONS + height * width * (2 * 3 * 4 * history + (_PIXEL if tile else 0))
+
+    def _tile(self, height: int, width: int) -> int | None:
+        """The tile that is asked for, or the largest that fits into the free memory; None is the whole."""
+        if not isinstance(self.tile, str):
+            return self.tile
+        free = free_memory(self.device)
+        return next((tile for tile in (None, *_TILES) if self._needed(height, width, tile) <= free), _TILES[-1])
 
     def finish(self, result: Tensor, photo: Tensor) -> Tensor:
         """Give the result the colours that it shall have: (1, 3, H, W) of both -> (3, H, W)."""
@@ -70,7 +86,9 @@ class Painter:
         return Level(seen, partial(self._loss, photo, scale), steps)
 
     def _loss(self, photo: Tensor, scale: float) -> PerceptualLoss:
-        loss = self.loss(self.features, self._images(photo, scale), photographs=photo)  # for equal shares of the layers
+        height, width = (max(1, round(side * scale)) for side in photo.shape[-2:])
+        tile = self._tile(height, width)
+        loss = self.loss(self.features, self._images(photo, scale), photographs=photo, tile=tile)  # for equal shares
         return loss.to(photo.device)
 
     def _images(self, photo: Tensor, scale: float) -> list[tuple[float, Tensor]]:
@@ -102,6 +120,7 @@ def build_painter(cfg: DictConfig, further: Sequence[tuple[float, Style]] = ()) 
         smallest=cfg.smallest,
         precision=choose_precision(cfg.precision, cfg.device),
         device=cfg.device,
+        tile=cfg.tile,
     )
 
 

@@ -1,7 +1,7 @@
 """A command's own values: types and ranges in one place, refused with a sentence that names the key."""
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -13,6 +13,7 @@ Positive = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, BeforeValidator(str)]  # a word that Hydra reads as a number, such as a folder 0
 Texts = Annotated[list[Text], BeforeValidator(lambda value: value if isinstance(value, list) else [value])]
+Tile = Annotated[Literal["auto"] | int | None, BeforeValidator(lambda value: _checked_tile(value))]
 Folder = Annotated[Path, BeforeValidator(lambda value: Path(str(value)).expanduser())]
 
 
@@ -33,6 +34,12 @@ class Settings(BaseModel):
             return cls(**values)
         except ValidationError as error:
             raise ValueError(in_sentences(error)) from error
+
+
+def _checked_tile(value: object) -> object:
+    if value in ("auto", None) or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    raise ValueError("a number of pixels from 1, auto or null")
 
 
 def plain(node: Any) -> Any:  # noqa: ANN401 (any node)

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from impasto.build.optimization import build_painter, named_style
-from impasto.build.settings import Count, Flag, Folder, Positive, Settings, Text
+from impasto.build.settings import Count, Flag, Folder, Positive, Settings, Text, Tile
 from impasto.commands.apply import failure
 from impasto.commands.photo_run import PhotoRun
 from impasto.images import read_file
@@ -28,6 +28,7 @@ class OptimizeSettings(Settings):
     smallest: Count | None
     steps: Count
     save_every: Count
+    tile: Tile
     overwrite: Flag
     blend: dict[Text, Positive] | None
 

@@ -1,6 +1,7 @@
 """The perceptual loss and its terms, and the pixel loss that it is compared with."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -98,10 +99,10 @@ class PerceptualLoss(nn.Module):
     def _size(self, activation: Tensor) -> Tensor:
         return self.content_distance(activation, torch.zeros_like(activation))
 
-    def _gap(self, activation: Tensor, target: Tensor) -> Tensor:
+    def _gap(self, activation: Tensor, target: Tensor, *, layer: str) -> Tensor:
         if activation.shape != target.shape:
             shapes = f"shape {tuple(activation.shape)} and the photograph {tuple(target.shape)}"
-            raise ValueError(f"at a content layer the output has {shapes}; expected an output of the photograph's size")
+            raise ValueError(f"at {layer} the output has {shapes}; expected an output of the photograph's size")
         return self.content_distance(activation, target)
 
     def _measure(self, image: Tensor, content: Mapping[str, Measure]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -130,9 +131,11 @@ class PerceptualLoss(nn.Module):
         Returns:
             "content", "style" and "tv", each a float32 scalar averaged over the batch.
         """
-        grams, gaps = self._measure(
-            output, {layer: Measure(layer, self._gap, targets[layer], self._sums) for layer in self.content_layers}
-        )
+        gaps_to = {
+            layer: Measure(layer, partial(self._gap, layer=layer), targets[layer], self._sums)
+            for layer in self.content_layers
+        }
+        grams, gaps = self._measure(output, gaps_to)
         content, style = [], []
         for layer, weight in self.content_layers.items():
             share = self.get_buffer(f"content_share_{layer}") if self.equal_shares else 1.0

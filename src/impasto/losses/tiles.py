@@ -123,7 +123,7 @@ def _stride_and_reach(path: Iterable[nn.Module]) -> tuple[int, int]:
     """Return how many pixels lie between two activations, and how many beside its own an activation sees."""
     stride, reach = 1, 0
     for module in path:
-        if not isinstance(module, nn.ReLU):
+        if not isinstance(module, nn.ReLU | nn.Identity):
             size = getattr(module, "kernel_size", 2)
             reach += stride * (((size if isinstance(size, int) else max(size)) - 1) // 2)
             stride *= module.stride[0] if isinstance(module, nn.Conv2d) else 2  # poolings halve
