@@ -173,7 +173,7 @@ def _group(word: str) -> str:
 
 def _summary(path: Path) -> str:
     """The first sentence of a file that says what it is."""
-    lines = [line for line in _text(path).splitlines() if not line.startswith("# @package")]
+    lines = [line for line in _text(path).splitlines() if not line.startswith(("# @package", "# yaml-language-server"))]
     return lines[0].removeprefix("# ")
 
 

@@ -7,8 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from impasto.memory import activation_bytes
-from impasto.networks import Colorizer, JohnsonStylizer, Stylizer, fold_batch_norm
+from impasto.memory import Activations, activation_bytes
+from impasto.networks import (
+    Colorizer,
+    ConditionalStylizer,
+    JohnsonStylizer,
+    Stylizer,
+    fold_batch_norm,
+    load_network,
+)
+from impasto.runs import WEIGHTS
 
 
 def _network() -> Stylizer:
@@ -79,3 +87,14 @@ def test_activation_bytes_leave_the_network_as_it_was() -> None:
 def test_activation_bytes_of_a_refused_size_are_an_error() -> None:
     with pytest.raises(ValueError, match="more than 40 px"):
         activation_bytes(JohnsonStylizer(width=2), 40, 100)
+
+
+@pytest.mark.parametrize("name", ["styles", "scenes", "x4_feature"])
+def test_what_is_said_at_once_is_never_too_little_for_a_shipped_network(name: str) -> None:
+    network = load_network(next(WEIGHTS.glob(f"*/{name}.safetensors"))).network
+    channels = 1 if isinstance(network, Colorizer) else 3
+    if isinstance(network, ConditionalStylizer):
+        network = network.single(torch.ones(network.styles or 1))
+    activations = Activations(network, channels=channels, factor=getattr(network, "factor", 1))
+    for size in ((8, 8), (64, 200), (512, 384)):
+        assert activations(*size) <= activations.most(*size)

@@ -10,7 +10,7 @@ import impasto
 ROOT = Path(impasto.__file__).parent
 ROWS = [
     ["redaction"],
-    ["suggest", "chance", "files", "allocator", "hardware", "group", "memory", "decoding"],
+    ["suggest", "chance", "files", "strips", "allocator", "hardware", "group", "memory"],
     ["run_folders"],
     ["listing"],
     ["images", "color", "tables", "resampling"],
@@ -21,6 +21,7 @@ ROWS = [
     ["systems", "gatys", "engines"],
     ["runs"],
     ["methods"],
+    ["video"],
     ["evaluation", "study", "report", "sweep"],
     ["app", "pipeline", "build"],
     ["launch"],

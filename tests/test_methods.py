@@ -2,15 +2,18 @@
 
 import copy
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from impasto.color import MatchedColours, PhotoChroma, colour_code, yuv
+from impasto.color import Colours, MatchedColours, PhotoChroma, colour_code, yuv
 from impasto.colorization import colorize
-from impasto.images import is_grey
+from impasto.images import is_grey, resized
 from impasto.memory import activation_bytes
 from impasto.methods import PLAIN, Applied, Colouring, Seen, Stylizing, Upscaling, method_of
 from impasto.networks import (
@@ -24,6 +27,7 @@ from impasto.networks import (
     fold_batch_norm,
 )
 from impasto.resampling import upscale
+from impasto.strips import Strips
 
 CLASSES = ["sand", "sea", "wood"]
 
@@ -100,6 +104,17 @@ def test_stylizing_is_the_network_and_says_nothing() -> None:
     assert found.seen == Seen()
 
 
+def test_a_large_picture_looks_as_its_preview_and_a_small_one_as_ever() -> None:
+    trained = _stylizer()
+    photo = functional.interpolate(_photo(12, 18)[None], scale_factor=8, mode="bicubic").clamp(0, 1)  # 144 px
+    preview = Stylizing(trained)(resized(photo, (32, 48)))[0].image
+    naive, alike = (Stylizing(trained, look_size=size)(photo)[0].image for size in (None, 48))
+    gaps = [(resized(image[None], (32, 48))[0] - preview).abs().mean() for image in (naive, alike)]
+    assert gaps[1] < gaps[0] / 2
+    assert alike.shape == photo.shape[1:] and (alike - resized(preview[None], (96, 144))[0]).abs().mean() > 1e-3
+    assert torch.equal(Stylizing(trained, look_size=144)(photo)[0].image, naive)
+
+
 def test_colouring_is_the_colorizer_at_the_size_of_its_training() -> None:
     trained, photo = _colorizer(), _photo(64, 80)
     found = method_of(trained)(photo[None])[0]
@@ -123,6 +138,7 @@ def test_a_photograph_that_does_not_fit_into_memory_is_refused(monkeypatch: pyte
     def refuse(needed: float, what: str, **_: object) -> None:
         raise ValueError(f"{what} would take {needed}")
 
+    monkeypatch.setattr("impasto.methods.method.free_memory", float)  # none
     monkeypatch.setattr("impasto.methods.method.check_memory", refuse)
     for trained in (_stylizer(), _colorizer()):
         with pytest.raises(ValueError, match="an image of 47 x 33 pixels would take"):
@@ -135,6 +151,7 @@ def test_a_gpus_memory_is_for_the_network_and_the_machines_for_what_is_done_arou
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: dict[str, float] = {}
+    monkeypatch.setattr("impasto.methods.method.free_memory", float)  # none
     monkeypatch.setattr(
         "impasto.methods.method.check_memory", lambda needed, _, *, device, fits: asked.update({device: needed})
     )
@@ -200,6 +217,7 @@ def test_tiles_leave_no_trace(network: torch.nn.Module, photo: Tensor, monkeypat
 def test_a_tile_bounds_what_the_network_sees_and_what_is_asked_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     trained, seen, asked = _upscaler(), [], []
     trained.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-2:]))
+    monkeypatch.setattr("impasto.methods.method.free_memory", float)  # none
     monkeypatch.setattr("impasto.methods.method.check_memory", lambda needed, _, **__: asked.append(needed))
     method = Upscaling(trained, tile=20)
     method(_photo(100, 30)[None])
@@ -276,3 +294,41 @@ def test_a_network_of_several_styles_wants_one_chosen() -> None:
     trained = Trained(ConditionalStylizer(width=2, styles=2), {"styles": [{"name": "a"}, {"name": "b"}]})
     with pytest.raises(ValueError, match=r"this network paints a, b; give style=<one of them>"):
         Stylizing(trained)
+
+
+# ---------------------------------------------------------------- strip by strip
+
+
+@pytest.mark.parametrize(("strength", "look_size"), [(0.4, None), (1.0, None), (1.0, 60)])
+@pytest.mark.parametrize(
+    "colours", [None, MatchedColours(), *(PhotoChroma(space=yuv(), grey=grey) for grey in (False, True))]
+)
+def test_strips_are_painted_as_the_whole(
+    colours: Colours | None,
+    strength: float,
+    look_size: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("impasto.strips.image._BYTES", 30_000)
+    method = Stylizing(_stylizer(), strength=strength, colours=colours, look_size=look_size)
+    photo = _photo(131, 47)
+    strips = Strips((1, 3, 131, 47), lambda a, b: photo[None, :, a:b].clone(), like=photo, folder=tmp_path)
+    found = torch.cat(list(method.paint_strips(strips)), dim=2)
+    torch.testing.assert_close(found[0], method(photo[None])[0].image, atol=1e-3, rtol=0)
+
+
+def test_a_photograph_is_large_where_it_does_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = Stylizing(_stylizer())
+    monkeypatch.setattr("impasto.methods.stylizing.free_memory", lambda _: 10e6)
+    assert method.is_large(300, 400) and not method.is_large(30, 40)
+    monkeypatch.setattr("impasto.methods.stylizing.free_memory", lambda _: 1e15)
+    assert method.is_large(4000, 4000) and not method.is_large(3999, 4000)
+
+
+def test_layers_that_do_not_fit_onto_the_disk_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**20))
+    strips = Strips((1, 3, 900, 800), lambda a, b: torch.zeros(1, 3, b - a, 800), like=torch.zeros(0), folder=tmp_path)
+    message = rf"painting 800 x 900 pixels would take about 0\.\d GiB on the disk of {tmp_path} and 0\.0 GiB is free"
+    with pytest.raises(ValueError, match=message):
+        Stylizing(_stylizer()).paint_strips(strips)

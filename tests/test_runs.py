@@ -1,5 +1,7 @@
 """A trained network is found by run folder, file or shipped name."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -267,3 +269,10 @@ def test_a_style_of_another_trunk_is_refused_with_both(many: Path, tmp_path: Pat
         load_run(tmp_path, system="stylizer")
     with pytest.raises(FileNotFoundError, match=r"no trunk 'stile' is shipped; did you mean 'styles'\?"):
         load_trunk("stile")
+
+
+@pytest.mark.parametrize(
+    "path", sorted(WEIGHTS.glob("*/*.safetensors")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_the_card_of_a_shipped_network_names_no_path_of_the_machine_that_trained_it(path: Path) -> None:
+    assert not re.search(r"[\"'](/|~|[A-Z]:)", json.dumps(network_card(path)))

@@ -44,7 +44,7 @@ filters="features=random" style=stained_glass photographs="data=sample" real="$s
 [[ -d $data/scenes/train ]] && real="data=scenes data.root=$data/scenes data.batch_size=128"
 if ((small)); then
   forms=("bf16-mixed false") precisions=bf16
-  check_s=600 table_s=600 size=64 width=4 steps=2 workers=0 reserve=0 train_s=15 filters="features=random" photographs="data=sample data.train_transform.size=64"
+  check_s=600 table_s=600 size=64 width=4 steps=2 workers=0 reserve=0 train_s=5 filters="features=random" photographs="data=sample data.train_transform.size=64"
   real="$scenes data.batch_size=2" tiny="network.width=4 style_size=48"
   speed="evaluation.sizes=[32] evaluation.iterations=[2] evaluation.whole=null evaluation.paper=[] evaluation.repeats=2 style_size=48"
   engines="evaluation.engines=[eager] evaluation.sizes=[32] evaluation.batches=[1] evaluation.repeats=1 evaluation.most_seconds=0"
@@ -73,9 +73,11 @@ for precision in $precisions; do
   check "apply_upscaler_$precision" $i apply method=upscaler images="$photo" size=$size device=$device precision=$precision $run
   check "optimize_$precision" $i optimize experiment=random_filters images="$photo" size=$size style_size=$size steps=10 device=$device precision=$precision logger=csv $run
 done
-((small)) || check apply_compiled $i apply style=starry_night engine=compiled images="$photo" size=$size device=$device $run
-check export_onnx $i export run=starry_night format=onnx $run
-check export_torch $i export run=starry_night format=torch_export $run
+((small)) || {  # these take long whatever the size, and have tests of their own
+  check apply_compiled $i apply style=starry_night engine=compiled images="$photo" size=$size device=$device $run
+  check export_onnx $i export run=starry_night format=onnx $run
+  check export_torch $i export run=starry_night format=torch_export $run
+}
 wait
 
 # The papers' tables, one by one

@@ -1,5 +1,6 @@
 """The command line: `impasto <command> key=value ...`. Heavy imports wait until a command runs."""
 
+import gc
 import sys
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def config_name(command: str) -> str:
 
 def main() -> None:
     """Run the command that `sys.argv` names; end the process with 0, 1 (failed), 2 (misuse) or 130 (interrupted)."""
+    if "torch" not in sys.modules:
+        gc.disable()  # until the job runs: it would go through all that imports make again and again, for half a second
     write_without_fail()
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from impasto.color import ColourCode
-from impasto.networks.colorizer import Colorizer, Prediction
+from impasto.networks.lightness import LightnessNetwork, Prediction
 
 
 class Colorized(NamedTuple):
@@ -61,7 +61,7 @@ def working_size(height: int, width: int, size: int | None) -> tuple[int, int]:
     The longer side is bounded by eight times the shorter, so that a strip of 1 x 1000 px costs no more than a picture.
     """
     scale = 1.0 if size is None else size / min(height, width)
-    multiple = Colorizer.MULTIPLE
+    multiple = LightnessNetwork.MULTIPLE
     shorter = max(multiple, round(min(height, width) * scale / multiple) * multiple)
     longest = shorter * 8 if size is not None else max(height, width) + multiple
     sides = [min(longest, max(multiple, round(side * scale / multiple) * multiple)) for side in (height, width)]

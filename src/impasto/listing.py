@@ -23,6 +23,8 @@ TAKEN = (
     *(*SUFFIXES, ".apng", ".avif", ".avifs", ".dib", ".gif", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpf"),
     *(".jpx", ".mpo", ".pbm", ".pgm", ".pnm", ".ppm", ".psd", ".qoi", ".tga", *(() if ADVICE else HEIF)),
 )
+CLIPS_WRITTEN = (".mp4", ".m4v", ".mov", ".mkv")
+CLIPS = (*CLIPS_WRITTEN, ".3gp", ".avi", ".flv", ".m2ts", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv")
 _NOT_READ = (*HEIF, ".hif", ".jxl", ".svg", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2")
 _MARK = ".impasto"  # in a folder of results
 
@@ -67,18 +69,25 @@ def find_images(sources: str | int | Path | Sequence[str | Path] | None, *, outp
 def find_photographs(sources: str | Sequence[str] | None, output: Path) -> list[Found]:
     """List the image files, as `find_images`, under the names that their results will have in `output`.
 
-    A result is named as its photograph, but .png where that is of a format which is not written. Two results of one
-    name are a ValueError, which names both photographs.
+    A result is named as its photograph, but .png where that is of a format which is not written; that of a clip which
+    is named outright likewise, but .mkv. Two results of one name are a ValueError, which names both photographs.
     """
     found = find_images(sources, output=output)
     taken = {name for _, name in found}
     sources_by_name: dict[Path, Path] = {}
     for path, name in found:
-        if name.suffix.lower() not in SUFFIXES:
-            name = png if (png := name.with_suffix(".png")) not in taken else name.with_name(f"{name.name}.png")
-        if (other := sources_by_name.setdefault(name, path)) != path:
-            raise ValueError(f"{other} and {path} would both be written as {name}; apply them one at a time")
+        written, other_suffix = (CLIPS_WRITTEN, ".mkv") if is_clip(name) else (SUFFIXES, ".png")
+        if name.suffix.lower() not in written:
+            other = name.with_suffix(other_suffix)
+            name = other if other not in taken else name.with_name(f"{name.name}{other_suffix}")
+        if (first := sources_by_name.setdefault(name, path)) != path:
+            raise ValueError(f"{first} and {path} would both be written as {name}; apply them one at a time")
     return [Found(path, name) for name, path in sources_by_name.items()]
+
+
+def is_clip(path: Path) -> bool:
+    """Whether a name is that of moving pictures."""
+    return path.suffix.lower() in CLIPS
 
 
 def make_results_folder(folder: Path) -> None:
@@ -169,4 +178,6 @@ def _is_taken(path: Path, passed: Counter[str]) -> bool:
         passed["links to nothing" if path.is_symlink() else f"{suffix} that are no files"] += 1
     elif suffix in _NOT_READ:
         passed[f"{suffix} ({ADVICE})" if suffix in HEIF else suffix] += 1
+    elif suffix in CLIPS:
+        passed["clips, which are taken where they are named"] += 1
     return False

@@ -2,10 +2,12 @@
 
 import contextlib
 import copy
+import shutil
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from threading import Condition
 from typing import Any
@@ -19,6 +21,9 @@ _GROUP_FILES = {  # by controller (version 2 has one for all): the limit, what i
     "": ("memory.max", "memory.current", "inactive_file"),
     "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
+_COPIES = 3  # of a layer's inputs and outputs
+_OF_CONVOLUTION = 4  # dimensions of its weight
+_BORDER = 96  # pixels by which a network may enlarge what it sees: 2 x 40 in Johnson 2016
 _promised: list[float] = []  # bytes, to those who may not have taken them yet
 _changed = Condition()
 
@@ -32,8 +37,14 @@ def gibibytes(count: float) -> str:
     return f"{count / 2**30:.1f} GiB"
 
 
-def free_memory() -> float:
-    """Return the bytes that this process may still take: of the machine, its control groups and RLIMIT_AS."""
+def free_memory(device: str = "cpu") -> float:
+    """Return the bytes that this process may still take: of the machine, its control groups and RLIMIT_AS; or a GPU's.
+
+    On a GPU, what PyTorch keeps without using it is free.
+    """
+    if device.startswith("cuda"):
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return float(torch.cuda.mem_get_info(device)[0] + kept)
     free = [float(psutil.virtual_memory().available), *_left_to_groups()]
     if sys.platform != "win32":
         import resource
@@ -59,12 +70,6 @@ def _left_to_groups() -> Iterator[float]:
                         yield left + int(dict(row.split() for row in rows)[files])
 
 
-def _free_on_gpu(device: str) -> int:
-    """Bytes that are free there, and those that PyTorch keeps without using them."""
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return int(torch.cuda.mem_get_info(device)[0]) + kept
-
-
 def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | None = None, device: str = "cpu") -> None:
     """Refuse work that would not fit into the free memory.
 
@@ -77,7 +82,7 @@ def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | Non
     Raises:
         TooLargeError: it would not fit; says both numbers, and the side that would.
     """
-    free = _free_on_gpu(device) if device.startswith("cuda") else free_memory()
+    free = free_memory(device)
     if needed <= free:
         return
     advice = "give a smaller image, or size=<longer side in pixels> where the command has it"
@@ -86,6 +91,14 @@ def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | Non
     raise TooLargeError(
         f"{what} would take about {gibibytes(needed)} of memory and {gibibytes(free)} is free; {advice}"
     )
+
+
+def check_disk(needed: float, what: str, folder: Path) -> None:
+    """Refuse work whose files, of so many bytes, would not fit onto the disk of a folder (TooLargeError)."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        found = f"{gibibytes(needed)} on the disk of {folder} and {gibibytes(free)} is free"
+        raise TooLargeError(f"{what} would take about {found}; free some, or give output=<a folder on another disk>")
 
 
 @contextmanager
@@ -113,11 +126,38 @@ def largest_side(needed: Callable[[int], float], side: int, free: float) -> int:
     return side * steps // 64
 
 
+class Activations:
+    """The bytes of a network's forward pass, from the height and width that it sees: kept, once they were estimated.
+
+    Args:
+        network: in float32, without gradients.
+        channels: of its image.
+        factor: by which it enlarges.
+    """
+
+    def __init__(self, network: nn.Module, *, channels: int = 3, factor: int = 1) -> None:
+        self._estimate = cache(partial(activation_bytes, network, channels=channels))
+        widest = max((max(p.shape[:2]) for p in network.parameters() if p.ndim == _OF_CONVOLUTION), default=channels)
+        self._most = _COPIES * 2 * 4 * widest * factor**2
+
+    def __call__(self, height: int, width: int) -> int:
+        """Estimate them, as `activation_bytes`, which takes seconds for the first photograph."""
+        return self._estimate(height, width)
+
+    def fit(self, height: int, width: int, free: float) -> bool:
+        """Whether so many bytes are enough; they are estimated only where it is a near thing."""
+        return self.most(height, width) <= free or self(height, width) <= free
+
+    def most(self, height: int, width: int) -> int:
+        """Return more than that, at once: every layer were as large as the picture and as wide as the widest one."""
+        return self._most * (height + _BORDER) * (width + _BORDER)
+
+
 def activation_bytes(network: nn.Module, height: int, width: int, *, channels: int = 3) -> int:
     """Estimate the bytes of one forward pass without gradients, float32, from (1, channels, H, W).
 
     The network runs on the meta device, which keeps shapes and no numbers; the largest sum of one layer's inputs and
-    outputs, three times over (a convolution's reordered copies, a residual), is the estimate.
+    outputs, `_COPIES` times over (a convolution's reordered copies, a residual), is the estimate.
     """
     largest = 0
 
@@ -132,4 +172,4 @@ def activation_bytes(network: nn.Module, height: int, width: int, *, channels: i
             module.register_forward_hook(note)
     with torch.no_grad():
         double(torch.empty(1, channels, height, width, device="meta"))
-    return 3 * largest
+    return _COPIES * largest

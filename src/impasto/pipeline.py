@@ -4,15 +4,18 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from impasto.images import Decoded, read_file, write_image
 from impasto.listing import refuse_original
 from impasto.memory import TooLargeError
-from impasto.methods import Applied, Method, Seen
+from impasto.methods import Applied, ByStrips, Method, Seen
+from impasto.strips import Strips
 
 _THREADS = 2  # that decode, and as many that encode; Pillow lets go of Python's lock
 _HELD = 32_000_000  # pixels that wait, decoded, for the network: 400 MB
@@ -130,23 +133,36 @@ class Pipeline:
     def _read(self, job: Job) -> _Photo | Done:
         try:
             refuse_original(job.source, job.target)
-            return _Photo(job, read_file(job.source, at_most=self.size))
+            return _Photo(job, read_file(job.source, at_most=self.size, scratch=partial(self._scratch, job)))
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
             return Done(job, error=error)
 
-    def _apply(self, group: Sequence[_Photo]) -> Sequence[Applied | Exception]:
+    def _scratch(self, job: Job, height: int, width: int) -> Path | None:
+        """Where the layers of a large photograph lie: beside the result, since /tmp may be memory."""
+        if not isinstance(self.method, ByStrips) or not self.method.is_large(height, width):
+            return None
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        return job.target.parent
+
+    def _apply(self, group: Sequence[_Photo]) -> Sequence[Applied | Strips | Exception]:
+        images = [photo.decoded.image for photo in group]
+        whole = [image for image in images if isinstance(image, Tensor)]
         try:
-            return self.method(torch.stack([photo.decoded.image for photo in group]))
-        except (ValueError, RuntimeError, MemoryError) as error:
+            if len(whole) == len(images):
+                return self.method(torch.stack(whole))
+            if len(images) == 1 and isinstance(self.method, ByStrips) and isinstance(images[0], Strips):
+                return [self.method.paint_strips(images[0])]
+        except (ValueError, OSError, RuntimeError, MemoryError) as error:
             if len(group) == 1:
                 return [error]
-            return [self._apply([photo])[0] for photo in group]
+        return [self._apply([photo])[0] for photo in group]
 
-    def _write(self, photo: _Photo, applied: Applied) -> Done:
+    def _write(self, photo: _Photo, result: Applied | Strips) -> Done:
         job, decoded = photo
+        image, seen = (result, Seen()) if isinstance(result, Strips) else result
         try:
-            write_image(job.target, applied.image, decoded.kept)
+            write_image(job.target, image, decoded.kept)
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
             return Done(job, error=error)
         self.written.append(job.target)
-        return Done(job, applied.seen, decoded.remarks)
+        return Done(job, seen, decoded.remarks)

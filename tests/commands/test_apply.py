@@ -4,6 +4,7 @@ import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -157,7 +158,7 @@ def test_bad_input_gets_one_sentence(
 
 
 def test_a_huge_photograph_is_refused_before_its_memory_is_taken(
-    impasto: Callable[..., Any], network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    impasto: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _photograph(tmp_path / "a.png", 1000, 1000)
 
@@ -173,7 +174,7 @@ def test_a_huge_photograph_is_refused_before_its_memory_is_taken(
         return convolve(self, x)
 
     monkeypatch.setattr("torch.nn.Conv2d.forward", on_meta_only)
-    result = impasto("apply", "a.png", f"run={network}")
+    result = impasto("apply", "images=a.png", "method=upscaler")
     assert result.code == 1
     assert "of memory and 0.0 GiB is free" in result.err
 
@@ -244,6 +245,7 @@ def test_without_a_style_they_are_listed_with_a_sentence_each(impasto: Callable[
         (["styles={starry_night: 0}"], "expected weights of styles that sum to more than 0"),
         (["styles=[starry_night]"], "expected styles={<name>: <weight>, ...}, got ['starry_night']"),
         (["style=starry_night", "styles={great_wave: 1}"], "expected style=<name> or styles={<name>: <weight>, ...}"),
+        (["style=starry_night", "look_size=9"], "expected look_size of at least 64 pixels, or null, got 9"),
         (["style=starry_night", "strength=2"], "expected strength from 0 (the photograph) to 1 (painted), got 2"),
     ],
 )
@@ -312,3 +314,28 @@ def test_a_link_to_nothing_costs_itself_only(impasto: Callable[..., Any], networ
     result = impasto("apply", "b.png", "a.png", f"run={network}", "output=out")
     assert (result.code, _size(Path("out/a.png"))) == (1, (60, 41))
     assert "1 of 2 failed" in result.err and "b.png" in result.err
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.jpg"])
+def test_a_large_photograph_is_painted_strip_by_strip(
+    impasto: Callable[..., Any], network: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _photograph(tmp_path / "in" / name, 90, 131)
+    whole = impasto("apply", "in", f"run={network}", "output=whole", "precision=fp32")
+    monkeypatch.setattr("impasto.methods.stylizing._LARGE", 100)
+    monkeypatch.setattr("impasto.strips.image._BYTES", 30_000)
+    strips = impasto("apply", "in", f"run={network}", "output=out", "precision=fp32")
+    assert whole.code == strips.code == 0, strips.err
+    assert sorted(p.name for p in Path("out").iterdir()) == [".impasto", name]
+    assert abs(_pixels(Path("out", name)) - _pixels(Path("whole", name))).max() <= 1
+
+
+def test_a_full_disk_costs_no_other_file(
+    impasto: Callable[..., Any], network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.methods.stylizing._LARGE", 100)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**10))
+    _photograph(tmp_path / "in" / "a.png")
+    result = impasto("apply", "in", f"run={network}", "output=out")
+    assert result.code == 1 and "on the disk of out and 0.0 GiB is free" in result.err
+    assert [p.name for p in Path("out").iterdir()] == [".impasto"]

@@ -56,7 +56,7 @@ def test_drawing_does_not_touch_the_global_generator() -> None:
 
 
 def test_every_layer_is_there() -> None:
-    assert list(_build(_image(33, 47)).layers) == layer_names("vgg16")
+    assert list(_build(_image(33, 47)).layers) == ["image", *layer_names("vgg16")]
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (97, 66)])

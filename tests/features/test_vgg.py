@@ -163,7 +163,7 @@ def test_a_misspelt_layer_is_corrected() -> None:
 
 
 def test_an_unknown_layer_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="no layer 'fc'; known are conv1_1, conv1_2, pool1, relu1_1, relu1_2"):
+    with pytest.raises(ValueError, match="no layer 'fc'; known are conv1_1, conv1_2, image, pool1, relu1_1, relu1_2"):
         _vgg(_first_convolutions(2))(_image(1, 3, 8, 8), ["fc"])
 
 
@@ -225,3 +225,8 @@ def test_a_missing_bias_is_refused() -> None:
 def test_mean_and_std_are_three_numbers_each(changes: dict[str, tuple[float, ...]]) -> None:
     with pytest.raises(ValueError, match="three numbers each"):
         _vgg(_first_convolutions(1), **changes)
+
+
+def test_before_the_layers_comes_the_image_normalised() -> None:
+    vgg, image = _vgg(_first_convolutions(2)), _image(2, 3, 8, 8)
+    torch.testing.assert_close(vgg(image, ["image"])["image"], (image - vgg.mean) / vgg.std)

@@ -34,7 +34,7 @@ def test_nothing_behind_the_deepest_layer_is_computed() -> None:
 
 def test_scales_are_those_of_the_coefficients_and_change_nothing_behind() -> None:
     network, image = Pocket(**SMALL).double(), torch.rand(1, 3, 16, 16, dtype=torch.float64)
-    nn.init.normal_(network.glimpse.weight)
+    nn.init.normal_(network.shortcut.weight)
     with torch.no_grad():
         before = network(image)
         network.scale1.copy_(torch.tensor([2.0, 3.0, 500.0]))

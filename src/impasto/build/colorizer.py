@@ -11,7 +11,6 @@ from impasto.color import colour_code
 from impasto.data import Photographs, Places, Shards
 from impasto.features import VGG
 from impasto.losses import ColorizationLoss
-from impasto.networks import PretrainedColorizer
 
 
 def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
@@ -29,25 +28,25 @@ def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
     data.prepare_data()  # takes its time, so whatever is misspelt is better found before
     classes = data.classes
     with torch.random.fork_rng(devices=[]):
-        pretrained = get_object(cfg.network._target_) is PretrainedColorizer
-        wanted = cfg.features is not None and (pretrained or cfg.loss.weights.get("perceptual"))
+        start: str | None = get_object(cfg.network._target_).starts_from
+        wanted = cfg.features is not None and (start or cfg.loss.weights.get("perceptual"))
         features = instantiate(cfg.features)(calibration_photo(data)) if wanted else None
         loss: ColorizationLoss = instantiate(cfg.loss, **_counted(cfg, data))(features)
     sizes = {"classes": len(classes), "channels": channels}
     network = instantiate(cfg.network)(**sizes)
-    if isinstance(network, PretrainedColorizer):
-        if not isinstance(features, VGG) or cfg.features.get("architecture") != "vgg16":
-            raise ValueError("network=pretrained_colorizer starts from VGG-16; give features=vgg16")
+    if start is not None:
+        if not isinstance(features, VGG) or cfg.features.get("architecture") != start:
+            raise ValueError(f"{type(network).__name__} starts from {start}; give features={start}")
         network.start_from(dict(features.layers.named_buffers()), mean=features.mean.view(3), std=features.std.view(3))
     size = data.val_transform.at_least
     if size is None:
         raise ValueError("expected a data.val_transform that resizes, as CentreCrop does, got one that cuts patches")
     system = instantiate(cfg.system, network=network, loss=loss, classes=classes, size=size)
     card = common_card(cfg)
-    card["network"] |= sizes | getattr(network, "arguments", {})  # of a network that holds another: what builds that
+    card["network"] |= sizes | network.arguments
     described = {"classes": classes, "color_space": cfg.loss.color_space, "size": size}
     if features is not None:
-        use = "started_from" if pretrained else "loss_network"
+        use = "started_from" if start else "loss_network"
         described[use] = f"{cfg.features.architecture}: {features.description}"
     return Task(system, card | described)
 

@@ -15,6 +15,7 @@ from impasto.networks import FACTORS, Trained
 from impasto.runs import load_mix, load_run, load_shipped, mixed_style, shipped_styles
 
 _MOST_VIVID = 4  # times the predicted chroma
+_SMALLEST_LOOK = 64  # longer side, pixels
 _SMALLEST_TILE = 16  # below, nearly all that the network computes is the tile's surroundings
 
 
@@ -29,7 +30,11 @@ def engine_of(cfg: DictConfig, *, photographs: int) -> Engine:
 def stylizer(cfg: DictConfig, engine: Engine) -> Method:
     """Build the painting of photographs by a style network, shipped or of a run; other methods' options are refused."""
     _refuse(cfg, global_image="colorizer", factor="upscaler")
-    return Stylizing(_stylizer(cfg), engine, strength=cfg.strength, colours=instantiate(cfg.colors))
+    look = cfg.look_size
+    if look is not None and (isinstance(look, bool) or not isinstance(look, int) or look < _SMALLEST_LOOK):
+        raise ValueError(f"expected look_size of at least {_SMALLEST_LOOK} pixels, or null, got {look}")
+    colours = instantiate(cfg.colors)
+    return Stylizing(_stylizer(cfg), engine, strength=cfg.strength, colours=colours, look_size=look)
 
 
 def _stylizer(cfg: DictConfig) -> Trained:
@@ -62,7 +67,7 @@ def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: in
         working_size: shorter side in pixels at which colours are predicted, at least 8; None: as trained.
         vividness: by which the predicted chroma is multiplied, 0 (grey) to 4.
     """
-    _refuse(cfg, style="stylizer", factor="upscaler")
+    _refuse(cfg, style="stylizer", look_size="stylizer", factor="upscaler")
     if working_size is not None and (not isinstance(working_size, int) or working_size < 8):
         raise ValueError(f"expected method.working_size of at least 8, got {working_size}")
     if isinstance(vividness, bool) or not isinstance(vividness, int | float) or not 0 <= vividness <= _MOST_VIVID:
@@ -86,7 +91,7 @@ def upscaler(cfg: DictConfig, engine: Engine, *, loss: str, match_histograms: bo
         match_histograms: whether the result is given the photograph's histograms, as the paper does.
         tile: pixels of the photograph a side that are enlarged at once, at least 16; None takes all.
     """
-    _refuse(cfg, style="stylizer", global_image="colorizer")
+    _refuse(cfg, style="stylizer", look_size="stylizer", global_image="colorizer")
     if cfg.factor is not None and cfg.factor not in FACTORS:
         raise ValueError(f"expected factor={' or factor='.join(map(str, FACTORS))}, got {cfg.factor}")
     if not isinstance(match_histograms, bool):

@@ -64,8 +64,8 @@ def distillation(
         painters=[painter.network for painter in trained],
         adversary=None if adversary is None else _adversary(adversary, trained),
     )
-    described = {"teacher": f"{cfg.features.architecture}: {teacher.description}", "painters": names, "start": start}
-    return Task(system, common_card(cfg) | described)
+    described = {"teacher": f"{cfg.features.architecture}: {teacher.description}", "painters": names}
+    return Task(system, common_card(cfg) | described | {"start": start and Path(start).name})
 
 
 def _check_batches(cfg: DictConfig, adversary: DictConfig | None) -> None:

@@ -2,21 +2,17 @@
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import torch
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
-from torch import nn
 from torch.nn.functional import avg_pool2d
 
-from impasto.build.task import Task, check_network, common_card, require
+from impasto.build.task import Task, begin_with, check_network, common_card, require
 from impasto.data import Photographs, Shards
 from impasto.images import from_uint8
 from impasto.losses import PerceptualLoss
-from impasto.networks import Trained
-from impasto.runs import load_run, load_trunk
+from impasto.runs import load_trunk
 from impasto.styles import Style
 from impasto.systems import Augmentation
 from impasto.systems.augmentation import turned
@@ -68,20 +64,9 @@ def stylization(
         network = network.network
     described = [style.describe() | {"size": cfg.style_size} for style in chosen]
     card |= {"styles": described} if styles else {"style": described[0]}
-    card |= {"loss_network": f"{cfg.features.architecture}: {features.description}", "start": start}
-    if start is not None:
-        _begin_with(network, card, load_run(Path(start).expanduser(), system="stylizer"), start)
+    card["loss_network"] = f"{cfg.features.architecture}: {features.description}"
+    begin_with(network, card, start)
     return Task(instantiate(cfg.system, network=network, loss=loss, **options), card)
-
-
-def _begin_with(network: nn.Module, card: dict[str, Any], trained: Trained, start: str) -> None:
-    """Take over the weights of a network of the same kind and styles."""
-    ours, theirs = ([style["name"] for style in described.get("styles", [])] for described in (card, trained.card))
-    if card["network"] != trained.card["network"] or ours != theirs:
-        raise ValueError(
-            f"{start} does not fit: expected {card['network']} for {ours}, got {trained.card['network']} for {theirs}"
-        )
-    network.load_state_dict(trained.network.state_dict())
 
 
 def _images(styles: Sequence[Style], size: int, *, views: int) -> torch.Tensor | list[torch.Tensor]:

@@ -1,16 +1,19 @@
 """What the builders of all trainings share: the system with its model card, and refusals of what does not belong."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from hydra.utils import get_object
 from lightning import LightningModule
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from impasto.data import Photographs, Shards
 from impasto.images import from_uint8
 from impasto.networks import NETWORKS
+from impasto.runs import load_run
 
 
 class Task(NamedTuple):
@@ -72,3 +75,24 @@ def common_card(cfg: DictConfig) -> dict[str, Any]:
         "seed": cfg.seed,
         "precision": cfg.trainer.precision,
     }
+
+
+def begin_with(network: nn.Module, card: dict[str, Any], start: str | None) -> None:
+    """Take over the weights of a network of the same kind and styles, and note in the card whose they were.
+
+    Args:
+        network: untrained.
+        card: of it.
+        start: a run folder or network file; None takes none.
+    """
+    card["start"] = start and Path(start).name  # and not where that is on this machine
+    if start is None:
+        return
+    trained = load_run(Path(start).expanduser(), system=card["system"])
+    ours, theirs = ([style["name"] for style in described.get("styles", [])] for described in (card, trained.card))
+    if card["network"] != trained.card["network"] or ours != theirs:
+        styles = [f" for {', '.join(names)}" if names else "" for names in (ours, theirs)]
+        raise ValueError(
+            f"{start} does not fit: expected {card['network']}{styles[0]}, got {trained.card['network']}{styles[1]}"
+        )
+    network.load_state_dict(trained.network.state_dict())

@@ -6,15 +6,21 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from impasto.build.task import Task, calibration_photo, check_network, common_card, require
+from impasto.build.task import Task, begin_with, calibration_photo, check_network, common_card, require
 from impasto.data import Patches, Photographs, Shards
 from impasto.losses import PerceptualLoss, PixelLoss
 
 _SSIM_WINDOW = 11  # pixels, with a border of `factor` left out at each side
 
 
-def superresolution(cfg: DictConfig, data: Photographs | Shards) -> Task:
-    """Build an upscaler's training, on patches."""
+def superresolution(cfg: DictConfig, data: Photographs | Shards, *, start: str | None) -> Task:
+    """Build an upscaler's training, on patches.
+
+    Args:
+        cfg: of `impasto train`.
+        data: of the training.
+        start: a run folder or file whose network the training begins with; None begins untrained.
+    """
     if not isinstance(data, Patches):
         raise ValueError("an upscaler is trained on patches, as experiment=upscaler does; give data=patches")
     check_network(cfg, from_data=())
@@ -36,4 +42,6 @@ def superresolution(cfg: DictConfig, data: Photographs | Shards) -> Task:
         elif not isinstance(loss, PixelLoss):
             raise ValueError(f"expected loss=pixel or loss=feature, got a {type(loss).__name__}")
     system = instantiate(cfg.system, network=network, loss=loss, factor=data.factor, sigma=data.val_sigma)
-    return Task(system, common_card(cfg) | described)
+    card = common_card(cfg) | described
+    begin_with(network, card, start)
+    return Task(system, card)

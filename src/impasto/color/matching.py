@@ -6,22 +6,26 @@ import torch
 from torch import Tensor
 
 from impasto.color.spaces import Space, join_lightness
+from impasto.strips import Image, pointwise
 
 _FLAT = 1e-3  # of [0, 1]: a deviation below this is rounding
 
 
-def match_colours(image: Tensor, palette: Tensor) -> Tensor:
+def match_colours(image: Image, palette: Image) -> Image:
     """Move an image's colours so that their mean and covariance are those of another's, the palette's.
 
     RGB in [0, 1], (1, 3, H, W) and (1, 3, H', W') -> (1, 3, H, W), clamped. Source: Gatys, Bethge, Hertzmann, Shechtman
     2016, "Preserving Color in Neural Artistic Style Transfer", sec. 3, the linear transform of Image Analogies
     (symmetric square roots).
     """
-    pixels = image.flatten(2)[0].double()
-    wanted = palette.flatten(2)[0].double()
-    transform = _root(_covariance(wanted), 0.5) @ _root(_covariance(pixels), -0.5)
-    moved = transform @ (pixels - pixels.mean(dim=1, keepdim=True)) + wanted.mean(dim=1, keepdim=True)
-    return moved.to(image).view_as(image).clamp(0, 1)
+    (mean, covariance), (wanted_mean, wanted_covariance) = _moments(image), _moments(palette)
+    transform = _root(wanted_covariance, 0.5) @ _root(covariance, -0.5)
+
+    def moved(pixels: Tensor) -> Tensor:
+        found = transform @ (pixels.flatten(2)[0].double() - mean[:, None]) + wanted_mean[:, None]
+        return found.to(pixels).view_as(pixels).clamp(0, 1)
+
+    return pointwise(moved, image)
 
 
 def match_histograms(image: Tensor, reference: Tensor) -> Tensor:
@@ -37,9 +41,17 @@ def match_histograms(image: Tensor, reference: Tensor) -> Tensor:
     return matched.to(image).clamp(0, 1)
 
 
-def _covariance(pixels: Tensor) -> Tensor:
-    """Of (3, n) colours; a little is added, so that a grey image has one that can be inverted."""
-    return pixels.cov(correction=0) + 1e-6 * torch.eye(3, dtype=pixels.dtype, device=pixels.device)
+def _moments(image: Image) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of colours, (3,) and (3, 3); a little is added, so that a grey image's can be inverted."""
+    shares = []
+    for strip in [image] if isinstance(image, Tensor) else image:
+        pixels = strip.flatten(2)[0].double()
+        pixels = torch.cat([pixels, torch.ones_like(pixels[:1])])
+        shares.append(pixels @ pixels.T)
+    sums = torch.stack(shares).sum(dim=0)
+    moments = sums / sums[3, 3]
+    mean = moments[:3, 3]
+    return mean, moments[:3, :3] - mean.outer(mean) + 1e-6 * torch.eye(3, dtype=mean.dtype, device=mean.device)
 
 
 def _root(matrix: Tensor, power: float) -> Tensor:
@@ -59,7 +71,7 @@ class Colours:
         """Return the result of an optimisation as it shall be saved."""
         return result
 
-    def paint(self, network: Callable[[Tensor], Tensor], photo: Tensor) -> Tensor:
+    def paint(self, network: Callable[[Image], Image], photo: Image) -> Image:
         """Return what a network that cannot be given another painting paints, (N, 3, H, W) of both."""
         return network(photo)
 
@@ -75,8 +87,10 @@ class MatchedColours(Colours):
         """Match the style's colours to the photograph's."""
         return match_colours(style, photo), photo
 
-    def paint(self, network: Callable[[Tensor], Tensor], photo: Tensor) -> Tensor:
+    def paint(self, network: Callable[[Image], Image], photo: Image) -> Image:
         """Match the colours of the result, as the painting's can be no more."""
+        if not isinstance(photo, Tensor):
+            return match_colours(network(photo), photo)
         painted = zip(network(photo), photo, strict=True)
         return torch.cat([match_colours(image[None], palette[None]) for image, palette in painted])
 
@@ -111,6 +125,6 @@ class PhotoChroma(Colours):
         """Join the result's lightness to the photograph's chroma."""
         return join_lightness(result, photo, space=self.space)
 
-    def paint(self, network: Callable[[Tensor], Tensor], photo: Tensor) -> Tensor:
+    def paint(self, network: Callable[[Image], Image], photo: Image) -> Image:
         """Show the network lightness alone where the optimisation would see it, and join its result's to the chroma."""
-        return self.finish(network(self._grey(photo) if self.grey else photo), photo)
+        return pointwise(self.finish, network(pointwise(self._grey, photo) if self.grey else photo), photo)

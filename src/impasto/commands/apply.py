@@ -1,4 +1,4 @@
-"""impasto apply: a trained network over photographs."""
+"""impasto apply: a trained network over photographs and clips."""
 
 import errno
 import logging
@@ -7,20 +7,24 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Annotated
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from pydantic import Field
 
 from impasto.build.methods import engine_of
 from impasto.build.settings import Count, Flag, Folder, Settings
 from impasto.hardware import check_device
-from impasto.listing import find_photographs, make_results_folder
+from impasto.listing import find_photographs, is_clip, make_results_folder
 from impasto.methods import Seen, describe_scenes
 from impasto.pipeline import Job, Pipeline
 from impasto.tracking.bar import Bar
 from impasto.tracking.run_folder import Interrupted
 
 log = logging.getLogger(__name__)
+
+_FRAMES = 1000  # photographs that a clip counts as, where an engine is chosen
 
 
 class ApplySettings(Settings):
@@ -30,23 +34,31 @@ class ApplySettings(Settings):
     size: Count | None
     batch: Count
     overwrite: Flag
+    steady: Annotated[float, Field(ge=0, lt=1, strict=True)]
 
 
 def run(cfg: DictConfig) -> None:
-    """Apply a shipped network or that of a run to every photograph named."""
+    """Apply a shipped network or that of a run to every photograph and clip named."""
     given = ApplySettings.read(cfg)
     found = find_photographs(cfg.images, given.output)
     check_device(cfg.device)
-    method = instantiate(cfg.method)(cfg, engine_of(cfg, photographs=len(found)))
+    clips = any(is_clip(source) for source, _ in found)
+    method = instantiate(cfg.method)(cfg, engine_of(cfg, photographs=_FRAMES if clips else len(found)))
     make_results_folder(given.output)
-    jobs = [Job(source, given.output / name) for source, name in found]
-    jobs = [job for job in jobs if given.overwrite or not job.target.exists()]
+    wanted = [Job(source, given.output / name) for source, name in found]
+    wanted = [job for job in wanted if given.overwrite or not job.target.exists()]
+    jobs = [job for job in wanted if not is_clip(job.source)]
     pipeline = Pipeline(method, size=given.size, batch=given.batch)
     begin = time.perf_counter()
     failed = _apply(pipeline, jobs, given.output, borrowed=cfg.global_image is not None)
     written = len(pipeline.written)
-    log.info("%d written to %s, %.1f images/s", written, given.output, written / (time.perf_counter() - begin))
-    if kept := len(found) - len(jobs):
+    if jobs or not clips:
+        log.info("%d written to %s, %.1f images/s", written, given.output, written / (time.perf_counter() - begin))
+    if clips:
+        from impasto.commands.apply_clips import apply_clips
+
+        failed += apply_clips(cfg, [job for job in wanted if is_clip(job.source)], method)
+    if kept := len(found) - len(wanted):
         log.info("%d were already there and kept as they are; overwrite=true replaces them", kept)
     if failed:
         raise ValueError(f"{len(failed)} of {len(found)} failed:\n  " + "\n  ".join(failed))

@@ -6,6 +6,7 @@ from collections import Counter
 from functools import partial
 
 from omegaconf import DictConfig
+from torch import Tensor
 
 from impasto.build.optimization import build_painter, named_style
 from impasto.build.settings import Count, Flag, Folder, Positive, Settings, Text
@@ -49,6 +50,7 @@ def run(cfg: DictConfig) -> None:
             refuse_original(source, photo_run.target)
             decoded = read_file(source, at_most=given.size)
             lost.update(decoded.remarks)
+            assert isinstance(decoded.image, Tensor)  # of which the optimisation needs several
             photo = decoded.image[None].to(cfg.device)
             photo_run.paint(painter.optimization(photo), finish=partial(painter.finish, photo=photo), kept=decoded.kept)
         except Interrupted as error:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from impasto.engines.eager import eager
 from impasto.engines.export import is_exported
@@ -67,9 +68,7 @@ def _agreeing(engine: Engine, name: str, trained: Trained, precision: torch.dtyp
 
 
 def _photograph(channels: int) -> Tensor:
-    """A piece of a photograph, as the network takes it."""
-    from skimage import data
-
-    photo = torch.from_numpy(data.astronaut())  # type: ignore[no-untyped-call]
-    photo = photo.permute(2, 0, 1)[None, :, :128, 160:320] / 255
-    return photo if channels == 3 else photo.mean(dim=1, keepdim=True)
+    """What resembles a piece of a photograph to a network: large and small structure, the same each time."""
+    noise = torch.Generator().manual_seed(0)
+    large, small = (torch.rand(1, channels, *size, generator=noise) for size in ((8, 10), (128, 160)))
+    return (functional.interpolate(large, scale_factor=16, mode="bicubic") + 0.1 * (small - 0.5)).clamp(0, 1)

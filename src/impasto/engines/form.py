@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from impasto.networks import Cheng2015, Colorizer, Prediction
+from impasto.networks import LightnessNetwork, Prediction
 
 Run = Callable[..., Any]  # what a network is called with, and what it returns
 Compute = Callable[..., tuple[Tensor, ...]]  # the tensors of a form
@@ -31,9 +31,9 @@ class Form(NamedTuple):
 
 def form_of(network: nn.Module) -> Form:
     """Return the form of a network: images to images, or lightness to colour and scenes."""
-    if not isinstance(network, Colorizer | Cheng2015):
+    if not isinstance(network, LightnessNetwork):
         return Form(_Tuple(network))
-    if network.globals is None:
+    if network.global_size is None:
         return Form(_Tuple(network), ("lightness",), ("colour",), 1, network.MULTIPLE)
     inputs, outputs = ("lightness", "global_lightness"), ("colour", "logits")
     return Form(_Tuple(network), inputs, outputs, 1, network.MULTIPLE, network.global_size)
@@ -45,7 +45,7 @@ class _Tuple(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor, square: Tensor | None = None) -> tuple[Tensor, ...]:
-        if not isinstance(self.network, Colorizer | Cheng2015):
+        if not isinstance(self.network, LightnessNetwork):
             return (self.network(image),)
         colour, logits = self.network.predict(image, square)
         return (colour,) if logits is None else (colour, logits)
@@ -53,12 +53,12 @@ class _Tuple(nn.Module):
 
 def as_called(network: nn.Module, compute: Compute) -> Run:
     """Return a function with the network's own arguments and results, of one from its form's inputs to its outputs."""
-    if not isinstance(network, Colorizer | Cheng2015):
+    if not isinstance(network, LightnessNetwork):
         return lambda image: compute(image)[0]
 
     def predict(lightness: Tensor, global_lightness: Tensor | None = None) -> Prediction:
         network.check(lightness, global_lightness)
-        if network.globals is None:
+        if network.global_size is None:
             return Prediction(compute(lightness)[0], None)
         square = network.square(lightness if global_lightness is None else global_lightness)
         return Prediction(*compute(lightness, square))

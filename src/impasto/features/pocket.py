@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from impasto.features.vgg import LossNetwork, check_image, freeze
 from impasto.files import sha256
@@ -20,6 +21,12 @@ class PocketFeatures(LossNetwork):
         self.names, self.description, self.title = list(LAYERS), description, "features=pocket"
         self.network = network
         freeze(self.network)
+
+    def path(self, layer: str) -> list[nn.Module]:
+        """As `LossNetwork`."""
+        depth = self.depth_of([layer])
+        blocks = [module for block in self.network.blocks[:depth] for module in cast(nn.Sequential, block)]
+        return [*blocks, self.network.heads[0]]  # through which all deeper ones see
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """As `LossNetwork`: coefficients (N, K, ceil(H / s), ceil(W / s)) at strides s of 1, 2, 4, 8 (`Pocket`)."""

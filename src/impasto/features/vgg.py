@@ -34,6 +34,10 @@ class LossNetwork(nn.Module, ABC):
         return max((self.names.index(layer) + 1 for layer in layers), default=0)
 
     @abstractmethod
+    def path(self, layer: str) -> list[nn.Module]:
+        """List the convolutions, ReLUs and poolings (which halve) that lead from the image to a layer, in order."""
+
+    @abstractmethod
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Compute the activations of the named layers, and nothing behind the deepest of them.
 
@@ -82,12 +86,14 @@ def build_layers(architecture: str, *, pooling: nn.Module) -> nn.ModuleDict:
 
 
 def layer_names(architecture: str) -> list[str]:
-    """List the names that `VGG` knows, in order: conv1_1, relu1_1, conv1_2, relu1_2, pool1, ..."""
+    """List the names of a VGG's layers, in order: conv1_1, relu1_1, conv1_2, relu1_2, pool1, ..."""
     return list(build_layers(architecture, pooling=nn.Identity()))
 
 
 class VGG(LossNetwork):
     """A frozen VGG that returns activations by name (Simonyan and Zisserman 2014).
+
+    Before `layer_names` comes "image": what goes in, normalised, at which a content distance is one of pixels.
 
     Args:
         weights: `conv1_1.weight`, `conv1_1.bias`, ... without gaps from the first layer; the network ends with the last
@@ -121,7 +127,7 @@ class VGG(LossNetwork):
         self.description, self.title = description, f"{architecture} ({description})"
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(1, 3, 1, 1), persistent=False)
-        self.layers = build_layers(architecture, pooling=pooling)
+        self.layers = nn.ModuleDict({"image": nn.Identity(), **build_layers(architecture, pooling=pooling)})
         present = True
         for name, layer in list(self.layers.items()):
             if isinstance(layer, nn.Conv2d):
@@ -130,9 +136,13 @@ class VGG(LossNetwork):
                     _load(layer, name, weights)
             if not present:
                 del self.layers[name]
-        if not self.layers:
+        if "conv1_1" not in self.layers:
             raise ValueError(f"no weights for conv1_1; got {', '.join(list(weights)[:4]) or 'none'}")
         self.names = list(self.layers)
+
+    def path(self, layer: str) -> list[nn.Module]:
+        """As `LossNetwork`."""
+        return [self.layers[name] for name in self.names[: self.depth_of([layer])]]
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """As `LossNetwork`: (N, C, H / 2^k, W / 2^k) behind k poolings."""

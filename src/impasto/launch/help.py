@@ -82,7 +82,7 @@ def experiment_command(conf: Path, experiment: str) -> str | None:
 def summary(folder: Path, name: str) -> str:
     """Return the first comment of a file of conf/, which says what it is."""
     lines = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-    return next((line[2:].strip() for line in lines if re.match("# (?!@package)", line)), "")
+    return next((line[2:].strip() for line in lines if re.match("# (?!@package|yaml-language-server)", line)), "")
 
 
 def _table(title: str, rows: Mapping[str, str]) -> str:

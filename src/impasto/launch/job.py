@@ -1,5 +1,6 @@
 """One job of Hydra's: from its configuration to an exit code, with the run folder kept true."""
 
+import gc
 import importlib
 import logging
 import os
@@ -69,6 +70,9 @@ def _run(cfg: DictConfig, folder: Path) -> None:
         module = importlib.import_module(f"impasto.commands.{command}")
         for name in ("lightning.pytorch", "lightning.fabric"):  # importing it sets it to INFO: devices, tips
             logging.getLogger(name).setLevel(logging.WARNING)
+        if not gc.isenabled():  # see `cli.main`
+            gc.freeze()  # what the imports made stays to the end
+            gc.enable()
         module.run(cfg)
         begin_again(cfg)  # where nothing was left to do
     if keeps_record:

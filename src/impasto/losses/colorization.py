@@ -12,7 +12,7 @@ from impasto.features import LossNetwork
 from impasto.images import read_image, resize_longer_side
 from impasto.listing import find_images
 from impasto.losses.perceptual import PerceptualLoss, checked_weights
-from impasto.networks.colorizer import Prediction
+from impasto.networks.lightness import Prediction
 
 log = logging.getLogger(__name__)
 

@@ -66,6 +66,15 @@ def squared_frobenius(a: Tensor, b: Tensor) -> Tensor:
     return (full(a) - full(b)).square().flatten(1).sum(dim=1)
 
 
+def adds_up(distance: Distance) -> bool:
+    """Whether a distance is a sum over positions, or else their mean; refuse one that is neither."""
+    two = torch.ones(1, 1, 1, 2)
+    ratio = float(distance(two, 0 * two) / distance(two[..., :1], 0 * two[..., :1]))
+    if ratio not in (1.0, 2.0):
+        raise ValueError("expected a content distance that is a sum or a mean over positions; tile=null takes any")
+    return ratio == 2.0
+
+
 def total_variation(image: Tensor) -> Tensor:
     """Sum of squared differences between neighbours, down and across: RGB in [0, 1], (N, 3, H, W) -> (N,).
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from impasto.features import LossNetwork
-from impasto.losses.distances import Distance, full, gram, mean_square, total_variation
+from impasto.losses.distances import Distance, adds_up, full, gram, mean_square, total_variation
+from impasto.losses.tiles import Measure, activations, measure
 from impasto.suggest import did_you_mean
 
 TERMS = ("content", "style", "tv")
@@ -30,6 +31,8 @@ class PerceptualLoss(nn.Module):
         style_distance: between Gram matrices, (N, C, C) -> (N,).
         equal_shares: whether the distance at a layer is relative to what it is for photographs.
         photographs: on which that is measured, RGB in [0, 1], (P, 3, H, W).
+        tile: pixels a side that the loss network sees at once, besides those around them: bounds the memory, and
+            changes nothing else; None takes all.
 
     Raises:
         ValueError: an unknown layer or term, a style term without a style, blend weights that are not positive, or
@@ -50,6 +53,7 @@ class PerceptualLoss(nn.Module):
         style_distance: Distance,
         equal_shares: bool = False,
         photographs: Tensor | None = None,
+        tile: int | None = None,
     ) -> None:
         super().__init__()
         self.weights = checked_weights(weights, TERMS)
@@ -59,10 +63,12 @@ class PerceptualLoss(nn.Module):
         self.style_layers = _used(style_layers) if self.weights["style"] else {}
         self.content_distance = content_distance
         self.style_distance = style_distance
+        self.tile = tile
+        self._sums = tile is not None and adds_up(content_distance)
         blends = _blends(style)
         if self.style_layers and not blends:
             raise ValueError("the loss has style layers and no style image; give one, or the style term the weight 0")
-        grams = [_blended_grams(features, blend, self.style_layers) for blend in blends]
+        grams = [_blended_grams(features, blend, self.style_layers, tile=tile) for blend in blends]
         self.styles = max(1, len(blends))
         for layer in self.style_layers:
             self.register_buffer(f"gram_{layer}", torch.cat([found[layer] for found in grams]), persistent=False)
@@ -78,21 +84,38 @@ class PerceptualLoss(nn.Module):
         style = {layer: photographs.new_zeros(self.styles) for layer in self.style_layers}
         content = {layer: photographs.new_zeros(()) for layer in self.content_layers}
         for photo in photographs:
-            found = self.features(photo[None], {*style, *content})
+            from_zero = {layer: Measure(layer, self._size, sums=self._sums) for layer in content}
+            found_grams, sizes = self._measure(photo[None], from_zero)
             for layer in content:
-                content[layer] += self.content_distance(found[layer], torch.zeros_like(found[layer])).mean()
+                content[layer] += sizes[layer].mean()
             for layer in style:
                 grams = self.get_buffer(f"gram_{layer}")
-                style[layer] += self.style_distance(gram(found[layer]).expand_as(grams), grams)
+                style[layer] += self.style_distance(found_grams[layer].expand_as(grams), grams)
         for name, sums in (("style", style), ("content", content)):
             for layer, total in sums.items():
                 self.register_buffer(f"{name}_share_{layer}", total / len(photographs), persistent=False)
 
+    def _size(self, activation: Tensor) -> Tensor:
+        return self.content_distance(activation, torch.zeros_like(activation))
+
+    def _gap(self, activation: Tensor, target: Tensor) -> Tensor:
+        if activation.shape != target.shape:
+            shapes = f"shape {tuple(activation.shape)} and the photograph {tuple(target.shape)}"
+            raise ValueError(f"at a content layer the output has {shapes}; expected an output of the photograph's size")
+        return self.content_distance(activation, target)
+
+    def _measure(self, image: Tensor, content: Mapping[str, Measure]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return Gram matrices and measures of the content, by layer."""
+        measures = {f"style {layer}": Measure(layer, gram) for layer in self.style_layers}
+        measures |= {f"content {layer}": each for layer, each in content.items()}
+        found = measure(self.features, image, measures, tile=self.tile)
+        grams = {layer: found[f"style {layer}"] for layer in self.style_layers}
+        return grams, {layer: found[f"content {layer}"] for layer in content}
+
     @torch.no_grad()
     def targets(self, photo: Tensor) -> dict[str, Tensor]:
         """Return what the output's content is compared with: activations of the content layers, without gradient."""
-        found: dict[str, Tensor] = self.features(photo, self.content_layers)
-        return found
+        return activations(self.features, photo, self.content_layers, tile=self.tile)
 
     def forward(
         self, output: Tensor, targets: Mapping[str, Tensor], *, styles: Sequence[int] = (0,)
@@ -107,17 +130,15 @@ class PerceptualLoss(nn.Module):
         Returns:
             "content", "style" and "tv", each a float32 scalar averaged over the batch.
         """
-        found = self.features(output, {*self.content_layers, *self.style_layers})
+        grams, gaps = self._measure(
+            output, {layer: Measure(layer, self._gap, targets[layer], self._sums) for layer in self.content_layers}
+        )
         content, style = [], []
         for layer, weight in self.content_layers.items():
-            if found[layer].shape != targets[layer].shape:
-                shapes = f"shape {tuple(found[layer].shape)} and the photograph {tuple(targets[layer].shape)}"
-                raise ValueError(f"at {layer} the output has {shapes}; expected an output of the photograph's size")
-            gap = self.content_distance(found[layer], targets[layer])
             share = self.get_buffer(f"content_share_{layer}") if self.equal_shares else 1.0
-            content.append(weight * (gap / share).mean())
+            content.append(weight * (gaps[layer] / share).mean())
         for layer, weight in self.style_layers.items():
-            gap = self.style_distance(gram(found[layer]), _chosen(self.get_buffer(f"gram_{layer}"), styles))
+            gap = self.style_distance(grams[layer], _chosen(self.get_buffer(f"gram_{layer}"), styles))
             share = _chosen(self.get_buffer(f"style_share_{layer}"), styles) if self.equal_shares else 1.0
             style.append(weight * (gap / share).mean())
         zero = full(output.new_zeros(()))
@@ -152,7 +173,9 @@ def _used(layers: Mapping[str, float]) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _blended_grams(features: LossNetwork, blend: Sequence[Weighted], layers: Mapping[str, float]) -> dict[str, Tensor]:
+def _blended_grams(
+    features: LossNetwork, blend: Sequence[Weighted], layers: Mapping[str, float], *, tile: int | None
+) -> dict[str, Tensor]:
     """Gram matrices by layer, (1, C, C)."""
     weights = [weight for weight, _ in blend]
     if not weights or min(weights) <= 0:
@@ -160,8 +183,8 @@ def _blended_grams(features: LossNetwork, blend: Sequence[Weighted], layers: Map
     total = sum(weights)
     parts: dict[str, list[Tensor]] = {}
     for weight, image in blend:
-        for layer, activation in features(image, layers).items():
-            parts.setdefault(layer, []).append(gram(activation) * (weight / total))
+        for layer, found in measure(features, image, {name: Measure(name, gram) for name in layers}, tile=tile).items():
+            parts.setdefault(layer, []).append(found * (weight / total))
     return {layer: torch.stack(part).sum(dim=0) for layer, part in parts.items()}
 
 

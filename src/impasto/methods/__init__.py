@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from impasto.methods.colouring import Colouring, describe_scene, describe_scenes
-from impasto.methods.method import PLAIN, Applied, Engine, Method, Seen
+from impasto.methods.method import PLAIN, Applied, ByStrips, Engine, Method, Seen
 from impasto.methods.stylizing import Stylizing
 from impasto.methods.upscaling import Upscaling
 from impasto.networks import Trained
@@ -11,6 +11,7 @@ from impasto.networks import Trained
 __all__ = [
     "PLAIN",
     "Applied",
+    "ByStrips",
     "Colouring",
     "Engine",
     "Method",

@@ -1,14 +1,12 @@
 """A colorizer as a method."""
 
-from functools import cache, partial
-
 import torch
 from torch import Tensor
 
 from impasto.color import colour_code
 from impasto.colorization import colorize, working_size
 from impasto.images import is_grey
-from impasto.memory import activation_bytes
+from impasto.memory import Activations
 from impasto.methods.method import PLAIN, Applied, Engine, Seen, device_of, refuse_large
 from impasto.networks import Trained
 
@@ -41,7 +39,7 @@ class Colouring:
         self.code = colour_code(trained.card["color_space"])
         self.size = size or int(trained.card["size"])
         self.global_photo, self.vividness = global_photo, vividness
-        self._network = cache(partial(activation_bytes, trained.network, channels=1))
+        self._activations = Activations(trained.network, channels=1)
         self._device = device_of(engine)
 
     @torch.inference_mode()
@@ -50,7 +48,7 @@ class Colouring:
 
         With a global photograph, the scenes are its own.
         """
-        refuse_large(photos, self._inside, lambda h, w: _BYTES_TO_JOIN * h * w, device=self._device)
+        refuse_large(photos, self._activations, self._seen, lambda h, w: _BYTES_TO_JOIN * h * w, device=self._device)
         other = None if self.global_photo is None else self.global_photo.expand(len(photos), -1, -1, -1)
         found = colorize(self.run, photos, code=self.code, size=self.size, global_photo=other, vividness=self.vividness)
         logits = found.prediction.logits
@@ -60,8 +58,8 @@ class Colouring:
             for image, own, photo in zip(found.image, scenes, photos, strict=True)
         ]
 
-    def _inside(self, height: int, width: int) -> int:
-        return self._network(*working_size(height, width, self.size))
+    def _seen(self, height: int, width: int) -> tuple[int, int]:
+        return working_size(height, width, self.size)
 
 
 def _scenes(logits: Tensor, classes: list[str]) -> tuple[tuple[str, float], ...]:

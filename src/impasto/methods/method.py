@@ -2,14 +2,26 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from impasto.engines import Run, eager
-from impasto.memory import check_memory, largest_side
+from impasto.memory import Activations, check_memory, free_memory, largest_side
 from impasto.networks import Trained
+from impasto.strips import Strips
+
+
+@runtime_checkable
+class ByStrips(Protocol):
+    """A method that also takes photographs whose layers do not fit into memory."""
+
+    def is_large(self, height: int, width: int) -> bool:
+        """Whether a photograph should come as strips."""
+
+    def paint_strips(self, photo: Strips) -> Strips:
+        """As the method, of one photograph (1, 3, H, W)."""
 
 
 class Seen(NamedTuple):
@@ -38,7 +50,8 @@ def device_of(engine: Engine) -> str:
 
 def refuse_large(
     photos: Tensor,
-    inside: Callable[[int, int], int],
+    activations: Activations,
+    seen: Callable[[int, int], tuple[int, int]] = lambda height, width: (height, width),
     around: Callable[[int, int], int] = lambda height, width: 0,
     *,
     factor: int = 1,
@@ -46,14 +59,19 @@ def refuse_large(
 ) -> None:
     """Refuse photographs, (N, 3, H, W), that would not fit into the free memory, and name the longer side that would.
 
-    `inside` is a function from height and width to the bytes that the network takes for one, on its device; `around`,
-    to those of the machine that are taken besides.
+    `activations` are what the network takes, on its device. From a photograph's height and width, `seen` gives those
+    that it sees at once, and `around` the bytes of the machine that are taken besides.
     """
     count, _, height, width = photos.shape
+    if device == "cpu" and count * (activations.most(*seen(height, width)) + around(height, width)) < free_memory():
+        return
     what = f"an image of {width} x {height} pixels" if count == 1 else f"{count} images of {width} x {height} pixels"
     if factor > 1:
         what += f", {factor * width} x {factor * height} when enlarged,"
     longer = max(height, width)
+
+    def inside(height: int, width: int) -> int:
+        return activations(*seen(height, width))
 
     def scaled(needed: Callable[[int, int], int], side: int) -> int:
         return needed(*(max(1, round(length * side / longer)) for length in (height, width)))

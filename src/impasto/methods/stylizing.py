@@ -1,48 +1,81 @@
 """A style network as a method."""
 
-from functools import cache, partial
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from impasto.color import Colours, PaintingColours
-from impasto.memory import activation_bytes
+from impasto.engines import Run, eager
+from impasto.memory import Activations, check_disk, free_memory
+from impasto.methods.look import with_look_of
 from impasto.methods.method import PLAIN, Applied, Engine, device_of, refuse_large
 from impasto.networks import Trained
+from impasto.strips import Image, Strips, pointwise
+
+_LARGE = 16_000_000  # pixels of a photograph that is painted strip by strip wherever it is; whole, it takes 5 GB
 
 
 class Stylizing:
-    """Paints photographs in the style of a network, at their own size.
+    """Paints photographs in the style of a network, at their own size; what is large for memory, strip by strip.
 
     Args:
         trained: a stylizer of one style.
         engine: what computes it.
         strength: how much of the result is mixed into the photograph, 0 (the photograph) to 1 (the result).
         colours: whose the picture has.
+        look_size: longer side in pixels of a preview whose strokes and colours the picture shall have; None paints as
+            the size comes.
     """
 
     def __init__(
-        self, trained: Trained, engine: Engine = PLAIN, *, strength: float = 1.0, colours: Colours | None = None
+        self,
+        trained: Trained,
+        engine: Engine = PLAIN,
+        *,
+        strength: float = 1.0,
+        colours: Colours | None = None,
+        look_size: int | None = None,
     ) -> None:
         if getattr(trained.network, "styles", None) is not None:
             names = ", ".join(str(style["name"]) for style in trained.card.get("styles", []))
             raise ValueError(f"this network paints {names}; give style=<one of them>")
         if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= 1:
             raise ValueError(f"expected strength from 0 (the photograph) to 1 (painted), got {strength}")
-        self.run, self.strength = engine(trained), float(strength)
-        self.colours = colours or PaintingColours()
-        self._inside = cache(partial(activation_bytes, trained.network))  # a folder's photographs mostly share a size
+        self.trained, self.run, self.strength = trained, engine(trained), float(strength)
+        self.colours, self.look_size = colours or PaintingColours(), look_size
+        self._activations = Activations(trained.network)
         self._device = device_of(engine)
+        self._precision = engine.keywords.get("precision") if isinstance(engine, partial) else torch.float32
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor) -> list[Applied]:
         """Paint photographs; refuse what would not fit into memory."""
-        refuse_large(photos, self._inside, device=self._device)
-        height, width = photos.shape[-2:]
+        refuse_large(photos, self._activations, device=self._device)
+        return [Applied(image) for image in self._paint(self.run, photos)]
 
-        def network(seen: Tensor) -> Tensor:
-            painted: Tensor = self.run(seen)[..., :height, :width]  # the paper's network rounds up to multiples of 4
+    def is_large(self, height: int, width: int) -> bool:
+        """Whether a photograph is too large to be painted at once; an exported network does not take strips."""
+        if self.trained.exported is not None:
+            return False
+        return height * width >= _LARGE or not self._activations.fit(height, width, free_memory(self._device))
+
+    def paint_strips(self, photo: Strips) -> Strips:
+        """Paint a photograph (1, 3, H, W), with PyTorch whatever the engine; refuse what would not fit onto the disk.
+
+        What no layer needs any more is deleted, so that there is never more than two layers, and what a residual adds.
+        """
+        height, width = photo.shape[2:]
+        files = self._activations(height, width) // 3  # of which a third is the largest layer's input and output
+        check_disk(files, f"painting {width} x {height} pixels", photo.folder)
+        return self._paint(eager(self.trained, precision=self._precision, device=self._device), photo)
+
+    def _paint(self, run: Run, photo: Image) -> Image:
+        def network(seen: Image) -> Image:
+            height, width = seen.shape[-2:]
+            painted: Image = run(seen)[..., :height, :width]  # the paper's network rounds up to multiples of 4
             return painted
 
-        output = photos.lerp(self.colours.paint(network, photos), self.strength)
-        return [Applied(image) for image in output]
+        paint = network if self.look_size is None else partial(with_look_of, self.look_size, network)
+        painted = self.colours.paint(paint, photo)
+        return pointwise(partial(torch.lerp, weight=self.strength), photo, painted) if self.strength < 1 else painted

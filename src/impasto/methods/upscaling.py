@@ -1,7 +1,6 @@
 """An upscaler as a method, tile by tile."""
 
 from collections.abc import Iterator
-from functools import cache, partial
 from itertools import pairwise, product
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from impasto.color import match_histograms, studio_luma
 from impasto.images import is_grey
-from impasto.memory import activation_bytes
+from impasto.memory import Activations
 from impasto.methods.method import PLAIN, Applied, Engine, device_of, refuse_large
 from impasto.networks import JohnsonUpscaler, Trained, Upscaler
 
@@ -44,13 +43,13 @@ class Upscaling:
         self.run = engine(trained)
         self.tile, self.match_histograms = tile, match_histograms
         self._reach = _reach(network)
-        self._network = cache(partial(activation_bytes, network))
+        self._activations = Activations(network, factor=network.factor)
         self._device = device_of(engine)
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor) -> list[Applied]:
         """Enlarge photographs, (N, 3, H, W) -> N of (3, factor H, factor W); refuse what would not fit into memory."""
-        refuse_large(photos, self._inside, self._finishing, factor=self.factor, device=self._device)
+        refuse_large(photos, self._activations, self._seen, self._finishing, factor=self.factor, device=self._device)
         height, width = photos.shape[-2:]
         large = torch.empty(len(photos), 3, self.factor * height, self.factor * width)
         for (top, bottom), (left, right) in product(_parts(height, self.tile), _parts(width, self.tile)):
@@ -77,9 +76,9 @@ class Upscaling:
         )
         return result[..., inner_rows, inner_columns]
 
-    def _inside(self, height: int, width: int) -> int:
-        seen = (side if self.tile is None else min(side, self.tile + 2 * self._reach) for side in (height, width))
-        return self._network(*seen)
+    def _seen(self, height: int, width: int) -> tuple[int, int]:
+        most = max(height, width) if self.tile is None else self.tile + 2 * self._reach
+        return min(height, most), min(width, most)
 
     def _finishing(self, height: int, width: int) -> int:
         return (_BYTES_TO_MATCH if self.match_histograms else _BYTES_TO_ENLARGE) * height * width * self.factor**2

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from impasto.networks.colorizer import Colorizer, Prediction
+from impasto.networks.colorizer import Colorizer, PretrainedColorizer
 from impasto.networks.folding import fold_batch_norm
+from impasto.networks.lightness import LightnessNetwork, Prediction
 
 _PATCH = 7  # pixels a side; Cheng 2015
 _LOCATIONS, _ORIENTATIONS = 3, 8  # of DAISY: one ring and its middle, 32 numbers; Cheng 2015
 _HIDDEN = 3  # layers, each of half as many neurons as there are features; Cheng 2015
+_CLASSIFIERS = {kind.__name__: kind for kind in (Colorizer, PretrainedColorizer)}
 _TRUNCATE = 4.0  # deviations, beyond which a Gaussian ends, as in scipy
 
 
@@ -25,7 +27,7 @@ class Classifier(Protocol):
     card: dict[str, Any]
 
 
-class Cheng2015(nn.Module):
+class Cheng2015(LightnessNetwork):
     """Predicts the chroma of each pixel from features of it alone; nothing is convolved.
 
     Departs from the paper: the probabilities of scenes, alike at all pixels, stand for those of a segmentation; the
@@ -45,9 +47,6 @@ class Cheng2015(nn.Module):
         Cheng, Yang, Sheng 2015, "Deep Colorization", sec. 3; from reading notes, not checked against the PDF.
     """
 
-    MULTIPLE = Colorizer.MULTIPLE
-    globals = None  # as of a colorizer without global features
-
     def __init__(
         self,
         *,
@@ -65,9 +64,9 @@ class Cheng2015(nn.Module):
         if min(radius, filter_radius) < 1 or min(space, likeness) <= 0:
             raise ValueError("expected radii of at least 1 and deviations above 0")
         described = dict(classifier if isinstance(classifier, Mapping) else classifier.card["network"])
-        described.pop("class", None)
-        self.arguments = {"classifier": described}  # for the card
-        self.classifier: Any = fold_batch_norm(Colorizer(**described))
+        self.arguments = {"classifier": dict(described)}
+        kind = _CLASSIFIERS[described.pop("class", "Colorizer")]
+        self.classifier: Any = fold_batch_norm(kind(**described))
         if not isinstance(classifier, Mapping):
             self.classifier.load_state_dict(classifier.network.state_dict())
         self.classifier.requires_grad_(False)
@@ -78,17 +77,8 @@ class Cheng2015(nn.Module):
             layers += [nn.Conv2d(width, inputs // 2, 1), nn.ReLU()]  # of one pixel: fully connected
         self.layers = nn.Sequential(*layers, nn.Conv2d(inputs // 2, channels, 1), nn.Sigmoid())
 
-    def forward(self, lightness: Tensor, global_lightness: Tensor | None = None) -> Prediction:
-        """Predict colour at half the size; lightness is in [0, 1], (N, 1, H, W), multiples of 8."""
-        self.check(lightness, global_lightness)
-        return self.predict(lightness, None)
-
-    def check(self, lightness: Tensor, _: Tensor | None) -> None:
-        """Refuse sides that are no multiples of 8, and other shapes (ValueError)."""
-        self.classifier.check(lightness, None)
-
-    def predict(self, lightness: Tensor, _: Tensor | None) -> Prediction:
-        """Predict as `forward` does; the filter is left out in training."""
+    def predict(self, lightness: Tensor, square: Tensor | None) -> Prediction:
+        """Predict colour alone; the filter is left out in training."""
         exact = lightness.float()  # a network in bfloat16 has layers in it alone
         colour: Tensor = self.layers(self.features(exact).to(lightness.dtype)).float()
         if self.training:

@@ -1,17 +1,12 @@
 """The colorization network: local and global features fused, with simultaneous classification of the scene."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-
-class Prediction(NamedTuple):
-    """What the network says of a grey photograph."""
-
-    colour: Tensor  # in [0, 1], (N, channels, H / 2, W / 2)
-    logits: Tensor | None  # of the classes, (N, classes); None without global features, on which they depend
+from impasto.networks.lightness import LightnessNetwork, Prediction
 
 
 class Sizes(TypedDict):
@@ -47,7 +42,7 @@ class Fusion(nn.Module):
         return result
 
 
-class Colorizer(nn.Module):
+class Colorizer(LightnessNetwork):
     """The network of the paper: 42,367,343 parameters at width 64 with 205 classes and 2 channels.
 
     Args:
@@ -61,8 +56,6 @@ class Colorizer(nn.Module):
     Source: Iizuka, Simo-Serra, Ishikawa 2016, Table 1; batch norm everywhere but in the output layers.
     """
 
-    MULTIPLE = 8  # three convolutions of stride 2: heights and widths must be multiples of this
-
     def __init__(
         self, *, width: int, classes: int, channels: int, global_size: int, mean: float, global_features: bool
     ) -> None:
@@ -74,7 +67,7 @@ class Colorizer(nn.Module):
         if global_size < 32 or global_size % 32:
             raise ValueError(f"expected global_size to be a multiple of 32, got {global_size}")
         w = width
-        self.global_size, self.mean = global_size, mean
+        self.global_size, self.mean = global_size if global_features else None, mean
         self.low = nn.Sequential(  # 224 px: (1, 224, 224)
             _conv(1, w, stride=2),  # (64, 112, 112) at width 64
             _conv(w, 2 * w),
@@ -97,32 +90,6 @@ class Colorizer(nn.Module):
             nn.Conv2d(w // 2, channels, 3, padding=1),
             nn.Sigmoid(),
         )
-
-    def forward(self, lightness: Tensor, global_lightness: Tensor | None = None) -> Prediction:
-        """Predict colour at half the size, and the scene, from lightness in [0, 1], (N, 1, H, W), multiples of 8.
-
-        The global features are those of `global_lightness`, (N, 1, any, any), or of the same image, which passes the
-        low-level network twice where it is not of `global_size`.
-        """
-        self.check(lightness, global_lightness)
-        if self.globals is None:
-            return self.predict(lightness, None)
-        return self.predict(lightness, self.square(lightness if global_lightness is None else global_lightness))
-
-    def check(self, lightness: Tensor, global_lightness: Tensor | None) -> None:
-        """Refuse what `forward` does not take: other shapes, and sides that are no multiples of 8."""
-        n, c, h, w = lightness.shape
-        if c != 1 or h % self.MULTIPLE or w % self.MULTIPLE or not lightness.numel():
-            raise ValueError(f"expected lightness (N, 1, H, W) with multiples of 8, got {tuple(lightness.shape)}")
-        if global_lightness is not None and global_lightness.shape[:2] != (n, 1):
-            raise ValueError(f"expected global lightness ({n}, 1, H, W), got {tuple(global_lightness.shape)}")
-
-    def square(self, lightness: Tensor) -> Tensor:
-        """Resize to what the global features see: (N, 1, any, any) -> (N, 1, global_size, global_size)."""
-        square = (self.global_size, self.global_size)
-        if lightness.shape[-2:] == square:
-            return lightness
-        return functional.interpolate(lightness, size=square, mode="bilinear", antialias=True).clamp(0, 1)
 
     def predict(self, lightness: Tensor, square: Tensor | None) -> Prediction:
         """Predict from the image and its `square`, which is None without global features.
@@ -150,6 +117,8 @@ class PretrainedColorizer(Colorizer):
         Larsson, Maire, Shakhnarovich 2016, "Learning Representations for Automatic Colorization", start from VGG-16,
         too.
     """
+
+    starts_from = "vgg16"
 
     def __init__(self, **sizes: Unpack[Sizes]) -> None:
         super().__init__(**sizes)

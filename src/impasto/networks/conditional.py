@@ -56,13 +56,15 @@ class StyledConv(nn.Module):
 def grain() -> Tensor:
     """A fixed pattern of waves of 4 to 128 px, as strong in each octave, that repeats without a seam, (256, 256)."""
     side, spread = _GRAIN
-    chance, places = random.Random(0), torch.arange(side, dtype=torch.float64) * (2 * math.pi / side)
-    total = torch.zeros(side, side, dtype=torch.float64)
+    chance, places = random.Random(0), torch.arange(side, dtype=torch.float64)[:, None] * (2 * math.pi / side)
+    waves = []
     for _ in range(400):
         frequency, direction = 2 ** chance.uniform(1, 6), chance.uniform(0, math.pi)
         phase = chance.uniform(0, 2 * math.pi)
-        down, across = round(frequency * math.sin(direction)), round(frequency * math.cos(direction))
-        total += (down * places[:, None] + across * places + phase).cos()
+        waves.append((round(frequency * math.sin(direction)), round(frequency * math.cos(direction)), phase))
+    downs, acrosses, phases = torch.tensor(waves, dtype=torch.float64).T
+    down, across = places * downs + phases, places * acrosses
+    total: Tensor = down.cos() @ across.cos().T - down.sin() @ across.sin().T  # the sum of cos(down + across)
     return (spread / total.std() * total).float()
 
 

@@ -43,8 +43,8 @@ class Pocket(nn.Module):
             self.blocks.append(nn.Sequential(*_convolutions(inputs, width, depth, stride=2)))
             self.heads.append(nn.Conv2d(width, count, 1))
             inputs = width
-        self.glimpse = nn.Conv2d(3, widths[1], 5, stride=2, padding=2, bias=False)
-        nn.init.zeros_(self.glimpse.weight)
+        self.shortcut = nn.Conv2d(3, widths[1], 5, stride=2, padding=2, bias=False)
+        nn.init.zeros_(self.shortcut.weight)
         for number, count in enumerate(coefficients, start=1):
             self.register_buffer(f"scale{number}", torch.ones(count))
 
@@ -82,7 +82,7 @@ class Pocket(nn.Module):
         first = cast(nn.Sequential, self.blocks[1])[0]
         assert isinstance(first, nn.Conv2d)
         weight = first.weight / self.get_buffer("scale1").view(1, -1, 1, 1)
-        behind: Tensor = functional.conv2d(x, weight, first.bias, stride=2, padding=1) + self.glimpse(image)
+        behind: Tensor = functional.conv2d(x, weight, first.bias, stride=2, padding=1) + self.shortcut(image)
         return behind
 
 

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from impasto.decoding import pixels_of
+from impasto.images import pixels_of
 from impasto.run_folders import open_plain, reason
 
 _LEAST = 12_000  # bytes that a picture is given, as base64; below, nothing can be seen

@@ -88,3 +88,6 @@ class Augmentation:
         ]
         shown = [torch.cat(parts).contiguous(memory_format=memory_format) for parts in zip(*pairs, strict=True)]
         return shown[0], shown[1], views
+
+
+AS_THEY_ARE = Augmentation()

@@ -11,10 +11,8 @@ from impasto.chance import generator_of
 from impasto.data import Batch
 from impasto.losses import PerceptualLoss
 from impasto.networks.training import keep_channels_last
-from impasto.systems.augmentation import Augmentation
+from impasto.systems.augmentation import AS_THEY_ARE, Augmentation
 from impasto.systems.system import System, Training
-
-_AS_THEY_ARE = Augmentation()
 
 
 class StylizerSystem(System):
@@ -35,7 +33,7 @@ class StylizerSystem(System):
         network: nn.Module,
         loss: PerceptualLoss,
         *,
-        augmentation: Augmentation = _AS_THEY_ARE,
+        augmentation: Augmentation = AS_THEY_ARE,
         coarse: PerceptualLoss | None = None,
         **training: Unpack[Training],
     ) -> None:

@@ -11,6 +11,7 @@ from impasto.color import studio_luma
 from impasto.data import PatchBatch
 from impasto.losses import PerceptualLoss, PixelLoss
 from impasto.resampling import as_stored, crop_to_multiple, degrade, upscale
+from impasto.systems.augmentation import AS_THEY_ARE, Augmentation
 from impasto.systems.system import System, Training, image_metrics
 
 
@@ -22,6 +23,7 @@ class UpscalerSystem(System):
         loss: between the output and the patch.
         factor: of the network.
         sigma: of the blur before the downsampling of sample photographs, in their pixels.
+        augmentation: what the loss is shown in training.
         training: how (`Training`).
     """
 
@@ -32,11 +34,12 @@ class UpscalerSystem(System):
         *,
         factor: int,
         sigma: float,
+        augmentation: Augmentation = AS_THEY_ARE,
         **training: Unpack[Training],
     ) -> None:
         super().__init__(network, **training)
         self.loss = loss.to(memory_format=self.memory_format)
-        self.factor, self.sigma = factor, sigma
+        self.factor, self.sigma, self.augmentation = factor, sigma, augmentation
         self.images = image_metrics(255.0)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -63,6 +66,8 @@ class UpscalerSystem(System):
     ) -> tuple[dict[str, Tensor], Tensor]:
         low, image = (x.contiguous(memory_format=self.memory_format) for x in (low, image))
         output = network(low)
+        if self.training:
+            image, output, _ = self.augmentation(image, output, step=self.global_step)
         found: dict[str, Tensor] = self.loss(output, self.loss.targets(image))
         return found, output
 

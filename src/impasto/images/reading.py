@@ -1,10 +1,9 @@
-"""Images in and out: any file becomes RGB float32 in [0, 1], (3, H, W), the right way up."""
+"""Image files in: any becomes RGB float32 in [0, 1], (3, H, W), the right way up."""
 
 import contextlib
 import io
 import struct
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -13,15 +12,16 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torch.nn import functional
 
-from impasto.decoding import besides_pixels, pixels_of, to_srgb
-from impasto.files import whole_file
-from impasto.listing import ADVICE, HEIF, SUFFIXES
+from impasto.images.pixels import scaled, to_uint8
+from impasto.images.srgb import besides_pixels, pixels_of, to_srgb
+from impasto.listing import ADVICE, HEIF
 from impasto.memory import TooLargeError, reserve_memory
+from impasto.strips import Strips
 
 _BYTES_TO_DECODE = 27  # a pixel; measured 19 (JPEG, PNG), 24 (with a profile, transparency or 16 bits), 27 (WebP)
 _BYTES_TO_REDUCE = 17  # the same where it is made smaller before it becomes float32; measured 5 to 17
+_BYTES_TO_HOLD = 12  # the same where its strips become float32 as they are read; measured 8, 12 with a profile
 _BYTES_OF_COEFFICIENTS = 6  # a pixel of a progressive JPEG, however small it is decoded; measured 3 at half the colours
 _SMALL = 2**22  # pixels, 12 MB in 256 levels: of fewer, a file is decoded without asking what memory is free
 _MARGIN = 2.0  # times the side that is wanted: how far averages over squares of pixels may go before bicubic
@@ -29,25 +29,19 @@ _DAMAGED = (  # what Pillow raises on damaged files
     *(ValueError, SyntaxError, EOFError, ArithmeticError, LookupError),
     *(TypeError, AttributeError, RuntimeError, struct.error),
 )
-_GREY_LEVELS = 4.5 / 255  # JPEG's chroma coding leaves 4 levels of colour in a grey photograph; a half for rounding
-_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    ".webp": {"lossless": True},
-    ".tif": {"compression": "tiff_lzw"},
-    ".tiff": {"compression": "tiff_lzw"},
-}
 _T = TypeVar("_T")
-_LONGEST = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}  # pixels a side that libjpeg and libwebp write
 if not ADVICE:
     from pillow_heif import register_heif_opener
 
     register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None  # Pillow's fixed limit; check_memory asks the machine instead, before pixels are decoded
+Scratch = Callable[[int, int], Path | None]  # from height and width
 
 
 class Decoded(NamedTuple):
     """What an image file holds."""
 
-    image: Tensor  # RGB float32 in [0, 1], (3, H, W)
+    image: Tensor | Strips  # RGB float32 in [0, 1], (3, H, W); strips are (1, 3, H, W)
     kept: Mapping[str, Any]  # of the file, what its result may keep: `write_image` takes it
     remarks: tuple[str, ...]  # what of the file is not in the image
 
@@ -72,14 +66,25 @@ def read_image(
         FileNotFoundError: no such file.
         ValueError: not an image, broken, or too large for the free memory; the message names the file.
     """
-    return read_file(source, name=name, at_least=at_least, at_most=at_most).image
+    image = read_file(source, name=name, at_least=at_least, at_most=at_most).image
+    assert isinstance(image, Tensor)
+    return image
 
 
 def read_file(
-    source: Path | bytes, *, name: str = "", at_least: int | None = None, at_most: int | None = None
+    source: Path | bytes,
+    *,
+    name: str = "",
+    at_least: int | None = None,
+    at_most: int | None = None,
+    scratch: Scratch | None = None,
 ) -> Decoded:
-    """Read an image, as `read_image`, with what its result may keep, and in words what of the file is not in it."""
-    return _open(source, name, partial(_decode, at_least=at_least, at_most=at_most, convert=_to_tensor))
+    """Read an image, as `read_image`, with what its result may keep, and in words what of the file is not in it.
+
+    `scratch` is asked for the folder of the files of an image that shall come as strips; None takes a tensor.
+    """
+    decode = partial(_decode, at_least=at_least, at_most=at_most, convert=_to_tensor, scratch=scratch)
+    return _open(source, name, decode)
 
 
 def read_uint8(source: Path | bytes, *, name: str = "", at_least: int | None = None) -> Tensor:
@@ -88,14 +93,6 @@ def read_uint8(source: Path | bytes, *, name: str = "", at_least: int | None = N
     JPEGs of which no more is wanted than their pixels take a third of the time.
     """
     return _open(source, name, partial(_decode_uint8, at_least=at_least))
-
-
-def from_uint8(levels: Tensor) -> Tensor:
-    """Turn what files, workers and screens take, uint8, (..., H, W, 3), into RGB float32 in [0, 1], (..., 3, H, W)."""
-    most = torch.full(
-        (), 255.0, device=levels.device
-    )  # CUDA multiplies with a plain number's reciprocal: other last bits
-    return levels.movedim(-1, -3).to(torch.float32, memory_format=torch.contiguous_format).div_(most)
 
 
 def _open(source: Path | bytes, name: str, decode: Callable[[Image.Image, str], _T]) -> _T:
@@ -133,7 +130,9 @@ def _decode_uint8(image: Image.Image, name: str, *, at_least: int | None) -> Ten
 
             pixels: Tensor = decode_jpeg(content, mode=ImageReadMode.RGB)
             return pixels.permute(1, 2, 0)
-    return _decode(image, name, at_least=at_least, at_most=None, convert=_to_levels).image
+    found = _decode(image, name, at_least=at_least, at_most=None, convert=_to_levels).image
+    assert isinstance(found, Tensor)
+    return found
 
 
 def _decode(
@@ -143,29 +142,30 @@ def _decode(
     at_least: int | None,
     at_most: int | None,
     convert: Callable[[Image.Image], Tensor],
+    scratch: Scratch | None = None,
 ) -> Decoded:
     needed, size = _BYTES_OF_COEFFICIENTS * pixels_of(image) * bool(image.info.get("progressive")), image.size
     scale = 1 if at_least is None else at_least / min(size)
     if at_most is not None:
         scale = min(scale, _MARGIN * at_most / max(size))
-    drafted = image.draft("RGB", _scaled(size, scale)) if scale < 1 else None
+    drafted = image.draft("RGB", scaled(size, scale)) if scale < 1 else None
     small = at_most is not None and _MARGIN * at_most <= max(image.size)
-    needed += pixels_of(image) * (_BYTES_TO_REDUCE if small else _BYTES_TO_DECODE)
+    longer = max(size)
+    wanted = size if at_most is None or at_most >= longer else scaled(size, at_most / longer)
+    folder = None if scratch is None else scratch(wanted[1], wanted[0])
+    whole = _BYTES_TO_DECODE if folder is None else _BYTES_TO_HOLD
+    needed += pixels_of(image) * (_BYTES_TO_REDUCE if small else whole)
     with reserve_memory(needed, f"{name} ({size[0]} x {size[1]} pixels)"):
         image.load()
         kept, lost = besides_pixels(image)
         shown, transparent = to_srgb(image, name)
-        if at_most is not None and at_most < max(size):
-            box, wanted = drafted[1] if drafted else None, _scaled(size, at_most / max(size))
+        if wanted != size:
+            box = drafted[1] if drafted else None
             shown = shown.resize(wanted, Image.Resampling.BICUBIC, box=box, reducing_gap=_MARGIN)
         shown.info = image.info  # EXIF says which way is up
         ImageOps.exif_transpose(shown, in_place=True)
         remarks = [*lost, *(["transparency was laid over white"] if transparent else [])]
-        return Decoded(convert(shown), kept, tuple(remarks))
-
-
-def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+        return Decoded(convert(shown) if folder is None else _to_strips(shown, folder), kept, tuple(remarks))
 
 
 def _to_tensor(shown: Image.Image) -> Tensor:
@@ -177,73 +177,14 @@ def _to_tensor(shown: Image.Image) -> Tensor:
     return torch.from_numpy(image)
 
 
+def _to_strips(shown: Image.Image, folder: Path) -> Strips:
+    width, height = shown.size
+
+    def rows(first: int, last: int) -> Tensor:
+        return _to_tensor(shown.crop((0, first, width, last)))[None]
+
+    return Strips((1, 3, height, width), rows, like=torch.empty(0), folder=folder)
+
+
 def _to_levels(shown: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(shown) if shown.mode == "RGB" else to_uint8(_to_tensor(shown)))
-
-
-def is_grey(image: Tensor) -> bool:
-    """Whether a photograph (3, H, W) has no colour beyond what JPEG's coding of chroma leaves in a grey one."""
-    spread = (image.amax(dim=0) - image.amin(dim=0)).flatten()
-    coloured = int((spread > _GREY_LEVELS).sum())
-    return coloured <= spread.numel() // 100
-
-
-def to_uint8(image: Tensor) -> np.ndarray:
-    """Convert an image (3, H, W), clamped to [0, 1], to what files, W&B and screens take: uint8, (H, W, 3), rounded.
-
-    This is the only place where it is done: `wandb.Image` writes a float image black (wandb 0.31).
-    """
-    if image.ndim != 3 or image.shape[0] != 3:
-        raise ValueError(f"expected an image of shape (3, H, W), got {tuple(image.shape)}")
-    levels = image.detach().float().clamp(0, 1).mul(255).round().byte()
-    return levels.permute(1, 2, 0).cpu().numpy()
-
-
-def write_image(path: Path, image: Tensor, kept: Mapping[str, Any] | None = None) -> None:
-    """Write an image file, whole or not at all.
-
-    Args:
-        path: its suffix chooses the format: JPEG at quality 95 without chroma subsampling, all others without loss.
-        image: RGB in [0, 1], (3, H, W).
-        kept: of the file that it was made from, as far as the format can; as of `Decoded`.
-
-    Raises:
-        ValueError: a suffix that is no image format, more pixels than that format holds, or another shape.
-        OSError: the folder cannot be written, or the disk is full.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(f"cannot write {path}: expected a name ending in {', '.join(SUFFIXES)}")
-    if max(image.shape[-2:]) > (longest := _LONGEST.get(suffix, sys.maxsize)):
-        size = f"{image.shape[-1]} x {image.shape[-2]}"
-        raise ValueError(f"cannot write {path}: such a file holds {longest} pixels a side, got {size}; PNG holds more")
-    options = _SAVE_OPTIONS.get(suffix, {"quality": 95, "subsampling": 0})
-    with whole_file(path) as temporary:
-        Image.fromarray(to_uint8(image)).save(temporary, **options, **(kept or {}))
-
-
-def resize_longer_side(image: Tensor, size: int) -> Tensor:
-    """Resize (3, H, W) so that the longer side has `size` pixels, the ratio kept; antialiased bicubic, in [0, 1]."""
-    height, width = image.shape[-2:]
-    return resize(image, _scaled((height, width), size / max(height, width)))
-
-
-def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize (3, H, W) to a height and a width, antialiased bicubic, in [0, 1]; one of that size comes back itself."""
-    if image.shape[-2:] == size:
-        return image
-    return functional.interpolate(image[None], size=size, mode="bicubic", antialias=True)[0].clamp(0, 1)
-
-
-def sheet(rows: Sequence[Sequence[Tensor]], *, cell: int = 256, gap: int = 4) -> Tensor:
-    """Lay images (3, H, W) out in rows on white, each fitted into a square of `cell` pixels, `gap` pixels apart."""
-    columns = max(len(row) for row in rows)
-    step = cell + gap
-    canvas = torch.ones(3, len(rows) * step - gap, columns * step - gap)
-    for y, row in enumerate(rows):
-        for x, image in enumerate(row):
-            small = resize_longer_side(image.detach().float().cpu(), cell)
-            top = y * step + (cell - small.shape[1]) // 2
-            left = x * step + (cell - small.shape[2]) // 2
-            canvas[:, top : top + small.shape[1], left : left + small.shape[2]] = small
-    return canvas
