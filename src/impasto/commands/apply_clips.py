@@ -18,7 +18,19 @@ from impasto.tracking.stop import StopSignal
 log = logging.getLogger(__name__)
 
 _ABOUT = (
-    *("method", "run", "style", "styles", "strength", "look_size", "colors", "global_image", "factor", "size", "steady"),
+    *(
+        "method",
+        "run",
+        "style",
+        "styles",
+        "strength",
+        "look_size",
+        "colors",
+        "global_image",
+        "factor",
+        "size",
+        "steady",
+    ),
 )
 
 
