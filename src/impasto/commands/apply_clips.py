@@ -17,8 +17,9 @@ from impasto.tracking.stop import StopSignal
 
 log = logging.getLogger(__name__)
 
-_ABOUT = (
-    *("method", "run", "style", "styles", "strength", "look_size", "colors", "global_image", "factor", "size", "steady"),
+_ABOUT = (  # keys that the pictures depend on
+    *("method", "run", "style", "styles", "strength", "look_size", "colors"),
+    *("global_image", "factor", "size", "steady"),
 )
 
 
