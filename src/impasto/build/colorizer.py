@@ -6,15 +6,22 @@ import torch
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
 
-from impasto.build.task import Task, calibration_photo, check_network, common_card, require
+from impasto.build.task import Task, begin_with, calibration_photo, check_network, common_card, require
 from impasto.color import colour_code
 from impasto.data import Photographs, Places, Shards
 from impasto.features import VGG
 from impasto.losses import ColorizationLoss
 
 
-def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
-    """Build a colorizer's training: classes come from the data, channels from the colour space."""
+def colorization(cfg: DictConfig, data: Photographs | Shards, *, start: str | None) -> Task:
+    """Build a colorizer's training: classes come from the data, channels from the colour space.
+
+    Args:
+        cfg: of `impasto train`.
+        data: of the training.
+        start: a run folder or file whose network the training begins with, all of whose layers are trained; None begins
+            untrained, or with a loss network's convolutions, of which the last alone is.
+    """
     if not isinstance(data, Places | Shards):
         raise ValueError(
             "a colorizer is trained on photographs with scenes, as experiment=iizuka2016_scenes does; "
@@ -28,27 +35,28 @@ def colorization(cfg: DictConfig, data: Photographs | Shards) -> Task:
     data.prepare_data()  # takes its time, so whatever is misspelt is better found before
     classes = data.classes
     with torch.random.fork_rng(devices=[]):
-        start: str | None = get_object(cfg.network._target_).starts_from
-        wanted = cfg.features is not None and (start or cfg.loss.weights.get("perceptual"))
+        origin: str | None = None if start else get_object(cfg.network._target_).starts_from
+        wanted = cfg.features is not None and (origin or cfg.loss.weights.get("perceptual"))
         features = instantiate(cfg.features)(calibration_photo(data)) if wanted else None
         loss: ColorizationLoss = instantiate(cfg.loss, **_counted(cfg, data))(features)
     sizes = {"classes": len(classes), "channels": channels}
     network = instantiate(cfg.network)(**sizes)
-    if start is not None:
-        if not isinstance(features, VGG) or cfg.features.get("architecture") != start:
-            raise ValueError(f"{type(network).__name__} starts from {start}; give features={start}")
+    if origin is not None:
+        if not isinstance(features, VGG) or cfg.features.get("architecture") != origin:
+            raise ValueError(f"{type(network).__name__} starts from {origin}; give features={origin}")
         network.start_from(dict(features.layers.named_buffers()), mean=features.mean.view(3), std=features.std.view(3))
     size = data.val_transform.at_least
     if size is None:
         raise ValueError("expected a data.val_transform that resizes, as CentreCrop does, got one that cuts patches")
-    system = instantiate(cfg.system, network=network, loss=loss, classes=classes, size=size)
     card = common_card(cfg)
     card["network"] |= sizes | network.arguments
-    described = {"classes": classes, "color_space": cfg.loss.color_space, "size": size}
+    described: dict[str, Any] = {"classes": classes, "color_space": cfg.loss.color_space, "size": size}
     if features is not None:
-        use = "started_from" if start else "loss_network"
+        use = "started_from" if origin else "loss_network"
         described[use] = f"{cfg.features.architecture}: {features.description}"
-    return Task(system, card | described)
+    card |= described
+    network = begin_with(network, card, start)
+    return Task(instantiate(cfg.system, network=network, loss=loss, classes=classes, size=size), card)
 
 
 def _check_shards(cfg: DictConfig, data: Shards) -> None:

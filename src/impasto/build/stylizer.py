@@ -65,7 +65,7 @@ def stylization(
     described = [style.describe() | {"size": cfg.style_size} for style in chosen]
     card |= {"styles": described} if styles else {"style": described[0]}
     card["loss_network"] = f"{cfg.features.architecture}: {features.description}"
-    begin_with(network, card, start)
+    network = begin_with(network, card, start)
     return Task(instantiate(cfg.system, network=network, loss=loss, **options), card)
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from impasto.data import Photographs, Shards
 from impasto.images import from_uint8
-from impasto.networks import NETWORKS
+from impasto.networks import NETWORKS, fold_batch_norm
 from impasto.runs import load_run
 
 
@@ -77,8 +77,10 @@ def common_card(cfg: DictConfig) -> dict[str, Any]:
     }
 
 
-def begin_with(network: nn.Module, card: dict[str, Any], start: str | None) -> None:
-    """Take over the weights of a network of the same kind and styles, and note in the card whose they were.
+def begin_with(network: nn.Module, card: dict[str, Any], start: str | None) -> nn.Module:
+    """Return the network with the weights of another of the same kind and styles, and note in the card whose they were.
+
+    Of one whose batch norm was folded when it was saved, the network is folded, too: it trains without.
 
     Args:
         network: untrained.
@@ -87,7 +89,7 @@ def begin_with(network: nn.Module, card: dict[str, Any], start: str | None) -> N
     """
     card["start"] = start and Path(start).name  # and not where that is on this machine
     if start is None:
-        return
+        return network
     trained = load_run(Path(start).expanduser(), system=card["system"])
     ours, theirs = ([style["name"] for style in described.get("styles", [])] for described in (card, trained.card))
     if card["network"] != trained.card["network"] or ours != theirs:
@@ -95,4 +97,7 @@ def begin_with(network: nn.Module, card: dict[str, Any], start: str | None) -> N
         raise ValueError(
             f"{start} does not fit: expected {card['network']}{styles[0]}, got {trained.card['network']}{styles[1]}"
         )
+    if trained.card.get("folded"):
+        network, card["folded"] = fold_batch_norm(network).train(), True
     network.load_state_dict(trained.network.state_dict())
+    return network

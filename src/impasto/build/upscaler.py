@@ -41,7 +41,6 @@ def superresolution(cfg: DictConfig, data: Photographs | Shards, *, start: str |
             described["loss_network"] = f"{cfg.features.architecture}: {features.description}"
         elif not isinstance(loss, PixelLoss):
             raise ValueError(f"expected loss=pixel or loss=feature, got a {type(loss).__name__}")
-    system = instantiate(cfg.system, network=network, loss=loss, factor=data.factor, sigma=data.val_sigma)
     card = common_card(cfg) | described
-    begin_with(network, card, start)
-    return Task(system, card)
+    network = begin_with(network, card, start)
+    return Task(instantiate(cfg.system, network=network, loss=loss, factor=data.factor, sigma=data.val_sigma), card)
