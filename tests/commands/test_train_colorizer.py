@@ -322,3 +322,16 @@ def test_deep_colorization_is_trained_and_applied_like_any_colorizer(train: Call
     applied = train("apply", "method=colorizer", "images=scenes/beach", f"run={result.folder}", "output=out")
     assert applied.code == 0, applied.err
     assert read_image(Path("out/beach_0.png")).shape == (3, 40, 48)
+
+
+@pytest.mark.slow
+def test_a_training_begins_with_a_networks_weights_whose_norm_is_folded(train: Callable[..., Any]) -> None:
+    first = train(*CSV, "trainer.max_steps=1")
+    second = train(*CSV, "trainer.max_steps=1", f"task.start={first.folder}", "system.optimizer.lr=0.0")
+    assert (first.code, second.code) == (0, 0), second.err
+    networks = [load_run(result.folder, system="colorizer").network.state_dict() for result in (first, second)]
+    assert all(torch.equal(value, networks[1][name]) for name, value in networks[0].items())
+    card = _card(second.folder)
+    assert (card["start"], card["folded"]) == (first.folder.name, True)
+    refused = train(*CSV, f"task.start={first.folder}", "network.width=6")
+    assert refused.code == 1 and "does not fit: expected" in refused.err
