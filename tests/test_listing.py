@@ -226,3 +226,12 @@ def test_heic_is_read_with_the_extra(tmp_path: Path) -> None:
     Image.fromarray(COLOURS).resize((40, 30)).save(tmp_path / "a.heic")
     (found,) = find_images(tmp_path)
     assert read_image(found.path).shape == (3, 30, 40)
+
+
+def test_a_clip_is_taken_where_it_is_named_and_written_as_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    clips = _touch(tmp_path, "a.mp4", "b.WebM", "b.mkv", "c.MOV")
+    _touch(tmp_path, "photo.jpg")
+    found = find_photographs([*map(str, clips), str(tmp_path)], tmp_path / "out")
+    assert [item.name.name for item in found] == ["a.mp4", "b.WebM.mkv", "b.mkv", "c.MOV", "photo.jpg"]
+    assert caplog.messages == [f"passed over in {tmp_path}: 4 clips, which are taken where they are named"]

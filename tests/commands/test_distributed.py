@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 import torch
 from processes import wait_for
+from scenes import write_scenes
 
 from impasto.group import check_size, find_group, is_first_process
 
 TESTS = Path(__file__).parents[1]
-SMOKE = ("train", "experiment=smoke_train", "callbacks.samples.every=1000", "system.compiled=false")
+HELD_OUT = "data.val.names=[chelsea.png,coffee.png,rocket.jpg]"  # of two processes one has two
+SMOKE = ("train", "experiment=smoke_train", "callbacks.samples.every=1000", "system.compiled=false", HELD_OUT)
 LONG = ("logger=csv", "trainer.max_steps=60", "trainer.val_check_interval=60", "checkpoint_every=1")
 PROBE = "+callbacks.probe={_target_:probe.Probe,folder:${folder}}"  # tells each process's weights
 SCONTROL = '#!/bin/sh\necho "$@" >> requeued.txt\n'
@@ -80,21 +82,45 @@ def _has_checkpoint(folder: Path) -> Callable[[], bool]:
 def test_two_processes_train_as_one_with_the_same_photographs(
     begin: Callable[..., Any], impasto: Callable[..., Any], tmp_path: Path
 ) -> None:
-    words = (*SMOKE, "system.augmentation.jitter=0")  # each process has its own
+    words = (*SMOKE, "system.augmentation.jitter=0", "trainer.log_every_n_steps=2")  # each process has its own jitter
     process = begin("-m", "impasto.cli", *words, "trainer=ddp", "trainer.devices=2", "data.batch_size=2")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     two = _only_run(tmp_path)
     one = impasto(*words, "logger=csv", "data.batch_size=4", "output_root=one").folder
     found, expected = _losses(two), _losses(one)
-    assert len(expected["train/loss"]) == 4 and len(expected["val/loss"]) == 3
+    assert len(expected["train/loss"]) == 2 and len(expected["val/loss"]) == 3
     assert found.keys() == expected.keys()
     for name, values in expected.items():
-        assert found[name] == pytest.approx(values, rel=1e-4), name
+        assert found[name] == pytest.approx(values, rel=1e-3), name  # Adam makes more of how sums are rounded
     weights = _weights(two)
     assert len(weights) == 2 and weights[0] == weights[1] and weights[0].startswith("4 ")
     assert len([path for path in two.glob("wandb/*run-*") if not path.is_symlink()]) == 1
+    counts = json.loads((two / "collectives.json").read_text())["steps"]
+    assert counts.pop("broadcast") == 4  # Lightning's own, of a SIGTERM
+    assert counts == {"all_reduce": 2, "barrier": 2}  # one for each step that is logged; the checkpoints'
     assert output.count("run folder: ") == 2 and output.count("trained 4 steps") == 1  # by the first process only
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # kornia, of torch
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_two_processes_measure_each_held_out_photograph_once(
+    begin: Callable[..., Any], impasto: Callable[..., Any], tmp_path: Path
+) -> None:
+    write_scenes(tmp_path / "scenes")  # three photographs are held out
+    words = ("train", "experiment=smoke_colorizer", "data_root=.", "logger=csv", "trainer.max_steps=1")
+    process = begin("-m", "impasto.cli", *words, "trainer=ddp", "trainer.devices=2", "data.batch_size=2")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    two = _only_run(tmp_path)
+    found, expected = _losses(two), _losses(impasto(*words, "output_root=one").folder)
+    assert {"val/colour", "val/class", "val/top1", "val/psnr", "val/ssim"} <= found.keys() == expected.keys()
+    for name in expected:
+        if name.startswith("val/"):  # before the first step, whose batch norm differs
+            assert found[name][0] == pytest.approx(expected[name][0], rel=1e-4), name
+    with (two / "confusion.csv").open() as file:
+        assert sum(int(count) for row in list(csv.reader(file))[1:] for count in row[1:]) == 3
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import itertools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -264,6 +265,27 @@ def test_validation_reads_each_photograph_once_and_in_order(train: Path, val: Pa
     dataset = PhotographDataset(sorted(val.iterdir()), range(3), CentreCrop(size=24))
     expected = torch.stack([dataset[index].image for index in range(3)])
     assert torch.equal(torch.cat([batch.image for batch in batches]), expected)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_processes_share_out_the_validation(train: Path, val: Path, world_size: int) -> None:
+    found = {}
+    for rank in range(world_size):
+        data = _data(train, val)
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=world_size, num_devices=world_size)  # type: ignore[assignment]
+        data.setup("fit")
+        images = torch.cat([batch.image for batch in data.val_dataloader()])
+        found |= {rank + number * world_size: image for number, image in enumerate(images)}
+    dataset = PhotographDataset(sorted(val.iterdir()), range(3), CentreCrop(size=24))
+    assert len(found) == 3 and all(torch.equal(found[number], dataset[number].image) for number in range(3))
+
+
+def test_fewer_photographs_to_validate_on_than_processes_are_an_error(train: Path, val: Path) -> None:
+    data = _data(train, val)
+    data.trainer = SimpleNamespace(global_rank=3, world_size=4, num_devices=4)  # type: ignore[assignment]
+    data.setup("fit")
+    with pytest.raises(ValueError, match="a photograph to validate on for each of 4 processes, got 3"):
+        data.val_dataloader()
 
 
 def test_images_are_scaled_where_they_are_used(train: Path, val: Path) -> None:

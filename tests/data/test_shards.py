@@ -75,7 +75,9 @@ def _data(urls: Path | str, *, step: int = 0, **options: Any) -> Shards:
         "skip": None,
     }
     data = Shards(**(settings | options))
-    trainer: Any = SimpleNamespace(global_step=step, accumulate_grad_batches=1, num_devices=1)
+    trainer: Any = SimpleNamespace(
+        global_step=step, accumulate_grad_batches=1, num_devices=1, global_rank=0, world_size=1
+    )
     data.trainer = trainer
     return data
 

@@ -45,7 +45,13 @@ def test_the_evaluation_has_a_row_a_share(impasto: Callable[..., Any], tmp_path:
     torch.manual_seed(0)
     card = {"system": "stylizer", "network": {"class": "Stylizer", "width": 4, "blocks": 1}}
     save_network(tmp_path / "run" / "network.safetensors", Stylizer(width=4, blocks=1), card)
-    words = ["evaluation.networks=[run]", "evaluation.width=64", "evaluation.height=48", "evaluation.frames=8"]
+    words = [
+        "evaluation.networks=[run]",
+        "evaluation.width=64",
+        "evaluation.height=48",
+        "evaluation.frames=8",
+        "evaluation.settled=2",
+    ]
     words += ["evaluation.motions={pan: {across: 2}, noise: {noise: 3}}", "evaluation.shares=[0, 0.9]", "logger=csv"]
     result = impasto("evaluate", "experiment=video", *words)
     assert result.code == 0, result.err
@@ -60,7 +66,7 @@ def test_the_evaluation_has_a_row_a_share(impasto: Callable[..., Any], tmp_path:
     ("word", "message"),
     [
         ("evaluation.shares=[1]", "evaluation.shares.0"),
-        ("evaluation.frames=3", "evaluation.frames"),
+        ("evaluation.frames=0", "evaluation.frames"),
         ("evaluation.motions.zoom.zoom=0", "evaluation.motions.zoom.zoom"),
     ],
 )

@@ -86,9 +86,9 @@ def _halved(image: Tensor) -> Tensor:
 
 
 def _reference_class(logits: Tensor, label: Tensor) -> float:
-    """Iizuka 2016: -(y[l] - log sum_i exp y[i]), the mean over the photographs whose scene is known."""
-    pairs = [(y.tolist(), int(k)) for y, k in zip(logits.double(), label, strict=True) if k >= 0]
-    return float(np.mean([np.log(np.exp(y).sum()) - y[k] for y, k in pairs]))
+    """Iizuka 2016: -(y[l] - log sum_i exp y[i]), 0 where the scene is not known; the mean over the photographs."""
+    pairs = [(y.tolist(), int(k)) for y, k in zip(logits.double(), label, strict=True)]
+    return float(np.mean([(np.log(np.exp(y).sum()) - y[k]) * (k >= 0) for y, k in pairs]))
 
 
 # ---------------------------------------------------------------- the joint loss
@@ -173,6 +173,17 @@ def test_photographs_of_unknown_scene_are_left_out_of_the_class_term() -> None:
     assert prediction.logits.grad is not None
     assert prediction.logits.grad[1].abs().max() == 0
     assert prediction.logits.grad[[0, 2]].abs().amin(dim=1).min() > 0
+
+
+def test_the_terms_do_not_depend_on_how_a_batch_is_split() -> None:
+    prediction, photos, label = _prediction(), _photos(), torch.tensor([4, UNKNOWN, 2])
+    assert prediction.logits is not None
+    whole, parts = _loss()(prediction, photos, label), {"colour": 0.0, "class": 0.0}
+    for part in (slice(0, 2), slice(2, 3)):
+        some = Prediction(prediction.colour[part], prediction.logits[part])
+        for name, value in _loss()(some, photos[part], label[part]).items():
+            parts[name] += value.item() * len(label[part]) / 3
+    assert {name: value.item() for name, value in whole.items()} == pytest.approx(parts, rel=1e-5)
 
 
 def test_all_scenes_unknown_give_zero_and_no_gradient_to_the_logits() -> None:

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import LambdaCallback
 from PIL import Image
 from tiny import tiny_vgg
 from torch import Tensor, nn
@@ -14,7 +17,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from trainers import small_trainer
 
-from impasto.data import CentreCrop, Photographs, RandomCrop
+from impasto.data import Batch, CentreCrop, Photographs, RandomCrop
 from impasto.images import from_uint8
 from impasto.losses import PerceptualLoss, mean_square, squared_frobenius
 from impasto.networks import ConditionalStylizer, JohnsonStylizer, Stylizer
@@ -450,11 +453,42 @@ def test_losses_are_reduced_over_processes_in_one_call_where_they_are_logged(
     tmp_path: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch, every: int, expected: int
 ) -> None:
     trainer, reduced = small_trainer(tmp_path, steps=4, log_every_n_steps=every), []
+    monkeypatch.setattr(Trainer, "world_size", 2)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda values: reduced.append(values.clone()))
+    system = _system()
+    trainer.fit(system, datamodule=_data(photographs))
+    assert len(reduced) == expected
+    assert all(values.shape == (5,) and values[4] == 0 for values in reduced)  # three terms, their sum, whether to stop
 
-    def reduce(values: Tensor, **_: object) -> Tensor:
-        reduced.append(values)
-        return values
 
-    monkeypatch.setattr(trainer.strategy, "reduce", reduce)
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_held_out_photograph_has_its_style_whichever_process_has_it(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    system, found = _many(), {}
+    monkeypatch.setattr(system, "log_validation", lambda *_, **__: None)
+    system.trainer = SimpleNamespace(world_size=size)  # type: ignore[assignment]
+    for rank in range(size):
+        chosen: list[int] = []
+        monkeypatch.setattr(StylizerSystem, "global_rank", rank)
+        monkeypatch.setattr(system, "_terms", lambda _, __, styles, chosen=chosen: chosen.extend(styles.tolist()))
+        system.on_validation_epoch_start()
+        for index, count in enumerate((2, 2, 1)):
+            system.validation_step(Batch(torch.rand(count, 3, 8, 8), None, None), index)  # type: ignore[arg-type]
+        found |= {rank + number * size: style for number, style in enumerate(chosen)}
+    assert found == {number: number % system.styles for number in range(5 * size)}
+
+
+def test_processes_agree_to_stop_where_losses_are_logged(
+    tmp_path: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(values: Tensor) -> None:
+        values[-1] += 1  # the other process was asked to
+
+    found: list[tuple[int, bool]] = []
+    after = LambdaCallback(on_train_batch_end=lambda t, s, *_: found.append((t.global_step, s.stopping)))
+    trainer = small_trainer(tmp_path, steps=4, log_every_n_steps=2, callbacks=[after])
+    monkeypatch.setattr(Trainer, "world_size", 2)
+    monkeypatch.setattr(torch.distributed, "all_reduce", ask)
     trainer.fit(_system(), datamodule=_data(photographs))
-    assert len(reduced) == expected and all(values.shape == (4,) for values in reduced)
+    assert found == [(1, False), (2, True), (3, False), (4, True)]

@@ -17,8 +17,9 @@ from impasto.tracking.stop import StopSignal
 
 log = logging.getLogger(__name__)
 
-_ABOUT = (
-    *("method", "run", "style", "styles", "strength", "look_size", "colors", "global_image", "factor", "size", "steady"),
+_ABOUT = (  # what a result that goes on must have been begun with
+    *("method", "run", "style", "styles", "strength", "look_size", "colors"),
+    *("global_image", "factor", "size", "steady"),
 )
 
 

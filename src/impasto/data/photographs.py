@@ -68,11 +68,19 @@ class PhotographModule(LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """The held-out photographs, once and in order."""
-        return self._loader(self._val_dataset(), batch_size=self.batch_size)
+        """The held-out photographs, once and in order; of several processes each has its share."""
+        dataset: Any = self._val_dataset()
+        rank, size = self._place()
+        if len(dataset) < size:
+            raise ValueError(f"expected a photograph to validate on for each of {size} processes, got {len(dataset)}")
+        return self._loader(dataset, batch_size=self.batch_size, sampler=range(rank, len(dataset), size))
 
     def _val_dataset(self) -> Dataset[Any]:
         raise NotImplementedError
+
+    def _place(self) -> tuple[int, int]:
+        """Rank of this process and number of all."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def _workers(self) -> int:
         return min(self.num_workers, usable_cores(processes=1 if self.trainer is None else self.trainer.num_devices))
@@ -127,7 +135,7 @@ class Photographs(PhotographModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Endless batches, from the step at which the trainer stands."""
-        rank, size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        rank, size = self._place()
         photographs, first = len(self.train_paths), self.next_batch
         batches = EndlessBatches(photographs, self.batch_size, seed=self.seed, first=first, rank=rank, world_size=size)
         return self._loader(self._train_dataset(), batch_sampler=batches)

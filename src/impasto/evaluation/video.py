@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from impasto.data import sample_paths
 from impasto.engines import eager
-from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Keys, Row, Table, fingerprint
+from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Keys, Natural, Row, Table, fingerprint
 from impasto.images import read_image, sheet, write_image
 from impasto.methods import method_of
 from impasto.networks import Trained
@@ -23,7 +23,6 @@ from impasto.tables import digits
 from impasto.video import Steadying, moved
 from impasto.video.flow import inside
 
-_BEGUN = 5  # frames after which the steadying has settled
 _ITSELF = "the clip itself"
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -54,7 +53,8 @@ class Video(Comparison):
     photograph: str | None
     width: Count
     height: Count
-    frames: Annotated[int, Field(ge=_BEGUN + 2)]
+    frames: Count
+    settled: Natural
     motions: Annotated[dict[str, Motion], Field(min_length=1)]
     shares: Annotated[list[Share], Field(min_length=1)]
 
@@ -68,6 +68,8 @@ class Video(Comparison):
 
     def about(self) -> dict[str, Any]:
         """Say which networks."""
+        if self.frames < self.settled + 2:
+            raise ValueError(f"expected evaluation.frames of at least settled + 2, got {self.frames}")
         return {"networks": {name: fingerprint(trained.network) for name, trained in self._trained.items()}}
 
     def cells(self) -> Cells:
@@ -100,15 +102,17 @@ class Video(Comparison):
         begin = time.perf_counter()
         pictures = [method(frame)[0].image for frame in frames]
         painted = time.perf_counter() - begin
-        figures: Figures = {_ITSELF: {"error": warp_error([frame[0] for frame in frames], flows)}}
+        figures: Figures = {
+            _ITSELF: {"error": warp_error([frame[0] for frame in frames][self.settled :], flows[self.settled :])}
+        }
         for share in self.shares:
             steadying = Steadying(share, device=self.device)
             begin = time.perf_counter()
             steadied = [steadying(frame[0], picture) for frame, picture in zip(frames, pictures, strict=True)]
             figures[str(share)] = {
-                "error": warp_error(steadied, flows),
-                "detail": sharpness(steadied) / sharpness(pictures),
                 "rate": self.frames / (painted + time.perf_counter() - begin),
+                "error": warp_error(steadied[self.settled :], flows[self.settled :]),
+                "detail": sharpness(steadied[self.settled :]) / sharpness(pictures[self.settled :]),
             }
         return figures
 
@@ -130,7 +134,7 @@ class Video(Comparison):
         lines = [[str(row["steady"]), *(digits(row.get(column)) for column in columns[1:])] for row in rows]
         notes = [
             f"Warp error in grey levels, means over {', '.join(self.networks)}; {self.frames} frames of {self.width} x "
-            f"{self.height} px, the first {_BEGUN} left out.",
+            f"{self.height} px, the first {self.settled} left out.",
             f'"of the first": warp error beside steady={self.shares[0]}, in the mean and at most.',
             '"detail": squared differences between neighbours beside those frame by frame, in the mean and the least.',
         ]
@@ -174,16 +178,15 @@ def _places(view: View, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
 def warp_error(pictures: list[Tensor], flows: list[Tensor]) -> float:
     """Mean difference of pictures (3, H, W) from the one before, moved by the true flow, in grey levels.
 
-    Only what both show counts, and only what comes after the first frames.
+    Only what both show counts.
     """
     errors = []
-    for before, picture, flow in list(zip(pictures, pictures[1:], flows, strict=False))[_BEGUN:]:
+    for before, picture, flow in zip(pictures[:-1], pictures[1:], flows, strict=True):
         gap = (moved(before[None], flow, "bicubic") - picture).abs().mean(dim=1, keepdim=True)
         errors.append(float(gap[inside(flow)].mean()))
     return 255 * fmean(errors)
 
 
 def sharpness(pictures: list[Tensor]) -> float:
-    """Mean squared difference between neighbours, after the first frames."""
-    later = torch.stack(pictures[_BEGUN:])
-    return float(later.diff(dim=-1).square().mean() + later.diff(dim=-2).square().mean())
+    """Mean squared difference between neighbours, of pictures (3, H, W)."""
+    return fmean(float(p.diff(dim=-1).square().mean() + p.diff(dim=-2).square().mean()) for p in pictures)

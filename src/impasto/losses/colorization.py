@@ -114,7 +114,7 @@ class ColorizationLoss(nn.Module):
     def forward(self, prediction: Prediction, image: Tensor, label: Tensor) -> dict[str, Tensor]:
         """Compute the weighted terms "colour", "class" and, if any, "perceptual", of which the sum is the loss.
 
-        The truth is RGB in [0, 1], (N, 3, H, W); a label of -1 is of a scene that is not known, and left out.
+        The truth is RGB in [0, 1], (N, 3, H, W); a label of -1 is of a scene that is not known: it counts as 0.
         """
         colour = prediction.colour.float()
         zero = colour.new_zeros(())
@@ -127,8 +127,10 @@ class ColorizationLoss(nn.Module):
                 error = error * self.rare_colours(target)
             terms["colour"] = self.weights["colour"] * error.mean()
         if self.weights["class"] and prediction.logits is not None:
-            loss = functional.cross_entropy(prediction.logits.float(), label, ignore_index=UNKNOWN, reduction="sum")
-            terms["class"] = self.weights["class"] * loss / (label != UNKNOWN).sum().clamp(min=1)
+            loss = functional.cross_entropy(prediction.logits.float(), label, ignore_index=UNKNOWN, reduction="none")
+            terms["class"] = (
+                self.weights["class"] * loss.mean()
+            )  # of all, so that no photograph's weight is the others'
         if self.perceptual is not None:
             small = functional.adaptive_avg_pool2d(image, size)
             seen = self.perceptual(self.code.paint(small, colour), self.perceptual.targets(small))

@@ -115,6 +115,4 @@ def _scene_metrics(classes: int) -> tuple[MetricCollection | None, MulticlassCon
         prefix="val/",
         compute_groups=False,
     )
-    # Not summed over processes: each validates on all photographs.
-    confusion = MulticlassConfusionMatrix(classes, ignore_index=UNKNOWN, sync_on_compute=False)
-    return accuracies, confusion
+    return accuracies, MulticlassConfusionMatrix(classes, ignore_index=UNKNOWN)

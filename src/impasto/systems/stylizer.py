@@ -79,8 +79,13 @@ class StylizerSystem(System):
         styles = torch.randint(self.styles, (len(batch.image),), generator=generator)
         return self.log_training(self._terms(batch.image, self.network, styles))
 
+    def on_validation_epoch_start(self) -> None:
+        """Count held-out photographs anew."""
+        self._validated = self.global_rank  # the number of the next one, of which every process has its share
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the means of the terms over all held-out photographs, on every rank alike; styles take turns."""
-        count = len(batch.image)
-        styles = torch.arange(batch_idx * count, (batch_idx + 1) * count) % self.styles
+        count, processes = len(batch.image), self.trainer.world_size
+        styles = (self._validated + torch.arange(count) * processes) % self.styles
+        self._validated += count * processes
         self.log_validation(self._terms(batch.image, self.trained.forward, styles), count=count)

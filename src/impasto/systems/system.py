@@ -13,6 +13,8 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torchmetrics import MetricCollection
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
+_STEPS_TO_AGREE = 50  # where nothing is logged
+
 
 class Training(TypedDict):
     """How a network is trained: the arguments that every system passes on to `System`."""
@@ -26,6 +28,10 @@ class Training(TypedDict):
 
 class System(LightningModule):
     """One network that is trained as `Training` says; what a step is, each subclass says.
+
+    Attributes:
+        asked_to_stop: whether this process was, which it tells the others at the next step that is logged.
+        stopping: whether any was, at a step that is logged; the same in all processes.
 
     Raises:
         ValueError: a decay of the average out of (0, 1).
@@ -49,6 +55,7 @@ class System(LightningModule):
         if average is not None and not 0 < average < 1:
             raise ValueError(f"expected system.average between 0 and 1, or null, got {average}")
         self.decay = average
+        self.asked_to_stop = self.stopping = False
         self.average = None if average is None else copy.deepcopy(self.network).requires_grad_(False)
         if compiled:
             self.network.compile()  # in place: the keys of the state dict stay as they are
@@ -78,14 +85,20 @@ class System(LightningModule):
     def log_training(self, terms: Mapping[str, Tensor], *, weights: Mapping[str, float] | None = None) -> Tensor:
         """Log the terms of a step's loss and return their sum, with these weights if any.
 
-        What is logged every `log_every_n_steps` is the mean of all processes; between, each sees its own.
+        What is logged every `log_every_n_steps` is the mean of all processes, which agree there on whether to stop; the
+        steps between have no other collective than the gradients'.
         """
         total = torch.stack([value * weights[name] if weights else value for name, value in terms.items()]).sum()
-        found = torch.stack([*terms.values(), total]).detach()
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and (self.global_step + 1) % every == 0:
-            found = self.trainer.strategy.reduce(found, reduce_op="mean")
-        values = dict(zip([*terms, "loss"], found.cpu(), strict=True))  # the only time that a step waits for a GPU
+        asked = total.new_full((), float(self.asked_to_stop))
+        found = torch.stack([*terms.values(), total, asked]).detach()
+        every = self.trainer.log_every_n_steps or _STEPS_TO_AGREE  # type: ignore[attr-defined]
+        together = self.trainer.world_size > 1 and (self.global_step + 1) % every == 0
+        if together:
+            torch.distributed.all_reduce(found)  # Lightning's own reduction has a barrier before it
+            found /= self.trainer.world_size
+        *means, asked = found.cpu()  # the only time that a step waits for a GPU
+        self.stopping = together and bool(asked)
+        values = dict(zip([*terms, "loss"], means, strict=True))
         for name, value in values.items():
             if not value.isfinite():
                 raise FloatingPointError(f"loss term '{name}' became {value.item()} at step {self.global_step}")
@@ -98,7 +111,9 @@ class System(LightningModule):
         """Log the terms of a batch of so many held-out photographs, and their sum, as means on every rank alike."""
         total = torch.stack([value * weights[name] if weights else value for name, value in terms.items()]).sum()
         named = {**terms, "loss": total}
-        self.log_dict({f"val/{name}": value for name, value in named.items()}, batch_size=count, sync_dist=True)
+        # Processes may have different numbers of photographs; the mean of whole numbers would be cut to a whole one.
+        weight: Any = float(count)
+        self.log_dict({f"val/{name}": value for name, value in named.items()}, batch_size=weight, sync_dist=True)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (one of seven shapes, says Lightning)
         """Build the optimiser over the network's parameters that are not frozen; a schedule is stepped every step."""

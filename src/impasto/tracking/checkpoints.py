@@ -31,8 +31,9 @@ class AtomicCheckpoints(TorchCheckpointIO):
 class Checkpoints(Callback):
     """Saves `checkpoints/last.ckpt` and `network.safetensors` every n steps, at the end, and when asked to stop.
 
-    Ctrl-C or SIGTERM once: the step in progress is finished, everything is saved, training ends. A second Ctrl-C ends
-    it at once; the checkpoint of the last interval remains. The model's card gets steps and losses here.
+    Ctrl-C or SIGTERM once: the step in progress is finished, everything is saved, training ends. Several processes go
+    on to the next step that is logged, where they agree. A second Ctrl-C ends it at once; the checkpoint of the last
+    interval remains. The model's card gets steps and losses here.
     """
 
     def __init__(self, folder: Path, *, every: int, card: Mapping[str, Any]) -> None:
@@ -43,21 +44,24 @@ class Checkpoints(Callback):
         self.last = self.folder.last_checkpoint  # from which a run is resumed
         self.validated_step = -1  # that this process validated last
         self._saved_step = -1
+        self._stopping = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen for Ctrl-C and SIGTERM."""
         self.stop.listen()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: object) -> None:
-        """Save where it is time; decide, with all processes, whether to stop."""
-        stop = self.stop.requested
-        if trainer.world_size > 1:
-            self.stop.requested = stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, *args: object) -> None:  # noqa: ANN401 (`System`)
+        """Let the step tell other processes whether this one was asked to stop."""
+        pl_module.asked_to_stop = self.stop.requested
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *args: object) -> None:  # noqa: ANN401
+        """Save where it is time; stop when asked to, several processes at the same step."""
+        stop = self.stop.requested if trainer.world_size == 1 else pl_module.stopping
         step = trainer.global_step
         if stop or step % self.every == 0 or step == trainer.max_steps:
             self._save(trainer, pl_module)
         if stop:
-            trainer.should_stop = True
+            trainer.should_stop = self._stopping = True
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember to which step the losses on the card belong."""
@@ -86,6 +90,8 @@ class Checkpoints(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the signals back; the network's card gets the last validation's losses."""
         self.stop.give_back()
+        if trainer.world_size > 1:  # all go on alike, also if one was asked after the last step that was logged
+            self.stop.requested = self._stopping
         self.save_network(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

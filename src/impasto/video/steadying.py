@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from impasto.video.flow import inside, moved, optical_flow, resized_flow
 
-_SIDE = 192  # pixels of the longer side at which frames are compared; 256 takes half as long again
+_SIDE = 192  # pixels of the longer side at which frames are compared; 256 takes a third longer
 _APART = 0.5  # pixels there by which the flows forwards and backwards may differ
 _UNLIKE = 0.04  # of [0, 1]: by which a frame may differ from the one before, moved
 _BLUR = 5  # pixels a side; what this mean takes away is detail
