@@ -7,12 +7,11 @@ Each cell is a process of its own, of which the peak of memory and the processor
 """
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,10 +27,19 @@ from impasto.images import read_image, resize
 from impasto.tables import digits, markdown
 
 _PAINTED = (  # sides of a square in pixels, by strips or whole, precision
-    *((2048, "whole", "fp32"), (2048, "strips", "fp32"), (4096, "whole", "fp32"), (4096, "strips", "fp32")),
-    *((8192, "strips", "fp32"), (8192, "strips", "bf16")),
+    *((2048, "whole", "fp32"), (2048, "strips", "fp32"), (8192, "strips", "bf16")),
+    *((4096, "strips", "fp32"), (4096, "whole", "fp32")),
 )
-_OPTIMIZED = ((768, "null"), (768, "256"), (1536, "null"), (1536, "256"), (1536, "512"))  # side, tile=
+_OPTIMIZED = ((768, "null"), (768, "256"), (1536, "256"), (1536, "null"))  # side, tile=
+_PAINT = """
+import resource, sys, time
+from impasto.cli import main
+from impasto.methods import stylizing
+stylizing._LARGE = int(sys.argv.pop(1))
+begin = time.process_time()
+main()
+print("\\n", time.process_time() - begin, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
 _PHOTO = "astronaut.png"
 
 
@@ -54,16 +62,18 @@ class Large(Comparison):
         if not photo.exists():
             with Image.open(sample_path(_PHOTO)) as small:
                 small.resize((side, side), Image.Resampling.BICUBIC).save(photo, compression="tiff_lzw")
-        found = _child("paint", side, form, precision, folder=self.folder)
         results = [self.folder / f"painted_{each}_{precision}" / photo.name for each in ("whole", "strips")]
+        output = f"output={results[form == 'strips'].parent}"
+        words = f"apply style=starry_night engine=eager precision={precision} overwrite=true images={photo} {output}"
+        found = _child("-c", _PAINT, 1 if form == "strips" else sys.maxsize, *words.split())
         gap = None
-        if form == "strips" and all(path.exists() for path in results):
+        if all(path.exists() for path in results):
             ours, theirs = (np.asarray(Image.open(path)) for path in results)
             gap = int(np.abs(np.subtract(ours, theirs, dtype=np.int16)).max())
         return {"side": side, "form": form, "precision": precision, "gap": gap, **found}
 
     def _optimize(self, side: int, tile: str) -> Figures:
-        found = _child("evaluate", side, tile, *self.further, folder=self.folder)
+        found = _child(__file__, "--child", self.folder, side, tile, *self.further)
         whole, tiled = (self.folder / f"gradient_{side}_{each}.pt" for each in ("null", tile))
         gap = None
         if tile != "null" and whole.exists():
@@ -103,24 +113,11 @@ def _or_none(value: int | None) -> str:
     return "-" if value is None else str(value)
 
 
-def _child(*words: Any, folder: Path) -> Figures:  # noqa: ANN401
-    command = [sys.executable, __file__, "--child", str(folder), *map(str, words)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found: Figures = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def paint(folder: Path, side: str, form: str, precision: str) -> float:
-    """Run `impasto apply`; return the processor's seconds."""
-    from impasto.cli import main as impasto
-    from impasto.methods import stylizing
-
-    stylizing._LARGE = 1 if form == "strips" else sys.maxsize
-    words = f"style=starry_night engine=eager precision={precision} overwrite=true images={folder / side}.tif"
-    sys.argv = ["impasto", "apply", *words.split(), f"output={folder}/painted_{form}_{precision}"]
-    begin = time.process_time()
-    impasto()
-    return time.process_time() - begin
+def _child(*words: Any) -> Figures:  # noqa: ANN401
+    """Run Python; its last line has the processor's seconds and the bytes of its peak."""
+    done = subprocess.run([sys.executable, *map(str, words)], check=True, stdout=subprocess.PIPE, text=True)
+    seconds, peak = map(float, done.stdout.splitlines()[-1].split())
+    return {"seconds": seconds, "peak": peak}
 
 
 def evaluate(folder: Path, side: str, tile: str, *words: str) -> float:
@@ -141,19 +138,14 @@ def evaluate(folder: Path, side: str, tile: str, *words: str) -> float:
     return seconds
 
 
-_CHILDREN: dict[str, Callable[..., float]] = {"paint": paint, "evaluate": evaluate}
-
-
 def main(words: Sequence[str] | None = None, **sizes: Any) -> None:  # noqa: ANN401
     """Measure, or do what a cell asks of its process."""
     known: argparse.ArgumentParser = parser("Large pictures, whole and in parts.")
     known.add_argument("--child", action="store_true")
     given = known.parse_args(words)
     if given.child:
-        name, *arguments = given.words
-        seconds = _CHILDREN[name](given.folder, *arguments)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        sys.stdout.write(f"\n{json.dumps({'seconds': seconds, 'peak': peak})}\n")
+        seconds = evaluate(given.folder, *given.words)
+        sys.stdout.write(f"\n{seconds} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}\n")
         return
     given.folder.mkdir(parents=True, exist_ok=True)
     measure(Large(device=given.device, folder=given.folder, further=given.words, **sizes), given)
