@@ -215,7 +215,7 @@ def test_the_command_trains_one_and_goes_on_from_it(impasto: Callable[..., Any],
     again = impasto(*common, f"task.start={result.folder}", "task.adversary=null", "task.painters=[]")
     assert again.code == 0, again.err
     assert json.loads((again.folder / "status.json").read_text())["status"] == "finished"
-    assert load_network(again.folder / "network.safetensors").card["start"] == str(result.folder)
+    assert load_network(again.folder / "network.safetensors").card["start"] == result.folder.name
     refused = impasto(*common, "data.train_transform.size=36")
     assert refused.code == 1 and "expected data.train_transform.size to be a multiple of 8, got 36" in refused.err
     refused = impasto(*common, "data.batch_size=3")
