@@ -21,7 +21,7 @@ from impasto.strips import Strips
 
 _BYTES_TO_DECODE = 27  # a pixel; measured 19 (JPEG, PNG), 24 (with a profile, transparency or 16 bits), 27 (WebP)
 _BYTES_TO_REDUCE = 17  # the same where it is made smaller before it becomes float32; measured 5 to 17
-_BYTES_TO_HOLD = 12  # the same where its strips become float32 as they are read; measured 8, 12 with a profile
+_BYTES_TO_HOLD = 14  # the same where its strips become float32 as they are read: Pillow's 4, or 8, and an array twice
 _BYTES_OF_COEFFICIENTS = 6  # a pixel of a progressive JPEG, however small it is decoded; measured 3 at half the colours
 _SMALL = 2**22  # pixels, 12 MB in 256 levels: of fewer, a file is decoded without asking what memory is free
 _MARGIN = 2.0  # times the side that is wanted: how far averages over squares of pixels may go before bicubic
@@ -168,7 +168,7 @@ def _decode(
         return Decoded(convert(shown) if folder is None else _to_strips(shown, folder), kept, tuple(remarks))
 
 
-def _to_tensor(shown: Image.Image) -> Tensor:
+def _to_tensor(shown: Image.Image | np.ndarray) -> Tensor:
     stored = np.asarray(shown)
     if stored.ndim == 2:
         return torch.from_numpy(np.repeat(stored[None].clip(0, 1), 3, axis=0))
@@ -178,12 +178,14 @@ def _to_tensor(shown: Image.Image) -> Tensor:
 
 
 def _to_strips(shown: Image.Image, folder: Path) -> Strips:
-    width, height = shown.size
-
-    def rows(first: int, last: int) -> Tensor:
-        return _to_tensor(shown.crop((0, first, width, last)))[None]
-
-    return Strips((1, 3, height, width), rows, like=torch.empty(0), folder=folder)
+    stored = np.asarray(shown)  # in 256 levels; many small pictures of Pillow's, cropped, would fragment the memory
+    height, width = stored.shape[:2]
+    return Strips(
+        (1, 3, height, width),
+        lambda first, last: _to_tensor(stored[first:last])[None],
+        like=torch.empty(0),
+        folder=folder,
+    )
 
 
 def _to_levels(shown: Image.Image) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from torch import Tensor
 
@@ -41,14 +42,14 @@ def write_image(path: Path, image: Tensor | Strips, kept: Mapping[str, Any] | No
         raise ValueError(f"cannot write {path}: such a file holds {longest} pixels a side, got {size}; PNG holds more")
     options = _SAVE_OPTIONS.get(suffix, {"quality": 95, "subsampling": 0})
     with whole_file(path) as temporary:
-        _to_picture(image).save(temporary, **options, **(kept or {}))
+        levels = to_uint8(image) if isinstance(image, Tensor) else _joined(image)
+        Image.fromarray(levels).save(temporary, **options, **(kept or {}))
 
 
-def _to_picture(image: Tensor | Strips) -> Image.Image:
-    if isinstance(image, Tensor):
-        return Image.fromarray(to_uint8(image))
-    picture, top = Image.new("RGB", (image.shape[3], image.shape[2])), 0
+def _joined(image: Strips) -> np.ndarray:
+    _, _, height, width = image.shape
+    levels, top = np.empty((height, width, 3), dtype=np.uint8), 0
     for strip in image:
-        picture.paste(Image.fromarray(to_uint8(strip[0])), (0, top))
+        levels[top : top + strip.shape[2]] = to_uint8(strip[0])
         top += strip.shape[2]
-    return picture
+    return levels

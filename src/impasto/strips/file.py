@@ -24,13 +24,12 @@ class StripFile:
         _, self.channels, self.height, self.width = shape
         self.file, self.dtype, self.device = TemporaryFile(dir=folder), like.dtype, like.device  # noqa: SIM115
         self.memory_format: torch.memory_format | None = None  # of the first strip
-        self._gathered: list[Tensor] = []  # of each strip: its share of the rows, means, variances, (3, C)
+        self._rows, self._mean, self._squares = 0, *torch.zeros(2, self.channels, dtype=torch.float64)
         weakref.finalize(self, self.file.close)
 
     def write(self, first: int, strip: Tensor) -> None:
         """Write a strip from its first row on."""
-        mean, variance = _moments(strip)
-        self._gathered.append(torch.stack([torch.full_like(mean, strip.shape[2] / self.height), mean, variance]))
+        self._gather(strip)
         if self.memory_format is None:
             self.memory_format = torch.channels_last if strip.stride(1) == 1 else torch.contiguous_format
         for plane in self._planes(first, strip.cpu()):
@@ -38,9 +37,19 @@ class StripFile:
 
     def moments(self) -> Moments:
         """Return those of all strips."""
-        shares, means, variances = torch.stack(self._gathered, dim=1)
-        mean = (shares * means).sum(dim=0)
-        return Moments(mean, (shares * (variances + (means - mean).square())).sum(dim=0))
+        return Moments(self._mean, self._squares / self._rows)
+
+    def _gather(self, strip: Tensor) -> None:
+        """In place, since what is allocated between two strips and stays keeps their memory from being used again.
+
+        Source: Chan, Golub, LeVeque 1979, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances".
+        """
+        mean, variance = _moments(strip)
+        before, rows = self._rows, strip.shape[2]
+        self._rows += rows
+        gap = mean - self._mean
+        self._mean += gap * (rows / self._rows)
+        self._squares += rows * variance + gap.square() * (before * rows / self._rows)
 
     def read(self, first: int, last: int) -> Tensor:
         """Read the rows from the first to the one before the last, (1, C, rows, W)."""
