@@ -5,6 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from impasto.allocator import give_back_freed_memory
 from impasto.color import Colours, PaintingColours
 from impasto.engines import Run, eager
 from impasto.memory import Activations, check_disk, free_memory
@@ -68,7 +69,10 @@ class Stylizing:
         height, width = photo.shape[2:]
         files = self._activations(height, width) // 3  # of which a third is the largest layer's input and output
         check_disk(files, f"painting {width} x {height} pixels", photo.folder)
-        return self._paint(eager(self.trained, precision=self._precision, device=self._device), photo)
+        give_back_freed_memory()  # that decoding took
+        painted = self._paint(eager(self.trained, precision=self._precision, device=self._device), photo)
+        give_back_freed_memory()  # for encoding
+        return painted
 
     def _paint(self, run: Run, photo: Image) -> Image:
         def network(seen: Image) -> Image:
