@@ -27,7 +27,7 @@ from impasto.styles import Style
 from impasto.suggest import did_you_mean
 
 _ACTIVATIONS = 3500.0  # bytes a pixel; measured, VGG-19 to relu5_1 in float32: 3,200. In bf16 it is less
-_PIXEL = 150.0  # bytes a pixel beside activations and history: photograph, image, gradient, the content's target
+_PIXEL = 290.0  # bytes a pixel beside those and the history; measured: photograph, image, gradient, content's target
 _MARGIN = 96  # pixels around a tile that VGG-19 sees at relu5_1
 _TILES = (1024, 512, 256)  # pixels a side, the fastest first
 _STYLE_ITSELF = 1.0  # weight of style=, beside those of further styles
