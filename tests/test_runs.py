@@ -80,7 +80,7 @@ def test_a_shipped_colorizer_says_what_it_tells_and_where_it_comes_from(name: st
     card = load_shipped(name, system="colorizer").card
     assert len(card["classes"]) == card["network"]["classes"] >= 2
     assert card["color_space"] in ("lab", "yuv", "rgb")
-    assert card["steps"] >= 1000
+    assert card["steps"] >= 500 and (card["steps"] >= 1000 or "5,000 steps" in card["start"])
     assert {"val/loss", "val/top1", "val/psnr", "val/ssim"} <= set(card["final"])
     assert "/work" not in str(card) and "/home" not in str(card)
 

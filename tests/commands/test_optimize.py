@@ -243,7 +243,7 @@ def test_styles_are_blended_by_name_and_by_file(impasto: Callable[..., Any], pho
         ("size=large", "expected size to be a valid integer, got large"),
         ("precision=fp8", "unknown precision 'fp8'; expected fp32, bf16, auto"),
         ("+loss.style_layers.relu9_1=1", "has no layer 'relu9_1'; did you mean 'relu"),
-        ("+loss.style_layers.relu9_1=1", "(its layers are conv1_1, relu1_1, conv1_2, relu1_2, pool1, conv2_1,"),
+        ("+loss.style_layers.relu9_1=1", "(its layers are image, conv1_1, relu1_1, conv1_2, relu1_2, pool1, conv2_1,"),
         ("blend={great_wav:1}", "blend: neither a style nor a file 'great_wav'; did you mean 'great_wave'?"),
         ("blend=stained_glass", "expected blend to be a valid dictionary, got stained_glass"),
         ("blend={stained_glass:-1}", "expected blend.stained_glass to be greater than 0, got -1"),
