@@ -11,8 +11,9 @@ from torch import Tensor
 
 from impasto.app.choices import Choice
 from impasto.color import Colours, PaintingColours
-from impasto.images import pixels_of, read_image, resize_longer_side, to_uint8
+from impasto.images import read_image, resize_longer_side, to_uint8
 from impasto.methods import Seen
+from impasto.srgb import pixels_of
 
 # The browser names the file, so its name says nothing: Pillow tries these decoders and no others. EPS, for one, would
 # start Ghostscript.

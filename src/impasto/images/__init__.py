@@ -2,7 +2,6 @@
 
 from impasto.images.pixels import from_uint8, is_grey, resize, resize_longer_side, resized, sheet, to_uint8
 from impasto.images.reading import Decoded, Scratch, read_file, read_image, read_uint8
-from impasto.images.srgb import pixels_of
 from impasto.images.writing import write_image
 
 __all__ = [
@@ -10,7 +9,6 @@ __all__ = [
     "Scratch",
     "from_uint8",
     "is_grey",
-    "pixels_of",
     "read_file",
     "read_image",
     "read_uint8",

@@ -14,9 +14,9 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from impasto.images.pixels import scaled, to_uint8
-from impasto.images.srgb import besides_pixels, pixels_of, to_srgb
 from impasto.listing import ADVICE, HEIF
 from impasto.memory import TooLargeError, reserve_memory
+from impasto.srgb import besides_pixels, pixels_of, to_srgb
 from impasto.strips import Strips
 
 _BYTES_TO_DECODE = 27  # a pixel; measured 19 (JPEG, PNG), 24 (with a profile, transparency or 16 bits), 27 (WebP)

@@ -9,8 +9,8 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from impasto.images import pixels_of
 from impasto.run_folders import open_plain, reason
+from impasto.srgb import pixels_of
 
 _LEAST = 12_000  # bytes that a picture is given, as base64; below, nothing can be seen
 _MOST = 90_000

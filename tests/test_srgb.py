@@ -11,7 +11,8 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from impasto.images import pixels_of, read_file, read_image, to_uint8, write_image
+from impasto.images import read_file, read_image, to_uint8, write_image
+from impasto.srgb import pixels_of
 
 BLOCKS = np.kron(np.random.default_rng(1).integers(0, 256, (2, 3, 3)), np.ones((8, 8, 1))).astype(np.uint8)
 GREY = np.arange(256, dtype=np.uint8).reshape(8, 32)
