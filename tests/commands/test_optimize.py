@@ -343,7 +343,7 @@ def test_a_tile_of_nothing_is_refused(impasto: Callable[..., Any], photograph: P
     assert result.code == 1 and "expected tile to be a number of pixels from 1, auto or null, got" in result.err
 
 
-@pytest.mark.parametrize(("free", "expected"), [(1e15, None), (8e9, 1024), (3e9, 512), (1.5e9, 256)])
+@pytest.mark.parametrize(("free", "expected"), [(1e15, None), (8e9, 1024), (3.5e9, 512), (1.5e9, 256)])
 def test_tiles_are_as_large_as_memory_is_free(
     free: float, expected: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
