@@ -245,7 +245,7 @@ def test_without_a_style_they_are_listed_with_a_sentence_each(impasto: Callable[
         (["styles={starry_night: 0}"], "expected weights of styles that sum to more than 0"),
         (["styles=[starry_night]"], "expected styles={<name>: <weight>, ...}, got ['starry_night']"),
         (["style=starry_night", "styles={great_wave: 1}"], "expected style=<name> or styles={<name>: <weight>, ...}"),
-        (["style=starry_night", "look_size=9"], "expected look_size of at least 64 pixels, or null, got 9"),
+        (["style=starry_night", "look_size=9"], "expected look_size to be greater than or equal to 64, got 9"),
         (["style=starry_night", "strength=2"], "expected strength from 0 (the photograph) to 1 (painted), got 2"),
     ],
 )

@@ -79,7 +79,15 @@ def _config(images: list[Path], output: Path, run: Path, **changed: Any) -> Dict
     """The configuration that `impasto apply method=colorizer` composes."""
     method = {"_target_": "impasto.build.methods.colorizer", "_partial_": True, "network": "scenes"}
     method |= {"working_size": changed.pop("working_size", None), "vividness": changed.pop("vividness", 1.0)}
-    plain = {"style": None, "global_image": None, "overwrite": False, "size": None, "device": "cpu", "steady": 0.0}
+    plain = {
+        "style": None,
+        "global_image": None,
+        "overwrite": False,
+        "size": None,
+        "device": "cpu",
+        "steady": 0.0,
+        "look_size": None,
+    }
     plain |= {"engine": {"_target_": "impasto.engines.eager", "_partial_": True}, "precision": "fp32", "batch": 1}
     told = {"images": [str(path) for path in images], "output": str(output), "run": str(run), "method": method}
     return OmegaConf.create(told | plain | changed)

@@ -64,7 +64,15 @@ def _config(image: str, **changed: Any) -> DictConfig:
     """The configuration that `impasto apply method=upscaler` composes."""
     method = {"_target_": "impasto.build.methods.upscaler", "_partial_": True, "loss": "feature"}
     method |= {"match_histograms": False, "tile": 256}
-    plain = {"style": None, "global_image": None, "factor": None, "run": None, "size": None, "steady": 0.0}
+    plain = {
+        "style": None,
+        "global_image": None,
+        "factor": None,
+        "run": None,
+        "size": None,
+        "steady": 0.0,
+        "look_size": None,
+    }
     engine = {"_target_": "impasto.engines.eager", "_partial_": True}
     cfg = OmegaConf.create({"images": [image], "output": "out", "overwrite": True, "device": "cpu", "method": method})
     cfg.merge_with({"engine": engine, "precision": "fp32", "batch": 4})

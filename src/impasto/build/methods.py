@@ -15,7 +15,6 @@ from impasto.networks import FACTORS, Trained
 from impasto.runs import load_mix, load_run, load_shipped, mixed_style, shipped_styles
 
 _MOST_VIVID = 4  # times the predicted chroma
-_SMALLEST_LOOK = 64  # longer side, pixels
 _SMALLEST_TILE = 16  # below, nearly all that the network computes is the tile's surroundings
 
 
@@ -30,11 +29,8 @@ def engine_of(cfg: DictConfig, *, photographs: int) -> Engine:
 def stylizer(cfg: DictConfig, engine: Engine) -> Method:
     """Build the painting of photographs by a style network, shipped or of a run; other methods' options are refused."""
     _refuse(cfg, global_image="colorizer", factor="upscaler")
-    look = cfg.look_size
-    if look is not None and (isinstance(look, bool) or not isinstance(look, int) or look < _SMALLEST_LOOK):
-        raise ValueError(f"expected look_size of at least {_SMALLEST_LOOK} pixels, or null, got {look}")
     colours = instantiate(cfg.colors)
-    return Stylizing(_stylizer(cfg), engine, strength=cfg.strength, colours=colours, look_size=look)
+    return Stylizing(_stylizer(cfg), engine, strength=cfg.strength, colours=colours, look_size=cfg.look_size)
 
 
 def _stylizer(cfg: DictConfig) -> Trained:

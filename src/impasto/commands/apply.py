@@ -35,6 +35,7 @@ class ApplySettings(Settings):
     batch: Count
     overwrite: Flag
     steady: Annotated[float, Field(ge=0, lt=1, strict=True)]
+    look_size: Annotated[int, Field(ge=64, strict=True)] | None  # pixels; below, a preview says nothing
 
 
 def run(cfg: DictConfig) -> None:
