@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.evaluation.artefacts import border_ratio, repeated_share, shift_response, spot_share
+from impasto.evaluation.artefacts import border_ratio, shift_response, spot_share
+from impasto.losses import repeated_share
 
 
 def _photo(height: int = 99, width: int = 130) -> Tensor:
@@ -15,7 +16,7 @@ def _photo(height: int = 99, width: int = 130) -> Tensor:
 
 
 def _scores(image: Tensor) -> dict[str, float]:
-    shares = {f"period {period}": repeated_share(image, period) for period in (4, 6)}
+    shares = {f"period {period}": float(repeated_share(image[None], period)) for period in (4, 6)}
     return shares | {"border": border_ratio(image, _photo()), "spots": spot_share(image, _photo())}
 
 
@@ -52,15 +53,15 @@ def test_a_planted_fault_raises_its_score_most(image: Tensor, score: str) -> Non
 
 def test_wallpaper_repeats_wholly_and_noise_hardly() -> None:
     tile = torch.rand(3, 4, 4)
-    assert repeated_share(tile.repeat(1, 9, 12), 4) == pytest.approx(1.0)
-    assert repeated_share(torch.rand(3, 401, 399), 4) < 5 / 100**2
-    assert repeated_share(torch.full((3, 40, 40), 0.5), 4) == 0
+    assert float(repeated_share(tile.repeat(1, 1, 9, 12), 4)) == pytest.approx(1.0)
+    assert repeated_share(torch.rand(1, 3, 401, 399), 4) < 5 / 100**2
+    assert repeated_share(torch.full((1, 3, 40, 40), 0.5), 4) == 0
 
 
 @pytest.mark.parametrize("period", [1, 50])
 def test_a_period_that_cannot_repeat_is_refused(period: int) -> None:
     with pytest.raises(ValueError, match=r"expected a period of at least 2 and twice that in 130 x 99 pixels"):
-        repeated_share(_photo(), period)
+        repeated_share(_photo()[None], period)
 
 
 def test_what_follows_the_photograph_does_not_respond_to_a_shift_and_a_fixed_grid_does() -> None:

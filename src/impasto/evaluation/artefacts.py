@@ -11,6 +11,7 @@ from torch import Tensor
 from impasto.evaluation.comparison import Count, Figures
 from impasto.evaluation.lpips import LPIPS, find_lpips
 from impasto.evaluation.pictures import Picture, PictureComparison
+from impasto.losses import repeated_share
 from impasto.runs import shipped
 
 _BORDER = 8  # pixels
@@ -43,7 +44,9 @@ class Artefacts(PictureComparison):
     def measure(self, picture: Picture) -> Figures:
         """Measure grids, border, spots, response to shifts and LPIPS to the photograph."""
         image, photo, network = picture
-        figures: Figures = {f"repeated {period} px, %": repeated_share(image, period) for period in self.periods}
+        figures: Figures = {
+            f"repeated {period} px, %": float(repeated_share(image[None].double(), period)) for period in self.periods
+        }
         figures |= {"border": border_ratio(image, photo), "spots, %": spot_share(image, photo)}
         for shift in self.shifts:
             moved = None if network is None else shift_response(network, photo, shift)
@@ -51,26 +54,6 @@ class Artefacts(PictureComparison):
         if self._metric is not None:
             figures["LPIPS"] = float(self._metric(image[None], photo[None]))
         return figures
-
-
-def repeated_share(image: Tensor, period: int) -> float:
-    """The share of the variance within blocks that is the same in every block: 0 for none, 1 for wallpaper.
-
-    A picture without a grid of this period has about one over the number of blocks.
-
-    Args:
-        image: (C, H, W); rows and columns that fill no block are left out.
-        period: pixels of a block's side, at least 2; each side has at least two blocks.
-    """
-    c, h, w = image.shape
-    rows, columns = h // period, w // period
-    if period < 2 or min(rows, columns) < 2:
-        raise ValueError(f"expected a period of at least 2 and twice that in {w} x {h} pixels, got {period}")
-    blocks = image[:, : rows * period, : columns * period].double().view(c, rows, period, columns, period)
-    within = blocks - blocks.mean(dim=(2, 4), keepdim=True)
-    pattern = within.mean(dim=(1, 3))  # (C, period, period)
-    total = within.square().mean()
-    return float(pattern.square().mean() / total) if total > 0 else 0.0
 
 
 def border_ratio(image: Tensor, photograph: Tensor) -> float:

@@ -1,7 +1,14 @@
 """What networks and images are trained by: the perceptual loss, the pixel loss beside it, the loss of colorization."""
 
 from impasto.losses.colorization import UNKNOWN, ColorizationLoss, RareColours
-from impasto.losses.distances import Distance, gram, mean_square, squared_frobenius, total_variation
+from impasto.losses.distances import (
+    Distance,
+    gram,
+    mean_square,
+    repeated_share,
+    squared_frobenius,
+    total_variation,
+)
 from impasto.losses.perceptual import TERMS, PerceptualLoss, PixelLoss
 
 __all__ = [
@@ -14,6 +21,7 @@ __all__ = [
     "RareColours",
     "gram",
     "mean_square",
+    "repeated_share",
     "squared_frobenius",
     "total_variation",
 ]

@@ -85,3 +85,24 @@ def total_variation(image: Tensor) -> Tensor:
     down = image[..., 1:, :] - image[..., :-1, :]
     across = image[..., :, 1:] - image[..., :, :-1]
     return down.square().flatten(1).sum(dim=1) + across.square().flatten(1).sum(dim=1)
+
+
+def repeated_share(images: Tensor, period: int) -> Tensor:
+    """The share of the variance within blocks that is the same in every block: 0 for none, 1 for wallpaper; (N,).
+
+    A picture without a grid of this period has about one over the number of blocks.
+
+    Args:
+        images: (N, C, H, W); rows and columns that fill no block are left out.
+        period: pixels of a block's side, at least 2; each side has at least two blocks.
+    """
+    n, c, h, w = images.shape
+    rows, columns = h // period, w // period
+    if period < 2 or min(rows, columns) < 2:
+        raise ValueError(f"expected a period of at least 2 and twice that in {w} x {h} pixels, got {period}")
+    cut = full(images[..., : rows * period, : columns * period])
+    blocks = cut.reshape(n, c, rows, period, columns, period)
+    within = blocks - blocks.mean(dim=(3, 5), keepdim=True)
+    pattern = within.mean(dim=(2, 4))  # (N, C, period, period)
+    total = within.square().flatten(1).mean(dim=1)
+    return pattern.square().flatten(1).mean(dim=1) / total.clamp(min=torch.finfo(total.dtype).tiny)

@@ -9,10 +9,12 @@ from torch.nn import functional
 
 from impasto.chance import generator_of
 from impasto.data import Batch
-from impasto.losses import PerceptualLoss
+from impasto.losses import PerceptualLoss, repeated_share
 from impasto.networks.training import keep_channels_last
 from impasto.systems.augmentation import AS_THEY_ARE, Augmentation
 from impasto.systems.system import System, Training
+
+_GRID = 8  # pixels: that of the two strides, 4, and of a third
 
 
 class StylizerSystem(System):
@@ -25,6 +27,7 @@ class StylizerSystem(System):
         augmentation: what the loss is shown in training.
         coarse: a loss of which the style term is taken at half the size, for what is larger than a loss network sees;
             None does without.
+        grid: weight of the share of an output's variance that repeats every `_GRID` pixels.
         training: how (`Training`).
     """
 
@@ -35,10 +38,12 @@ class StylizerSystem(System):
         *,
         augmentation: Augmentation = AS_THEY_ARE,
         coarse: PerceptualLoss | None = None,
+        grid: float = 0.0,
         **training: Unpack[Training],
     ) -> None:
         super().__init__(network, **training)
         self.loss = loss.to(memory_format=self.memory_format)
+        self.grid = grid
         self.augmentation, self.styles = augmentation, loss.styles // augmentation.views
         self.coarse = None if coarse is None else coarse.to(memory_format=self.memory_format)
         if training["channels_last"] and not training["compiled"]:
@@ -63,6 +68,7 @@ class StylizerSystem(System):
     def _terms(self, photo: Tensor, network: Callable[..., Tensor], styles: Tensor) -> dict[str, Tensor]:
         photo = photo.contiguous(memory_format=self.memory_format)
         output = self._paint(network, photo, styles)
+        grid = self.grid * repeated_share(output, _GRID).mean() if self.grid else None
         views, numbers = [0] * len(photo), styles.tolist()
         if self.training:
             photo, output, views = self.augmentation(photo, output, step=self.global_step)
@@ -71,6 +77,8 @@ class StylizerSystem(System):
         if self.coarse is not None:
             small = functional.avg_pool2d(output, 2).contiguous(memory_format=self.memory_format)
             terms["coarse"] = self.coarse(small, {}, styles=numbers)["style"]
+        if grid is not None:
+            terms["grid"] = grid
         return terms
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
