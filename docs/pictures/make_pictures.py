@@ -36,6 +36,7 @@ def main() -> None:
         "quickstart": draw_quickstart,
         "pocket": draw_pocket,
         "gatys": draw_gatys,
+        "features": draw_features,
         "colour": draw_colour,
         "historic": draw_historic,
         "upscaled": draw_upscaled,
@@ -95,6 +96,12 @@ def draw_gatys(folder: Path) -> None:
     network = load_shipped("starry_night").network
     plain, *others = [read_image(folder / name / "rocket.jpg") for name in GATYS]
     _write("gatys.jpg", [[photo, network(photo[None])[0], plain], others], cell=400)
+
+
+def draw_features(folder: Path) -> None:
+    """Draw a photograph, and what the features of a colorizer made of it."""
+    photo = resize_longer_side(read_image(Path(sample_path("chelsea.png"))), 384)
+    _write("scene_features.jpg", [[photo, read_image(folder / "chelsea.png")]], cell=384)
 
 
 def draw_colour(_: Path) -> None:

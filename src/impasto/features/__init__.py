@@ -1,7 +1,8 @@
-"""Loss networks, which return their activations by layer name: VGG-16, VGG-19, and our pocket one."""
+"""Loss networks, which return their activations by layer name: VGG-16, VGG-19, and two of our own."""
 
 from impasto.features.calibrated import normalised_vgg, random_vgg
 from impasto.features.pocket import PocketFeatures, pocket
+from impasto.features.scenes import scenes
 from impasto.features.vgg import VGG, LossNetwork, ScaledAveragePool, layer_names
 from impasto.features.weights import pretrained_vgg
 
@@ -15,4 +16,5 @@ __all__ = [
     "pocket",
     "pretrained_vgg",
     "random_vgg",
+    "scenes",
 ]
