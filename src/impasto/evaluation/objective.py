@@ -96,7 +96,7 @@ class Objective(Comparison):
         photo = CentreCrop(size=size)(photo) if self.square else resize_longer_side(photo, size)
         photo = photo[None].to(self.device)
         style = self.style.image(self.style_size or max(photo.shape[-2:])).to(self.device)
-        loss = self.loss(self._features, style).to(self.device)
+        loss = self.loss(self._features, style, photographs=photo).to(self.device)  # of which equal shares are
         precision = choose_precision(self.precision, self.device)
         lines = {"the photograph": objective(photo, photo, loss, precision=precision)}
         if self._network is not None:
