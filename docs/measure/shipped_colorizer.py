@@ -33,8 +33,7 @@ def measure_colorizers() -> None:
             measured = measure_colorizer(trained, data.val_paths, data.val_labels, lpips=lpips, vividness=gain)
             found[f"shipped, vividness {gain}"] = measured
         for label, measured in found.items():
-            figures = {**measured.error._asdict(), "top1": measured.top1, "top5": measured.top5}
-            told = ", ".join(f"{key} {value:.3f}" for key, value in figures.items() if value is not None)
+            told = ", ".join(f"{key} {value:.3f}" for key, value in measured.items() if value is not None)
             sys.stdout.write(f"{name} {label}: {told}\n")
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Unpack, get_args, get_origin
@@ -59,6 +60,7 @@ def initialize(conf: Path) -> initialize_config_dir:
 
 def store_choices(conf: Path) -> None:
     """Tell Hydra the choices of a group that stand in one file, conf/<group>/_all.yaml, by their names."""
+    warnings.filterwarnings("ignore", "(?s).*ConfigStore schema with the same name")  # a user's own of that name
     for path in conf.glob("*/_all.yaml"):
         for name, choice in OmegaConf.load(path).items():
             ConfigStore.instance().store(group=path.parent.name, name=str(name), node=choice)
