@@ -6,6 +6,7 @@ YAML files are the text, so that a key is described in one place.
 
 import ast
 import re
+import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,7 +50,7 @@ def _commands() -> dict[str, str]:
     """Commands with the sentence that their file begins with; what others are made of (`base`) is none."""
     files = [path for path in sorted(CONF.glob("*.yaml")) if "\ndefaults:" in _text(path)]
     shared = {name for path in files for name in _shared(path)}
-    return {path.stem: _summary(path) for path in files if path.stem not in shared}
+    return {path.stem: _summary(_text(path)) for path in files if path.stem not in shared}
 
 
 def _shared(path: Path) -> list[str]:
@@ -65,9 +66,17 @@ def _groups() -> list[str]:
 
 
 def _choices(group: str) -> dict[str, str]:
-    """Choices of a group with the sentence that each file begins with; shared pieces (`_name`) are left out."""
-    files = [path for path in sorted((CONF / group).glob("*.yaml")) if not path.stem.startswith("_")]
-    return {path.stem: _summary(path) for path in files}
+    """Choices of a group with the sentence that each begins with."""
+    return {name: _summary(text) for name, text in _files(group).items()}
+
+
+def _files(group: str) -> dict[str, str]:
+    """What stands in the file of each choice of a group; or below its name in the file of all."""
+    found = {path.stem: _text(path) for path in (CONF / group).glob("[!_]*.yaml")}
+    for path in (CONF / group).glob("_all.yaml"):
+        for comment, name, body in re.findall(r"^(# .*\n)(\w+):\n((?:  .*\n)+)", _text(path), flags=re.MULTILINE):
+            found[name] = comment + textwrap.dedent(body)
+    return dict(sorted(found.items()))
 
 
 def _experiments(command: str) -> dict[str, str]:
@@ -102,7 +111,7 @@ def _overview() -> str:
 def _command_page(command: str) -> str:
     path = CONF / f"{command}.yaml"
     words = command.replace("_", " ")
-    parts = [f"# impasto {words}\n", f"{_summary(path)}\n", "```bash\nimpasto " + words + " --help\n```\n"]
+    parts = [f"# impasto {words}\n", f"{_summary(_text(path))}\n", "```bash\nimpasto " + words + " --help\n```\n"]
     found = [key for part in (path, *(CONF / f"{name}.yaml" for name in _shared(path))) for key in _keys(part)]
     keys = {key.name: key for key in reversed(found) if key.name not in _defaults(path)}  # a command's own count most
     rows = "\n".join(f"| `{k.name}` | {_code(k.default)} | {_cell(k.meaning)} |" for k in reversed(keys.values()))
@@ -121,14 +130,13 @@ def _command_page(command: str) -> str:
 
 def _group_page(group: str) -> str:
     taken = [c.replace("_", " ") for c in _commands() if group in map(_group, _defaults(CONF / f"{c}.yaml"))]
-    choices = _choices(group)
+    choices, files = _choices(group), _files(group)
+    where = "_all.yaml" if (CONF / group / "_all.yaml").is_file() else "<choice>.yaml"
     by = f" of {', '.join(f'`impasto {command}`' for command in taken)}" if taken else ""
-    head = (
-        f"# {group}=\n\nChoices{by}. What stands below is the file behind each choice, `conf/{group}/<choice>.yaml`.\n"
-    )
+    head = f"# {group}=\n\nChoices{by}. What stands below is what `conf/{group}/{where}` has of each.\n"
     rows = _table("choice", "", {f"[`{name}`](#{name})": line for name, line in choices.items()})
-    files = [f"## {name} {{ #{name} }}\n\n```yaml\n{_text(CONF / group / f'{name}.yaml')}```\n" for name in choices]
-    return "\n".join([head, rows, *files])
+    parts = [f"## {name} {{ #{name} }}\n\n```yaml\n{text}```\n" for name, text in files.items()]
+    return "\n".join([head, rows, *parts])
 
 
 def _package_page(package: str) -> str:
@@ -171,9 +179,9 @@ def _group(word: str) -> str:
     return word.partition("@")[0]
 
 
-def _summary(path: Path) -> str:
-    """The first sentence of a file that says what it is."""
-    lines = [line for line in _text(path).splitlines() if not line.startswith(("# @package", "# yaml-language-server"))]
+def _summary(text: str) -> str:
+    """The first sentence of a file, which says what it is."""
+    lines = [line for line in text.splitlines() if not line.startswith(("# @package", "# yaml-language-server"))]
     return lines[0].removeprefix("# ")
 
 

@@ -35,7 +35,11 @@ Schema = dict[str, Any]
 
 def schemas() -> dict[str, Schema]:
     """Return every schema by the name of its file."""
-    groups = {group: _values([_loaded(path) for path in _choices(group)]) for group in _groups() if _choices(group)}
+    groups = {group: _values(_loaded_choices(group)) for group in _groups() if _choices(group)}
+    groups |= {
+        f"{path.parent.name}_all": {"type": "object", "additionalProperties": {"$ref": f"{path.parent.name}.json"}}
+        for path in CONF.glob("*/_all.yaml")
+    }
     return {
         name: {"$schema": _DRAFT, **found} for name, found in ({c: _command(c) for c in _commands()} | groups).items()
     }
@@ -47,6 +51,8 @@ def schema_of(path: Path) -> str:
         return path.stem
     if path.parent.name == "experiment":
         return experiment_command(CONF, path.stem) or "train"
+    if path.name == "_all.yaml":
+        return f"{path.parent.name}_all"
     return "train" if _is_global(path) else path.parent.name
 
 
@@ -57,6 +63,12 @@ def _is_global(path: Path) -> bool:
 
 def _choices(group: str, *, of_command: bool = False) -> list[Path]:
     return [path for path in sorted((CONF / group).glob("*.yaml")) if _is_global(path) == of_command]
+
+
+def _loaded_choices(group: str) -> list[dict[str, Any]]:
+    """The choices of a group, of which one file may hold several."""
+    loaded = [(_loaded(path), path.name == "_all.yaml") for path in _choices(group)]
+    return [choice for found, several in loaded for choice in (found.values() if several else [found])]
 
 
 def _command(command: str) -> Schema:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from impasto.cli import COMMANDS, conf_dir, config_name
-from impasto.launch.composition import check_config, compose_command
+from impasto.launch.composition import check_config, compose_command, initialize
 from impasto.launch.help import choices, experiment_command
 from impasto.sweep.objectives import Objective
 from impasto.sweep.space import read_space
@@ -31,7 +31,7 @@ CHOICES = [
 
 
 def _compose(command: str, *overrides: str) -> DictConfig:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize(conf_dir()):
         return compose(command, list(overrides))
 
 
@@ -212,7 +212,7 @@ def test_the_question_is_iizukas_and_the_rule_is_fixed() -> None:
 
 @pytest.mark.parametrize("command", ["study_simulate", "study_serve"])
 def test_commands_that_answer_a_study_leave_no_run_folder(command: str) -> None:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize(conf_dir()):
         cfg = compose(command, ["study=x"], return_hydra_config=True)
     assert cfg.folder is None
     assert (cfg.hydra.run.dir, cfg.hydra.output_subdir) == (".", None)
@@ -241,6 +241,6 @@ def test_every_sweep_searches_keys_that_its_training_has(words: list[str]) -> No
 
 
 def test_a_sweep_keeps_its_record_itself() -> None:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize(conf_dir()):
         cfg = compose("sweep", return_hydra_config=True)
     assert cfg.folder is None and (cfg.hydra.run.dir, cfg.hydra.output_subdir) == (".", None)

@@ -1,4 +1,4 @@
-"""conf/wandb_sweep.yaml: the command that W&B's agent makes of it is one of ours."""
+"""docs/wandb_sweep.yaml: the command that W&B's agent makes of it is one of ours."""
 
 import copy
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from torch import nn
 from torch.optim import Adam
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from impasto.cli import COMMANDS, conf_dir, config_name
-from impasto.launch.composition import check_arguments
+from impasto.cli import conf_dir
+from impasto.launch.composition import check_arguments, initialize
 from impasto.launch.words import prepare_arguments
 from impasto.systems.system import System
 
-SWEEP: dict[str, Any] = yaml.safe_load((conf_dir() / "wandb_sweep.yaml").read_text(encoding="utf-8"))
+SWEEP: dict[str, Any] = yaml.safe_load((conf_dir().parent / "docs" / "wandb_sweep.yaml").read_text(encoding="utf-8"))
 
 
 def _words(values: dict[str, Any]) -> list[str]:
@@ -40,7 +40,7 @@ def test_the_agents_command_is_one_that_train_takes(end: int) -> None:
     assert (environment, program, command) == ("/usr/bin/env", "impasto", "train")
     arguments = prepare_arguments(conf_dir(), "train", arguments)
     check_arguments(conf_dir(), "train", arguments)
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize(conf_dir()):
         cfg: Any = compose("train", arguments)
     assert cfg.system.optimizer.lr == values["system.optimizer.lr"] and cfg.system.scheduler is None
     assert cfg.network.width == values["network.width"]
@@ -59,7 +59,3 @@ def test_the_metric_is_one_that_training_logs(monkeypatch: pytest.MonkeyPatch) -
     system = System(nn.Linear(1, 1), optimizer=Adam, scheduler=None, channels_last=False, compiled=False)
     system.log_validation({"content": torch.tensor(1.0), "style": torch.tensor(2.0)}, count=1)
     assert logged[SWEEP["metric"]["name"]] == 3
-
-
-def test_the_file_is_no_command() -> None:
-    assert "wandb_sweep" not in {config_name(command) for command in COMMANDS}

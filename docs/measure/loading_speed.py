@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.utils import instantiate
 
 from impasto.cli import conf_dir
@@ -24,6 +24,7 @@ from impasto.data.photographs import spread
 from impasto.evaluation.timing import time_calls
 from impasto.files import write_text
 from impasto.hardware import describe_machine
+from impasto.launch.composition import initialize
 from impasto.tables import digits, markdown, write_json
 
 PHOTOGRAPHS, SHARDS, BATCH = 1000, 8, 32
@@ -33,7 +34,7 @@ WORKERS = (0, 2)
 
 def main() -> None:
     """Pack, time both readers, print a table."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize(conf_dir()):
         cfg = compose("pack", ["data=scenes", f"data.batch_size={BATCH}", *sys.argv[1:]])
     output = Path(cfg.output)
     files = instantiate(cfg.data)

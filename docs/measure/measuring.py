@@ -4,11 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from omegaconf import DictConfig
 
 from impasto.cli import conf_dir
 from impasto.evaluation.comparison import Comparison, run_comparison
+from impasto.launch.composition import initialize
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -22,7 +23,7 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 def composed(command: str, *words: str) -> DictConfig:
     """Compose a command's configuration."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize(conf_dir()):
         return compose(command, list(words))
 
 

@@ -18,15 +18,14 @@ from measuring import composed, measure, parser
 from torch import Tensor
 
 from impasto.evaluation.comparison import Figures, Table
-from impasto.evaluation.curves import Curve, first_below
-from impasto.evaluation.objective import Objective
+from impasto.evaluation.objective import Curve, Objective, first_below
 from impasto.gatys import evaluate, lowered
 from impasto.losses import PerceptualLoss
 
 REFERENCE = "torch L-BFGS, projected, fp32"
 _LEVELS = 255.0  # on an image in [0, 1] torch's first step leads to infinity
 _OURS = (
-    "{_target_:impasto.evaluation.curves.optimization_curve,_partial_:true,start:{_target_:impasto.gatys.from_photo,"
+    "{_target_:impasto.evaluation.objective.optimization_curve,_partial_:true,start:{_target_:impasto.gatys.from_photo,"
     "_partial_:true},optimizer:{_target_:impasto.gatys.LBFGS,_partial_:true,history:100,first_step:5.0,guard:2.0,"
     "preconditioner:{_target_:impasto.gatys.smooth,_partial_:true,exponent:1.0}}}"
 )

@@ -14,12 +14,13 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.utils import instantiate
 from torch.utils.flop_counter import FlopCounterMode
 
 from impasto.cli import conf_dir
 from impasto.hardware import describe_machine
+from impasto.launch.composition import initialize
 
 PHOTOGRAPHS = 2.3e6  # Places205, Iizuka 2016
 EPOCHS = 11
@@ -33,7 +34,7 @@ HERE = 8  # photographs in a batch on this machine
 def main() -> None:
     """Measure and print a table."""
     folder = Path(sys.argv[1])
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize(conf_dir()):
         cfg = compose("train", ["experiment=iizuka2016_places365", "data.root=."])
     network = instantiate(cfg.network)(classes=205, channels=2)
     lightness = torch.rand(HERE, 1, SIZE, SIZE)

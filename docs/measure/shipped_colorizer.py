@@ -5,13 +5,14 @@ Needs IMPASTO_DATA, as the training did: python docs/measure/shipped_colorizer.p
 
 import sys
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.utils import instantiate
 
 from impasto.cli import conf_dir
 from impasto.evaluation.colour import mean_chroma, measure_colorizer, measure_guesses
 from impasto.evaluation.lpips import find_lpips
 from impasto.images import read_image
+from impasto.launch.composition import initialize
 from impasto.runs import load_shipped, shipped
 
 _VIVIDNESS = (1.0, 1.2, 1.4)
@@ -21,7 +22,7 @@ def measure_colorizers() -> None:
     """Print the colour error of each shipped colorizer, and its scenes, beside guesses that need no network."""
     for name in shipped("colorizer"):
         trained = load_shipped(name, system="colorizer")
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with initialize(conf_dir()):
             cfg = compose("train", [f"experiment={trained.card['experiment']}"])
         data, lpips = instantiate(cfg.data), find_lpips(f"{cfg.data_root}/weights/alexnet_lpips.safetensors")
         data.prepare_data()
@@ -32,8 +33,7 @@ def measure_colorizers() -> None:
             measured = measure_colorizer(trained, data.val_paths, data.val_labels, lpips=lpips, vividness=gain)
             found[f"shipped, vividness {gain}"] = measured
         for label, measured in found.items():
-            figures = {**measured.error._asdict(), "top1": measured.top1, "top5": measured.top5}
-            told = ", ".join(f"{key} {value:.3f}" for key, value in figures.items() if value is not None)
+            told = ", ".join(f"{key} {value:.3f}" for key, value in measured.items() if value is not None)
             sys.stdout.write(f"{name} {label}: {told}\n")
 
 

@@ -5,14 +5,15 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional
 
 from impasto.data.sample import sample_path
 from impasto.evaluation.colour import colorizer_of, tinted
-from impasto.evaluation.plots import SheetRow, write_sheet
+from impasto.evaluation.plots import save_figure
 from impasto.evaluation.super_resolution_protocol import Protocol, compare, enlarge, low_and_truth, luma
-from impasto.images import read_image, resize_longer_side, sheet, write_image
+from impasto.images import read_image, resize_longer_side, sheet, to_uint8, write_image
 from impasto.listing import find_images
 from impasto.methods import Stylizing
 from impasto.resampling import upscale
@@ -131,6 +132,20 @@ def _write(name: str, rows: list[list[Tensor]], *, cell: int) -> None:
 CROPS = {"astronaut.png": (176, 56), "chelsea.png": (120, 72), "coffee.png": (232, 64), "rocket.jpg": (280, 152)}
 
 
+def _draw_pictures(path: Path, columns: list[str], rows: dict[str, list[tuple[Tensor, str]]], *, note: str) -> None:
+    """Draw rows of pictures (3, H, W), each with what stands below it."""
+    figure = Figure(figsize=(2 * len(columns), 2.3 * len(rows) + 0.5), layout="constrained", dpi=110)
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for (title, shown), axes in zip(rows.items(), grid, strict=True):
+        axes[0].set_ylabel(title, fontsize=8)
+        for column, (picture, caption), axis in zip(columns, shown, axes, strict=True):
+            axis.imshow(to_uint8(picture), interpolation="nearest")
+            axis.set(title=column, xticks=[], yticks=[])
+            axis.set_xlabel(caption, fontsize=8)
+    figure.supxlabel(note, fontsize=8)
+    save_figure(figure, path)
+
+
 def draw_upscaled(_: Path) -> None:
     """Draw crops of photographs at a quarter of their size, and what bicubic and the shipped networks make of them."""
     size, factor = 96, 4
@@ -138,21 +153,20 @@ def draw_upscaled(_: Path) -> None:
     networks = {loss: load_shipped(f"x{factor}_{loss}", system="upscaler").network for loss in ("pixel", "feature")}
     methods = {"bicubic": partial(upscale, factor=factor), "pixel loss": networks["pixel"]}
     methods |= {"feature loss": networks["feature"]}
-    rows = []
+    rows = {}
     for name, (left, top) in CROPS.items():
         low, truth = low_and_truth(read_image(Path(sample_path(name))), factor, rule)
         wanted = luma(truth, grey=False)
         square = (slice(top, top + size), slice(left, left + size))
-        pictures = [low[0][:, top // factor : (top + size) // factor, left // factor : (left + size) // factor]]
-        captions = ["a quarter of the size"]
+        small = low[0][:, top // factor : (top + size) // factor, left // factor : (left + size) // factor]
+        shown = [(small, "a quarter of the size")]
         for method in methods.values():
             output = enlarge(method, low, matched=False)
             found = compare(luma(output, grey=False), wanted, border=factor, ssim_sigma=rule.ssim_sigma)
-            pictures.append(output[0][:, *square])
-            captions.append(f"{found.psnr:.2f} dB, sharpness {found.sharpness:.2f}")
-        rows.append(SheetRow(Path(name).stem, [*pictures, truth[0][:, *square]], [*captions, ""]))
+            shown.append((output[0][:, *square], f"{found.psnr:.2f} dB, sharpness {found.sharpness:.2f}"))
+        rows[Path(name).stem] = [*shown, (truth[0][:, *square], "")]
     note = "PSNR of the whole picture's luma; sharpness: energy of its gradient, as a share of the truth's"
-    write_sheet(HERE / "upscaled.png", ["low", *methods, "truth"], rows, cell=2 * size, note=note)
+    _draw_pictures(HERE / "upscaled.png", ["low", *methods, "truth"], rows, note=note)
     write_image(HERE / "upscaled.jpg", read_image(HERE / "upscaled.png"))
     (HERE / "upscaled.png").unlink()
 

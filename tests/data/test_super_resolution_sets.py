@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from omegaconf import OmegaConf
 from torch.nn import functional
 
 from impasto.cli import conf_dir
 from impasto.images import read_image
+from impasto.launch.composition import initialize
 from impasto.listing import find_images
 
 _SIDE = 12  # of a thumbnail; copies that were resized or compressed again have much the same
@@ -35,7 +36,7 @@ def _paths(sources: list[str]) -> list[Path]:
 def test_training_and_test_sets_share_no_photograph(real_data: Path) -> None:
     tested = _paths([str(real_data / "sr" / name) for name in ("Set5", "Set14", "BSD100")])
     assert len(tested) == 119
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize(conf_dir()):
         cfg: Any = compose("train", ["experiment=upscaler", f"data_root={real_data}"])
     held_out = _thumbnails(tested)
     for sources in (cfg.data.train, cfg.data.val):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from impasto.cli import conf_dir
 from impasto.data.sample import sample_path
-from impasto.evaluation.curves import Curve, objective
+from impasto.evaluation.objective import Curve, objective
 from impasto.gatys import evaluate
 from impasto.losses import squared_frobenius
 

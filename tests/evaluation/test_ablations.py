@@ -158,9 +158,9 @@ def test_variants_are_trained_and_become_a_table(impasto: Callable[..., Any], tr
     words = f"evaluation.train=['experiment=smoke_colorizer','data.root={tree}','trainer.max_steps=2']"
     result = impasto("evaluate", "experiment=smoke_ablations", words, "logger=csv", "seed=7")
     assert result.code == 0, result.err
-    names = ["class loss only", "local [baseline]/colour only"]
+    names = ["class loss only", "local [baseline], colour only"]
     for name in names:
-        folder = result.folder / "runs" / name.replace("/", "-")
+        folder = result.folder / "runs" / name
         assert json.loads((folder / "status.json").read_text())["status"] == "finished"
         config = OmegaConf.load(folder / "config.yaml")
         assert config.seed == 7 and config.logger is None and config.data.root == str(tree)
@@ -189,16 +189,15 @@ def test_figures_are_those_of_the_library(tmp_path: Path, tree: Path) -> None:
     paths, labels = _held_out(tree)
     for name, run in runs.items():
         found = measure_colorizer(load_run(run, system="colorizer"), paths, labels)
-        expected = {**found.error._asdict(), "top1": found.top1, "top5": found.top5}
         for index, key in enumerate(FIGURES):
             learned = name == "joint" or (name == "colour") == (index < 4)
-            assert _figures(told)[name][key] == (pytest.approx(expected[key]) if learned else None)
+            assert _figures(told)[name].get(key) == (pytest.approx(found[key]) if learned else None)
     train = [item.path for item in class_folders(tree, val_part=0.1, seed=0).train]
     guesses = measure_guesses(paths, labels, mean_chroma(map(read_image, train)))
     for name in ("grey", "mean chroma"):
-        assert [_figures(told)[name][key] for key in FIGURES[:4]] == pytest.approx(list(guesses[name].error)[:4])
-    assert _figures(told)["mean chroma"]["top1"] == 0.5 and _figures(told)["grey"]["top1"] is None
-    assert _figures(told)["truth"]["ciede2000"] == 0 and _figures(told)["truth"]["psnr_rgb"] is None
+        assert all(_figures(told)[name][key] == pytest.approx(guesses[name][key]) for key in FIGURES[:4])
+    assert _figures(told)["mean chroma"]["top1"] == 0.5 and "top1" not in _figures(told)["grey"]
+    assert _figures(told)["truth"]["ciede2000"] == 0 and "psnr_rgb" not in _figures(told)["truth"]
     with Image.open(folder / "ablations.png") as image:
         assert image.size == (4 * 228 - 4, 2 * 228 - 4)
     assert "| truth | 0.00 | - | - | " in (folder / "ablations.md").read_text()
@@ -210,7 +209,7 @@ def test_as_many_photographs_are_measured_as_told_spread_over_all(tmp_path: Path
     paths, labels = _held_out(tree)
     found = measure_colorizer(load_run(run, system="colorizer"), paths[::3], labels[::3])
     assert "2 held-out photographs of 3 scenes" in (tmp_path / "e" / "ablations.md").read_text()
-    assert _figures(told)["a"]["ciede2000"] == pytest.approx(found.error.ciede2000)
+    assert _figures(told)["a"]["ciede2000"] == pytest.approx(found["ciede2000"])
     with Image.open(tmp_path / "e" / "ablations.png") as image:
         assert image.height == 6 * 228 - 4
 
@@ -226,14 +225,14 @@ def test_a_resumed_evaluation_measures_a_network_that_changed(tmp_path: Path, tr
 
 def test_words_reach_the_training_as_they_are_meant(tmp_path: Path, trainings: Callable[..., list[list[str]]]) -> None:
     folder = tmp_path / "it's an evaluation (1), a=b"
-    variants = {"local [x]/y": ["network.width=4", "seed=1"], "one": "loss=iizuka2016_rare", "nothing": None}
+    variants = {"local [x] y": ["network.width=4", "seed=1"], "one": "loss=iizuka2016_rare", "nothing": None}
     trainings("stop")
     with pytest.raises(KeyboardInterrupt):
         _evaluate(folder, train=["experiment=smoke_colorizer"], variants=variants)
     ((*words, place),) = trainings()
     assert words == ["data_root=it's [d]", "seed=5", "logger=csv", "experiment=smoke_colorizer", *words[4:]]
     assert words[4:] == ["network.width=4", "seed=1"]
-    assert place == f"hydra.run.dir={folder}/runs/local [x]-y"
+    assert place == f"hydra.run.dir={folder}/runs/local [x] y"
     for word in (place, f"data_root={folder}"):  # what is there is quoted for Hydra by the command line itself
         (prepared,) = prepare_arguments(conf_dir(), "train", [word])
         (parsed,) = OverridesParser.create().parse_overrides([prepared])
@@ -287,9 +286,7 @@ def test_a_misspelt_word_is_refused_before_any_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"variants": {"a/b": None, "a-b": None}}, "the variants 'a/b' and 'a-b' would share"),
         ({"variants": {"grey": None}}, "'grey' cannot name a variant"),
-        ({"variants": {"..": None}}, "'..' cannot name a variant"),
         ({"runs": {"nothing": "run"}}, "evaluation.runs names 'nothing'; expected one of joint, 2"),
         ({"runs": {"joint": "nowhere"}}, "no run folder nowhere"),
         ({"runs": {"joint": "run/config.yaml"}}, "run/config.yaml is not a safetensors file"),
@@ -308,7 +305,17 @@ def test_bad_input_is_one_sentence_before_any_training(
     assert "\n" not in str(error.value) and not trainings()
 
 
-@pytest.mark.parametrize("changed", [{"variants": {}}, {"variants": None}, {"count": 0}, {"rows": 0}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"variants": {}},
+        {"variants": None},
+        {"variants": {"a/b": None}},
+        {"variants": {"..": None}},
+        {"count": 0},
+        {"rows": 0},
+    ],
+)
 def test_a_key_of_another_kind_is_refused(tmp_path: Path, changed: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         _evaluate(tmp_path / "e", **({"variants": {"joint": None}} | changed))

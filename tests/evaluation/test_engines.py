@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from impasto.evaluation import engines
-from impasto.evaluation.engines import Engines, Side, in_own_process, operations
+from impasto.evaluation.engines import Engines, Side, in_own_process
 from impasto.networks import Stylizer, save_network
 
 SMOKE = ("benchmark", "experiment=smoke_engines", "logger=csv")
@@ -44,21 +44,13 @@ def test_the_table_is_consistent_with_itself(impasto: Callable[..., Any], networ
         assert row["ratio_plain"] == pytest.approx(plain["seconds"] / row["seconds"])
         assert row["ratio_kept"] == pytest.approx(kept["seconds"] / row["seconds"])
         assert row["low"] <= row["seconds"] <= row["high"] and row["peak_bytes"] > 0
-        rate = told["cells"]["rates"]["bf16" if row["precision"] == "bf16" else "fp32"]
-        work = 2 * operations(Stylizer(width=4, blocks=1), 32)
-        assert row["share"] == pytest.approx(work / row["seconds"] / rate)
         assert row["largest_deviation"] < (0.1 if row["precision"] == "fp32" else 30)
     table = (result.folder / "engines.md").read_text()
-    assert table.strip() in result.out and "Measured rates" in table
+    assert table.strip() in result.out
     with (result.folder / "engines.csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(told["rows"])
     with Image.open(result.folder / "engines.png") as image:
         assert len(set(image.convert("L").tobytes())) > 20
-
-
-def test_operations_are_those_of_the_convolutions() -> None:
-    conv = torch.nn.Conv2d(3, 8, 3, padding=1)
-    assert operations(conv, 16) == 2 * 9 * 3 * 8 * 16 * 16
 
 
 @pytest.mark.slow

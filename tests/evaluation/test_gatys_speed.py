@@ -10,7 +10,7 @@ from tiny import tiny_vgg
 from torch import Tensor, nn
 
 from impasto.evaluation.comparison import Figures
-from impasto.evaluation.gatys_speed import GatysSpeed, bare_pass
+from impasto.evaluation.speed import GatysSpeed, bare_pass
 from impasto.gatys import Adam
 from impasto.losses import PerceptualLoss, mean_square, squared_frobenius
 from impasto.styles import Style
@@ -75,7 +75,8 @@ def _measure(*, steps: list[int] | None = None, **changes: Any) -> Figures:
         "precision": "fp32",
         "warmup": 1,
         "repeats": 3,
-        "paper": [],
+        "paper": {},
+        "label": "reported",
         "device": "cpu",
     }
     return GatysSpeed(**(keys | changes)).cells()["17 x 17"]()

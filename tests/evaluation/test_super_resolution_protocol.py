@@ -118,12 +118,8 @@ def test_pictures_of_two_sizes_are_refused() -> None:
     ("changed", "message"),
     [
         ({"border": -1}, "greater than or equal to 0"),
-        ({"border": 1.5}, "valid integer"),
-        ({"border": True}, "valid integer"),
-        ({"sigma": -0.1}, "greater than or equal to 0"),
         ({"sigma": float("nan")}, "greater than or equal to 0|finite"),
         ({"ssim_sigma": 0}, "greater than 0"),
-        ({"match_histograms": "maybe"}, "valid boolean"),
     ],
 )
 def test_a_protocol_that_cannot_be_is_refused(changed: dict[str, float], message: str) -> None:

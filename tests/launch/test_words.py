@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from impasto.cli import conf_dir
-from impasto.launch.composition import check_arguments
+from impasto.launch.composition import check_arguments, initialize
 from impasto.launch.words import parse, prepare_arguments, quote
 
 HARD_NAMES = [
@@ -36,7 +36,7 @@ HARD_NAMES = [
 
 
 def _composed_images(arguments: list[str]) -> list[str]:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize(conf_dir()):
         return list(compose("apply", arguments).images)
 
 
@@ -68,7 +68,7 @@ def test_a_path_behind_a_key_needs_no_quotes(name: str, tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).touch()
     prepared = prepare_arguments(conf_dir(), "apply", [f"images={name}"])
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize(conf_dir()):
         assert compose("apply", prepared).images == name
 
 
@@ -85,7 +85,7 @@ def test_a_flag_may_carry_its_value_behind_an_equals_sign() -> None:
 def test_a_path_that_is_not_there_yet_needs_no_quotes_either() -> None:
     for name in ("出力", "my photos (1)"):
         prepared = prepare_arguments(conf_dir(), "apply", [f"output={name}"])
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with initialize(conf_dir()):
             assert compose("apply", prepared).output == name
 
 
@@ -111,7 +111,7 @@ def test_files_for_a_command_without_images_are_refused() -> None:
 
 
 def _composed(command: str, arguments: list[str]) -> DictConfig:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize(conf_dir()):
         return compose(command, arguments)
 
 
@@ -172,7 +172,7 @@ def test_names_beyond_hydras_grammar_are_taken_in_mappings_and_lists(value: str,
     if multirun:  # where Hydra writes the words anew
         (override,) = parse([word])
         word = f"{key}={override.get_value_element_as_str()}"
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize(conf_dir()):
         assert OmegaConf.to_container(compose("optimize", [word])[key]) == expected
 
 

@@ -125,7 +125,7 @@ def build_painter(cfg: DictConfig, further: Sequence[tuple[float, Style]] = ()) 
 
 
 def named_style(name: str, data_root: str) -> Style:
-    """Build a style by its name in conf/style/, or by a file."""
+    """Build a style by its name in conf/style/_all.yaml, or by a file."""
     known = GlobalHydra.instance().config_loader().get_group_options("style", ObjectType.CONFIG)
     if name not in known and not Path(name).is_file():
         raise FileNotFoundError(f"blend: neither a style nor a file '{name}'{did_you_mean(name, known)}")

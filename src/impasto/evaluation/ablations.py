@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field
 from impasto.data import Places
 from impasto.evaluation.colour import Measured, colorizer_of, mean_chroma, measure_colorizer, measure_guesses, tinted
 from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Listed, Row, Table, fingerprint
-from impasto.evaluation.lpips import LPIPS, find_lpips
+from impasto.evaluation.lpips import FoundLPIPS
 from impasto.images import read_image, sheet, write_image
 from impasto.networks import Trained
 from impasto.run_folders import RunFolder
@@ -42,15 +42,18 @@ _COLUMNS = {
 }
 
 
+Name = Annotated[str, Field(pattern=r"^[^/]*[^/. ][^/]*$")]  # of a variant, and of its folder
+
+
 class Ablations(Comparison):
     """A row a variant, each an `impasto train` of its own below this folder; a resumed evaluation goes on with it."""
 
     name: ClassVar[str] = "ablations"
     train: Annotated[list[str], Listed]
-    variants: Annotated[dict[str, Annotated[list[str] | None, Listed]], Field(min_length=1)]
+    variants: Annotated[dict[Name, Annotated[list[str] | None, Listed]], Field(min_length=1)]
     runs: Annotated[dict[str, str], BeforeValidator(lambda value: value or {})]
     count: Count | None
-    lpips: str | None
+    lpips: FoundLPIPS
     rows: Count
     folder: str
     data_root: str
@@ -58,13 +61,10 @@ class Ablations(Comparison):
     logger: str | None
     build: Callable[[Any], Places]
 
-    def _own_folder(self, name: str) -> Path:
-        return Path(self.folder).absolute() / "runs" / name.replace("/", "-")
-
     @cached_property
     def _folders(self) -> dict[str, Path]:
         """By variant, the folder of its training, or the folder or file that is given."""
-        own = {name: self._own_folder(name) for name in self.variants}
+        own = {name: Path(self.folder).absolute() / "runs" / name for name in self.variants}
         return own | {name: Path(path).expanduser() for name, path in self.runs.items()}
 
     def _words(self, name: str) -> list[str]:
@@ -74,7 +74,10 @@ class Ablations(Comparison):
 
     def about(self) -> dict[str, Any]:
         """Say which networks are given; refuse a training's words before the hours that others take."""
-        self._check_names()
+        if taken := {*self.variants} & {*_GUESSES}:
+            raise ValueError(f"'{taken.pop()}' cannot name a variant; {', '.join(_GUESSES)} are rows already")
+        if unknown := {*self.runs} - {*self.variants}:
+            raise ValueError(f"evaluation.runs names '{unknown.pop()}'; expected one of {', '.join(self.variants)}")
         given = {}
         for name, folder in self._folders.items():
             if name in self.runs:
@@ -85,23 +88,7 @@ class Ablations(Comparison):
                     raise KeyboardInterrupt
                 if found.returncode:
                     raise ValueError(f"variant '{name}': {' '.join(found.stderr.split()).removeprefix('error: ')}")
-        return {"runs": given, "lpips": self._metric is not None}
-
-    @cached_property
-    def _metric(self) -> LPIPS | None:
-        return find_lpips(self.lpips)
-
-    def _check_names(self) -> None:
-        """Refuse names that do not differ as folders and as rows of the table."""
-        folders: dict[Path, str] = {}
-        for name in self.variants:
-            if not name.replace("/", "-").strip(". ") or name in _GUESSES:
-                raise ValueError(f"'{name}' cannot name a variant; {', '.join(_GUESSES)} are rows of the table already")
-            if (other := folders.setdefault(self._own_folder(name), name)) != name:
-                raise ValueError(f"the variants '{other}' and '{name}' would share {self._own_folder(name)}")
-        for name in self.runs:
-            if name not in self.variants:
-                raise ValueError(f"evaluation.runs names '{name}'; expected one of {', '.join(self.variants)}")
+        return {"runs": given, "lpips": self.lpips is not None}
 
     def cells(self) -> Cells:
         """Train what is not trained yet; measure each variant, and what guesses without a network reach."""
@@ -155,28 +142,24 @@ class Ablations(Comparison):
                 "set for all"
             )
         trained.network.to(self.device)
-        found = measure_colorizer(trained, *self._held_out, lpips=self._metric)
-        scenes = bool(trained.card["loss"]["weights"]["class"])
-        return {**_figures(found, colour=_learned_colour(trained), scenes=scenes), "steps": trained.card.get("steps")}
+        found = measure_colorizer(trained, *self._held_out, lpips=self.lpips)
+        scenes, colours = bool(trained.card["loss"]["weights"]["class"]), _learned_colour(trained)
+        learned = {key: value for key, value in found.items() if (scenes if key.startswith("top") else colours)}
+        return {**_finite(learned), "steps": trained.card.get("steps")}
 
     def _measure_guesses(self) -> Figures:
         chroma = mean_chroma(map(read_image, _spread(self._data.train_paths, _PHOTOGRAPHS_FOR_MEAN)))
-        found = measure_guesses(*self._held_out, chroma, lpips=self._metric)
-        return {name: _figures(found[name], colour=True, scenes=True) for name in _GUESSES}
+        found = measure_guesses(*self._held_out, chroma, lpips=self.lpips)
+        return {name: _finite(measured) for name, measured in found.items()}
 
     def table(self, figures: Mapping[str, Figures]) -> Table:
         """A row a variant, between the guesses and the truth; None where a variant has no such figure."""
         found = {**figures["guesses"], **figures}
-        columns = {k: v for k, v in _COLUMNS.items() if k != "lpips" or self._metric is not None}
+        columns = {k: v for k, v in _COLUMNS.items() if k != "lpips" or self.lpips is not None}
         order = [*_GUESSES[:2], *self.variants, _GUESSES[2]]
         rows: list[Row] = [{"variant": name, **{key: found[name].get(key) for key in columns}} for name in order]
-        lines = [
-            [
-                row["variant"],
-                *("-" if row[key] is None else f"{row[key]:.{n}f}" for key, (_, n) in columns.items()),
-            ]
-            for row in rows
-        ]
+        cells = [["-" if row[k] is None else f"{row[k]:.{n}f}" for k, (_, n) in columns.items()] for row in rows]
+        lines = [[name, *line] for name, line in zip(order, cells, strict=True)]
         shown = [row["variant"] for row in rows if row["ciede2000"] is not None and row["variant"] != "mean chroma"]
         notes = [
             f"{len(self._held_out[0])} held-out photographs of {len(self._data.classes)} scenes, each at its own size; "
@@ -202,11 +185,9 @@ def _spread(items: Sequence[Any], count: int | None) -> list[Any]:
     return [items[index * len(items) // taken] for index in range(taken)]
 
 
-def _figures(found: Measured, *, colour: bool, scenes: bool) -> Figures:
-    """Plain numbers; None for what a variant did not learn, and where no error makes a PSNR infinite."""
-    figures = {key: value if colour else None for key, value in found.error._asdict().items()}
-    figures |= {"top1": found.top1 if scenes else None, "top5": found.top5 if scenes else None}
-    return {key: value if value is not None and math.isfinite(value) else None for key, value in figures.items()}
+def _finite(found: Measured) -> Figures:
+    """What JSON holds: without the infinite PSNR of no error."""
+    return {key: value for key, value in found.items() if value is not None and math.isfinite(value)}
 
 
 def _learned_colour(trained: Trained) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
 
 import skimage.color
 import torch
@@ -19,30 +18,28 @@ from impasto.images import read_image
 from impasto.losses import UNKNOWN
 from impasto.networks import Trained
 
-
-class ColourError(NamedTuple):
-    """Of one picture, or means over several."""
-
-    ciede2000: float  # mean over the pixels, units of Delta E
-    psnr_ab: float  # dB, of Lab's chroma with the peak at 200, the width of its range
-    psnr_rgb: float  # dB, of RGB with the peak at 1
-    colourfulness: float  # of the picture itself
-    lpips: float | None = None  # None where it is not measured
+Measured = dict[str, float | None]
 
 
-def colour_error(image: Tensor, truth: Tensor, lpips: LPIPS | None = None) -> ColourError:
-    """Compare a picture with the truth of the same size; RGB in [0, 1], (3, H, W)."""
+def colour_error(image: Tensor, truth: Tensor, lpips: LPIPS | None = None) -> dict[str, float]:
+    """Compare a picture with the truth of the same size; RGB in [0, 1], (3, H, W).
+
+    Returns:
+        "ciede2000", the mean over the pixels in units of Delta E; "psnr_ab", dB of Lab's chroma with the peak at 200,
+        the width of its range; "psnr_rgb", dB with the peak at 1; "colourfulness" of the picture itself; and "lpips"
+        where it is measured. A PSNR is infinite where there is no error.
+    """
     if image.shape != truth.shape:
         raise ValueError(f"expected pictures of one size, got {tuple(image.shape)} and {tuple(truth.shape)}")
     code, psnr = ChromaCode(lab()), partial(peak_signal_noise_ratio, data_range=1.0)
     ours, theirs = (skimage.color.rgb2lab(x.permute(1, 2, 0).double().numpy()) for x in (image, truth))
-    return ColourError(
-        ciede2000=float(skimage.color.deltaE_ciede2000(ours, theirs).mean()),  # type: ignore[no-untyped-call]
-        psnr_ab=float(psnr(code.encode(image[None]), code.encode(truth[None]))),
-        psnr_rgb=float(psnr(image, truth)),
-        colourfulness=colourfulness(image),
-        lpips=None if lpips is None else float(lpips(image[None], truth[None])),
-    )
+    error = {
+        "ciede2000": float(skimage.color.deltaE_ciede2000(ours, theirs).mean()),  # type: ignore[no-untyped-call]
+        "psnr_ab": float(psnr(code.encode(image[None]), code.encode(truth[None]))),
+        "psnr_rgb": float(psnr(image, truth)),
+        "colourfulness": colourfulness(image),
+    }
+    return error if lpips is None else error | {"lpips": float(lpips(image[None], truth[None]))}
 
 
 def colourfulness(image: Tensor) -> float:
@@ -59,26 +56,10 @@ def colourfulness(image: Tensor) -> float:
     return float(spread + 0.3 * (red_green.mean().square() + yellow_blue.mean().square()).sqrt())
 
 
-def mean_error(errors: Iterable[ColourError]) -> ColourError:
-    """Return the means; a PSNR that is infinite (no error at all) makes its mean infinite."""
-    listed = list(errors)
-    lpips = [error.lpips for error in listed if error.lpips is not None]
-    colours = torch.tensor([error[:-1] for error in listed], dtype=torch.float64).mean(dim=0).tolist()
-    return ColourError(*colours)._replace(lpips=fmean(lpips) if len(lpips) == len(listed) else None)
-
-
 def mean_chroma(photos: Iterable[Tensor]) -> Tensor:
     """Return the mean chroma of photographs (3, H, W), which count alike: a and b of CIE Lab, (1, 2, 1, 1)."""
     means = [lab().split(photo[None])[:, 1:].mean(dim=(2, 3), keepdim=True) for photo in photos]
     return torch.cat(means).mean(dim=0, keepdim=True)
-
-
-class Measured(NamedTuple):
-    """Means over photographs: the colours' error, and the share whose scene is the most probable, or among five."""
-
-    error: ColourError
-    top1: float | None  # None where there are no scenes
-    top5: float | None
 
 
 def colorizer_of(trained: Trained, *, vividness: float = 1.0) -> Callable[[Tensor], Colorized]:
@@ -103,7 +84,12 @@ def measure_colorizer(
     lpips: LPIPS | None = None,
     vividness: float = 1.0,
 ) -> Measured:
-    """Colour photographs at their own size and compare; labels of their scenes are -1 where they are unknown."""
+    """Colour photographs at their own size and compare; labels of their scenes are -1 where they are unknown.
+
+    Returns:
+        Means of `colour_error`, and the shares "top1" and "top5" of the photographs whose scene is the most probable,
+        or among five; None where there are no scenes.
+    """
     method = colorizer_of(trained, vividness=vividness)
     errors, ranks = [], []
     for path, label in zip(paths, labels, strict=True):
@@ -113,8 +99,8 @@ def measure_colorizer(
         if found.prediction.logits is not None and label != UNKNOWN:
             order = found.prediction.logits[0].argsort(descending=True, stable=True).tolist()
             ranks.append(order.index(label))
-    share = [sum(rank < k for rank in ranks) / len(ranks) if ranks else None for k in (1, 5)]
-    return Measured(mean_error(errors), *share)
+    shares = {f"top{k}": sum(rank < k for rank in ranks) / len(ranks) if ranks else None for k in (1, 5)}
+    return _means(errors) | shares
 
 
 def measure_guesses(
@@ -128,18 +114,25 @@ def measure_guesses(
         chroma: the one colour, a and b of CIE Lab, (1, 2, 1, 1).
         lpips: None leaves it out.
     """
-    grey, mean, truth = [], [], []
-    for photo in map(read_image, paths):
-        grey.append(colour_error(tinted(photo, torch.zeros_like(chroma)), photo, lpips))
-        mean.append(colour_error(tinted(photo, chroma), photo, lpips))
-        truth.append(colour_error(photo, photo, lpips))
-    known = Counter(label for label in labels if label != UNKNOWN)
-    share = [sum(n for _, n in known.most_common(k)) / known.total() if known else None for k in (1, 5)]
-    return {
-        "grey": Measured(mean_error(grey), None, None),
-        "mean chroma": Measured(mean_error(mean), *share),
-        "truth": Measured(mean_error(truth), None, None),
+    pictures: dict[str, Callable[[Tensor], Tensor]] = {
+        "grey": partial(tinted, chroma=torch.zeros_like(chroma)),
+        "mean chroma": partial(tinted, chroma=chroma),
+        "truth": lambda photo: photo,
     }
+    errors: dict[str, list[dict[str, float]]] = {name: [] for name in pictures}
+    for photo in map(read_image, paths):
+        for name, picture in pictures.items():
+            errors[name].append(colour_error(picture(photo), photo, lpips))
+    found = {name: _means(each) | {"top1": None, "top5": None} for name, each in errors.items()}
+    known = Counter(label for label in labels if label != UNKNOWN)
+    if known:
+        shares = {f"top{k}": sum(n for _, n in known.most_common(k)) / known.total() for k in (1, 5)}
+        found["mean chroma"] |= shares
+    return found
+
+
+def _means(errors: Sequence[dict[str, float]]) -> Measured:
+    return {key: fmean(error[key] for error in errors) for key in errors[0]}
 
 
 def tinted(photo: Tensor, chroma: Tensor) -> Tensor:

@@ -2,8 +2,10 @@
 
 import logging
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import BeforeValidator
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import alexnet
@@ -70,3 +72,6 @@ class LPIPS(nn.Module):
             if number in _TAPS:
                 found.append(x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10))
         return found
+
+
+FoundLPIPS = Annotated[LPIPS | None, BeforeValidator(find_lpips)]  # a key of comparisons: the file

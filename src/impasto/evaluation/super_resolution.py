@@ -9,12 +9,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torchvision.transforms.v2.functional import center_crop
 
+from impasto.engines import eager
 from impasto.evaluation.comparison import Cells, Comparison, Figures, Keys, Listed, Row, Table, fingerprint
-from impasto.evaluation.lpips import LPIPS, find_lpips
-from impasto.evaluation.plots import SheetRow, write_sheet
-from impasto.evaluation.super_resolution_crops import Crop, find_places
+from impasto.evaluation.lpips import FoundLPIPS
 from impasto.evaluation.super_resolution_protocol import (
     Protocol,
     Upscaling,
@@ -24,15 +23,15 @@ from impasto.evaluation.super_resolution_protocol import (
     luma,
     read_test_image,
 )
-from impasto.evaluation.timing import time_calls
+from impasto.images import sheet, write_image
 from impasto.listing import find_images
-from impasto.networks import FACTORS, Trained
+from impasto.networks import Trained
 from impasto.resampling import upscale
 from impasto.runs import load_named
 from impasto.suggest import did_you_mean
 
-_CELL = 192  # pixels of a crop's side on the sheet
-_RESERVED = ("bicubic", "low", "truth")  # columns that no network makes
+_SHOWN, _CELL = 6, 128  # photographs on a sheet, and pixels of their middles
+_RESERVED = ("bicubic", "truth")  # columns that no network makes
 
 
 class Reported(Keys):
@@ -51,8 +50,7 @@ class SuperResolution(Comparison):
     folders: dict[str, str]
     networks: dict[Annotated[str, Field(pattern="^x[48]$")], dict[str, str | None] | None]
     protocol: Protocol
-    lpips: str | None
-    crops: list[Crop]
+    lpips: FoundLPIPS
     paper: dict[str, dict[str, Reported]]
 
     @cached_property
@@ -89,10 +87,6 @@ class SuperResolution(Comparison):
     def _named(self, factor: int) -> dict[str, str]:
         return {name: text for name, text in (self.networks.get(f"x{factor}") or {}).items() if text is not None}
 
-    @cached_property
-    def _places(self) -> list[Crop]:
-        return find_places(self.crops, self._images, multiple=max(FACTORS))
-
     def about(self) -> dict[str, Any]:
         """Say which networks and images; refuse what cannot be measured, since a mean over others is another's."""
         networks = {
@@ -104,16 +98,12 @@ class SuperResolution(Comparison):
             photo = read_test_image(path).photo
             for factor in self.factors:
                 self.protocol.refuse_small(photo, factor, path)
-        return {"networks": networks, "crops": len(self._places), "lpips": self._metric is not None}
-
-    @cached_property
-    def _metric(self) -> LPIPS | None:
-        return find_lpips(self.lpips)
+        return {"networks": networks, "lpips": self.lpips is not None}
 
     def _methods(self, factor: int) -> dict[str, Upscaling]:
         methods: dict[str, Upscaling] = {"bicubic": partial(enlarge, partial(upscale, factor=factor), matched=False)}
         for name, trained in self._trained[factor].items():
-            network = _channels_last(trained, self.device)
+            network: Any = eager(trained, precision=torch.float32, device=self.device)
             methods[name] = partial(enlarge, network, matched=self.protocol.match_histograms)
         return methods
 
@@ -121,37 +111,29 @@ class SuperResolution(Comparison):
         """Measure every photograph of every set at every factor."""
         cells: dict[str, Callable[[], Figures]] = {}
         for factor in self.factors:
-            methods = self._methods(factor)
+            measure = partial(self._measure, factor, self._methods(factor))
             for name, paths in self._images.items():
-                measure = partial(self._measure, factor, methods, set[int]())
                 cells |= {_key(name, factor, image): partial(measure, path) for image, path in paths.items()}
         return cells
 
-    def _measure(self, factor: int, methods: Mapping[str, Upscaling], warm: set[int], path: Path) -> Figures:
+    def _measure(self, factor: int, methods: Mapping[str, Upscaling], path: Path) -> Figures:
         photo, grey = read_test_image(path)
         low, truth = low_and_truth(photo.to(self.device), factor, self.protocol)
         wanted, border = luma(truth, grey=grey), self.protocol.margin(factor)
         figures = {}
         for name, method in methods.items():
-            output, seconds = self._timed(method, low, warmup=0 if warm else 1)  # the first call chooses kernels
+            output = method(low)
             found = compare(luma(output, grey=grey), wanted, border=border, ssim_sigma=self.protocol.ssim_sigma)
             figures[name] = {key: value if math.isfinite(value) else None for key, value in found._asdict().items()}
-            figures[name]["seconds"] = seconds
-            if self._metric is not None:  # of whole pictures, as their colours are
-                figures[name]["lpips"] = float(self._metric(output.cpu(), truth.cpu()))
-        warm.add(factor)
+            if self.lpips is not None:  # of whole pictures, as their colours are
+                figures[name]["lpips"] = float(self.lpips(output.cpu(), truth.cpu()))
         return figures
-
-    def _timed(self, method: Upscaling, low: Tensor, *, warmup: int) -> tuple[Tensor, float]:
-        outputs: list[Tensor] = []
-        timing = time_calls(lambda: outputs.append(method(low)), warmup=warmup, repeats=1, device=self.device)
-        return outputs[-1], timing.median
 
     @property
     def _measured(self) -> list[tuple[str, str, int]]:
         """Key, title and digits of what is measured."""
         plain = [("psnr", "PSNR, dB", 2), ("ssim", "SSIM", 4), ("sharpness", "sharpness", 2)]
-        return plain if self._metric is None else [*plain, ("lpips", "LPIPS", 3)]
+        return plain if self.lpips is None else [*plain, ("lpips", "LPIPS", 3)]
 
     def _rows(self, figures: Mapping[str, Figures]) -> list[Row]:
         rows = []
@@ -163,8 +145,7 @@ class SuperResolution(Comparison):
                     found = [image[method] for image in images if method in image]
                     psnr, ssim = reported.rows.get(method, (None, None))
                     row: Row = {"set": name, "factor": factor, "method": method.replace("_", " ")}
-                    for key in (*(key for key, _, _ in self._measured), "seconds"):
-                        row[key] = _mean([each[key] for each in found])
+                    row |= {key: _mean([each[key] for each in found]) for key, _, _ in self._measured}
                     row |= {"paper_psnr": psnr, "paper_ssim": ssim}
                     row |= {"paper_checked": None if psnr is None else reported.checked, "images": len(found) or None}
                     rows.append(row)
@@ -183,9 +164,10 @@ class SuperResolution(Comparison):
             ]
             for row in rows
         ]
-        notes = [f"- Protocol: {self.protocol.describe()}."]
+        protocol = ", ".join(f"{key} {value}" for key, value in self.protocol)
+        notes = [f"- Protocol of docs/results/super_resolution.md with {protocol}."]
         notes.append("- Sharpness: energy of the gradient of Y, as a share of the truth's.")
-        if self._metric is not None:
+        if self.lpips is not None:
             notes.append("- LPIPS: version 0.1, AlexNet, of whole pictures in RGB; less is nearer.")
         for factor, found in self._trained.items():
             for name, trained in found.items():
@@ -195,48 +177,28 @@ class SuperResolution(Comparison):
         if any(row["paper_checked"] is False for row in rows):
             notes.append("- \\* from memory, not checked against the PDF of Johnson 2016.")
         notes.append("- Float32; no loss network is used in measuring.")
+        shown = ", ".join(["bicubic", *self._trained[self.factors[0]], "truth"]).replace("_", " ")
+        notes.append(f"- Columns of the sheets: {shown}.")
         return Table(rows, self.words(columns, lines, notes))
 
     def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
-        """Draw a sheet of crops a factor: low resolution, each method, truth."""
+        """Draw a sheet a factor: the middles of the first photographs, bicubic, each network, truth."""
+        paths = [path for paths in self._images.values() for path in paths.values()][:_SHOWN]
         sheets = []
         for factor in self.factors:
-            methods = self._methods(factor)
-            rows = [self._crops(place, factor, methods, figures) for place in self._places]
-            columns = ["low", *(name.replace("_", " ") for name in methods), "truth"]
+            rows = []
+            for photo in (read_test_image(path).photo for path in paths):
+                low, truth = low_and_truth(photo, factor, self.protocol)
+                found = [method(low.to(self.device)) for method in self._methods(factor).values()]
+                side = min(_CELL, *truth.shape[-2:])
+                rows.append([center_crop(image[0].cpu(), [side]) for image in (*found, truth)])
             sheets.append(path.with_stem(f"{path.stem}_x{factor}"))
-            write_sheet(sheets[-1], columns, rows, cell=_CELL, note=f"x{factor}; below: PSNR of the whole picture")
+            write_image(sheets[-1], sheet(rows, cell=_CELL))
         return sheets
-
-    def _crops(
-        self, place: Crop, factor: int, methods: Mapping[str, Upscaling], figures: Mapping[str, Figures]
-    ) -> SheetRow:
-        photo = read_test_image(self._images[place.set][place.image]).photo
-        low, truth = low_and_truth(photo, factor, self.protocol)
-        enlarged = [place.cut(method(low.to(self.device)), scale=1) for method in methods.values()]
-        measured = figures[_key(place.set, factor, place.image)]
-        found = [measured[name]["psnr"] for name in methods]
-        captions = ["no error" if psnr is None else f"{psnr:.2f} dB" for psnr in found]
-        sizes = [f"{image.shape[-1]} x {image.shape[-2]}" for image in (low, truth)]
-        return SheetRow(
-            f"{place.set}, {Path(place.image).stem}",
-            [place.cut(low, scale=factor), *enlarged, place.cut(truth, scale=1)],
-            [sizes[0], *captions, sizes[1]],
-        )
 
 
 def _key(name: str, factor: int, image: str) -> str:
     return f"{name} x{factor}, {image}"
-
-
-def _channels_last(trained: Trained, device: str) -> Upscaling:
-    ready = trained.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def method(low: Tensor) -> Tensor:
-        output: Tensor = ready(low.contiguous(memory_format=torch.channels_last))
-        return output.contiguous()
-
-    return method
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -48,19 +48,6 @@ class Protocol(Keys):
                 f"{least} of each side"
             )
 
-    def describe(self) -> str:
-        """Say the protocol in words."""
-        blur = f"Gaussian blur of sigma {self.sigma:g}" if self.sigma else "no blur"
-        border = "as many pixels as the factor" if self.border is None else f"{self.border} pixels"
-        window = 2 * _reach(self.ssim_sigma) + 1
-        matched = "; the networks' histograms matched to their input's" if self.match_histograms else ""
-        return (
-            f"photographs cut to a multiple of the factor; {blur}, MATLAB's antialiased bicubic, 8 bits; results "
-            f"rounded to 8 bits{matched}; Y of BT.601 in studio range (a file with one channel is its own Y); {border} "
-            f"left out at each side; PSNR with a peak of 255; SSIM with a Gaussian window of sigma "
-            f"{self.ssim_sigma:g} ({window} x {window}) where it is whole; means over the images"
-        )
-
 
 def _reach(ssim_sigma: float) -> int:
     """Pixels that SSIM's window reaches to each side."""

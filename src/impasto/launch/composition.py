@@ -2,11 +2,13 @@
 
 import inspect
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Unpack, get_args, get_origin
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException, MissingConfigException
@@ -50,6 +52,20 @@ def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
                 )
 
 
+def initialize(conf: Path) -> initialize_config_dir:
+    """Let `hydra.compose` read conf/ while the result is entered."""
+    store_choices(conf)
+    return initialize_config_dir(str(conf), version_base="1.3", job_name="impasto")
+
+
+def store_choices(conf: Path) -> None:
+    """Tell Hydra the choices of a group that stand in one file, conf/<group>/_all.yaml, by their names."""
+    warnings.filterwarnings("ignore", "(?s).*ConfigStore schema with the same name")  # a user's own of that name
+    for path in conf.glob("*/_all.yaml"):
+        for name, choice in OmegaConf.load(path).items():
+            ConfigStore.instance().store(group=path.parent.name, name=str(name), node=choice)
+
+
 def compose_command(conf: Path, command: str, arguments: Sequence[str]) -> DictConfig:
     """Return a command's configuration, Hydra's own included; a ValueError names the nearest right word."""
     flags, words, _ = part(arguments)
@@ -66,7 +82,7 @@ def compose_command(conf: Path, command: str, arguments: Sequence[str]) -> DictC
         if override.key_or_group == "experiment":
             _check_experiment(conf, command, str(override.value()))
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf), version_base="1.3", job_name="impasto"):
+    with initialize(conf):
         try:
             cfg = compose(command, [*search, *words], return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:

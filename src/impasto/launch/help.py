@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _STYLIZERS = Path(__file__).parents[1] / "weights" / "stylizer"
+_CHOICE = r"(?m)^# (.*)\n(\w+):$"  # in a file of several
 _EXAMPLES = """
 examples:
   impasto train                                          quickstart: one more style in minutes, no download
@@ -68,9 +69,12 @@ def command_help(conf: Path, command: str) -> str:
 
 
 def choices(conf: Path, group: str) -> dict[str, str]:
-    """List the choices of a configuration group with the first comment of each file."""
+    """List the choices of a configuration group, each with its comment: a file, or a key of the group's _all.yaml."""
     folder = conf / group.split("@")[0]
-    return {path.stem: summary(folder, path.stem) for path in sorted(folder.glob("[!_]*.yaml"))}
+    found = {path.stem: summary(folder, path.stem) for path in folder.glob("[!_]*.yaml")}
+    for together in folder.glob("_all.yaml"):
+        found |= {name: line for line, name in re.findall(_CHOICE, together.read_text(encoding="utf-8"))}
+    return dict(sorted(found.items()))
 
 
 def experiment_command(conf: Path, experiment: str) -> str | None:

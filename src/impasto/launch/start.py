@@ -40,8 +40,10 @@ def run_hydra(conf: Path) -> None:
     """Let Hydra run the job or jobs that `sys.argv` names."""
     import hydra
 
+    from impasto.launch.composition import store_choices
     from impasto.launch.job import job
 
+    store_choices(conf)
     if number := rank():  # it logs to a file of its own, and to nothing else
         sys.argv += [
             "hydra.job_logging.root.handlers=[file]",

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from itertools import product
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +20,6 @@ _CLASSIFIERS = {kind.__name__: kind for kind in (Colorizer, PretrainedColorizer)
 _TRUNCATE = 4.0  # deviations, beyond which a Gaussian ends, as in scipy
 
 
-class Classifier(Protocol):
-    """A trained colorizer, of which the scenes are used (`networks.Trained`)."""
-
-    network: nn.Module
-    card: dict[str, Any]
-
-
 class Cheng2015(LightnessNetwork):
     """Predicts the chroma of each pixel from features of it alone; nothing is convolved.
 
@@ -36,8 +29,8 @@ class Cheng2015(LightnessNetwork):
     Args:
         classes: of the data; the network tells none.
         channels: of colour.
-        classifier: a trained colorizer with scenes, which is not trained further; of a saved network, the arguments of
-            that colorizer, whose weights lie in the file.
+        classifier: a `Trained` colorizer with scenes, which is not trained further; of a saved network, the arguments
+            of that colorizer, whose weights lie in the file.
         radius: of DAISY's ring, pixels.
         filter_radius: of the joint bilateral filter, pixels at half the size.
         space: deviation of the filter's Gaussian of the distance, likewise.
@@ -52,7 +45,7 @@ class Cheng2015(LightnessNetwork):
         *,
         classes: int,
         channels: int,
-        classifier: Classifier | Mapping[str, Any],
+        classifier: Any,  # noqa: ANN401 (`networks.Trained`, which reads files of this class, or a mapping)
         radius: int,
         filter_radius: int,
         space: float,

@@ -1,40 +1,51 @@
-"""What steadying a clip does: flicker, detail and frames a second, on a photograph moved by known motion."""
+"""What steady= does to clips: flicker, detail and frames a second: python docs/measure/video.py outputs/video.
+
+coffee.png of scikit-image is a still photograph that a camera pans over and zooms into, so that the true motion is
+known. It is painted frame by frame by shipped networks, then steadied by several shares.
+"""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
-from pydantic import Field
+from measuring import measure, parser
 from torch import Tensor
 from torch.nn import functional
 
 from impasto.data import sample_paths
 from impasto.engines import eager
-from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Keys, Natural, Row, Table, fingerprint
+from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Row, Table
 from impasto.images import read_image, sheet, write_image
-from impasto.methods import method_of
-from impasto.networks import Trained
-from impasto.runs import load_named
+from impasto.methods import Method, method_of
+from impasto.runs import load_shipped
 from impasto.tables import digits
 from impasto.video import Steadying, moved
 from impasto.video.flow import inside
 
 _ITSELF = "the clip itself"
+_SHARES = (0, 0.7, 0.8, 0.9, 0.95)  # of steady=; the first is what the others are compared with
 
-Share = Annotated[float, Field(ge=0, lt=1)]
 
-
-class Motion(Keys):
+class Motion(NamedTuple):
     """What the camera does from one frame to the next, and its noise."""
 
     across: float = 0  # pixels
     down: float = 0
-    zoom: float = Field(default=1, gt=0)  # factor by which the view shrinks
-    noise: float = Field(default=0, ge=0)  # standard deviation, grey levels
+    zoom: float = 1  # factor by which the view shrinks
+    noise: float = 0  # standard deviation, grey levels
+
+
+_MOTIONS = {
+    "pan": Motion(across=2.3, down=0.7),
+    "fast pan": Motion(across=5.3, down=-1.3),
+    "zoom": Motion(zoom=0.995),
+    "pan and zoom": Motion(across=-3.1, down=1.2, zoom=0.996),
+    "noise": Motion(across=2.3, down=0.7, noise=2),
+}
 
 
 class View(NamedTuple):
@@ -49,35 +60,23 @@ class Video(Comparison):
     """Each network over each motion, frame by frame and steadied by several shares."""
 
     name: ClassVar[str] = "video"
-    networks: Annotated[list[str], Field(min_length=1)]
-    photograph: str | None
-    width: Count
-    height: Count
-    frames: Count
-    settled: Natural
-    motions: Annotated[dict[str, Motion], Field(min_length=1)]
-    shares: Annotated[list[Share], Field(min_length=1)]
-
-    @cached_property
-    def _trained(self) -> dict[str, Trained]:
-        return {name: load_named(name) for name in self.networks}
+    networks: list[str]
+    width: Count = 384  # pixels of a frame
+    height: Count = 256
+    frames: Count = 40
+    settled: Count = 20  # frames at the beginning that are not measured
 
     @cached_property
     def _photo(self) -> Tensor:
-        return read_image(Path(self.photograph or sample_paths(["coffee.png"])[0]))[None]
+        return read_image(Path(sample_paths(["coffee.png"])[0]))[None]
 
-    def about(self) -> dict[str, Any]:
-        """Say which networks."""
-        if self.frames < self.settled + 2:
-            raise ValueError(f"expected evaluation.frames of at least settled + 2, got {self.frames}")
-        return {"networks": {name: fingerprint(trained.network) for name, trained in self._trained.items()}}
+    def _method(self, name: str) -> Method:
+        return method_of(load_shipped(name), partial(eager, precision=None, device=self.device))
 
     def cells(self) -> Cells:
         """Measure each network on each motion."""
         return {
-            f"{name}, {motion}": partial(self._measure, name, motion)
-            for name in self.networks
-            for motion in self.motions
+            f"{name}, {motion}": partial(self._measure, name, motion) for name in self.networks for motion in _MOTIONS
         }
 
     def _clip(self, motion: Motion) -> tuple[list[Tensor], list[Tensor]]:
@@ -96,8 +95,8 @@ class Video(Comparison):
         return stored, [true_flow(views[n], views[n - 1], size) for n in range(1, self.frames)]
 
     def _measure(self, name: str, motion: str) -> Figures:
-        frames, flows = self._clip(self.motions[motion])
-        method = method_of(self._trained[name], partial(eager, precision=None, device=self.device))
+        frames, flows = self._clip(_MOTIONS[motion])
+        method = self._method(name)
         method(frames[0])  # kernels are chosen
         begin = time.perf_counter()
         pictures = [method(frame)[0].image for frame in frames]
@@ -105,7 +104,7 @@ class Video(Comparison):
         figures: Figures = {
             _ITSELF: {"error": warp_error([frame[0] for frame in frames][self.settled :], flows[self.settled :])}
         }
-        for share in self.shares:
+        for share in _SHARES:
             steadying = Steadying(share, device=self.device)
             begin = time.perf_counter()
             steadied = [steadying(frame[0], picture) for frame, picture in zip(frames, pictures, strict=True)]
@@ -119,12 +118,12 @@ class Video(Comparison):
     def table(self, figures: Mapping[str, Figures]) -> Table:
         """A row a share: warp errors by motion, means over the networks; beside frame by frame; detail; frames/s."""
         rows: list[Row] = []
-        for share in (_ITSELF, *map(str, self.shares)):
+        for share in (_ITSELF, *map(str, _SHARES)):
             row: Row = {"steady": share}
-            for motion in self.motions:
+            for motion in _MOTIONS:
                 row[motion] = fmean(figures[f"{name}, {motion}"][share]["error"] for name in self.networks)
             if share != _ITSELF:
-                ratios = [cell[share]["error"] / cell[str(self.shares[0])]["error"] for cell in figures.values()]
+                ratios = [cell[share]["error"] / cell[str(_SHARES[0])]["error"] for cell in figures.values()]
                 row |= {"of the first": fmean(ratios), "at most": max(ratios)}
                 row |= {"detail": fmean(cell[share]["detail"] for cell in figures.values())}
                 row |= {"least": min(cell[share]["detail"] for cell in figures.values())}
@@ -135,19 +134,18 @@ class Video(Comparison):
         notes = [
             f"Warp error in grey levels, means over {', '.join(self.networks)}; {self.frames} frames of {self.width} x "
             f"{self.height} px, the first {self.settled} left out.",
-            f'"of the first": warp error beside steady={self.shares[0]}, in the mean and at most.',
+            f'"of the first": warp error beside steady={_SHARES[0]}, in the mean and at most.',
             '"detail": squared differences between neighbours beside those frame by frame, in the mean and the least.',
         ]
         return Table(rows, self.words(columns, lines, notes), ("steady", "of the first"))
 
     def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
         """Draw the last frame of the first motion: the clip's, then by share, a row a network."""
-        frames, _ = self._clip(next(iter(self.motions.values())))
+        frames, _ = self._clip(next(iter(_MOTIONS.values())))
         rows = []
-        for trained in self._trained.values():
-            method = method_of(trained, partial(eager, precision=None, device=self.device))
+        for method in map(self._method, self.networks):
             pictures = [method(frame)[0].image for frame in frames]
-            steadyings = [Steadying(share, device=self.device) for share in self.shares]
+            steadyings = [Steadying(share, device=self.device) for share in _SHARES]
             row = [[s(f[0], p) for f, p in zip(frames, pictures, strict=True)][-1] for s in steadyings]
             rows.append([frames[-1][0], *row])
         write_image(path, sheet(rows, cell=self.width))
@@ -190,3 +188,13 @@ def warp_error(pictures: list[Tensor], flows: list[Tensor]) -> float:
 def sharpness(pictures: list[Tensor]) -> float:
     """Mean squared difference between neighbours, of pictures (3, H, W)."""
     return fmean(float(p.diff(dim=-1).square().mean() + p.diff(dim=-2).square().mean()) for p in pictures)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure three styles."""
+    arguments = parser(__doc__ or "").parse_args(words)
+    measure(Video(networks=["starry_night", "great_wave", "udnie"], device=arguments.device), arguments)
+
+
+if __name__ == "__main__":
+    main()

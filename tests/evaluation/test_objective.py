@@ -10,7 +10,7 @@ import torch
 from small_loss import PHOTO, STYLE, sample, small_loss
 from torch import Tensor
 
-from impasto.evaluation.curves import Curve, first_below, mean_curve, objective, optimization_curve
+from impasto.evaluation.objective import Curve, first_below, mean_curve, objective, optimization_curve
 from impasto.gatys import LBFGS, Adam, ImageOptimizer, from_noise, from_photo, identity
 
 OPTIMIZERS: dict[str, Callable[[], ImageOptimizer]] = {

@@ -1,0 +1,189 @@
+"""What methods leave on pictures: grids, borders, unsteadiness: python docs/measure/artefacts.py outputs/artefacts.
+
+Of all shipped styles, or of --method name=<a shipped network, a run folder, or a folder of results>; over photographs
+of scikit-image, or --photographs. Words behind the folder: data_root=<data>, where LPIPS has its weights; with
+style=starry_night features=vgg16, also the relative errors of Gram matrices, |G - A| / |A|, by layer, of the size of
+the style that is nearest.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from statistics import fmean
+from typing import Any, ClassVar
+
+import torch
+from hydra.utils import instantiate
+from measuring import composed, measure, parser
+from torch import Tensor
+
+from impasto.build.comparison import Source, source_of
+from impasto.data import sample_paths
+from impasto.evaluation.comparison import Cells, Comparison, Figures, Row, Table
+from impasto.evaluation.lpips import FoundLPIPS
+from impasto.features import LossNetwork
+from impasto.images import read_image, sheet, write_image
+from impasto.listing import Found, find_images
+from impasto.losses import gram, repeated_share
+from impasto.networks import LAYERS
+from impasto.runs import shipped
+from impasto.styles import Style
+from impasto.tables import digits
+
+_SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
+_SIZE = 512  # longer side in pixels at most
+_PERIODS, _SHIFTS = (4, 8, 16), (1, 4)  # of grids, and of the photograph, in pixels
+_STYLE_SIZES = (256, 320, 384, 448, 512, 640)
+_SHOWN = 4  # photographs on the sheet
+_BORDER = 8  # pixels
+
+
+class Artefacts(Comparison):
+    """Grids, borders, the response to a moved photograph, LPIPS to it, and how far the style's Gram matrices are."""
+
+    name: ClassVar[str] = "artefacts"
+    methods: dict[str, str]
+    photographs: list[str]
+    lpips: FoundLPIPS = None
+    style: Style | None = None
+    features: LossNetwork | None = None
+
+    @cached_property
+    def _sources(self) -> dict[str, Source]:
+        return {name: source_of(text, name, self.device) for name, text in self.methods.items()}
+
+    @cached_property
+    def _found(self) -> list[Found]:
+        return find_images(self.photographs)
+
+    def about(self) -> dict[str, Any]:
+        """Say which methods and photographs, and what is measured; refuse what is not there."""
+        about = {"methods": {name: self.methods[name] for name in self._sources}, "photographs": len(self._found)}
+        network = None if self.features is None else self.features.description
+        style = None if self.style is None else self.style.describe()
+        return about | {"lpips": self.lpips is not None, "loss_network": network, "style": style}
+
+    def cells(self) -> Cells:
+        """Measure each method on each photograph."""
+        return {
+            _key(method, item): partial(self._measure, method, item) for item in self._found for method in self._sources
+        }
+
+    def _measure(self, method: str, item: Found) -> Figures:
+        photo, source = read_image(item.path, at_most=_SIZE), self._sources[method]
+        image = source(item, photo)
+        figures: Figures = {"method": method, "photograph": str(item.name)}
+        for period in _PERIODS:
+            figures[f"repeated {period} px, %"] = float(repeated_share(image[None].double(), period))
+        figures["border"] = border_ratio(image, photo)
+        for shift in _SHIFTS:
+            response = None if self._is_still(method) else shift_response(partial(source, item), photo, shift)
+            figures[f"shift {shift} px, levels"] = response
+        if self.lpips is not None:
+            figures["LPIPS"] = float(self.lpips(image[None], photo[None]))
+        return figures | self._gram_errors(image)
+
+    def _is_still(self, method: str) -> bool:
+        """Whether its pictures are files, which another photograph does not change."""
+        folder = Path(self.methods[method]).expanduser()
+        results = folder.is_dir() and not (folder / "network.safetensors").is_file()
+        return results or self.methods[method] == "photograph"
+
+    def _gram_errors(self, image: Tensor) -> Figures:
+        """|G - A| / |A| of a picture and the style by layer, of the size of the style that is nearest."""
+        own = self._grams(image[None])
+        return {
+            layer: min(float((own[layer] - t[layer]).norm() / t[layer].norm()) for t in self._targets) for layer in own
+        }
+
+    @torch.inference_mode()
+    def _grams(self, image: Tensor) -> dict[str, Tensor]:
+        if self.features is None:
+            return {}
+        return {layer: gram(found)[0] for layer, found in self.features(image, LAYERS).items()}
+
+    @cached_property
+    def _targets(self) -> list[dict[str, Tensor]]:
+        return [] if self.style is None else [self._grams(self.style.image(size)) for size in _STYLE_SIZES]
+
+    def table(self, figures: Mapping[str, Figures]) -> Table:
+        """A row a method: means over the photographs; what has "%" in its name is multiplied by a hundred."""
+        keys = [key for key in next(iter(figures.values())) if key not in ("method", "photograph")]
+        rows: list[Row] = []
+        for method in self._sources:
+            own = [figures[_key(method, item)] for item in self._found]
+            known = {key: [found[key] for found in own if found[key] is not None] for key in keys}
+            rows.append({"method": method} | {key: fmean(values) if values else None for key, values in known.items()})
+        lines = [[row["method"], *(_cell(row[key], percent="%" in key) for key in keys)] for row in rows]
+        return Table(rows, self.words(["method", *keys], lines, [f"Means over {len(self._found)} photographs."]))
+
+    def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
+        """Draw the methods' pictures of the first photographs."""
+        items = [(item, read_image(item.path, at_most=_SIZE)) for item in self._found[:_SHOWN]]
+        write_image(path, sheet([[source(*item) for source in self._sources.values()] for item in items]))
+        return [path]
+
+
+def _key(method: str, item: Found) -> str:
+    return f"{method}, {item.name}"
+
+
+def _cell(value: float | None, *, percent: bool) -> str:
+    return digits(100 * value if percent and value is not None else value)
+
+
+def border_ratio(image: Tensor, photograph: Tensor) -> float:
+    """Differences between neighbours near the border over those inside, relative to the photograph's: 1 for no border.
+
+    Both are (C, H, W), more than 32 px a side.
+    """
+    return _border(image) / _border(photograph)
+
+
+def _border(image: Tensor) -> float:
+    across, down = (image.diff(dim=dim).square().mean(dim=0) for dim in (2, 1))
+    energy = across[:-1] + down[:, :-1]
+    near, inside = torch.ones(image.shape[-2:], dtype=torch.bool), torch.zeros(image.shape[-2:], dtype=torch.bool)
+    near[_BORDER:-_BORDER, _BORDER:-_BORDER] = False
+    inside[2 * _BORDER : -2 * _BORDER, 2 * _BORDER : -2 * _BORDER] = True
+    return float((energy[near[:-1, :-1]].mean() + 1e-6) / (energy[inside[:-1, :-1]].mean() + 1e-6))
+
+
+@torch.inference_mode()
+def shift_response(network: Callable[[Tensor], Tensor], photograph: Tensor, shift: int) -> float:
+    """Mean change of a picture when the photograph is moved, in grey levels, where both show the same.
+
+    Args:
+        network: what paints, (3, H, W) -> (3, H, W).
+        photograph: RGB in [0, 1], (3, H, W).
+        shift: pixels, down and across.
+    """
+    h, w = photograph.shape[-2:]
+    here = network(photograph[:, : h - shift, : w - shift])
+    there = network(photograph[:, shift:, shift:])
+    same = here[:, shift : h - shift, shift : w - shift]
+    return float(255 * (same - there[:, : h - 2 * shift, : w - 2 * shift]).abs().mean())
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure the methods, or all shipped styles."""
+    options = parser(__doc__ or "")
+    options.add_argument("--method", action="append", default=[], help="name=what")
+    options.add_argument("--photographs", nargs="+", default=sample_paths(_SAMPLES), help="files, folders or patterns")
+    given = options.parse_args(words)
+    cfg = composed("evaluate", "experiment=johnson2016_sr", *given.words)
+    methods = dict(word.split("=", 1) for word in given.method) or {name: name for name in shipped("stylizer")}
+    style = None if cfg.features is None or cfg.style is None else instantiate(cfg.style)
+    comparison = Artefacts(
+        methods={"photograph": "photograph"} | methods,
+        photographs=given.photographs,
+        lpips=cfg.evaluation.lpips,
+        style=style,
+        features=None if style is None else instantiate(cfg.features)(style.image(cfg.style_size)),
+        device=given.device,
+    )
+    measure(comparison, given)
+
+
+if __name__ == "__main__":
+    main()
