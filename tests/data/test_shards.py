@@ -18,7 +18,6 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from impasto.data import Batch, CentreCrop, RandomCrop, Shards
 from impasto.data.batches import PhotographDataset
 from impasto.data.layouts import Labelled
-from impasto.data.pack_folder import claimed
 from impasto.data.packing import Packing, pack
 
 TRAIN, VAL = 23, 5
@@ -44,8 +43,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     classes = [f"class {n}" for n in range(TRAIN + VAL)]
     size = splits["train"][0].path.stat().st_size
-    with claimed(folder / "shards", {}):
-        pack(splits, folder / "shards", Packing(classes, None, 5 * size, 1, lambda done: None))
+    for split, items in splits.items():
+        pack(items, folder / "shards" / split, Packing(classes, None, 5 * size, 0, lambda done: None))
     return folder
 
 

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from impasto.build.settings import Natural, Settings
 from impasto.data import CentreCrop, Photographs, Shards
 from impasto.data.batches import PhotographDataset
-from impasto.data.shard_index import SPLITS, LeftOutError
+from impasto.data.shard_index import SPLITS
 from impasto.files import whole_file
 from impasto.group import usable_cores
 from impasto.images import from_uint8, is_grey
@@ -78,8 +78,6 @@ class _Checked(Dataset[tuple[str, str]]):
     def __getitem__(self, index: int) -> tuple[str, str]:
         try:
             finding = "grey" if is_grey(from_uint8(self.photographs.read(index)[0])) else ""
-        except LeftOutError:  # known since it was packed
-            finding = ""
         except (ValueError, OSError) as error:
             finding = str(error)
         return self.photographs.name(index), finding

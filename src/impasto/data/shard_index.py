@@ -17,14 +17,10 @@ _KINDS = ["bytes", "int", "str", "int"]  # of a `Sample`, in litdata's words; ot
 class Sample(TypedDict):
     """A photograph as `impasto pack` writes it."""
 
-    content: bytes  # of the image file; none if it was broken when it was packed
+    content: bytes  # of the image file
     label: int  # index of the scene; -1 where it is not known
-    name: str  # of the file; of a broken one, what is wrong with it
+    name: str  # of the file
     checksum: int  # of all that
-
-
-class LeftOutError(ValueError):
-    """A photograph that was broken when it was packed, so that its place is empty."""
 
 
 def checksum(content: bytes, label: int, name: str) -> int:
@@ -33,17 +29,10 @@ def checksum(content: bytes, label: int, name: str) -> int:
 
 
 def decode(sample: Sample, at_least: int | None) -> Tensor:
-    """Decode a photograph, RGB uint8, (H, W, 3).
-
-    Raises:
-        LeftOutError: it was broken already when it was packed.
-        ValueError: it is damaged; names it.
-    """
+    """Decode a photograph, RGB uint8, (H, W, 3); ValueError with its name where it is damaged."""
     content, label, name = bytes(sample["content"]), sample["label"], sample["name"]  # litdata gives a view of it
     if checksum(content, label, name) != sample["checksum"]:
         raise ValueError(f"{name} is damaged: its checksum is another than when it was packed")
-    if not content:
-        raise LeftOutError(name)
     return read_uint8(content, name=name, at_least=at_least)
 
 
@@ -53,6 +42,7 @@ class ShardIndex(NamedTuple):
     classes: list[str]  # names of the scenes; none where they are not known
     photographs: int  # how many there are
     sizes: dict[str, int]  # of the shards' files in bytes, by name
+    left_out: list[str]  # what was wrong with the photographs that were broken when they were packed
 
 
 def read_index(file: Path) -> ShardIndex:
@@ -63,12 +53,13 @@ def read_index(file: Path) -> ShardIndex:
         read = json.loads(file.read_text(encoding="utf-8"))
         sizes = {str(chunk["filename"]): int(chunk["chunk_bytes"]) for chunk in read["chunks"]}
         photographs = sum(int(chunk["chunk_size"]) for chunk in read["chunks"])
-        kinds, classes = list(read["config"]["data_format"]), [str(name) for name in read["classes"]]
+        found = ShardIndex(list(read["classes"]), photographs, sizes, read.get("left_out", []))
+        kinds = list(read["config"]["data_format"])
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{file} is not an index that 'impasto pack' finished ({error!r})") from error
     if kinds != _KINDS or not photographs or any("/" in name for name in sizes):
         raise ValueError(f"{file} lists no shards of 'impasto pack'; expected photographs, got {kinds}")
-    return ShardIndex(classes, photographs, sizes)
+    return found
 
 
 def check_sizes(folder: Path, sizes: dict[str, int]) -> None:

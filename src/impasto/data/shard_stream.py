@@ -1,10 +1,10 @@
 """Photographs out of shards that litdata reads: endless batches to train on, single ones to validate on."""
 
 import logging
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import cycle, islice
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from impasto.chance import generator_of
 from impasto.data.batches import Batch, PhotographDataset, Transform, collate
-from impasto.data.shard_index import LeftOutError, Sample, decode
+from impasto.data.shard_index import Sample, decode
 
 log = logging.getLogger(__name__)
 
@@ -33,34 +33,51 @@ class PackedDataset(PhotographDataset):
 
     def __init__(self, folder: str, numbers: Sequence[int], transform: Transform, skipped: set[str]) -> None:
         self.folder, self.numbers, self.transform, self.skipped = folder, list(numbers), transform, skipped
-        self._stream: Any = None
-        self._process = 0
+
+    @cached_property
+    def _stream(self) -> StreamingDataset:  # opened by the worker that reads: a connection does not outlive a fork
+        return open_stream(self.folder)
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def name(self, index: int) -> str:
-        """Return the name of a photograph, or its number where the name is damaged."""
-        try:
-            return self._sample(index)["name"]
-        except ValueError:
-            return f"photograph {self.numbers[index]}"
+        """Return the name of a photograph."""
+        return str(self._stream[self.numbers[index]]["name"])
 
     def read(self, index: int) -> tuple[Tensor, int]:
         """Return one photograph, RGB uint8, (H, W, 3), and its label."""
-        sample = self._sample(index)
+        sample: Sample = self._stream[self.numbers[index]]
         if sample["name"] in self.skipped:
-            raise LeftOutError(f"{sample['name']}, as data.skip says")
+            raise ValueError(f"{sample['name']}, as data.skip says")
         return decode(sample, self.transform.at_least), sample["label"]
 
-    def _sample(self, index: int) -> Sample:
-        if self._process != os.getpid():  # a connection does not outlive a fork
-            self._stream, self._process = open_stream(self.folder), os.getpid()
-        sample: Sample = self._stream[self.numbers[index]]
-        return sample
+
+class Stream(StreamingDataset):  # type: ignore[misc]
+    """Photographs in the order that seed, epoch, process and worker determine; None for one that cannot be read."""
+
+    def __init__(self, folder: str, transform: Transform, *, seed: int, skipped: set[str]) -> None:
+        # Whole chunks are shuffled, not blocks of 256 within them.
+        super().__init__(folder, shuffle=True, drop_last=True, seed=seed, item_shuffle_window=0)
+        self.square, self.skipped = transform, skipped  # `transform` is litdata's own
+
+    def __getitem__(self, index: Any) -> Batch | None:  # noqa: ANN401
+        """Read, transform and time one photograph."""
+        begin = time.perf_counter()
+        sample: Sample = super().__getitem__(index)
+        try:
+            image = None if sample["name"] in self.skipped else decode(sample, self.square.at_least)
+        except ValueError as error:
+            log.warning("left out: %s", error)
+            image = None
+        if image is None:
+            return None
+        generator = generator_of(self.seed * 1_000_003 + self.current_epoch, index.index)
+        image = self.square(image.permute(2, 0, 1), generator).permute(1, 2, 0)
+        return Batch(image, torch.tensor(sample["label"]), time.perf_counter() - begin)
 
 
-@dataclass(kw_only=True)
+@dataclass
 class EndlessShards:
     """Batches without end, shuffled anew in each epoch, whose order follows from seed and step: training resumes there.
 
@@ -71,25 +88,13 @@ class EndlessShards:
         ValueError: fewer photographs than one batch for each process.
     """
 
-    folder: str  # of the shards
-    transform: Transform  # to a square of one size
+    stream: Stream
     batch_size: int  # of this process
     workers: int  # processes that read; 0 reads in this one
-    seed: int  # of order and crops
     first: int  # number of the first batch
-    skipped: set[str]  # names of photographs that are left out
-
-    def __post_init__(self) -> None:
-        self.stream = _Stream(self.folder, self.transform, self.seed, self.skipped)
-        self._loader()
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches from the first on."""
-        loader = self._loader()
-        while True:
-            yield from loader
-
-    def _loader(self) -> StreamingDataLoader:
         loader = StreamingDataLoader(
             self.stream,
             batch_size=self.batch_size,
@@ -112,29 +117,8 @@ class EndlessShards:
                 "num_samples_yielded": samples,
                 "latest_worker_idx": (done - 1) % workers,
             })  # fmt: skip
-        return loader
-
-
-class _Stream(StreamingDataset):  # type: ignore[misc]
-    def __init__(self, folder: str, transform: Transform, seed: int, skipped: set[str]) -> None:
-        # Whole chunks are shuffled, not blocks of 256 within them.
-        super().__init__(folder, shuffle=True, drop_last=True, seed=seed, item_shuffle_window=0)
-        self.square, self.skipped = transform, skipped  # `transform` is litdata's own
-
-    def __getitem__(self, index: Any) -> Batch | None:  # noqa: ANN401
-        """Read, transform and time one photograph; None for one that cannot be read."""
-        begin = time.perf_counter()
-        sample: Sample = super().__getitem__(index)
-        if sample["name"] in self.skipped:
-            return None
-        try:
-            image = decode(sample, self.square.at_least)
-        except ValueError as error:
-            log.warning("left out: %s", error)
-            return None
-        generator = generator_of(self.seed * 1_000_003 + self.current_epoch, index.index)
-        image = self.square(image.permute(2, 0, 1), generator).permute(1, 2, 0)
-        return Batch(image, torch.tensor(sample["label"]), time.perf_counter() - begin)
+        while True:
+            yield from loader
 
 
 def _collate(photographs: Sequence[Batch | None]) -> Batch:

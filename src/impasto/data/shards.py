@@ -2,14 +2,14 @@
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from torch import Tensor
 
-from impasto.data.batches import Batch, PhotographDataset, Transform
+from impasto.data.batches import Batch, Transform
 from impasto.data.photographs import Loading, PhotographModule, spread
 from impasto.data.shard_index import INDEX, SPLITS, ShardIndex, check_sizes, read_index
 from impasto.data.transforms import CentrePatch
@@ -33,8 +33,8 @@ class Shards(PhotographModule):
         loading: as `Loading` says.
 
     Raises:
-        ValueError: an address that litdata does not read; shards that are not finished, missing, or of another size, or
-            fewer photographs than a batch (raised by `setup`).
+        ValueError: an address that litdata does not read; shards that are not finished, missing, or of another size
+            (raised by `setup`); or fewer photographs than a batch.
         OSError: the shards are not there or cannot be reached (raised by `setup`).
     """
 
@@ -53,7 +53,12 @@ class Shards(PhotographModule):
     @cached_property
     def index(self) -> dict[str, ShardIndex]:
         """What was packed, by split."""
-        return {split: self._read_index(split) for split in SPLITS}
+        if self.folder is not None:
+            return {split: read_index(self.folder / split / INDEX) for split in SPLITS}
+        from impasto.data.shard_stream import open_stream
+
+        copies = {split: open_stream(self._address(split)).input_dir.path for split in SPLITS}
+        return {split: read_index(Path(copy) / INDEX) for split, copy in copies.items()}
 
     @property
     def classes(self) -> list[str]:
@@ -68,34 +73,25 @@ class Shards(PhotographModule):
 
     def train_dataloader(self) -> Iterable[Batch]:
         """Endless batches, from the step at which the trainer stands."""
-        from impasto.data.shard_stream import EndlessShards
+        from impasto.data.shard_stream import EndlessShards, Stream
 
-        return EndlessShards(
-            folder=self._address("train"),
-            transform=self.train_transform,
-            batch_size=self.batch_size,
-            workers=self._workers(),
-            seed=self.seed,
-            first=self.next_batch,
-            skipped=self.skipped(),
-        )
+        stream = Stream(self._address("train"), self.train_transform, seed=self.seed, skipped=self.skipped())
+        return EndlessShards(stream, self.batch_size, workers=self._workers(), first=self.next_batch)
 
-    def _val_dataset(self) -> PhotographDataset:
-        return self.dataset("val", self.val_transform, spread(self.index["val"].photographs, self.val_limit))
+    def _val_dataset(self) -> "PackedDataset":
+        return self.dataset("val", self.val_transform, self.val_limit)
 
-    def dataset(self, split: str, transform: Transform, numbers: Sequence[int] | None = None) -> "PackedDataset":
-        """Return single photographs of a split: those with the given numbers, or all, as they were packed."""
+    def dataset(self, split: str, transform: Transform, count: int | None = None) -> "PackedDataset":
+        """Return single photographs of a split: so many, evenly spread, or all, as they were packed."""
         from impasto.data.shard_stream import PackedDataset
 
-        numbers = range(self.index[split].photographs) if numbers is None else numbers
+        numbers = spread(self.index[split].photographs, count)
         return PackedDataset(self._address(split), numbers, transform, self.skipped())
 
     def sample_photographs(self, count: int) -> Iterator[tuple[str, Tensor]]:
         """Yield names and held-out photographs, whole: `count` spread evenly, then others, in case some are broken."""
-        total = self.index["val"].photographs
-        numbers = list(dict.fromkeys([*spread(total, count), *range(total)]))
-        dataset = self.dataset("val", CentrePatch(size=1), numbers)  # which wants every pixel of a photograph
-        for index in range(total):
+        dataset = self.dataset("val", CentrePatch(size=1))  # which wants every pixel of a photograph
+        for index in dict.fromkeys([*spread(len(dataset), count), *range(len(dataset))]):
             try:
                 yield Path(dataset.name(index)).stem, from_uint8(dataset.read(index)[0])
             except ValueError as error:
@@ -103,10 +99,3 @@ class Shards(PhotographModule):
 
     def _address(self, split: str) -> str:
         return f"{self.urls if self.folder is None else self.folder}/{split}"
-
-    def _read_index(self, split: str) -> ShardIndex:
-        if self.folder is not None:
-            return read_index(self.folder / split / INDEX)
-        from impasto.data.shard_stream import open_stream
-
-        return read_index(Path(open_stream(self._address(split)).input_dir.path) / INDEX)  # litdata's copy of it
