@@ -186,7 +186,7 @@ def test_a_resumed_run_takes_values_of_its_own_keys_and_keeps_network_and_scenes
     write_scenes(Path("scenes"), classes=["zoo"])
     _, result = resumed()
     assert result.code == 1
-    assert "begun with 3 scenes, the data has 4; only the data has 'zoo'" in result.err
+    assert "begun with 3 scenes, the data has 4; what differs: zoo" in result.err
 
 
 @pytest.mark.slow

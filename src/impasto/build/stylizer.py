@@ -8,10 +8,11 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
 from torch.nn.functional import avg_pool2d
 
-from impasto.build.task import Task, begin_with, check_network, common_card, require
+from impasto.build.task import Task, begin_with, common_card, require
 from impasto.data import Photographs, Shards
 from impasto.images import from_uint8
 from impasto.losses import PerceptualLoss
+from impasto.networks import ConditionalStylizer, JohnsonStylizer, Stylizer
 from impasto.runs import load_trunk
 from impasto.styles import Style
 from impasto.systems import Augmentation
@@ -37,8 +38,8 @@ def stylization(
         start: a run folder or file whose network the training begins with; None begins untrained.
         photographs: held-out ones that a loss with equal shares is measured on.
     """
-    require(cfg, **({} if styles else {"style": None}), features=None, loss=PerceptualLoss)
-    check_network(cfg, from_data=())
+    kinds = (Stylizer, JohnsonStylizer, ConditionalStylizer)
+    require(cfg, **({} if styles else {"style": None}), features=None, loss=PerceptualLoss, network=kinds)
     chosen: list[Style] = [instantiate(style) for style in (styles.values() if styles else [cfg.style])]
     with torch.random.fork_rng(devices=[]):
         features = instantiate(cfg.features)(chosen[0].image(cfg.style_size))

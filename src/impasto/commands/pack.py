@@ -13,7 +13,7 @@ from impasto.build.settings import Count, Folder, Natural, Settings
 from impasto.data import Photographs
 from impasto.data.layouts import Labelled
 from impasto.data.packing import Packing, claimed, pack
-from impasto.data.shard_index import INDEX, check_sizes
+from impasto.data.shards import INDEX, check_sizes
 from impasto.tracking.bar import Bar
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def run(cfg: DictConfig) -> None:
             check_sizes(given.output / split, index.sizes)
             log.info(
                 "%s: %d photographs in %d shards, %.1f MB; %d broken ones left out",
-                split, index.photographs, len(index.sizes), sum(index.sizes.values()) / 1e6, len(index.left_out),
+                split, sum(index.photographs), len(index.sizes), sum(index.sizes.values()) / 1e6, len(index.left_out),
             )  # fmt: skip
             for problem in index.left_out:
                 log.info("left out: %s", problem)

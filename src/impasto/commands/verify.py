@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from impasto.build.settings import Natural, Settings
 from impasto.data import CentreCrop, Photographs, Shards
 from impasto.data.batches import PhotographDataset
-from impasto.data.shard_index import SPLITS
+from impasto.data.shards import SPLITS
 from impasto.files import whole_file
 from impasto.group import usable_cores
 from impasto.images import from_uint8, is_grey

@@ -13,7 +13,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from impasto.data.layouts import Labelled
-from impasto.data.shard_index import INDEX, Sample, ShardIndex, checksum, read_index
+from impasto.data.shards import INDEX, Sample, ShardIndex, checksum, read_index
 from impasto.files import write_text
 from impasto.images import read_image, resize, to_uint8
 from impasto.images.pixels import scaled

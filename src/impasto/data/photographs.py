@@ -38,6 +38,8 @@ class PhotographModule(LightningDataModule):
         ValueError: a batch size or limit below 1.
     """
 
+    blocks: Sequence[int] = ()  # in which the photographs to train on lie (`EndlessBatches`)
+
     def __init__(self, **loading: Unpack[Loading]) -> None:
         super().__init__()
         self.batch_size, self.val_limit = loading["batch_size"], loading["val_limit"]
@@ -67,15 +69,33 @@ class PhotographModule(LightningDataModule):
             *(from_uint8(part) if isinstance(part, Tensor) and part.dtype == torch.uint8 else part for part in batch)
         )
 
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Endless batches, from the step at which the trainer stands."""
+        dataset = self._train_dataset()
+        rank, size = self._place()
+        batches = EndlessBatches(
+            photographs=len(dataset),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            first=self.next_batch,
+            rank=rank,
+            world_size=size,
+            blocks=self.blocks,
+        )
+        return self._loader(dataset, batch_sampler=batches)
+
     def val_dataloader(self) -> DataLoader[Batch]:
         """The held-out photographs, once and in order; of several processes each has its share."""
-        dataset: Any = self._val_dataset()
+        dataset = self._val_dataset()
         rank, size = self._place()
         if len(dataset) < size:
             raise ValueError(f"expected a photograph to validate on for each of {size} processes, got {len(dataset)}")
         return self._loader(dataset, batch_size=self.batch_size, sampler=range(rank, len(dataset), size))
 
-    def _val_dataset(self) -> Dataset[Any]:
+    def _train_dataset(self) -> PhotographDataset:
+        raise NotImplementedError
+
+    def _val_dataset(self) -> PhotographDataset:
         raise NotImplementedError
 
     def _place(self) -> tuple[int, int]:
@@ -133,17 +153,10 @@ class Photographs(PhotographModule):
         self.train_paths, self.train_labels = [item.path for item in train], [item.label for item in train]
         self.val_paths, self.val_labels = [item.path for item in val], [item.label for item in val]
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Endless batches, from the step at which the trainer stands."""
-        rank, size = self._place()
-        photographs, first = len(self.train_paths), self.next_batch
-        batches = EndlessBatches(photographs, self.batch_size, seed=self.seed, first=first, rank=rank, world_size=size)
-        return self._loader(self._train_dataset(), batch_sampler=batches)
-
-    def _train_dataset(self) -> Dataset[Any]:
+    def _train_dataset(self) -> PhotographDataset:
         return PhotographDataset(self.train_paths, self.train_labels, self.train_transform)
 
-    def _val_dataset(self) -> Dataset[Any]:
+    def _val_dataset(self) -> PhotographDataset:
         return PhotographDataset(self.val_paths, self.val_labels, self.val_transform)
 
 

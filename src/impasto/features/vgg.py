@@ -127,17 +127,21 @@ class VGG(LossNetwork):
         self.description, self.title = description, f"{architecture} ({description})"
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(1, 3, 1, 1), persistent=False)
-        self.layers = nn.ModuleDict({"image": nn.Identity(), **build_layers(architecture, pooling=pooling)})
-        present = True
-        for name, layer in list(self.layers.items()):
+        self.layers = nn.ModuleDict({"image": nn.Identity()})
+        for name, layer in build_layers(architecture, pooling=pooling).items():
             if isinstance(layer, nn.Conv2d):
-                present = present and f"{name}.weight" in weights
-                if present:
-                    _load(layer, name, weights)
-            if not present:
-                del self.layers[name]
+                if f"{name}.weight" not in weights:
+                    break
+                keys = {part: f"{name}.{part}" for part in ("weight", "bias")}
+                given = {part: weights[key].float().clone() for part, key in keys.items() if key in weights}
+                try:
+                    layer.load_state_dict(given, assign=True)
+                except RuntimeError as error:
+                    raise ValueError(f"{name}: {' '.join(str(error).split())}") from error
+            self.layers[name] = layer
         if "conv1_1" not in self.layers:
             raise ValueError(f"no weights for conv1_1; got {', '.join(list(weights)[:4]) or 'none'}")
+        freeze(self.layers)
         self.names = list(self.layers)
 
     def path(self, layer: str) -> list[nn.Module]:
@@ -162,27 +166,11 @@ class VGG(LossNetwork):
         return found
 
 
-def _load(layer: nn.Conv2d, name: str, weights: Mapping[str, Tensor]) -> None:
-    """Give a convolution its weights as buffers, which no optimiser sees and no state dict holds."""
-    for part in ("weight", "bias"):
-        expected = tuple(getattr(layer, part).shape)
-        value = weights.get(f"{name}.{part}")
-        if value is None or tuple(value.shape) != expected:
-            came = "nothing" if value is None else tuple(value.shape)
-            raise ValueError(f"{name}.{part} must have shape {expected}, got {came}")
-        delattr(layer, part)
-        layer.register_buffer(part, value.detach().float().clone(), persistent=False)
-
-
 class ScaledAveragePool(nn.Module):
-    """Average pooling, times a number that makes up for what an average is below a maximum.
+    """Average pooling of `kernel_size` pixels a side, times a number.
 
-    A network trained with max pooling finds smaller activations behind each average pooling; the losses' weights would
-    then mean something else at every layer.
-
-    Args:
-        kernel_size: pixels of the window's side and of the stride.
-        scale: of the average.
+    It makes up for what an average is below the maximum that the network was trained with, so that the losses' weights
+    mean the same at every layer.
 
     Source: Gatys, Ecker, Bethge 2015, methods: average pooling "improves the gradient flow"; the scale is ours.
     """

@@ -93,12 +93,9 @@ class ColorizerSystem(System):
             raise ValueError(f"the run was begun with loss.color_space={space}; got {self.loss.color_space}")
         before = list(checkpoint.get("classes", self.classes))
         if before != self.classes:
-            odd = sorted(set(before) ^ set(self.classes))
-            difference = (
-                f"only {'the run' if odd[0] in before else 'the data'} has '{odd[0]}'" if odd else "in another order"
-            )
+            odd = ", ".join(sorted(set(before) ^ set(self.classes))[:3]) or "their order"
             raise ValueError(
-                f"the run was begun with {len(before)} scenes, the data has {len(self.classes)}; {difference}"
+                f"the run was begun with {len(before)} scenes, the data has {len(self.classes)}; what differs: {odd}"
             )
 
 
