@@ -20,7 +20,7 @@ from torch import Tensor
 
 from impasto.allocator import keep_freed_memory
 from impasto.data import Photographs
-from impasto.data.batches import Batch, Draw, PhotographDataset
+from impasto.data.batches import Batch, Draw, PhotographDataset, Transform
 from impasto.data.photographs import spread
 from impasto.files import write_text
 from impasto.hardware import describe_machine
@@ -38,8 +38,9 @@ KINDS = {  # folder, sides, quality: about the bytes of the data set's own files
 class Before(Photographs):
     """Photographs that are float32 from the file on."""
 
-    def _train_dataset(self) -> PhotographDataset:
-        return _Float(self.train_paths, self.train_labels, self.train_transform)
+    def dataset(self, split: str, transform: Transform) -> PhotographDataset:
+        """Return the photographs to train on."""
+        return _Float(self.train_paths, self.train_labels, transform)
 
 
 class _Float(PhotographDataset):

@@ -6,7 +6,7 @@ import torch
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
 
-from impasto.build.task import Task, begin_with, calibration_photo, common_card, require
+from impasto.build.task import Task, begin_with, common_card, held_out, require
 from impasto.color import colour_code
 from impasto.data import Photographs, Places, Shards
 from impasto.features import VGG
@@ -41,7 +41,7 @@ def colorization(cfg: DictConfig, data: Photographs | Shards, *, start: str | No
     with torch.random.fork_rng(devices=[]):
         origin: str | None = None if start else get_object(cfg.network._target_).starts_from
         wanted = cfg.features is not None and (origin or cfg.loss.weights.get("perceptual"))
-        features = instantiate(cfg.features)(calibration_photo(data)) if wanted else None
+        features = instantiate(cfg.features)(held_out(data, 1)) if wanted else None
         loss: ColorizationLoss = instantiate(cfg.loss, **_counted(cfg, data))(features)
     sizes = {"classes": len(classes), "channels": channels}
     network = instantiate(cfg.network)(**sizes)

@@ -37,11 +37,11 @@ def require(cfg: DictConfig, **kinds: type | tuple[type, ...] | None) -> None:
             raise ValueError(f"expected {group}=... to be a {names}, got a {built.__name__}")
 
 
-def calibration_photo(data: Photographs | Shards) -> torch.Tensor:
-    """Return a photograph for random filters, which are scaled on it."""
+def held_out(data: Photographs | Shards, count: int) -> torch.Tensor:
+    """Return the first photographs of the validation, (P, 3, H, W), on which losses and random filters are scaled."""
     data.setup("fit")
-    dataset: Any = data.val_dataloader().dataset
-    return from_uint8(dataset[0].image[None])
+    dataset = data.dataset("val", data.val_transform)
+    return torch.stack([from_uint8(dataset[index].image) for index in range(min(count, len(dataset)))])
 
 
 def common_card(cfg: DictConfig) -> dict[str, Any]:

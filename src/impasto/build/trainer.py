@@ -69,13 +69,12 @@ def check_schedule(cfg: DictConfig, *, resume: bool) -> None:
     now: Any = OmegaConf.to_container(cfg.system, resolve=True)
     before: Any = OmegaConf.load(Path(cfg.folder) / "config.yaml").system if resume else now
     for key in ("optimizer", "scheduler"):
-        old, new = before[key] or {}, now[key] or {}
-        for name in {**old, **new}:
-            if old.get(name) != new.get(name) and name != "steps":  # of warm_up_cosine, which may be made longer
-                raise ValueError(
-                    f"a resumed run keeps its {key}; system.{key}.{name} was {old.get(name)} and would be "
-                    f"{new.get(name)}; start a new run for that"
-                )
+        # The steps of warm_up_cosine may be made more.
+        old, new = ({k: v for k, v in (each[key] or {}).items() if k != "steps"} for each in (before, now))
+        for name in old | new:
+            if old.get(name) != new.get(name):
+                change = f"system.{key}.{name} was {old.get(name)} and would be {new.get(name)}"
+                raise ValueError(f"a resumed run keeps its {key}; {change}; start a new run for that")
     if end is not None and end < steps:
         raise ValueError(
             f"system.scheduler ends with step {end}; expected trainer.max_steps of at most that, got {steps}"

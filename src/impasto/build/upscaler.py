@@ -6,7 +6,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from impasto.build.task import Task, begin_with, calibration_photo, common_card, require
+from impasto.build.task import Task, begin_with, common_card, held_out, require
 from impasto.data import Patches, Photographs, Shards
 from impasto.losses import PerceptualLoss, PixelLoss
 from impasto.networks import JohnsonUpscaler, Upscaler
@@ -36,7 +36,7 @@ def superresolution(cfg: DictConfig, data: Photographs | Shards, *, start: str |
         loss = instantiate(cfg.loss)
         if isinstance(loss, partial):  # a perceptual one, which wants a loss network
             require(cfg, features=None, loss=PerceptualLoss)
-            features = instantiate(cfg.features)(calibration_photo(data))
+            features = instantiate(cfg.features)(held_out(data, 1))
             loss = loss(features, None)
             described["loss_network"] = f"{cfg.features.architecture}: {features.description}"
         elif not isinstance(loss, PixelLoss):

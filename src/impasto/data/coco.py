@@ -24,7 +24,6 @@ class Coco(Photographs):
         root: the folder that holds `train2017` and so on.
         year: "2014" (the paper's 80,000) or "2017" (the same photographs, split anew).
         download: fetch and unpack what is missing, checksums compared; 19 GB for either year.
-        loading: as `Loading` says.
 
     Raises:
         FileNotFoundError: a split that is not there and not to be downloaded (raised by `prepare_data`).

@@ -69,8 +69,7 @@ class Patches(Photographs):
         ValueError: as `Photographs`, sizes that are no multiples of the factor, a blur below 0, or patches that are
             larger than all photographs (raised by `setup`).
 
-    Source:
-        Johnson 2016, sec. 4.2.
+    Source: Johnson 2016, sec. 4.2.
     """
 
     train_transform: PatchTransform
@@ -117,12 +116,10 @@ class Patches(Photographs):
         self.train_paths = _large_enough(paths, self.train_transform.size, "train")
         self.val_paths = _large_enough(self.val_paths, self.val_transform.size, "val")
 
-    def _train_dataset(self) -> PatchDataset:
-        return PatchDataset(self.train_paths, self.train_transform, factor=self.factor, sigma=self.sigma)
-
-    def _val_dataset(self) -> PatchDataset:
-        sigma = (self.val_sigma, self.val_sigma)
-        return PatchDataset(self.val_paths, self.val_transform, factor=self.factor, sigma=sigma)
+    def dataset(self, split: str, transform: Transform) -> PatchDataset:
+        """Return the single patches of "train" or "val"."""
+        paths, sigma = (self.train_paths, self.sigma) if split == "train" else (self.val_paths, (self.val_sigma,) * 2)
+        return PatchDataset(paths, transform, factor=self.factor, sigma=sigma)
 
 
 def _large_enough(paths: Sequence[Path], size: int, name: str) -> list[Path]:

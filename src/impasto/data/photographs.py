@@ -71,7 +71,7 @@ class PhotographModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Endless batches, from the step at which the trainer stands."""
-        dataset = self._train_dataset()
+        dataset = self.dataset("train", self.train_transform)
         rank, size = self._place()
         batches = EndlessBatches(
             photographs=len(dataset),
@@ -86,16 +86,14 @@ class PhotographModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The held-out photographs, once and in order; of several processes each has its share."""
-        dataset = self._val_dataset()
+        dataset = self.dataset("val", self.val_transform)
         rank, size = self._place()
         if len(dataset) < size:
             raise ValueError(f"expected a photograph to validate on for each of {size} processes, got {len(dataset)}")
         return self._loader(dataset, batch_size=self.batch_size, sampler=range(rank, len(dataset), size))
 
-    def _train_dataset(self) -> PhotographDataset:
-        raise NotImplementedError
-
-    def _val_dataset(self) -> PhotographDataset:
+    def dataset(self, split: str, transform: Transform) -> PhotographDataset:
+        """Return the single photographs of "train" or "val"."""
         raise NotImplementedError
 
     def _place(self) -> tuple[int, int]:
@@ -118,7 +116,6 @@ class Photographs(PhotographModule):
     Args:
         train: folders, files or patterns to train on.
         val: likewise, held out.
-        loading: as `Loading` says.
 
     Raises:
         FileNotFoundError: a folder or file that does not exist (raised by `setup`).
@@ -153,11 +150,10 @@ class Photographs(PhotographModule):
         self.train_paths, self.train_labels = [item.path for item in train], [item.label for item in train]
         self.val_paths, self.val_labels = [item.path for item in val], [item.label for item in val]
 
-    def _train_dataset(self) -> PhotographDataset:
-        return PhotographDataset(self.train_paths, self.train_labels, self.train_transform)
-
-    def _val_dataset(self) -> PhotographDataset:
-        return PhotographDataset(self.val_paths, self.val_labels, self.val_transform)
+    def dataset(self, split: str, transform: Transform) -> PhotographDataset:
+        """Return the single photographs of "train" or "val"."""
+        paths, labels = (getattr(self, f"{split}_{what}") for what in ("paths", "labels"))
+        return PhotographDataset(paths, labels, transform)
 
 
 def spread(total: int, count: int | None) -> list[int]:

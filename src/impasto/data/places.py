@@ -25,13 +25,11 @@ class Places(Photographs):
         unlabelled: files, folders or patterns of further photographs to train on, whose scenes are not known; those
             that the layout finds too are passed over.
         least_chroma: photographs whose colours spread less (see `chroma_spread`) are left out; 0 measures none.
-        loading: as `Loading` says.
 
     Raises:
         ValueError: no photograph with colour; and what the layout refuses (by `setup`).
 
-    Source:
-        Iizuka 2016: 205 scenes, images that are grey or have little variation of colour removed.
+    Source: Iizuka 2016: 205 scenes, images that are grey or have little variation of colour removed.
     """
 
     def __init__(

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import zlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -21,7 +20,6 @@ log = logging.getLogger(__name__)
 SPLITS = ("train", "val")
 INDEX = "index.json"
 _KINDS = ["bytes", "int", "str", "int"]  # of a `Sample`, in litdata's words; other kinds may be pickles
-_STORES = ("s3", "gs", "r2", "azure", "local")  # what litdata reads besides folders
 
 
 class Sample(TypedDict):
@@ -89,23 +87,17 @@ class Shards(PhotographModule):
 
     Args:
         urls: the folder that `impasto pack` wrote; or s3://, gs://, r2:// or azure://..., of such a folder.
-        loading: as `Loading` says.
 
     Raises:
-        ValueError: an address that litdata does not read; shards that are not finished, missing, or of another size
-            (raised by `setup`).
-        OSError: the shards are not there or cannot be reached (raised by `setup`).
+        ValueError: shards that are not finished, missing, or of another size (raised by `setup`).
+        OSError: the shards are not there or cannot be reached (likewise).
     """
 
     def __init__(self, *, urls: str, **loading: Unpack[Loading]) -> None:
         super().__init__(**loading)
         self.urls = str(urls).rstrip("/")
-        scheme = re.match(r"[a-z][a-z0-9]+(?=:)", self.urls)  # one letter is a drive of Windows
-        if scheme and scheme[0] not in _STORES:
-            raise ValueError(
-                f"expected data.urls=<folder>, or {', '.join(f'{store}://' for store in _STORES[:-1])}..., got {urls}"
-            )
-        self.folder = None if scheme else Path(self.urls).expanduser()
+        elsewhere = "://" in self.urls or self.urls.startswith("local:")
+        self.folder = None if elsewhere else Path(self.urls).expanduser()
 
     @cached_property
     def index(self) -> dict[str, ShardIndex]:
@@ -131,15 +123,9 @@ class Shards(PhotographModule):
             if self.folder is not None:
                 check_sizes(self.folder / split, index.sizes)
 
-    def _train_dataset(self) -> PhotographDataset:
-        return self.dataset("train", self.train_transform)
-
-    def _val_dataset(self) -> PhotographDataset:
-        return self.dataset("val", self.val_transform, self.val_limit)
-
-    def dataset(self, split: str, transform: Transform, count: int | None = None) -> PhotographDataset:
-        """Return single photographs of a split: so many, evenly spread, or all, as they were packed."""
-        numbers = spread(sum(self.index[split].photographs), count)
+    def dataset(self, split: str, transform: Transform) -> PhotographDataset:
+        """Return the single photographs of "train" or "val", in the order in which they were packed."""
+        numbers = spread(sum(self.index[split].photographs), self.val_limit if split == "val" else None)
         return PackedDataset(self._address(split), numbers, transform, self.skipped())
 
     def sample_photographs(self, count: int) -> Iterator[tuple[str, Tensor]]:

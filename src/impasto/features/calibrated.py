@@ -29,9 +29,8 @@ def random_vgg(style: Tensor, *, architecture: str, pooling: nn.Module, seed: in
         pooling: halves height and width; average pooling works best here.
         seed: of the filters.
 
-    Source: Ustyuzhaninov, Brendel, Gatys, Bethge 2016, "Texture Synthesis Using Shallow Convolutional Networks with
-    Random Filters"; He, Wang, Hopcroft 2016, "A Powerful Generative Model Using Random Weights for the Deep Image
-    Representation". Calibration as in Mishkin and Matas 2015, "All you need is a good init".
+    Source: Ustyuzhaninov 2016, "Texture Synthesis Using Shallow Convolutional Networks with Random Filters"; He, Wang,
+    Hopcroft 2016, "A Powerful Generative Model Using Random Weights"; Mishkin 2015, "All you need is a good init".
     """
     generator = torch.Generator().manual_seed(seed)
     mean, std = _GREY

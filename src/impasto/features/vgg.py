@@ -104,8 +104,6 @@ class VGG(LossNetwork):
         pooling: takes the place of max pooling; halves height and width.
         description: where the weights come from, for the model card.
 
-    Raises:
-        ValueError: no weights for the first layer, weights of another shape, or not three means or deviations.
     """
 
     mean: Tensor

@@ -72,10 +72,10 @@ class PerceptualLoss(nn.Module):
         self.styles = max(1, len(blends))
         for layer in self.style_layers:
             self.register_buffer(f"gram_{layer}", torch.cat([found[layer] for found in grams]), persistent=False)
-        if equal_shares and photographs is None:
-            raise ValueError("equal shares of the layers need photographs; got none")
         self.equal_shares = equal_shares
-        if equal_shares and photographs is not None:
+        if equal_shares:
+            if photographs is None:
+                raise ValueError("equal shares of the layers need photographs; got none")
             self._measure_shares(photographs)
 
     @torch.no_grad()

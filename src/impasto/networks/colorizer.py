@@ -105,14 +105,7 @@ class Colorizer(LightnessNetwork):
             raise ValueError(f"expected global_size to be a multiple of 32, got {global_size}")
         w = width
         self.global_size, self.mean = global_size if global_features else None, mean
-        self.low = nn.Sequential(  # 224 px: (1, 224, 224)
-            _conv(1, w, stride=2),  # (64, 112, 112) at width 64
-            _conv(w, 2 * w),
-            _conv(2 * w, 2 * w, stride=2),  # (128, 56, 56)
-            _conv(2 * w, 4 * w),
-            _conv(4 * w, 4 * w, stride=2),  # (256, 28, 28)
-            _conv(4 * w, 8 * w),
-        )
+        self.low = self._low_level(w)
         self.mid = nn.Sequential(_conv(8 * w, 8 * w), _conv(8 * w, 4 * w))  # (256, 28, 28)
         self.globals = _GlobalFeatures(w, global_size) if global_features else None
         self.fusion = Fusion(4 * w) if global_features else None
@@ -126,6 +119,16 @@ class Colorizer(LightnessNetwork):
             _conv(w, w // 2),
             nn.Conv2d(w // 2, channels, 3, padding=1),
             nn.Sigmoid(),
+        )
+
+    def _low_level(self, w: int) -> nn.Sequential:
+        return nn.Sequential(  # 224 px: (1, 224, 224)
+            _conv(1, w, stride=2),  # (64, 112, 112) at width 64
+            _conv(w, 2 * w),
+            _conv(2 * w, 2 * w, stride=2),  # (128, 56, 56)
+            _conv(2 * w, 4 * w),
+            _conv(4 * w, 4 * w, stride=2),  # (256, 28, 28)
+            _conv(4 * w, 8 * w),
         )
 
     def predict(self, lightness: Tensor, square: Tensor | None) -> Prediction:
@@ -152,8 +155,7 @@ class PretrainedColorizer(Colorizer):
 
     starts_from = "vgg16"
 
-    def __init__(self, *, width: int, **sizes: Any) -> None:  # noqa: ANN401
-        super().__init__(width=width, **sizes)
+    def _low_level(self, w: int) -> nn.Sequential:
         layers: list[nn.Module] = []
         channels = 1
         for block, (wide, count) in enumerate(_VGG16_TO_RELU4_1):
@@ -161,7 +163,7 @@ class PretrainedColorizer(Colorizer):
             for _ in range(count):
                 layers += [nn.Conv2d(channels, wide, 3, padding=1), nn.ReLU()]
                 channels = wide
-        self.low = nn.Sequential(*layers, _conv(channels, 8 * width, size=1))
+        return nn.Sequential(*layers, _conv(channels, 8 * w, size=1))
 
     def start_from(self, weights: Mapping[str, Tensor], *, mean: Tensor, std: Tensor) -> None:
         """Take VGG-16's convolutions, `conv1_1.weight`, `conv1_1.bias`, ... to conv4_1; all but the last are frozen.

@@ -23,7 +23,6 @@ class ColorizerSystem(System):
         classes: names of the scenes.
         size: shorter side in pixels at which samples and validation are coloured: that of the training.
         tones: how far gamma and contrast of what the network sees are varied, as a part; 0 for not at all.
-        training: how (`Training`).
     """
 
     def __init__(

@@ -37,7 +37,6 @@ class DistillationSystem(System):
         adversary: a painter that learns from the small network meanwhile; or None.
         pruned: whether the network begins as the teacher, pruned (`fit_to_teacher`); else it goes on as it is.
         weights: of the four errors, "features", "gram", "difference" and "style".
-        training: how (`Training`).
 
     Source: Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network"; of activations, as Romero 2015
     ("FitNets"); of differences, in place of the Jacobian of Czarnecki 2017 ("Sobolev Training").
