@@ -45,7 +45,7 @@ def main() -> None:
     )
     photographs = list(map(Labelled, files.train_paths, files.train_labels))
     size = sum(item.path.stat().st_size for item in photographs)
-    packing = Packing(files.classes, None, max(1, size // SHARDS), 1, lambda done: None)
+    packing = Packing(files.classes, None, max(1, size // SHARDS), 1, {}, lambda done: None)
     order = np.random.default_rng(cfg.seed).permutation(len(photographs))
     pack([photographs[n] for n in order], output / "shards/train", packing)
     pack(photographs[:1], output / "shards/val", packing)

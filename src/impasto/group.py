@@ -81,7 +81,5 @@ def check_size(devices: int, nodes: int) -> None:
     """Refuse a trainer of fewer or more processes than were started: they would wait, or train apart."""
     group = find_group()
     if (group.size > 1 or group.starter == "torchrun") and devices * nodes != group.size:
-        raise ValueError(
-            f"{group.starter} started {group.size} processes; expected as many by trainer.devices x trainer.num_nodes, "
-            f"got {devices} x {nodes}"
-        )
+        expected = "expected as many by trainer.devices x trainer.num_nodes"
+        raise ValueError(f"{group.starter} started {group.size} processes; {expected}, got {devices} x {nodes}")

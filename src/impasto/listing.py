@@ -39,17 +39,10 @@ class Found(NamedTuple):
 def find_images(sources: str | int | Path | Sequence[str | Path] | None, *, output: Path | None = None) -> list[Found]:
     """List the image files that files, folders and glob patterns name.
 
-    Folders are searched with all their subfolders, whose names are kept in `Found.name`; what is hidden is passed over.
-    So are run folders, folders of results and `output`, unless they are named themselves: results are no photographs.
-    What else is no image that can be read is counted in a line of the log. A file that is named outright is taken
-    whatever it is.
-
-    Args:
-        sources: files, folders or patterns such as `holiday/*.jpg`.
-        output: where results will be.
-
-    Returns:
-        Each file once, in the order of the sources and sorted within each.
+    Each comes once, in the order of the sources and sorted within each. Folders are searched with all their subfolders,
+    whose names are kept in `Found.name`; what is hidden is passed over, and so are run folders, folders of results and
+    `output`, unless they are named themselves. What else cannot be read is counted in a line of the log. A file that is
+    named outright is taken whatever it is.
 
     Raises:
         FileNotFoundError: a source that does not exist, or a pattern that matches nothing.

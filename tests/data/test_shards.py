@@ -42,7 +42,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     classes = [f"class {n}" for n in range(TRAIN + VAL)]
     size = splits["train"][0].path.stat().st_size
     for split, items in splits.items():
-        pack(items, folder / "shards" / split, Packing(classes, None, 5 * size, 0, lambda done: None))
+        pack(items, folder / "shards" / split, Packing(classes, None, 5 * size, 0, {}, lambda done: None))
     return folder
 
 

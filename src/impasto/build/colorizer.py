@@ -24,10 +24,7 @@ def colorization(cfg: DictConfig, data: Photographs | Shards, *, start: str | No
             with a loss network's convolutions, of which the last alone is trained.
     """
     if not isinstance(data, Places | Shards):
-        raise ValueError(
-            "a colorizer is trained on photographs with scenes, as experiment=iizuka2016_scenes does; "
-            "give data=scenes or data=places365"
-        )
+        raise ValueError("a colorizer is trained on photographs with scenes; give data=scenes or data=places365")
     if data.batch_size < 2:
         raise ValueError(f"expected data.batch_size of at least 2 (batch norm), got {data.batch_size}")
     require(cfg, loss=ColorizationLoss, network=LightnessNetwork)
@@ -36,7 +33,7 @@ def colorization(cfg: DictConfig, data: Photographs | Shards, *, start: str | No
     classes = data.classes
     if not classes:
         raise ValueError(
-            f"the photographs of data={cfg.data._target_} have no scenes; pack data=scenes or data=places365"
+            "the shards have no scenes, which a colorizer is trained on; pack data=scenes or data=places365"
         )
     with torch.random.fork_rng(devices=[]):
         origin: str | None = None if start else get_object(cfg.network._target_).starts_from

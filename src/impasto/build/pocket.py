@@ -44,8 +44,7 @@ def distillation(
     require(cfg, features=None, network=Pocket)
     if isinstance(data, Shards) or cfg.loss is not None or cfg.style is not None:
         raise ValueError(
-            "a pocket network is distilled on files, with no other loss than its teacher; expected data=photographs, "
-            "loss=none and style=none"
+            "a pocket network has no loss but its teacher; expected data=photographs, loss=none, style=none"
         )
     side, batch = OmegaConf.select(cfg, "data.train_transform.size"), cfg.data.batch_size
     if side is not None and side % 8:  # else its activations have other shapes than its teacher's

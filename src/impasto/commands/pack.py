@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from impasto.build.settings import Count, Folder, Natural, Settings
 from impasto.data import Photographs
 from impasto.data.layouts import Labelled
-from impasto.data.packing import Packing, claimed, pack
+from impasto.data.packing import Packing, pack
 from impasto.data.shards import INDEX, check_sizes
 from impasto.tracking.bar import Bar
 
@@ -45,15 +45,21 @@ def run(cfg: DictConfig) -> None:
     total, done = len(data.train_paths) + len(data.val_paths), 0
     names = [f"{split}\0{path.name}\0{label}" for split, items in splits.items() for path, label in items]
     digest = hashlib.sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()
-    with claimed(given.output, _settings(cfg) | {"photographs": digest}), Bar(total=total) as bar:
-        if finished := all((given.output / split / INDEX).is_file() for split in splits):
-            log.info("%s is packed already; nothing was done", given.output)
+    settings: Any = OmegaConf.to_container(cfg.data, resolve=False)
+    settings = {key: value for key, value in settings.items() if key not in _OF_TRAINING}
+    settings |= {"seed": given.seed, "shorter_side": given.shorter_side, "shard_bytes": given.shard_bytes}
+    if given.output.exists() and any(given.output.iterdir()) and not list(given.output.glob("train/*.json")):
+        raise ValueError(f"{given.output} holds other files; expected output=<a new or empty folder>")
+    if finished := all((given.output / split / INDEX).is_file() for split in splits):
+        log.info("%s is packed already; nothing was done", given.output)
+    with Bar(total=total) as bar:
         for split, items in splits.items():
             how = Packing(
                 classes=data.classes,
                 shorter_side=given.shorter_side,
                 shard_bytes=given.shard_bytes,
                 workers=given.num_workers,
+                settings=settings | {"photographs": digest},
                 progress=partial(_show, bar, done),
             )
             try:
@@ -74,10 +80,3 @@ def run(cfg: DictConfig) -> None:
 
 def _show(bar: Bar, before: int, number: int) -> None:
     bar.update(before + number, f"{bar.rate(before + number):.0f} photographs/s")
-
-
-def _settings(cfg: DictConfig) -> dict[str, Any]:
-    """What makes a pack the same besides its photographs: whatever changes what is written."""
-    data: Any = OmegaConf.to_container(cfg.data, resolve=False)
-    kept = {key: value for key, value in data.items() if key not in _OF_TRAINING}
-    return {"data": kept, **{key: cfg[key] for key in ("seed", "shorter_side", "shard_bytes")}}

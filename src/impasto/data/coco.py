@@ -26,9 +26,7 @@ class Coco(Photographs):
         download: fetch and unpack what is missing, checksums compared; 19 GB for either year.
 
     Raises:
-        FileNotFoundError: a split that is not there and not to be downloaded (raised by `prepare_data`).
-        ConnectionError: the download failed (likewise).
-        ValueError: another year.
+        OSError: a split that is neither there nor to be downloaded, or a failed download (raised by `prepare_data`).
     """
 
     def __init__(self, *, root: str, year: str, download: bool, **loading: Unpack[Loading]) -> None:
@@ -45,10 +43,8 @@ class Coco(Photographs):
             if (self.root / split).is_dir():
                 continue
             if not self.download:
-                raise FileNotFoundError(
-                    f"no folder {self.root / split}; give data.root=<folder with {' and '.join(self.splits)}>, "
-                    "or data.download=true to fetch it (19 GB)"
-                )
+                advice = f"data.root=<folder with {' and '.join(self.splits)}>, or data.download=true (19 GB)"
+                raise FileNotFoundError(f"no folder {self.root / split}; give {advice}")
             url, part = _URL.format(split=split), self.root / f".{split}.part"
             try:
                 download_and_extract_archive(url, str(self.root), str(part), md5=_MD5[split], remove_finished=True)

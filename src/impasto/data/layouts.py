@@ -91,8 +91,7 @@ def places365(root: Path, *, small: bool, download: bool) -> Layout:
         download: fetch what is missing, checksums compared.
 
     Raises:
-        FileNotFoundError: it is not there and not to be downloaded.
-        ConnectionError: the download failed or a checksum is wrong.
+        OSError: it is neither there nor to be downloaded, or the download failed.
     """
     if download:
         root.mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,7 @@
 import io
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,6 @@ from impasto.files import write_text
 from impasto.images import read_image, resize, to_uint8
 from impasto.images.pixels import scaled
 
-_RECORD = "pack.json"  # the settings, by which the same pack is known again
 _UNFINISHED = "unfinished.json"
 _SEEN_AT = 64  # pixels in which a photograph is decoded to see whether it is sound
 
@@ -30,33 +28,8 @@ class Packing(NamedTuple):
     shorter_side: int | None  # pixels to which larger photographs are made smaller; None keeps all files as they are
     shard_bytes: int  # a shard is full when its photographs have as many
     workers: int  # processes that read
+    settings: Mapping[str, Any]  # plain JSON, by which the same pack is known again
     progress: Callable[[int], None]  # is called with how many photographs are done
-
-
-@contextmanager
-def claimed(output: Path, settings: Mapping[str, Any]) -> Iterator[None]:
-    """Take a folder for this process and this pack: a new or empty one, or that of a pack with the same settings.
-
-    Raises:
-        ValueError: it holds something else, a pack with other settings, or another process packs into it.
-    """
-    from filelock import FileLock, Timeout
-
-    record, text = output / _RECORD, json.dumps(settings, indent=1) + "\n"
-    if record.is_file():
-        old, new = json.loads(record.read_text(encoding="utf-8")), json.loads(text)
-        if changed := [key for key in old | new if old.get(key) != new.get(key)]:
-            raise ValueError(f"{output} is a pack with another {', '.join(changed)}; give another output=<folder>")
-    elif output.exists() and not (output.is_dir() and all(item.name == ".lock" for item in output.iterdir())):
-        raise ValueError(f"{output} holds other files; expected output=<a new or empty folder>")
-    output.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(output / ".lock", timeout=0):
-            write_text(record, text)
-            yield
-            (output / ".lock").unlink(missing_ok=True)
-    except Timeout as error:
-        raise ValueError(f"another process packs into {output}; wait for it, or stop it") from error
 
 
 def pack(items: Sequence[Labelled], folder: Path, packing: Packing) -> ShardIndex:
@@ -68,17 +41,19 @@ def pack(items: Sequence[Labelled], folder: Path, packing: Packing) -> ShardInde
         packing: how.
 
     Raises:
-        ValueError: not one photograph can be read.
+        ValueError: not one photograph can be read, or the folder holds a pack with other settings.
         OSError: the folder cannot be written, or the disk is full.
     """
     from litdata.streaming import Cache
 
-    if (folder / INDEX).is_file():
-        return read_index(folder / INDEX)
-    file = folder / _UNFINISHED
-    state: dict[str, Any] = {"chunks": [], "left_out": [], "done": 0}
-    if file.is_file():
+    index, unfinished = folder / INDEX, folder / _UNFINISHED
+    state: dict[str, Any] = {"chunks": [], "left_out": [], "done": 0, "settings": packing.settings}
+    if file := next((file for file in (index, unfinished) if file.is_file()), None):
         state = json.loads(file.read_text(encoding="utf-8"))
+        if changed := [key for key in packing.settings if state["settings"].get(key) != packing.settings[key]]:
+            raise ValueError(f"{folder} is a pack with another {', '.join(changed)}; give another output=<folder>")
+        if file == index:
+            return read_index(index)
     reading, rest = _Reading(items, packing.shorter_side), range(state["done"], len(items))
     loader = DataLoader(reading, batch_size=None, sampler=rest, num_workers=packing.workers)
     samples: list[Sample] = []
@@ -92,20 +67,20 @@ def pack(items: Sequence[Labelled], folder: Path, packing: Packing) -> ShardInde
         packing.progress(number)
         if samples and (size >= packing.shard_bytes or number == len(items)):
             shard = Cache(str(folder), chunk_size=len(samples), writer_chunk_index=len(state["chunks"]))
-            for index, sample in enumerate(samples):
-                shard[index] = sample
+            for place, sample in enumerate(samples):
+                shard[place] = sample
             shard.done()
             written = json.loads((folder / f"0.{INDEX}").read_text(encoding="utf-8"))  # litdata's, of this shard
             state |= {"chunks": state["chunks"] + written["chunks"], "config": written["config"], "done": number}
-            write_text(file, json.dumps(state))
+            write_text(unfinished, json.dumps(state))
             samples, size = [], 0
     if not state["chunks"]:
         raise ValueError(f"none of the {len(items)} photographs can be read: {state['left_out'][0]}")
     state |= {"classes": list(packing.classes), "updated_at": str(time.time())}
-    write_text(folder / INDEX, json.dumps(state) + "\n")
-    for leftover in (file, folder / f"0.{INDEX}"):
+    write_text(index, json.dumps(state) + "\n")
+    for leftover in (unfinished, folder / f"0.{INDEX}", *folder.glob(".*.part.json")):  # the last of a kill -9
         leftover.unlink(missing_ok=True)
-    return read_index(folder / INDEX)
+    return read_index(index)
 
 
 @dataclass

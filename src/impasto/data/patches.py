@@ -66,8 +66,7 @@ class Patches(Photographs):
         loading: as `Loading` says; the transforms give squares of the photograph's own pixels.
 
     Raises:
-        ValueError: as `Photographs`, sizes that are no multiples of the factor, a blur below 0, or patches that are
-            larger than all photographs (raised by `setup`).
+        ValueError: as `Photographs`, or sizes that are no multiples of the factor.
 
     Source: Johnson 2016, sec. 4.2.
     """
@@ -93,13 +92,13 @@ class Patches(Photographs):
                 raise ValueError(f"expected data.{name}_transform to cut patches, as RandomPatch does")
             if transform.size < factor or transform.size % factor:
                 raise ValueError(
-                    f"expected data.{name}_transform.size to be a multiple of the factor {factor}, got {transform.size}"
+                    f"expected data.{name}_transform.size to be a multiple of {factor}, got {transform.size}"
                 )
         if train_limit is not None and train_limit < 1:
             raise ValueError(f"expected data.train_limit of at least 1, or null for all, got {train_limit}")
         if len(sigma) != 2 or not 0 <= sigma[0] <= sigma[1] or val_sigma < 0:
             raise ValueError(
-                f"expected data.sigma=[least,greatest] and data.val_sigma of at least 0, got {sigma} and {val_sigma}"
+                f"expected data.sigma=[least,greatest] and data.val_sigma from 0, got {sigma}, {val_sigma}"
             )
         self.factor, self.sigma, self.val_sigma = factor, (sigma[0], sigma[1]), val_sigma
         self.train_limit, self.leave_out = train_limit, set(leave_out)
@@ -127,10 +126,7 @@ def _large_enough(paths: Sequence[Path], size: int, name: str) -> list[Path]:
     shorter = [_shorter_side(path) for path in paths]
     kept = [path for path, side in zip(paths, shorter, strict=True) if side is None or side >= size]
     if not kept:
-        raise ValueError(
-            f"expected photographs of at least {size} px a side, since data.{name}_transform.size={size}; the largest "
-            f"of the {len(paths)} has {max(side for side in shorter if side is not None)} px"
-        )
+        raise ValueError(f"all {len(paths)} photographs are smaller than data.{name}_transform.size={size}")
     if len(kept) < len(paths):
         log.warning("left out: %d of %d photographs are smaller than %d px", len(paths) - len(kept), len(paths), size)
     return kept

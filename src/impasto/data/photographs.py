@@ -33,9 +33,6 @@ class PhotographModule(LightningDataModule):
     """What data of files and of shards have in common: checked arguments, workers, the loader of the validation.
 
     Training batches never end; the trainer's `max_steps` says how many are used.
-
-    Raises:
-        ValueError: a batch size or limit below 1.
     """
 
     blocks: Sequence[int] = ()  # in which the photographs to train on lie (`EndlessBatches`)

@@ -27,7 +27,7 @@ class Places(Photographs):
         least_chroma: photographs whose colours spread less (see `chroma_spread`) are left out; 0 measures none.
 
     Raises:
-        ValueError: no photograph with colour; and what the layout refuses (by `setup`).
+        ValueError: no photograph with colour, and what the layout refuses (by `setup`).
 
     Source: Iizuka 2016: 205 scenes, images that are grey or have little variation of colour removed.
     """
@@ -64,10 +64,8 @@ class Places(Photographs):
         coloured = [[item for item in items if chroma[item.path] >= self.least_chroma] for items in (train, val)]
         if not all(coloured):
             purpose = "validate" if coloured[0] else "train"
-            raise ValueError(
-                f"no photographs of {self.root} are left to {purpose} on: the colours of "
-                f"all spread less than data.least_chroma={self.least_chroma}, or cannot be read; 0 leaves none out"
-            )
+            grey = f"the colours of all spread less than data.least_chroma={self.least_chroma}, or cannot be read"
+            raise ValueError(f"no photographs of {self.root} are left to {purpose} on: {grey}; 0 leaves none out")
         log.info(
             "%d of %d photographs to train on and %d of %d held out have colour; %d classes",
             len(coloured[0]), len(train), len(coloured[1]), len(val), len(classes),

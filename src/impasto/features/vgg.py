@@ -27,10 +27,8 @@ class LossNetwork(nn.Module, ABC):
         """Return how many layers must be computed to reach all of these; refuse one that this network does not have."""
         for layer in layers:
             if layer not in self.names:
-                raise ValueError(
-                    f"{self.title} has no layer '{layer}'{did_you_mean(layer, self.names)} "
-                    f"(its layers are {', '.join(self.names)})"
-                )
+                known = f"{did_you_mean(layer, self.names)} (its layers are {', '.join(self.names)})"
+                raise ValueError(f"{self.title} has no layer '{layer}'{known}")
         return max((self.names.index(layer) + 1 for layer in layers), default=0)
 
     @abstractmethod
@@ -41,10 +39,8 @@ class LossNetwork(nn.Module, ABC):
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Compute the activations of the named layers, and nothing behind the deepest of them.
 
-        RGB in [0, 1], (N, 3, H, W), and names such as "relu3_3" -> activations by name, (N, C, H', W').
-
-        Raises:
-            ValueError: an unknown layer, another shape, or an image too small for the deepest layer.
+        RGB in [0, 1], (N, 3, H, W), and names such as "relu3_3" -> activations by name, (N, C, H', W'). An unknown layer,
+        another shape, or an image too small for the deepest layer is a ValueError.
         """
 
 

@@ -24,6 +24,7 @@ CAFFE = {  # the authors' weights, converted by Johnson for PyTorch; a name ends
     "vgg19": "https://web.eecs.umich.edu/~justincj/models/vgg19-d01eb7cb.pth",
 }
 _CAFFE_STATISTICS = {"mean": [123.68 / 255, 116.779 / 255, 103.939 / 255], "std": [1 / 255] * 3}  # RGB
+_WITHOUT = "work without any weights: features=random loss=random"
 _FAILURES = (URLError, TimeoutError, ConnectionError, HTTPException, RuntimeError)  # the last: a wrong hash
 
 
@@ -53,16 +54,14 @@ def pretrained_vgg(
         ConnectionError: the download failed; says what to do.
     """
     del style
-    names = layer_names(architecture)
+    layers = layer_names(architecture)
     *others, last = [weights] if isinstance(weights, str) else weights
     chosen = next((file for file in others if Path(file).is_file()), last)
     is_name = re.fullmatch(r"[A-Z0-9_]+", chosen) is not None and not Path(chosen).exists()
     path = _downloaded(architecture, chosen) if is_name else Path(chosen)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"no weights file {path}; expected a file, or one of {', '.join(_urls(architecture))}; "
-            "without any weights: features=random loss=random"
-        )
+        names = ", ".join(_urls(architecture))
+        raise FileNotFoundError(f"no weights file {path}; expected a file, or one of {names}; or {_WITHOUT}")
     tensors, said = _read_safetensors(path) if path.suffix == ".safetensors" else _read_state_dict(path)
     if "features.0.weight" not in tensors:
         raise ValueError(f"{path} has no 'features.0.weight'; expected the keys of torchvision's {architecture}")
@@ -70,14 +69,13 @@ def pretrained_vgg(
     mean, std = mean or said.get("mean"), std or said.get("std")
     if mean is None or std is None:
         raise ValueError(
-            f"{path} does not say the mean and std of its images; give features.mean=[...] and features.std=[...], "
-            "three numbers each for RGB in [0, 1]"
+            f"{path} does not say the mean and std of its images; give features.mean=[..] features.std=[..]"
         )
     renamed = {}  # from torchvision's features.0.weight to conv1_1.weight, without the classifier
     for key, value in tensors.items():
         match = re.fullmatch(r"features\.(\d+)\.(weight|bias)", key)
-        if match and int(match[1]) < len(names):
-            renamed[f"{names[int(match[1])]}.{match[2]}"] = value
+        if match and int(match[1]) < len(layers):
+            renamed[f"{layers[int(match[1])]}.{match[2]}"] = value
     description = f"{path.name}, sha256 {sha256(path)[:16]}"
     return VGG(renamed, architecture=architecture, mean=mean, std=std, pooling=pooling, description=description)
 
@@ -107,10 +105,8 @@ def _downloaded(architecture: str, name: str) -> Path:
         try:
             torch.hub.download_url_to_file(urls[name], str(path), hash_prefix=path.stem.rpartition("-")[2])
         except _FAILURES as error:
-            raise ConnectionError(
-                f"could not download {urls[name]} ({error}); download it on a machine with network and give "
-                "features.weights=<that file>, or work without any download with features=random loss=random"
-            ) from error
+            advice = f"give features.weights=<that file>, fetched elsewhere, or {_WITHOUT}"
+            raise ConnectionError(f"could not download {urls[name]} ({error}); {advice}") from error
     return path
 
 

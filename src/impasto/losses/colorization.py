@@ -40,9 +40,7 @@ class RareColours(nn.Module):
     def __init__(self, *, color_space: str, photographs: Sequence[str], count: int, bins: int, mixing: float) -> None:
         super().__init__()
         if min(bins, count) < 1 or not 0 < mixing <= 1:
-            raise ValueError(
-                f"expected at least one bin and photograph and a mixing in (0, 1], got {bins}, {count} and {mixing}"
-            )
+            raise ValueError(f"expected a bin, a photograph and a mixing in (0, 1], got {bins}, {count} and {mixing}")
         self.bins = bins
         code = colour_code(color_space)
         paths = [found.path for found in find_images(photographs)]
@@ -85,9 +83,6 @@ class ColorizationLoss(nn.Module):
         weights: of the terms, keys "colour", "class" and "perceptual"; a term of weight 0 is not computed.
         rare_colours: from codes (N, C, H, W) to what each pixel counts, (N, 1, H, W); None counts all alike.
         perceptual: from the loss network to a loss between images, the future work that Johnson 2016 names; or None.
-
-    Raises:
-        ValueError: an unknown or missing term, or a perceptual weight without what it needs.
 
     Source: Iizuka, Simo-Serra, Ishikawa 2016, the equation of the joint loss; alpha = 1/300.
     """

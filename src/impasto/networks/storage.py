@@ -121,11 +121,7 @@ def read_safetensors(path: Path, *, weights: bool = True) -> tuple[dict[str, str
 
 
 def build_network(description: Mapping[str, Any], path: Path) -> nn.Module:
-    """Build the untrained network that the model card of a file describes: "class", and the constructor's arguments.
-
-    Raises:
-        ValueError: no network of ours.
-    """
+    """Build the untrained network that a file's card describes by "class" and arguments; ValueError if none of ours."""
     try:
         arguments = dict(description)
         name = arguments.pop("class")

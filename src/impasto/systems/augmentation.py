@@ -56,8 +56,7 @@ class Augmentation:
             raise ValueError(f"expected system.augmentation.views from 1 to {VIEWS}, got {self.views}")
         if self.repeats < 1 or (self.repeats > 1 and self.jitter == 0 and self.views == 1):
             raise ValueError(
-                "expected system.augmentation.repeats=1, or more with jitter or views (else all are alike), "
-                f"got {self.repeats}"
+                f"expected repeats=1, or more with jitter or views (else all are alike), got {self.repeats}"
             )
 
     def __call__(self, photo: Tensor, output: Tensor, *, step: int) -> tuple[Tensor, Tensor, list[int]]:

@@ -93,9 +93,7 @@ class ColorizerSystem(System):
         before = list(checkpoint.get("classes", self.classes))
         if before != self.classes:
             odd = ", ".join(sorted(set(before) ^ set(self.classes))[:3]) or "their order"
-            raise ValueError(
-                f"the run was begun with {len(before)} scenes, the data has {len(self.classes)}; what differs: {odd}"
-            )
+            raise ValueError(f"begun with {len(before)} scenes, the data has {len(self.classes)}; what differs: {odd}")
 
 
 def _scene_metrics(classes: int) -> tuple[MetricCollection | None, MulticlassConfusionMatrix | None]:

@@ -33,9 +33,7 @@ class System(LightningModule):
         asked_to_stop: whether this process was, which it tells the others at the next step that is logged.
         stopping: whether any was, at a step that is logged; the same in all processes.
 
-    Raises:
-        ValueError: a decay of the average out of (0, 1).
-        FloatingPointError: a term of the loss is not finite; names the term and the step.
+    A term of the loss that is not finite is a FloatingPointError, which names it and the step.
     """
 
     def __init__(self, network: nn.Module, **training: Unpack[Training]) -> None:
