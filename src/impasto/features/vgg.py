@@ -39,8 +39,8 @@ class LossNetwork(nn.Module, ABC):
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Compute the activations of the named layers, and nothing behind the deepest of them.
 
-        RGB in [0, 1], (N, 3, H, W), and names such as "relu3_3" -> activations by name, (N, C, H', W'). An unknown layer,
-        another shape, or an image too small for the deepest layer is a ValueError.
+        RGB in [0, 1], (N, 3, H, W), and names such as "relu3_3" -> activations by name, (N, C, H', W'). An unknown
+        layer, another shape, or an image too small for the deepest layer is a ValueError.
         """
 
 
