@@ -78,6 +78,9 @@ def _own(seen: Tensor, rows: _Span, columns: _Span, stride: int) -> Tensor:
 
 
 def _applied(each: Measure, found: Tensor, other: Tensor | None) -> Tensor:
+    if other is not None and other.shape != found.shape:
+        shapes = f"{tuple(found.shape)}, of the photograph {tuple(other.shape)}"
+        raise ValueError(f"at {each.layer} the output has activations {shapes}; expected the photograph's size")
     return each.function(found) if other is None else each.function(found, other)
 
 
