@@ -170,15 +170,15 @@ def test_what_impasto_wrote_is_taken_only_where_it_is_named(tmp_path: Path, capl
     make_results_folder(tmp_path / "painted")
     _touch(tmp_path, "painted/a.jpg", "painted/samples/b.jpg", "new/a.jpg")
     assert _names([tmp_path]) == ["a.jpg", "new/a.jpg", "sea/b.jpg"]
-    assert caplog.messages == [f"passed over in {tmp_path}: what impasto wrote ({tmp_path}/painted and 1 more)"]
+    assert caplog.messages == [f"passed over in {tmp_path}: 2 folders that impasto wrote"]
     taken = find_images(tmp_path, output=tmp_path / "new")
     assert [item.name.as_posix() for item in taken] == ["a.jpg", "sea/b.jpg"]
     assert _names([f"{tmp_path}/**/*.jpg"]) == ["a.jpg", "a.jpg", "b.jpg"]
     assert _names([f"{tmp_path}/*"]) == ["a.jpg", "a.jpg", "b.jpg"]
     assert _names([tmp_path / "painted"]) == ["a.jpg", "samples/b.jpg"]
-    assert _names([tmp_path / "outputs" / "run"]) == _names([f"{tmp_path}/outputs/run/*.jpg"]) == ["a.jpg"]
+    assert _names([f"{tmp_path}/outputs/run/*.jpg"]) == ["a.jpg"]
     assert _names([tmp_path / "outputs/run/samples"]) == ["step_000050/a.png"]
-    with pytest.raises(ValueError, match=r"no images in folder .*outputs; passed over: what impasto wrote \(.*run\)"):
+    with pytest.raises(ValueError, match=r"no images in folder .*outputs; passed over: 1 folders that impasto wrote"):
         find_images(tmp_path / "outputs")
 
 

@@ -122,11 +122,11 @@ def _child(*words: Any) -> Figures:  # noqa: ANN401
 
 def evaluate(folder: Path, side: str, tile: str, *words: str) -> float:
     """Evaluate the loss of `impasto optimize` and its gradient once; return the processor's seconds."""
-    from impasto.build.optimization import build_painter
+    from impasto.build.optimization import Painter
     from impasto.gatys import evaluate as once
 
     chosen = ("style=starry_night", "precision=fp32", "gatys_optimizer=adam", f"size={side}", f"tile={tile}")
-    painter = build_painter(composed("optimize", *chosen, *words))
+    painter = Painter(composed("optimize", *chosen, *words))
     photo = resize(read_image(Path(sample_path(_PHOTO))), (int(side), int(side)))[None]
     level = painter.optimization(photo).levels[0]
     loss = level.loss()

@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hydra import compose
 from hydra.utils import instantiate
 
 from impasto.cli import conf_dir
 from impasto.data import Shards
 from impasto.data.layouts import Labelled
-from impasto.data.pack_folder import claimed, shuffled
 from impasto.data.packing import Packing, pack
 from impasto.data.photographs import spread
 from impasto.evaluation.timing import time_calls
@@ -46,10 +46,10 @@ def main() -> None:
     )
     photographs = list(map(Labelled, files.train_paths, files.train_labels))
     size = sum(item.path.stat().st_size for item in photographs)
-    packing = Packing(files.classes, None, max(1, size // SHARDS), 1, lambda done: None)
-    splits = {"train": shuffled(photographs, cfg.seed), "val": photographs[:1]}
-    with claimed(output / "shards", {}):
-        pack(splits, output / "shards", packing)
+    packing = Packing(files.classes, None, max(1, size // SHARDS), 1, {}, lambda done: None)
+    order = np.random.default_rng(cfg.seed).permutation(len(photographs))
+    pack([photographs[n] for n in order], output / "shards/train", packing)
+    pack(photographs[:1], output / "shards/val", packing)
     rows: list[dict[str, Any]] = []
     for workers in WORKERS:
         files.num_workers = workers

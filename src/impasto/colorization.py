@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from impasto.color import ColourCode
-from impasto.networks.lightness import LightnessNetwork, Prediction
+from impasto.networks.colorizer import LightnessNetwork, Prediction
 
 
 class Colorized(NamedTuple):

@@ -60,11 +60,9 @@ def requeue() -> str:
     if not is_first_process():
         return ""
     try:
-        done = subprocess.run(["scontrol", "requeue", slurm_job()], capture_output=True, text=True, check=False)
-    except OSError as error:
-        return f"scontrol cannot be run ({error.strerror}), so Slurm does not start it again"
-    if done.returncode:
-        return f"scontrol does not requeue job {slurm_job()}: {done.stderr.strip()}"
+        subprocess.run(["scontrol", "requeue", slurm_job()], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"scontrol does not requeue job {slurm_job()}: {getattr(error, 'stderr', '') or error}".rstrip()
     return f"Slurm starts job {slurm_job()} again, which goes on with it"
 
 
@@ -80,14 +78,8 @@ def is_first_process() -> bool:
 
 
 def check_size(devices: int, nodes: int) -> None:
-    """Refuse a trainer that does not use exactly the processes that were started: they would wait, or train apart."""
+    """Refuse a trainer of fewer or more processes than were started: they would wait, or train apart."""
     group = find_group()
-    if group.size == 1 and group.starter != "torchrun":
-        return
-    per_node = os.environ.get("SLURM_NTASKS_PER_NODE") if group.starter == "srun" else None
-    if devices * nodes != group.size or per_node not in (None, str(devices)):
-        each = f", {per_node} on each machine" if per_node else ""
-        raise ValueError(
-            f"{group.starter} started {group.size} processes{each}; expected as many trainer.devices on each machine, "
-            f"and trainer.devices x trainer.num_nodes to be {group.size}, got {devices} x {nodes}"
-        )
+    if (group.size > 1 or group.starter == "torchrun") and devices * nodes != group.size:
+        expected = "expected as many by trainer.devices x trainer.num_nodes"
+        raise ValueError(f"{group.starter} started {group.size} processes; {expected}, got {devices} x {nodes}")

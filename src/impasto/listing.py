@@ -12,7 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from impasto.run_folders import MARKS, PASSED_OVER
+from impasto.run_folders import MARKS
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +39,10 @@ class Found(NamedTuple):
 def find_images(sources: str | int | Path | Sequence[str | Path] | None, *, output: Path | None = None) -> list[Found]:
     """List the image files that files, folders and glob patterns name.
 
-    Folders are searched with all their subfolders, whose names are kept in `Found.name`; what is hidden is passed over.
-    So are run folders, folders of results and `output`, unless they are named themselves: results are no photographs.
-    What else is no image that can be read is counted in a line of the log. A file that is named outright is taken
-    whatever it is.
-
-    Args:
-        sources: files, folders or patterns such as `holiday/*.jpg`.
-        output: where results will be.
-
-    Returns:
-        Each file once, in the order of the sources and sorted within each.
+    Each comes once, in the order of the sources and sorted within each. Folders are searched with all their subfolders,
+    whose names are kept in `Found.name`; what is hidden is passed over, and so are run folders, folders of results and
+    `output`, unless they are named themselves. What else cannot be read is counted in a line of the log. A file that is
+    named outright is taken whatever it is.
 
     Raises:
         FileNotFoundError: a source that does not exist, or a pattern that matches nothing.
@@ -107,75 +100,66 @@ def refuse_original(source: Path, target: Path) -> None:
 
 def _expand(source: Path, output: Path | None) -> list[Found]:
     passed: Counter[str] = Counter()
-    own: dict[Path, None] = {}  # folders that impasto wrote
     if source.is_dir():
-        found = [Found(source / name, name) for name in sorted(_search(source, output, passed, own))]
+        found = [Found(source / name, name) for name in sorted(_search(source, output, passed))]
     elif os.path.lexists(source):  # a link to nothing, too: it costs itself, and not the others
         return [Found(source, Path(source.name))]
     else:
-        found = list(_matching(source, output, passed, own))
-    parts = [f"{count} {what}" for what, count in passed.items()]
-    if pictured := [folder for folder in own if any(_is_image(path) for path in folder.rglob("*"))]:
-        parts.append(f"what impasto wrote ({pictured[0]}{f' and {len(pictured) - 1} more' * (len(pictured) > 1)})")
+        found = list(_matching(source, output, passed))
+    parts = ", ".join(f"{count} {what}" for what, count in passed.items())
     if not found:
-        reason = f"passed over: {', '.join(parts)}" if parts else f"expected files ending in {', '.join(TAKEN)}"
+        reason = f"passed over: {parts}" if parts else f"expected files ending in {', '.join(TAKEN)}"
         raise ValueError(f"no images in {'folder ' if source.is_dir() else ''}{source}; {reason}")
     if parts:
-        log.info("passed over in %s: %s", source, ", ".join(parts))
+        log.info("passed over in %s: %s", source, parts)
     return found
 
 
-def _search(source: Path, output: Path | None, passed: Counter[str], own: dict[Path, None]) -> Iterator[Path]:
+def _search(source: Path, output: Path | None, passed: Counter[str]) -> Iterator[Path]:
     """Yield the images in a folder and below it, relative to it; count what is passed over."""
     list(source.iterdir())  # an unreadable folder is an error; os.walk would pass over it
     for top, folders, files in os.walk(source, onerror=lambda _: passed.update(["folders that cannot be read"])):
-        here, visible = Path(top), sorted(name for name in folders if not name.startswith("."))
+        here = Path(top)
+        visible = [name for name in folders if not name.startswith(".")]
         passed.update("linked folders" for name in visible if (here / name).is_symlink())
-        own |= dict.fromkeys(here / name for name in visible if _is_own(here / name, output))
-        folders[:] = [name for name in visible if here / name not in own]
+        folders[:] = [name for name in visible if not _is_own(here / name, output, passed)]
         for name in files:
             if not name.startswith(".") and _is_taken(here / name, passed):
                 yield (here / name).relative_to(source)
 
 
-def _matching(pattern: Path, output: Path | None, passed: Counter[str], own: dict[Path, None]) -> Iterator[Found]:
+def _matching(pattern: Path, output: Path | None, passed: Counter[str]) -> Iterator[Found]:
     """Yield the images that a pattern matches, and those in the folders that it matches."""
     matches = [Path(match) for match in sorted(glob(str(pattern), recursive=True))]  # noqa: PTH207 (absolute patterns)
     if not matches:
         raise FileNotFoundError(f"no such file or folder: {pattern}")
-    is_own = cache(partial(_is_own, output=output))
+    is_own = cache(partial(_is_own, output=output, passed=passed))
     fixed = len(list(takewhile(lambda part: not set(part) & set("*?["), pattern.parts)))
     for path in matches:
-        folder = path if path.is_dir() else path.parent
-        if inside := [parent for parent in (folder, *folder.parents) if len(parent.parts) > fixed and is_own(parent)]:
-            own[inside[-1]] = None
-        elif path.is_dir():
-            yield from (Found(path / name, name) for name in sorted(_search(path, output, passed, own)))
+        around = [parent for parent in (path, *path.parents) if len(parent.parts) > fixed and parent.is_dir()]
+        if any(is_own(folder) for folder in reversed(around)):
+            continue
+        if path.is_dir():
+            yield from (Found(path / name, name) for name in sorted(_search(path, output, passed)))
         elif _is_taken(path, passed):
             yield Found(path, Path(path.name))
 
 
-def _is_own(folder: Path, output: Path | None) -> bool:
-    """Whether impasto wrote what is in a folder: a run, samples of one, or results."""
+def _is_own(folder: Path, output: Path | None, passed: Counter[str]) -> bool:
+    """Whether impasto wrote what is in a folder, a run or results; if so, count it."""
     is_output = output is not None and output.is_dir() and folder.samefile(output)
-    is_part = folder.name in PASSED_OVER and _is_run(folder.parent)
-    return is_output or is_part or _is_run(folder) or (folder / _MARK).is_file()
-
-
-def _is_run(folder: Path) -> bool:
-    return all((folder / mark).is_file() for mark in MARKS)
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in TAKEN and path.is_file()
+    is_run = all((folder / mark).is_file() for mark in MARKS)
+    own = is_output or is_run or (folder / _MARK).is_file()
+    passed.update(["folders that impasto wrote"] * own)
+    return own
 
 
 def _is_taken(path: Path, passed: Counter[str]) -> bool:
     suffix = path.suffix.lower()
-    if _is_image(path):
+    if suffix in TAKEN and path.exists():
         return True
     if suffix in TAKEN:
-        passed["links to nothing" if path.is_symlink() else f"{suffix} that are no files"] += 1
+        passed["links to nothing"] += 1
     elif suffix in _NOT_READ:
         passed[f"{suffix} ({ADVICE})" if suffix in HEIF else suffix] += 1
     elif suffix in CLIPS:

@@ -171,9 +171,8 @@ def slurm(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_processes_that_do_not_match_the_trainer_are_refused(slurm: pytest.MonkeyPatch) -> None:
     check_size(2, 2)
     assert not is_first_process()
-    for devices, nodes in ((1, 1), (4, 1), (1, 4)):
-        with pytest.raises(ValueError, match=rf"srun started 4 processes, 2 on each .* got {devices} x {nodes}"):
-            check_size(devices, nodes)
+    with pytest.raises(ValueError, match=r"srun started 4 processes; .* got 1 x 1"):
+        check_size(1, 1)
     slurm.delenv("SLURM_NTASKS_PER_NODE")
     with pytest.raises(ValueError, match="expected --ntasks-per-node"):
         find_group()

@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,8 @@ import torch
 from PIL import Image
 from processes import start, wait_for
 
-from impasto.build.optimization import Painter
+from impasto.build.optimization import largest_tile
 from impasto.features.weights import CAFFE
-from impasto.gatys import Adam
 
 SMOKE = ("optimize", "experiment=smoke_optimize", "logger=csv")
 
@@ -348,7 +346,4 @@ def test_tiles_are_as_large_as_memory_is_free(
     free: float, expected: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("impasto.build.optimization.free_memory", lambda _: free)
-    names = ("features", "styles", "style_size", "loss", "start", "colours", "smallest", "precision", "device")
-    painter = Painter(**dict.fromkeys(names), optimizer=partial(Adam), steps=3, tile="auto")
-    assert painter._tile(2048, 2048) == expected
-    assert Painter(**dict.fromkeys(names), optimizer=partial(Adam), steps=3, tile=64)._tile(2048, 2048) == 64
+    assert largest_tile(2048, 2048, history=2, device="cpu") == expected

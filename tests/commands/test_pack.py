@@ -14,7 +14,6 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from filelock import FileLock
 from litdata import StreamingDataset
 from PIL import Image
 from processes import start, wait_for
@@ -44,18 +43,16 @@ def test_shards_hold_the_files_their_labels_and_an_index(packing: Callable[..., 
     result = packing(*PACK, "shard_bytes=12000")
     assert result.code == 0, result.err
     assert "to train on them: data=shards data.urls=shards/scenes" in result.out
-    assert "lightning.ai" not in result.out + result.err
-    index, record = _index("train"), json.loads((OUTPUT / "pack.json").read_text())
+    index = _index("train")
     assert index["classes"] == list(CLASSES) and len(index["chunks"]) > 2
-    assert record["photographs"] | {"names": ""} == {"train": 21, "val": 3, "names": ""}
-    assert record["data"]["val_limit"] is None
+    assert index["settings"]["val_limit"] is None
     samples = _samples("train")
     assert len(samples) == 21 and len(_samples("val")) == 3
     for sample in samples:
         scene = CLASSES[sample["label"]]
         assert sample["content"] == Path("scenes", scene, sample["name"]).read_bytes()
     assert len({sample["label"] for sample in samples[: index["chunks"][0]["chunk_size"]]}) > 1  # shards are mixed
-    assert sorted(path.name for path in OUTPUT.iterdir()) == ["pack.json", "train", "val"]
+    assert sorted(path.name for path in OUTPUT.iterdir()) == ["train", "val"]
     assert not Path("outputs").exists()  # no run folder
     again = packing(*PACK, "shard_bytes=12000")
     assert again.code == 0 and "is packed already" in again.out and _index("train") == index
@@ -75,7 +72,7 @@ def test_a_pack_that_is_stopped_goes_on_to_the_same_shards(
     out, _ = process.communicate()
     if ending == signal.SIGINT:
         assert process.returncode == 130
-        assert "stopped; the same command goes on from the last shard that is finished" in out
+        assert "stopped; the same command goes on from the last whole shard" in out
         assert "Traceback" not in out
     wait_for_end(tmp_path)
     assert not (OUTPUT / "train/index.json").exists()
@@ -115,8 +112,7 @@ def test_a_broken_photograph_is_left_out_and_named(packing: Callable[..., Any]) 
     assert result.code == 0, result.err
     assert "train: 14 photographs in " in result.out and "; 7 broken ones left out" in result.out
     assert "left out: beach_0.png is not an image" in result.out
-    result = packing(*VERIFY)  # they are known, so that nothing is wrong
-    assert result.code == 0 and "0 broken" in result.out, result.err
+    assert len(_samples("train")) == 14
 
 
 @pytest.mark.slow
@@ -137,9 +133,9 @@ def test_large_photographs_are_made_smaller_and_small_ones_kept(impasto: Callabl
 
 
 REFUSED = [
-    (("seed=1",), "shards/scenes is a pack with other settings: seed was 0 and is 1,"),
-    (("shorter_side=32",), "shorter_side was None and is 32; give another output="),
-    (("data.layout.val_part=0.3",), "data.layout.val_part was 0.1 and is 0.3, photographs.train was 21 and is 18"),
+    (("seed=1",), "shards/scenes/train is a pack with another seed, photographs; give another output="),
+    (("shorter_side=32",), "is a pack with another shorter_side; give another output="),
+    (("data.layout.val_part=0.3",), "is a pack with another layout, photographs; give"),
     (("output=scenes",), "scenes holds other files; expected output=<a new or empty folder>"),
     (("shard_bytes=0",), "expected shard_bytes to be greater than or equal to 1, got 0"),
     (("shorter_side=a",), "expected shorter_side to be a valid integer, got a"),
@@ -156,15 +152,6 @@ def test_bad_input_gets_one_sentence(packing: Callable[..., Any]) -> None:
         assert result.code == 1, words
         assert message in result.err and len(result.err.strip().splitlines()) == 1, result.err
     assert _index("train") == before
-
-
-@pytest.mark.slow
-def test_two_packs_into_one_folder_are_refused(packing: Callable[..., Any]) -> None:
-    OUTPUT.mkdir(parents=True)
-    with FileLock(OUTPUT / ".lock"):
-        result = packing(*PACK)
-    assert result.code == 1
-    assert result.err == "error: another process packs into shards/scenes; wait for it, or stop it\n"
 
 
 VERIFY = ("verify", "data=shards", "data.urls=shards/scenes", "num_workers=0")
@@ -235,7 +222,10 @@ def test_a_colorizer_is_trained_on_shards_with_scenes_only(packing: Callable[...
     plain = ("pack", "data=photographs", "data.train=scenes", "data.val=scenes", "output=plain", "num_workers=0")
     assert packing(*plain).code == 0
     result = packing(*COLOUR, "data.urls=plain")
-    assert result.err == "error: the shards in plain have no scenes; pack data=scenes or data=places365\n"
+    assert (
+        result.err
+        == "error: the shards have no scenes, which a colorizer is trained on; pack data=scenes or data=places365\n"
+    )
 
 
 @pytest.mark.slow

@@ -171,7 +171,7 @@ def test_a_resumed_run_takes_values_of_its_own_keys_and_keeps_network_and_scenes
     assert result.code == 0, result.err
     assert _card(copied)["loss"]["weights"]["class"] == 0.5 and _card(copied)["steps"] == 3
     for word, message in (
-        ("network.width=4", "last.ckpt does not fit; give network and loss the values that the run began with"),
+        ("network.width=4", "last.ckpt does not fit; give network and loss the values of the run's begin"),
         ("loss.color_space=yuv", "error: the run was begun with loss.color_space=lab; got yuv"),
     ):
         _, result = resumed(word)
@@ -186,7 +186,7 @@ def test_a_resumed_run_takes_values_of_its_own_keys_and_keeps_network_and_scenes
     write_scenes(Path("scenes"), classes=["zoo"])
     _, result = resumed()
     assert result.code == 1
-    assert "begun with 3 scenes, the data has 4; only the data has 'zoo'" in result.err
+    assert "begun with 3 scenes, the data has 4; what differs: zoo" in result.err
 
 
 @pytest.mark.slow
@@ -282,7 +282,7 @@ FREE = ("train", "logger=csv", "system=colorizer", "data_root=.")  # beside the 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (FREE, "trained on photographs with scenes, as experiment=iizuka2016_scenes does; give data=scenes"),
+        (FREE, "trained on photographs with scenes; give data=scenes"),
         ((*FREE, "data=photographs", "data.train=[scenes]", "data.val=[scenes]"), "give data=scenes or data=places365"),
         ((*FREE, "data=scenes"), "expected loss=... to be a ColorizationLoss, got a PerceptualLoss"),
         ((*FREE, "data=scenes", "loss=iizuka2016"), "a network for a colorizer, such as network=colorizer; got "),

@@ -235,6 +235,8 @@ def test_any_file_name_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert measure_chroma([path], tmp_path, workers=0) == measured
 
 
+# A machine with one core is advised against two workers: https://github.com/pytorch/pytorch/pull/46867
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")
 def test_processes_measure_what_one_measures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     distinct = _tree(tmp_path / "source", 2)
     (tmp_path / "data").mkdir()

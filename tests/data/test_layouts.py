@@ -109,7 +109,7 @@ def test_an_empty_class_folder_is_named(tmp_path: Path, empty: str) -> None:
 @pytest.mark.parametrize(("part", "other"), [("train", "val"), ("val", "train")])
 def test_a_class_of_one_part_only_is_named_with_its_place(tmp_path: Path, part: str, other: str) -> None:
     _files(tmp_path, f"{part}/alp/a.jpg", f"{part}/bog/a.jpg", f"{part}/sea/a.jpg", f"{other}/sea/a.jpg")
-    with pytest.raises(ValueError, match=rf"different classes: 'alp' is only in .*/{part}, and 1 more differ$"):
+    with pytest.raises(ValueError, match=rf"different classes: 'alp' is only in .*/{part}$"):
         _folders(tmp_path)
 
 
@@ -178,14 +178,12 @@ def test_classes_may_come_in_any_order(tmp_path: Path) -> None:
     "rewrite",
     [
         lambda text: text.replace("\n", "\r\n"),
-        lambda text: text.replace(" ", ","),
-        lambda text: text.replace(" ", ", "),
         lambda text: text.replace(" ", "\t"),
         lambda text: text.replace("\n", "  \n\n"),
         lambda text: text.rstrip("\n"),
         lambda text: "\ufeff" + text,
     ],
-    ids=["CRLF", "comma", "comma and space", "tab", "empty lines", "no last newline", "byte order mark"],
+    ids=["CRLF", "tab", "empty lines", "no last newline", "byte order mark"],
 )
 def test_lists_of_other_editors_mean_the_same(tmp_path: Path, rewrite: Any) -> None:
     rewritten = {key: rewrite(text) for key, text in (("classes", CLASSES), ("train", TRAIN), ("val", VAL))}
@@ -202,39 +200,32 @@ def test_names_of_photographs_may_hold_spaces_and_commas(tmp_path: Path, name: s
 def test_missing_list_is_named(tmp_path: Path, missing: str) -> None:
     _lists(tmp_path)
     (tmp_path / missing).unlink()
-    with pytest.raises(FileNotFoundError, match=f"no list .*{missing}"):
+    with pytest.raises(FileNotFoundError, match=missing):
         places205(tmp_path, images="images", train="train.csv", val="val.csv", classes="classes.csv")
-
-
-def test_missing_photograph_is_named_with_its_list_and_line(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"val\.csv, line 2: no photograph .*images/a/abbey/gone\.jpg"):
-        _lists(tmp_path, val=VAL + "a/abbey/gone.jpg 0\n")
 
 
 @pytest.mark.parametrize("label", [3, -1, 205])
 def test_label_outside_the_classes_is_refused(tmp_path: Path, label: int) -> None:
-    with pytest.raises(ValueError, match=rf"train\.csv, line 3: label {label} of a/abbey/x\.jpg; expected 0 to 2"):
+    with pytest.raises(ValueError, match=rf"label {label} of .*a/abbey/x\.jpg in the lists of .*; expected 0 to 2"):
         _lists(tmp_path, train=f"{TRAIN}a/abbey/x.jpg {label}\n")
 
 
-@pytest.mark.parametrize("line", ["a/abbey/x.jpg", "a/abbey/x.jpg zero", "a/abbey/x.jpg 1.5", "7", "x.jpg --5", "x5"])
-def test_broken_line_is_shown_with_its_number(tmp_path: Path, line: str) -> None:
-    with pytest.raises(ValueError, match=rf"train\.csv, line 3: expected a name and a number, got '{line}'"):
+@pytest.mark.parametrize("line", ["a/abbey/x.jpg", "a/abbey/x.jpg zero", "a/abbey/x.jpg 1.5", "7", "x.jpg --5"])
+def test_a_broken_line_is_refused_with_its_list(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ValueError, match=r"train\.csv: expected a name and a number on each line"):
         _lists(tmp_path, train=f"{TRAIN}{line}\n")
 
 
 def test_list_that_is_no_text_is_named(tmp_path: Path) -> None:
     _lists(tmp_path)
     (tmp_path / "train.csv").write_bytes(b"\xff\xd8\xff\xe0 JFIF")
-    with pytest.raises(ValueError, match=r"train\.csv, line 1: expected a name and a number"):
+    with pytest.raises(ValueError, match=r"train\.csv: expected a name and a number"):
         places205(tmp_path, images="images", train="train.csv", val="val.csv", classes="classes.csv")
 
 
-@pytest.mark.parametrize(
-    ("which", "message"), [("classes", "lists no classes"), ("train", "lists no photo"), ("val", "lists no photo")]
-)
-def test_empty_list_is_named(tmp_path: Path, which: str, message: str) -> None:
-    with pytest.raises(ValueError, match=rf"{which}\.csv {message}"):
+@pytest.mark.parametrize("which", ["classes", "train", "val"])
+def test_empty_list_is_named(tmp_path: Path, which: str) -> None:
+    with pytest.raises(ValueError, match=rf"{which}\.csv lists nothing"):
         _lists(tmp_path, **{which: "\n"})
 
 
@@ -338,5 +329,5 @@ def test_failed_download_says_what_to_do(
     path = devkit / missing
     path.rmdir() if path.is_dir() else path.unlink()
     monkeypatch.setattr(torchvision_places365, "download_and_extract_archive", _no_network(error))
-    with pytest.raises(ConnectionError, match=r"could not download Places365 into .*data\.layout\.download=false"):
+    with pytest.raises(ConnectionError, match=r"could not download Places365 into .*fetch it by hand"):
         places365(devkit, small=True, download=True)

@@ -114,7 +114,7 @@ def test_photographs_smaller_than_a_patch_are_left_out_with_one_warning(
 
 
 def test_patches_larger_than_all_photographs_are_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"at least 64 px a side, since data.train_transform.size=64; .* 3 has 40 px"):
+    with pytest.raises(ValueError, match=r"all 3 photographs are smaller than data.train_transform.size=64"):
         _ready(folder, train_transform=RandomPatch(size=64, flip=True))
 
 
@@ -133,18 +133,13 @@ def test_fewer_photographs_are_spread_evenly(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train_transform": RandomPatch(size=30, flip=True)}, "data.train_transform.size .* factor 4, got 30"),
+        ({"train_transform": RandomPatch(size=30, flip=True)}, "data.train_transform.size .* multiple of 4, got 30"),
         ({"val_transform": CentrePatch(size=2)}, "data.val_transform.size .* got 2"),
         ({"train_transform": CentreCrop(size=32)}, "data.train_transform to cut patches"),
         ({"sigma": (1.0, 0.5)}, r"data.sigma=\[least,greatest\]"),
         ({"sigma": (-1.0, 0.5)}, r"data.sigma=\[least,greatest\]"),
         ({"sigma": (1.0,)}, r"data.sigma=\[least,greatest\]"),
-        ({"sigma": "wide"}, r"data.sigma=\[least,greatest\]"),
-        ({"sigma": (0.0, "a")}, r"data.sigma=\[least,greatest\]"),
-        ({"factor": "three"}, "data.factor to be a whole number, got three"),
-        ({"train_transform": RandomPatch(size=32.0, flip=True)}, "a multiple of the factor 4, got 32.0"),  # type: ignore[arg-type]
-        ({"train_limit": 1.5}, "data.train_limit of at least 1"),
-        ({"val_sigma": -1.0}, r"data.val_sigma of at least 0"),
+        ({"val_sigma": -1.0}, r"data.val_sigma from 0"),
         ({"train_limit": 0}, "data.train_limit of at least 1"),
         ({"batch_size": 0}, "data.batch_size of at least 1"),
     ],
@@ -160,9 +155,3 @@ def test_photographs_can_be_left_out_by_name(folder: Path) -> None:
     assert "0.png" in [path.name for path in data.val_paths]
     with pytest.raises(ValueError, match="leaves no photographs to train on"):
         _ready(folder, leave_out=["0.png", "1.png", "2.png"])
-
-
-def test_one_number_is_a_blur_that_is_always_the_same(folder: Path) -> None:
-    data = _ready(folder, sigma=1.0)
-    batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
-    assert torch.equal(batch.low, degrade(batch.image, 4, sigma=1.0))

@@ -134,7 +134,6 @@ def test_one_unlabelled_folder_needs_no_list(
     _noise(tmp_path / "more/deep/0.png", 20)
     data = _ready(photographs, unlabelled="~/more", least_chroma=4.0)
     assert data.train_labels.count(-1) == 1
-    assert (tmp_path / "more" / FILE).is_file()
 
 
 def test_unlabelled_photographs_that_the_layout_has_are_passed_over(
@@ -190,7 +189,6 @@ def test_grey_photographs_are_left_out_and_counted(
     assert [path.name for path in data.val_paths] == ["0.png", "1.png"] * 2
     assert "5 of 8 photographs to train on and 4 of 6 held out have colour; 2 classes" in caplog.text
     assert (photographs / FILE).is_file()
-    assert (tmp_path / "more" / FILE).is_file()
 
 
 def test_broken_photographs_are_left_out_too(photographs: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -209,13 +207,13 @@ def test_without_least_chroma_nothing_is_measured(photographs: Path, monkeypatch
 
 def test_photographs_of_which_all_are_grey_get_one_sentence(photographs: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"no photographs of .*/photographs .* train on: of all 6 .*data\.least_chroma=1000"
+        ValueError, match=r"no photographs of .*/photographs .* train on: the colours of all .*data\.least_chroma=1000"
     ):
         _ready(photographs, least_chroma=1000.0)
     for number in range(2):
         for name in ("alp", "sea"):
             _noise(photographs / f"val/{name}/{number}.png", number, grey=True)
-    with pytest.raises(ValueError, match=r"to validate on: of all 6"):
+    with pytest.raises(ValueError, match=r"to validate on: the colours of all"):
         _ready(photographs, least_chroma=4.0)
 
 
@@ -234,13 +232,8 @@ def test_no_more_processes_measure_than_there_are_cores(photographs: Path, monke
 # ---------------------------------------------------------------- what is refused
 
 
-def test_a_batch_of_one_is_refused(scenes: Path) -> None:
-    with pytest.raises(ValueError, match=r"data\.batch_size of at least 2 \(batch norm\), got 1"):
-        _places(scenes, batch_size=1)
-
-
-@pytest.mark.parametrize("least", [-1.0, float("nan"), float("inf"), None])
-def test_least_chroma_that_is_no_amount_is_refused(scenes: Path, least: float | None) -> None:
+@pytest.mark.parametrize("least", [-1.0, float("nan"), float("inf")])
+def test_least_chroma_that_is_no_amount_is_refused(scenes: Path, least: float) -> None:
     with pytest.raises(ValueError, match=rf"data\.least_chroma of at least 0 .* got {least}"):
         _places(scenes, least_chroma=least)
 
@@ -282,5 +275,5 @@ def test_grey_data_gets_one_sentence_from_a_training(impasto: Callable[..., Any]
     _grey_tree(tmp_path)
     result = impasto("train", "experiment=smoke_colorizer", "logger=csv", "data.root=grey", "data.least_chroma=4")
     assert result.code == 1, result.err
-    assert "no photographs of grey are left to train on: of all 2 the colours spread less than" in result.err
+    assert "no photographs of grey are left to train on: the colours of all spread less than" in result.err
     assert "Traceback" not in result.err

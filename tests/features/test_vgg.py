@@ -205,19 +205,19 @@ def test_weights_without_the_first_layer_are_refused(weights: dict[str, Tensor])
 @pytest.mark.parametrize(
     ("part", "value", "said"),
     [
-        ("weight", torch.zeros(64, 3, 5, 5), r"weight must have shape \(64, 3, 3, 3\), got \(64, 3, 5, 5\)"),
-        ("bias", torch.zeros(3), r"bias must have shape \(64,\), got \(3,\)"),
+        ("weight", torch.zeros(64, 3, 5, 5), r"size mismatch for weight: .*\[64, 3, 5, 5\]"),
+        ("bias", torch.zeros(3), r"size mismatch for bias: .*\[3\]"),
     ],
 )
 def test_weights_of_another_shape_are_refused(part: str, value: Tensor, said: str) -> None:
-    with pytest.raises(ValueError, match=f"conv1_1.{said}"):
+    with pytest.raises(ValueError, match=f"conv1_1: .*{said}"):
         _vgg(_first_convolutions(1) | {f"conv1_1.{part}": value})
 
 
 def test_a_missing_bias_is_refused() -> None:
     weights = _first_convolutions(1)
     del weights["conv1_1.bias"]
-    with pytest.raises(ValueError, match=r"conv1_1\.bias must have shape \(64,\), got nothing"):
+    with pytest.raises(ValueError, match=r'conv1_1: .* Missing key.* "bias"'):
         _vgg(weights)
 
 

@@ -37,12 +37,6 @@ def test_a_view_keeps_the_memory_format_and_exchanges_sides_from_4_on(
     assert found.shape == ((2, 3, 6, 4) if view & 4 else (2, 3, 4, 6))
 
 
-@pytest.mark.parametrize("view", [-1, 8])
-def test_another_view_is_refused(view: int) -> None:
-    with pytest.raises(ValueError, match=f"expected a view from 0 to 7, got {view}"):
-        turned(torch.rand(1, 3, 4, 4), view)
-
-
 @pytest.mark.parametrize("views", [0, 9])
 def test_more_views_than_there_are_or_none_is_refused(views: int) -> None:
     with pytest.raises(ValueError, match=f"expected system.augmentation.views from 1 to 8, got {views}"):

@@ -297,9 +297,9 @@ def test_resumed_training_equals_the_uninterrupted(
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        (("beach", "forest", "library"), "begun with 3 scenes, the data has 3; only the run has 'kitchen'"),
-        (("beach", "desert", "forest", "kitchen"), "begun with 3 scenes, the data has 4; only the data has 'desert'"),
-        (("forest", "beach", "kitchen"), "begun with 3 scenes, the data has 3; in another order"),
+        (("beach", "forest", "library"), "begun with 3 scenes, the data has 3; what differs: kitchen, library"),
+        (("beach", "desert", "forest", "kitchen"), "begun with 3 scenes, the data has 4; what differs: desert"),
+        (("forest", "beach", "kitchen"), "begun with 3 scenes, the data has 3; what differs: their order"),
     ],
 )
 def test_other_scenes_than_the_checkpoints_are_refused(

@@ -165,15 +165,6 @@ def test_a_sample_is_made_smaller_and_enlarged_again(photographs: Path) -> None:
     assert torch.equal(truth, photo[:, :32, :44])
 
 
-def test_a_sample_smaller_than_the_factor_is_continued_by_its_edge() -> None:
-    photo, system = torch.full((3, 2, 9), 0.2), _system()
-    with torch.no_grad():
-        output = system(photo[None])[0]
-    shown = system.shown(photo, output)
-    assert {tuple(x.shape) for x in shown} == {(3, 4, 8)}
-    torch.testing.assert_close(output, torch.full_like(output, 0.2))
-
-
 @pytest.mark.parametrize("loss", [PixelLoss, _feature_loss])
 def test_the_loss_falls_on_one_patch(loss: Any) -> None:
     system = _system(loss=loss)

@@ -6,11 +6,12 @@ import torch
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
 
-from impasto.build.task import Task, begin_with, calibration_photo, check_network, common_card, require
+from impasto.build.task import Task, begin_with, common_card, held_out, require
 from impasto.color import colour_code
 from impasto.data import Photographs, Places, Shards
 from impasto.features import VGG
 from impasto.losses import ColorizationLoss
+from impasto.networks import LightnessNetwork
 
 
 def colorization(cfg: DictConfig, data: Photographs | Shards, *, start: str | None) -> Task:
@@ -19,25 +20,25 @@ def colorization(cfg: DictConfig, data: Photographs | Shards, *, start: str | No
     Args:
         cfg: of `impasto train`.
         data: of the training.
-        start: a run folder or file whose network the training begins with, all of whose layers are trained; None begins
-            untrained, or with a loss network's convolutions, of which the last alone is.
+        start: a run folder or file whose network the training begins with, all of it trained; None begins untrained, or
+            with a loss network's convolutions, of which the last alone is trained.
     """
     if not isinstance(data, Places | Shards):
-        raise ValueError(
-            "a colorizer is trained on photographs with scenes, as experiment=iizuka2016_scenes does; "
-            "give data=scenes or data=places365"
-        )
-    if isinstance(data, Shards):
-        _check_shards(cfg, data)
-    require(cfg, loss=ColorizationLoss)
-    check_network(cfg, from_data=("classes", "channels"))
+        raise ValueError("a colorizer is trained on photographs with scenes; give data=scenes or data=places365")
+    if data.batch_size < 2:
+        raise ValueError(f"expected data.batch_size of at least 2 (batch norm), got {data.batch_size}")
+    require(cfg, loss=ColorizationLoss, network=LightnessNetwork)
     channels = colour_code(cfg.loss.color_space).channels
     data.prepare_data()  # takes its time, so whatever is misspelt is better found before
     classes = data.classes
+    if not classes:
+        raise ValueError(
+            "the shards have no scenes, which a colorizer is trained on; pack data=scenes or data=places365"
+        )
     with torch.random.fork_rng(devices=[]):
         origin: str | None = None if start else get_object(cfg.network._target_).starts_from
         wanted = cfg.features is not None and (origin or cfg.loss.weights.get("perceptual"))
-        features = instantiate(cfg.features)(calibration_photo(data)) if wanted else None
+        features = instantiate(cfg.features)(held_out(data, 1)) if wanted else None
         loss: ColorizationLoss = instantiate(cfg.loss, **_counted(cfg, data))(features)
     sizes = {"classes": len(classes), "channels": channels}
     network = instantiate(cfg.network)(**sizes)
@@ -50,31 +51,21 @@ def colorization(cfg: DictConfig, data: Photographs | Shards, *, start: str | No
         raise ValueError("expected a data.val_transform that resizes, as CentreCrop does, got one that cuts patches")
     card = common_card(cfg)
     card["network"] |= sizes | network.arguments
-    described: dict[str, Any] = {"classes": classes, "color_space": cfg.loss.color_space, "size": size}
+    card |= {"classes": classes, "color_space": cfg.loss.color_space, "size": size}
     if features is not None:
         use = "started_from" if origin else "loss_network"
-        described[use] = f"{cfg.features.architecture}: {features.description}"
-    card |= described
+        card[use] = f"{cfg.features.architecture}: {features.description}"
     network = begin_with(network, card, start)
     return Task(instantiate(cfg.system, network=network, loss=loss, classes=classes, size=size), card)
-
-
-def _check_shards(cfg: DictConfig, data: Shards) -> None:
-    """Refuse what a folder of scenes refuses by itself, and what only files can give."""
-    if not data.classes:
-        raise ValueError(f"the shards in {cfg.data.urls} have no scenes; pack data=scenes or data=places365")
-    if data.batch_size < 2:
-        raise ValueError(f"expected data.batch_size of at least 2 (batch norm), got {data.batch_size}")
-    rare = cfg.loss.get("rare_colours")
-    if rare is not None and rare.photographs is None:
-        raise ValueError("expected loss.rare_colours.photographs=<folder>: colours are not counted in shards")
 
 
 def _counted(cfg: DictConfig, data: Photographs | Shards) -> dict[str, Any]:
     """The photographs in which colours are counted: those of the training, unless others are configured."""
     rare = cfg.loss.rare_colours
-    if rare is None or rare.photographs is not None or isinstance(data, Shards):
+    if rare is None or rare.photographs is not None:
         return {}
+    if isinstance(data, Shards):
+        raise ValueError("expected loss.rare_colours.photographs=<folder>: colours are not counted in shards")
     data.setup("fit")
     paths = data.train_paths[:: max(1, len(data.train_paths) // max(1, rare.count))]
     return {"rare_colours": {"photographs": [str(path) for path in paths]}}

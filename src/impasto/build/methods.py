@@ -54,12 +54,12 @@ def _stylizer(cfg: DictConfig) -> Trained:
 
 
 def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: int | None, vividness: float) -> Method:
-    """Build the colouring of photographs.
+    """Build the colouring of photographs by a shipped network, or that of run=.
 
     Args:
         cfg: of `impasto apply`.
         engine: what computes the network.
-        network: a shipped colorizer, used where no run is given.
+        network: name of the shipped one.
         working_size: shorter side in pixels at which colours are predicted, at least 8; None: as trained.
         vividness: by which the predicted chroma is multiplied, 0 (grey) to 4.
     """

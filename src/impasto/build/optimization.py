@@ -1,10 +1,8 @@
 """Gatys' optimisation from its configuration: what all photographs of a command share, and each one's levels."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from hydra import compose
@@ -33,27 +31,32 @@ _TILES = (1024, 512, 256)  # pixels a side, the fastest first
 _STYLE_ITSELF = 1.0  # weight of style=, beside those of further styles
 
 
-@dataclass(frozen=True, kw_only=True)
 class Painter:
-    """What every photograph of a command shares."""
+    """What every photograph of `impasto optimize` shares, with further styles and their weights beside style=."""
 
-    features: LossNetwork
-    styles: Sequence[tuple[float, Style]]  # with their weights
-    style_size: int | None  # longer side in pixels; None takes the photograph's
-    loss: Callable[..., PerceptualLoss]  # from loss network and styles
-    start: Callable[[Tensor, Tensor], Tensor]  # from photograph and style image, (1, 3, H, W)
-    optimizer: partial[Any]
-    colours: Colours
-    steps: int
-    smallest: int | None  # longer side in pixels of the first size; None has one size
-    precision: torch.dtype
-    device: str
-    tile: Literal["auto"] | int | None  # pixels a side that the loss network sees at once
+    def __init__(self, cfg: DictConfig, further: Sequence[tuple[float, Style]] = ()) -> None:
+        check_device(cfg.device)
+        require(cfg, style=None, features=None, loss=PerceptualLoss)
+        style: Style = instantiate(cfg.style)
+        image = style.image(cfg.style_size or cfg.size or 512)  # random filters are calibrated on it
+        features: LossNetwork = instantiate(cfg.features)(image)
+        self.loss: Callable[..., PerceptualLoss] = instantiate(cfg.loss)  # from loss network and styles
+        square = torch.zeros(1, 3, 64, 64)
+        self.loss(features, square, photographs=square)  # a wrong layer or weight is found before the work
+        self.features = features.to(cfg.device)
+        self.styles = [(_STYLE_ITSELF, style), *further]
+        self.start, self.optimizer = instantiate(cfg.start), instantiate(cfg.gatys_optimizer)
+        self.colours: Colours = instantiate(cfg.colors)
+        self.history = min(int(self.optimizer.keywords.get("history", 2)), cfg.steps)
+        self.precision = choose_precision(cfg.precision, cfg.device)
+        self.device: str = cfg.device
+        self.steps: int = cfg.steps
+        self.smallest, self.style_size, self.tile = cfg.smallest, cfg.style_size, cfg.tile
 
     def optimization(self, photo: Tensor) -> Optimization:
         """Prepare the optimisation of a photograph (1, 3, H, W)."""
         height, width = photo.shape[-2:]
-        needed = self._needed(height, width, self._tile(height, width))
+        needed = _needed(height, width, self._tile(height, width), self.history)
         check_memory(needed, f"optimising {width} x {height} pixels", device=self.device)
         longer = max(height, width)
         sizes = pyramid_sizes(longer, smallest=self.smallest or longer)
@@ -62,32 +65,23 @@ class Painter:
         start = self.start(levels[0].photo, self._images(photo, sizes[0] / longer)[0][1])
         return Optimization(levels, start=start, optimizer=self.optimizer, precision=self.precision)
 
-    def _needed(self, height: int, width: int, tile: int | None) -> float:
-        """Bytes of activations and of the optimiser's history."""
-        history = min(int(self.optimizer.keywords.get("history", 2)), self.steps)
-        seen = height * width if tile is None else min(height, tile + 2 * _MARGIN) * min(width, tile + 2 * _MARGIN)
-        return seen * _ACTIVATIONS + height * width * (2 * 3 * 4 * history + (_PIXEL if tile else 0))
-
-    def _tile(self, height: int, width: int) -> int | None:
-        """The tile that is asked for, or the largest that fits into the free memory; None is the whole."""
-        if not isinstance(self.tile, str):
-            return self.tile
-        free = free_memory(self.device)
-        return next((tile for tile in (None, *_TILES) if self._needed(height, width, tile) <= free), _TILES[-1])
-
     def finish(self, result: Tensor, photo: Tensor) -> Tensor:
         """Give the result the colours that it shall have: (1, 3, H, W) of both -> (3, H, W)."""
         return self.colours.finish(result, resized(photo, *result.shape[-2:]))[0]
 
-    def _level(self, photo: Tensor, scale: float, steps: int) -> Level:
-        height, width = photo.shape[-2:]
-        small = resized(photo, max(1, round(height * scale)), max(1, round(width * scale)))
-        _, seen = self.colours.prepare(small, small)
-        return Level(seen, partial(self._loss, photo, scale), steps)
+    def _tile(self, height: int, width: int) -> int | None:
+        chosen: int | None = self.tile
+        if self.tile == "auto":
+            chosen = largest_tile(height, width, history=self.history, device=self.device)
+        return chosen
 
-    def _loss(self, photo: Tensor, scale: float) -> PerceptualLoss:
+    def _level(self, photo: Tensor, scale: float, steps: int) -> Level:
         height, width = (max(1, round(side * scale)) for side in photo.shape[-2:])
-        tile = self._tile(height, width)
+        small = resized(photo, height, width)
+        _, seen = self.colours.prepare(small, small)
+        return Level(seen, partial(self._loss, photo, scale, self._tile(height, width)), steps)
+
+    def _loss(self, photo: Tensor, scale: float, tile: int | None) -> PerceptualLoss:
         loss = self.loss(self.features, self._images(photo, scale), photographs=photo, tile=tile)  # for equal shares
         return loss.to(photo.device)
 
@@ -98,30 +92,16 @@ class Painter:
         return [(weight, self.colours.prepare(image, photo)[0]) for weight, image in images]
 
 
-def build_painter(cfg: DictConfig, further: Sequence[tuple[float, Style]] = ()) -> Painter:
-    """Build what every photograph of `impasto optimize` shares, with further styles and their weights beside style=."""
-    check_device(cfg.device)
-    require(cfg, style=None, features=None, loss=PerceptualLoss)
-    style: Style = instantiate(cfg.style)
-    image = style.image(cfg.style_size or cfg.size or 512)  # random filters are calibrated on it
-    features: LossNetwork = instantiate(cfg.features)(image)
-    loss = instantiate(cfg.loss)
-    square = torch.zeros(1, 3, 64, 64)
-    loss(features, square, photographs=square)  # a wrong layer or weight is found before the work
-    return Painter(
-        features=features.to(cfg.device),
-        styles=[(_STYLE_ITSELF, style), *further],
-        style_size=cfg.style_size,
-        loss=loss,
-        start=instantiate(cfg.start),
-        optimizer=instantiate(cfg.gatys_optimizer),
-        colours=instantiate(cfg.colors),
-        steps=cfg.steps,
-        smallest=cfg.smallest,
-        precision=choose_precision(cfg.precision, cfg.device),
-        device=cfg.device,
-        tile=cfg.tile,
-    )
+def _needed(height: int, width: int, tile: int | None, history: int) -> float:
+    """Bytes of activations and of the optimiser's history."""
+    seen = height * width if tile is None else min(height, tile + 2 * _MARGIN) * min(width, tile + 2 * _MARGIN)
+    return seen * _ACTIVATIONS + height * width * (2 * 3 * 4 * history + (_PIXEL if tile else 0))
+
+
+def largest_tile(height: int, width: int, *, history: int, device: str) -> int | None:
+    """Return the side of the largest tile whose optimisation fits into the free memory; None is the whole."""
+    free = free_memory(device)
+    return next((tile for tile in (None, *_TILES) if _needed(height, width, tile, history) <= free), _TILES[-1])
 
 
 def named_style(name: str, data_root: str) -> Style:
@@ -140,10 +120,7 @@ def named_style(name: str, data_root: str) -> Style:
 def from_network(photo: Tensor, style: Tensor, *, network: str) -> Tensor:
     """Start an optimisation from what a style network paints: a few dozen steps then do what hundreds do.
 
-    Args:
-        photo: (1, 3, H, W), as what is returned.
-        style: not used.
-        network: a shipped style, a run folder or a network file.
+    Photograph and result are (1, 3, H, W); the network is a shipped style, a run folder or a network file.
     """
     del style
     method = Stylizing(load_named(network, system="stylizer"))

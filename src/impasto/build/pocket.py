@@ -42,11 +42,15 @@ def distillation(
         start: a run folder or file of such a training to go on from; None begins with the teacher, pruned.
     """
     require(cfg, features=None, network=Pocket)
-    if isinstance(data, Shards):
-        raise ValueError("a pocket network is distilled on files of photographs; give data=photographs")
-    if cfg.loss is not None or cfg.style is not None:
-        raise ValueError("a pocket network has no other loss than its teacher; expected loss=none and style=none")
-    _check_batches(cfg, adversary)
+    if isinstance(data, Shards) or cfg.loss is not None or cfg.style is not None:
+        raise ValueError(
+            "a pocket network has no loss but its teacher; expected data=photographs, loss=none, style=none"
+        )
+    side, batch = OmegaConf.select(cfg, "data.train_transform.size"), cfg.data.batch_size
+    if side is not None and side % 8:  # else its activations have other shapes than its teacher's
+        raise ValueError(f"expected data.train_transform.size to be a multiple of 8, got {side}")
+    if adversary is not None and batch % 2:
+        raise ValueError(f"expected an even data.batch_size, since works are compared in pairs; got {batch}")
     data.setup("fit")
     paths = data.train_paths[:: max(1, len(data.train_paths) // photographs)]
     cut = CentreCrop(size=size)
@@ -66,17 +70,6 @@ def distillation(
     )
     described = {"teacher": f"{cfg.features.architecture}: {teacher.description}", "painters": names}
     return Task(system, common_card(cfg) | described | {"start": start and Path(start).name})
-
-
-def _check_batches(cfg: DictConfig, adversary: DictConfig | None) -> None:
-    """Refuse what would have other shapes in the small network than in its teacher, and batches without halves."""
-    size = OmegaConf.select(cfg, "data.train_transform.size")
-    if size is not None and size % 8:
-        raise ValueError(f"expected data.train_transform.size to be a multiple of 8, got {size}")
-    if adversary is not None and cfg.data.batch_size % 2:
-        raise ValueError(
-            f"expected an even data.batch_size, since works are compared in pairs; got {cfg.data.batch_size}"
-        )
 
 
 def _adversary(node: DictConfig, painters: Sequence[Trained]) -> Adversary:

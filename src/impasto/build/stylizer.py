@@ -8,10 +8,10 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
 from torch.nn.functional import avg_pool2d
 
-from impasto.build.task import Task, begin_with, check_network, common_card, require
+from impasto.build.task import Task, begin_with, common_card, held_out, require
 from impasto.data import Photographs, Shards
-from impasto.images import from_uint8
 from impasto.losses import PerceptualLoss
+from impasto.networks import ConditionalStylizer, JohnsonStylizer, Stylizer
 from impasto.runs import load_trunk
 from impasto.styles import Style
 from impasto.systems import Augmentation
@@ -37,12 +37,12 @@ def stylization(
         start: a run folder or file whose network the training begins with; None begins untrained.
         photographs: held-out ones that a loss with equal shares is measured on.
     """
-    require(cfg, **({} if styles else {"style": None}), features=None, loss=PerceptualLoss)
-    check_network(cfg, from_data=())
+    kinds = (Stylizer, JohnsonStylizer, ConditionalStylizer)
+    require(cfg, **({} if styles else {"style": None}), features=None, loss=PerceptualLoss, network=kinds)
     chosen: list[Style] = [instantiate(style) for style in (styles.values() if styles else [cfg.style])]
     with torch.random.fork_rng(devices=[]):
         features = instantiate(cfg.features)(chosen[0].image(cfg.style_size))
-        seen = _held_out(data, photographs) if cfg.loss.get("equal_shares") else None
+        seen = held_out(data, photographs) if cfg.loss.get("equal_shares") else None
         augmentation: Augmentation = instantiate(cfg.system.augmentation)
         images = partial(_images, chosen, views=augmentation.views)
         loss: PerceptualLoss = instantiate(cfg.loss)(features, images(cfg.style_size), photographs=seen)
@@ -73,14 +73,3 @@ def _images(styles: Sequence[Style], size: int, *, views: int) -> torch.Tensor |
     """Each style's image in each view."""
     images = [turned(image, view) for image in (style.image(size) for style in styles) for view in range(views)]
     return images if len(images) > 1 else images[0]
-
-
-def _held_out(data: Photographs | Shards, count: int) -> torch.Tensor:
-    """The first photographs of the validation, (P, 3, H, W)."""
-    data.setup("fit")
-    found: list[torch.Tensor] = []
-    for batch in data.val_dataloader():
-        found += list(from_uint8(batch.image))
-        if len(found) >= count:
-            break
-    return torch.stack(found[:count])

@@ -1,6 +1,6 @@
 """What the builders of all trainings share: the system with its model card, and refusals of what does not belong."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from impasto.data import Photographs, Shards
 from impasto.images import from_uint8
-from impasto.networks import NETWORKS, fold_batch_norm
+from impasto.networks import fold_batch_norm
 from impasto.runs import load_run
 
 
@@ -26,35 +26,22 @@ class Task(NamedTuple):
 BuildTask = Callable[[DictConfig, Photographs | Shards], Task]
 
 
-def require(cfg: DictConfig, **kinds: type | None) -> None:
+def require(cfg: DictConfig, **kinds: type | tuple[type, ...] | None) -> None:
     """Refuse `<group>=none`, and a choice that builds another class than the group's in `kinds`; None takes any."""
     for group, kind in kinds.items():
         if (node := cfg.get(group)) is None:
             raise ValueError(f"{group}=none is for other work than this; give one that 'impasto ... --help' lists")
         built = get_object(node._target_)
         if kind is not None and isinstance(built, type) and not issubclass(built, kind):
-            raise ValueError(f"expected {group}=... to be a {kind.__name__}, got a {built.__name__}")
+            names = " or ".join(each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,)))
+            raise ValueError(f"expected {group}=... to be a {names}, got a {built.__name__}")
 
 
-def check_network(cfg: DictConfig, *, from_data: Sequence[str]) -> None:
-    """Refuse the network of another system: a colorizer's is given sizes, an upscaler's has a factor."""
-    name, built = cfg.network._target_.rsplit(".", 1)[1], get_object(cfg.network._target_)
-    if isinstance(built, type) and name not in NETWORKS:  # whose file no card could name, once it is trained
-        raise ValueError(f"expected a network of impasto.networks.NETWORKS, got {name}")
-    fits = ("factor" in cfg.network) == (cfg.system_name == "upscaler")
-    if not fits or bool(cfg.network.get("_partial_", False)) != bool(from_data):
-        kind = f"{'an' if cfg.system_name[0] in 'aeiou' else 'a'} {cfg.system_name}"
-        raise ValueError(f"expected a network for {kind}, such as network={cfg.system_name}; got {name}")
-    for key in from_data:
-        if key in cfg.network:
-            raise ValueError(f"network.{key} cannot be chosen: it comes from the data and the colour space")
-
-
-def calibration_photo(data: Photographs | Shards) -> torch.Tensor:
-    """Return a photograph for random filters, which are scaled on it."""
+def held_out(data: Photographs | Shards, count: int) -> torch.Tensor:
+    """Return the first photographs of the validation, (P, 3, H, W), on which losses and random filters are scaled."""
     data.setup("fit")
-    dataset: Any = data.val_dataloader().dataset
-    return from_uint8(dataset[0].image[None])
+    dataset = data.dataset("val", data.val_transform)
+    return torch.stack([from_uint8(dataset[index].image) for index in range(min(count, len(dataset)))])
 
 
 def common_card(cfg: DictConfig) -> dict[str, Any]:
@@ -63,13 +50,12 @@ def common_card(cfg: DictConfig) -> dict[str, Any]:
     arguments = {key: value for key, value in network.items() if key not in ("_target_", "_partial_", "_convert_")}
     # ${data_root}/photos, and not where that is on this machine.
     data: Any = OmegaConf.to_container(cfg.data, resolve=False)
-    loss = None if cfg.loss is None else OmegaConf.to_container(cfg.loss, resolve=False)
     further = {"unlabelled": data["unlabelled"]} if data.get("unlabelled") else {}
     train = data.get("train", data.get("root", data.get("urls")))
     return {
         "system": cfg.system_name,
         "network": {"class": network["_target_"].rsplit(".", 1)[1], **arguments},
-        "loss": loss,
+        "loss": None if cfg.loss is None else OmegaConf.to_container(cfg.loss, resolve=False),
         "data": {"train": train, **further, "batch_size": cfg.data.batch_size},
         "experiment": cfg.name,
         "seed": cfg.seed,
@@ -78,14 +64,9 @@ def common_card(cfg: DictConfig) -> dict[str, Any]:
 
 
 def begin_with(network: nn.Module, card: dict[str, Any], start: str | None) -> nn.Module:
-    """Return the network with the weights of another of the same kind and styles, and note in the card whose they were.
+    """Return an untrained network with the weights of another of the same kind and styles, a run folder or a file.
 
-    Of one whose batch norm was folded when it was saved, the network is folded, too: it trains without.
-
-    Args:
-        network: untrained.
-        card: of it.
-        start: a run folder or network file; None takes none.
+    The card notes whose they were. Of one whose batch norm was folded, the network is folded, too: it trains without.
     """
     card["start"] = start and Path(start).name  # and not where that is on this machine
     if start is None:

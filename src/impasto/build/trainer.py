@@ -56,9 +56,7 @@ def check_fits(system: LightningModule, checkpoint: Path) -> None:
     try:
         system.load_state_dict(saved["state_dict"])
     except RuntimeError as error:
-        raise ValueError(
-            f"{checkpoint} does not fit; give network and loss the values that the run began with"
-        ) from error
+        raise ValueError(f"{checkpoint} does not fit; give network and loss the values of the run's begin") from error
 
 
 def check_schedule(cfg: DictConfig, *, resume: bool) -> None:
@@ -69,17 +67,14 @@ def check_schedule(cfg: DictConfig, *, resume: bool) -> None:
     now: Any = OmegaConf.to_container(cfg.system, resolve=True)
     before: Any = OmegaConf.load(Path(cfg.folder) / "config.yaml").system if resume else now
     for key in ("optimizer", "scheduler"):
-        old, new = before[key] or {}, now[key] or {}
-        for name in {**old, **new}:
-            if old.get(name) != new.get(name) and name != "steps":  # of warm_up_cosine, which may be made longer
-                raise ValueError(
-                    f"a resumed run keeps its {key}; system.{key}.{name} was {old.get(name)} and would be "
-                    f"{new.get(name)}; start a new run for that"
-                )
+        # The steps of warm_up_cosine may be made more.
+        old, new = ({k: v for k, v in (each[key] or {}).items() if k != "steps"} for each in (before, now))
+        for name in old | new:
+            if old.get(name) != new.get(name):
+                change = f"system.{key}.{name} was {old.get(name)} and would be {new.get(name)}"
+                raise ValueError(f"a resumed run keeps its {key}; {change}; start a new run for that")
     if end is not None and end < steps:
-        raise ValueError(
-            f"system.scheduler ends with step {end}; expected trainer.max_steps of at most that, got {steps}"
-        )
+        raise ValueError(f"system.scheduler ends with step {end}; expected trainer.max_steps up to that, got {steps}")
 
 
 def _refuse_in_parallel(trainer: Trainer) -> None:
@@ -87,10 +82,8 @@ def _refuse_in_parallel(trainer: Trainer) -> None:
     launcher = HydraConfig.get().launcher._target_.rsplit(".", 1)[-1]
     several = HydraConfig.get().mode == RunMode.MULTIRUN and launcher != "BasicLauncher"
     if several and trainer.world_size > 1 and find_group().size == 1:
-        raise ValueError(
-            f"jobs of {launcher} cannot start {trainer.world_size} processes each; expected trainer.devices=1, the "
-            "basic launcher, or hydra/launcher=submitit_slurm with as many hydra.launcher.tasks_per_node"
-        )
+        advice = "trainer.devices=1, or hydra/launcher=submitit_slurm with as many hydra.launcher.tasks_per_node"
+        raise ValueError(f"jobs of {launcher} cannot start {trainer.world_size} processes each; expected {advice}")
 
 
 def _environment() -> list[ClusterEnvironment]:

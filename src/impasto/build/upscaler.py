@@ -6,9 +6,10 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from impasto.build.task import Task, begin_with, calibration_photo, check_network, common_card, require
+from impasto.build.task import Task, begin_with, common_card, held_out, require
 from impasto.data import Patches, Photographs, Shards
 from impasto.losses import PerceptualLoss, PixelLoss
+from impasto.networks import JohnsonUpscaler, Upscaler
 
 _SSIM_WINDOW = 11  # pixels, with a border of `factor` left out at each side
 
@@ -23,20 +24,19 @@ def superresolution(cfg: DictConfig, data: Photographs | Shards, *, start: str |
     """
     if not isinstance(data, Patches):
         raise ValueError("an upscaler is trained on patches, as experiment=upscaler does; give data=patches")
-    check_network(cfg, from_data=())
+    require(cfg, loss=None, network=(Upscaler, JohnsonUpscaler))
     if cfg.network.factor != data.factor:
         raise ValueError(f"expected data.factor to be network.factor={cfg.network.factor}, got {data.factor}")
     least = 2 * data.factor + _SSIM_WINDOW
     if data.val_transform.size < least:
         raise ValueError(f"expected data.val_transform.size of at least {least} (SSIM), got {data.val_transform.size}")
-    require(cfg, loss=None)
     network = instantiate(cfg.network)
     described = {"factor": data.factor, "sigma": list(data.sigma), "left_out": sorted(data.leave_out)}
     with torch.random.fork_rng(devices=[]):
         loss = instantiate(cfg.loss)
         if isinstance(loss, partial):  # a perceptual one, which wants a loss network
             require(cfg, features=None, loss=PerceptualLoss)
-            features = instantiate(cfg.features)(calibration_photo(data))
+            features = instantiate(cfg.features)(held_out(data, 1))
             loss = loss(features, None)
             described["loss_network"] = f"{cfg.features.architecture}: {features.description}"
         elif not isinstance(loss, PixelLoss):

@@ -8,7 +8,7 @@ from functools import partial
 from omegaconf import DictConfig
 from torch import Tensor
 
-from impasto.build.optimization import build_painter, named_style
+from impasto.build.optimization import Painter, named_style
 from impasto.build.settings import Count, Flag, Folder, Positive, Settings, Text, Tile
 from impasto.commands.apply import failure
 from impasto.commands.photo_run import PhotoRun
@@ -38,7 +38,7 @@ def run(cfg: DictConfig) -> None:
     given = OptimizeSettings.read(cfg)
     found = find_photographs(cfg.images, given.output)
     further = [(weight, named_style(name, cfg.data_root)) for name, weight in (given.blend or {}).items()]
-    painter = build_painter(cfg, further)
+    painter = Painter(cfg, further)
     make_results_folder(given.output)
     failed, lost = [], Counter[str]()
     log.info("run folder: %s", cfg.folder)

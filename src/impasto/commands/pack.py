@@ -1,18 +1,19 @@
 """impasto pack: photographs into shards, which `data=shards` streams from a disk or an object store."""
 
+import hashlib
 import logging
-from pathlib import Path
+from functools import partial
 from typing import Any
 
+import numpy as np
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from impasto.build.settings import Count, Folder, Natural, Settings
 from impasto.data import Photographs
 from impasto.data.layouts import Labelled
-from impasto.data.pack_folder import claimed, fingerprint, shuffled
-from impasto.data.packing import Packing, is_packed, pack
-from impasto.data.shard_index import INDEX, check_sizes, read_index
+from impasto.data.packing import Packing, pack
+from impasto.data.shards import INDEX, check_sizes
 from impasto.tracking.bar import Bar
 
 log = logging.getLogger(__name__)
@@ -38,48 +39,44 @@ def run(cfg: DictConfig) -> None:
         raise ValueError("expected data=<photographs in files>, such as data=scenes or data=coco; shards are packed")
     data.prepare_data()
     data.setup("fit")
-    train = [Labelled(*item) for item in zip(data.train_paths, data.train_labels, strict=True)]
-    val = [Labelled(*item) for item in zip(data.val_paths, data.val_labels, strict=True)]
-    splits = {"train": shuffled(train, given.seed), "val": val}  # held-out ones in order
-    with (
-        claimed(given.output, _identity(cfg) | {"photographs": fingerprint(splits)}),
-        Bar(total=len(train) + len(val)) as bar,
-    ):
-        finished = is_packed(given.output)
-        packing = Packing(
-            classes=data.classes,
-            shorter_side=given.shorter_side,
-            shard_bytes=given.shard_bytes,
-            workers=given.num_workers,
-            progress=lambda done: bar.update(done, f"{bar.rate(done):.0f} photographs/s"),
-        )
-        try:
-            left_out = pack(splits, given.output, packing)
-        except KeyboardInterrupt as error:
-            raise KeyboardInterrupt("stopped; the same command goes on from the last shard that is finished") from error
-        if finished:
-            for split in splits:
-                check_sizes(given.output / split, read_index(given.output / split / INDEX).sizes)
-    if finished:
+    train = list(map(Labelled, data.train_paths, data.train_labels))
+    order = np.random.default_rng(given.seed).permutation(len(train))  # so that every shard is a mixture
+    splits = {"train": [train[n] for n in order], "val": list(map(Labelled, data.val_paths, data.val_labels))}
+    total, done = len(data.train_paths) + len(data.val_paths), 0
+    names = [f"{split}\0{path.name}\0{label}" for split, items in splits.items() for path, label in items]
+    digest = hashlib.sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()
+    settings: Any = OmegaConf.to_container(cfg.data, resolve=False)
+    settings = {key: value for key, value in settings.items() if key not in _OF_TRAINING}
+    settings |= {"seed": given.seed, "shorter_side": given.shorter_side, "shard_bytes": given.shard_bytes}
+    if given.output.exists() and any(given.output.iterdir()) and not list(given.output.glob("train/*.json")):
+        raise ValueError(f"{given.output} holds other files; expected output=<a new or empty folder>")
+    if finished := all((given.output / split / INDEX).is_file() for split in splits):
         log.info("%s is packed already; nothing was done", given.output)
-    else:
-        _report(given.output, left_out)
+    with Bar(total=total) as bar:
+        for split, items in splits.items():
+            how = Packing(
+                classes=data.classes,
+                shorter_side=given.shorter_side,
+                shard_bytes=given.shard_bytes,
+                workers=given.num_workers,
+                settings=settings | {"photographs": digest},
+                progress=partial(_show, bar, done),
+            )
+            try:
+                index = pack(items, given.output / split, how)
+            except KeyboardInterrupt as error:
+                raise KeyboardInterrupt("stopped; the same command goes on from the last whole shard") from error
+            check_sizes(given.output / split, index.sizes)
+            log.info(
+                "%s: %d photographs in %d shards, %.1f MB; %d broken ones left out",
+                split, sum(index.photographs), len(index.sizes), sum(index.sizes.values()) / 1e6, len(index.left_out),
+            )  # fmt: skip
+            for problem in index.left_out:
+                log.info("left out: %s", problem)
+            done += len(items)
+    if not finished:
+        log.info("to train on them: data=shards data.urls=%s", given.output)
 
 
-def _identity(cfg: DictConfig) -> dict[str, Any]:
-    """What makes a pack the same: its photographs, and whatever changes what is written."""
-    data: Any = OmegaConf.to_container(cfg.data, resolve=False)
-    kept = {key: value for key, value in data.items() if key not in _OF_TRAINING}
-    return {"data": kept, **{key: cfg[key] for key in ("seed", "shorter_side", "shard_bytes", "num_workers")}}
-
-
-def _report(output: Path, left_out: dict[str, list[str]]) -> None:
-    for split, problems in left_out.items():
-        index = read_index(output / split / INDEX)
-        log.info(
-            "%s: %d photographs in %d shards, %.1f MB; %d broken ones left out",
-            split, index.photographs - len(problems), len(index.sizes), sum(index.sizes.values()) / 1e6, len(problems),
-        )  # fmt: skip
-        for problem in problems:
-            log.info("left out: %s", problem)
-    log.info("to train on them: data=shards data.urls=%s", output)
+def _show(bar: Bar, before: int, number: int) -> None:
+    bar.update(before + number, f"{bar.rate(before + number):.0f} photographs/s")

@@ -15,7 +15,6 @@ from torch.utils.data import DataLoader, Dataset
 from impasto.build.settings import Natural, Settings
 from impasto.data import CentreCrop, Photographs, Shards
 from impasto.data.batches import PhotographDataset
-from impasto.data.shard_index import SPLITS, LeftOutError
 from impasto.files import whole_file
 from impasto.group import usable_cores
 from impasto.images import from_uint8, is_grey
@@ -38,11 +37,7 @@ def run(cfg: DictConfig) -> None:
     data: Photographs | Shards = instantiate(cfg.data, **{k: v for k, v in everything.items() if k in cfg.data})
     data.prepare_data()
     data.setup("fit")
-    if isinstance(data, Shards):
-        datasets: list[PhotographDataset] = [data.dataset(split, _SEEN_AT) for split in SPLITS]
-    else:
-        lists = (data.train_paths, data.val_paths)
-        datasets = [PhotographDataset(paths, [0] * len(paths), _SEEN_AT) for paths in lists]
+    datasets = [data.dataset(split, _SEEN_AT) for split in ("train", "val")]
     total = sum(map(len, datasets))
     loaders: list[Any] = [
         DataLoader(_Checked(dataset), batch_size=16, collate_fn=list, num_workers=workers) for dataset in datasets
@@ -78,8 +73,6 @@ class _Checked(Dataset[tuple[str, str]]):
     def __getitem__(self, index: int) -> tuple[str, str]:
         try:
             finding = "grey" if is_grey(from_uint8(self.photographs.read(index)[0])) else ""
-        except LeftOutError:  # known since it was packed
-            finding = ""
         except (ValueError, OSError) as error:
             finding = str(error)
         return self.photographs.name(index), finding

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -53,7 +54,8 @@ class Draw(NamedTuple):
 class EndlessBatches:
     """Batches without end, each determined by the seed and its number alone, so that training resumes anywhere.
 
-    Every photograph comes once before any comes twice; the order is shuffled anew each time round.
+    Every photograph comes once before any comes twice; the order is shuffled anew each time round: that of all, or,
+    where photographs that lie together are best read together, that of blocks and of the photographs in each.
     """
 
     photographs: int  # how many there are
@@ -62,9 +64,9 @@ class EndlessBatches:
     first: int  # number of the first batch
     rank: int  # of this process
     world_size: int  # number of processes, which share out the photographs without overlap
+    blocks: Sequence[int] = ()  # photographs in each; none shuffles all
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        """Yield the draws of each batch."""
         position = (self.first * self.world_size + self.rank) * self.batch_size
         order, turn = torch.empty(0), -1
         while True:
@@ -72,10 +74,16 @@ class EndlessBatches:
             for at in range(position, position + self.batch_size):
                 if at // self.photographs != turn:
                     turn = at // self.photographs
-                    order = torch.randperm(self.photographs, generator=generator_of(self.seed, turn))
+                    order = self._order(generator_of(self.seed, turn))
                 draws.append(Draw(int(order[at % self.photographs]), self.seed * 1_000_003 + at))
             yield draws
             position += self.batch_size * self.world_size
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        blocks = self.blocks or [self.photographs]
+        firsts = [0, *accumulate(blocks)]
+        turns = torch.randperm(len(blocks), generator=generator).tolist() if self.blocks else [0]
+        return torch.cat([firsts[n] + torch.randperm(blocks[n], generator=generator) for n in turns])
 
 
 class PhotographDataset(Dataset[Batch]):
@@ -96,7 +104,6 @@ class PhotographDataset(Dataset[Batch]):
         return read_uint8(self.paths[index], at_least=self.transform.at_least), self.labels[index]
 
     def __getitem__(self, draw: Draw | int) -> Batch:
-        """Read, transform and time one photograph; ValueError where not one of them can be read."""
         index, seed = draw if isinstance(draw, Draw) else Draw(draw, seed=draw)
         begin = time.perf_counter()
         for attempt in range(len(self)):

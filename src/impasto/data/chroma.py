@@ -5,13 +5,12 @@ import hashlib
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.progress import track
+from torch.utils.data import DataLoader
 
 from impasto.color import lab
 from impasto.files import cache_file, whole_file
@@ -21,6 +20,7 @@ log = logging.getLogger(__name__)
 
 FILE = "impasto_chroma.csv"
 _ANYBODY_MAY_WRITE = 0o222
+_MANY = 500  # photographs for which processes are started, which takes seconds
 
 
 def chroma_spread(path: Path) -> float:
@@ -38,40 +38,34 @@ def chroma_spread(path: Path) -> float:
 
 
 def measure_chroma(paths: Sequence[Path], root: Path, *, workers: int) -> dict[Path, float]:
-    """Return the spread of each photograph; those that have not been measured before are measured, and remembered.
+    """Return the spread of each photograph of a data set in `root`, measured once by so many processes, and remembered.
 
-    They are remembered in `impasto_chroma.csv` in the data set's folder, or, where that cannot be written, below
+    It is remembered in `impasto_chroma.csv` in the data set's folder, or, where that cannot be written, below
     `~/.cache/impasto`. A file that has changed its size is measured again, and one that could not be read.
-
-    Args:
-        paths: the files.
-        root: of the data set.
-        workers: processes that measure.
     """
     kept = _file(root)
-    known = _remembered(root / FILE) | (_remembered(kept) if kept != root / FILE else {})
+    known = _remembered(root / FILE) | _remembered(kept)
     sizes = {path: path.stat().st_size for path in paths}
     keys = {path: os.path.relpath(path, root) for path in paths}
     new = [path for path in paths if known.get(keys[path], (0, 0.0))[0] != sizes[path]]
     if new:
         log.info("measuring the colour of %d photographs, once", len(new))
+        several = workers if len(new) >= _MANY else 0
+        build: Callable[..., DataLoader[float]] = DataLoader
+        spreads = build(new, batch_size=None, collate_fn=chroma_spread, num_workers=several)
         try:
-            for path, spread in zip(new, _measure(new, workers), strict=True):
+            for path, spread in zip(
+                new, track(spreads, description="colour", console=Console(stderr=True)), strict=True
+            ):
                 known[keys[path]] = (sizes[path], spread)
         finally:  # also what was measured before a Ctrl-C
-            _remember(kept, known)
+            rows = [(name, size, spread) for name, (size, spread) in known.items() if math.isfinite(spread)]
+            with (
+                whole_file(kept) as part,
+                part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+            ):
+                csv.writer(file).writerows([("file", "bytes", "spread"), *rows])
     return {path: known[keys[path]][1] for path in paths}
-
-
-def _measure(paths: Sequence[Path], workers: int) -> Iterator[float]:
-    console = Console(stderr=True)
-    if workers < 2 or len(paths) < 500:  # processes take seconds to start
-        yield from track(map(chroma_spread, paths), total=len(paths), description="colour", console=console)
-        return
-    # Of one thread each: after a fork, OpenMP waits forever for the threads of the process that was forked.
-    with ProcessPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        spreads = pool.map(chroma_spread, paths, chunksize=64)
-        yield from track(spreads, total=len(paths), description="colour", console=console)
 
 
 def _file(root: Path) -> Path:
@@ -87,15 +81,6 @@ def _remembered(file: Path) -> dict[str, tuple[int, float]]:
     try:
         with file.open(newline="", encoding="utf-8", errors="surrogateescape") as opened:
             return {row["file"]: (int(row["bytes"]), float(row["spread"])) for row in csv.DictReader(opened)}
-    except (KeyError, TypeError, ValueError, csv.Error, OSError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         log.warning("%s cannot be read (%r); the colours are measured again", file, error)
         return {}
-
-
-def _remember(file: Path, known: Mapping[str, tuple[int, float]]) -> None:
-    rows = [(name, size, spread) for name, (size, spread) in known.items() if math.isfinite(spread)]
-    try:
-        with whole_file(file) as part, part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as opened:
-            csv.writer(opened).writerows([("file", "bytes", "spread"), *rows])
-    except OSError as error:  # it costs the time of measuring again, nothing else
-        log.warning("the colours cannot be remembered in %s: %s", file, error)

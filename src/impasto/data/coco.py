@@ -1,16 +1,12 @@
 """MS-COCO in its own layout: <root>/train2017/*.jpg and <root>/val2017/*.jpg, or 2014."""
 
-import logging
 from pathlib import Path
 from typing import Unpack
 from urllib.error import URLError
 
-from torchvision.datasets.utils import check_md5, download_url, extract_archive
+from torchvision.datasets.utils import download_and_extract_archive
 
 from impasto.data.photographs import Loading, Photographs
-from impasto.suggest import did_you_mean
-
-log = logging.getLogger(__name__)
 
 _URL = "http://images.cocodataset.org/zips/{split}.zip"
 _MD5 = {
@@ -28,50 +24,31 @@ class Coco(Photographs):
         root: the folder that holds `train2017` and so on.
         year: "2014" (the paper's 80,000) or "2017" (the same photographs, split anew).
         download: fetch and unpack what is missing, checksums compared; 19 GB for either year.
-        loading: as `Loading` says.
 
     Raises:
-        FileNotFoundError: a split that is not there and not to be downloaded (raised by `prepare_data`).
-        ValueError: another year.
+        OSError: a split that is neither there nor to be downloaded, or a failed download (raised by `prepare_data`).
     """
 
     def __init__(self, *, root: str, year: str, download: bool, **loading: Unpack[Loading]) -> None:
         self.splits = [f"train{year}", f"val{year}"]
         if self.splits[0] not in _MD5:
-            raise ValueError(f"COCO has no year '{year}'{did_you_mean(str(year), ['2014', '2017'])}")
+            raise ValueError(f"expected data.year=2014 or data.year=2017, got {year}")
         self.root, self.download = Path(root).expanduser(), download
         train, val = ([str(self.root / split)] for split in self.splits)
         super().__init__(train=train, val=val, **loading)
 
     def prepare_data(self) -> None:
-        """Download and unpack what is missing."""
-        missing = [split for split in self.splits if not (self.root / split).is_dir()]
-        if missing and not self.download:
-            raise FileNotFoundError(
-                f"no folder {self.root / missing[0]}; give data.root=<folder with {' and '.join(self.splits)}>, "
-                "or data.download=true to fetch it (19 GB)"
-            )
-        for split in missing:
-            download_split(split, self.root)
-
-
-def download_split(split: str, root: Path) -> None:
-    """Download one split, compare its checksum, unpack it and remove the archive.
-
-    Its folder below `root` appears only when it is complete. A failed download is a ConnectionError.
-    """
-    url, archive = _URL.format(split=split), root / f"{split}.zip"
-    if not (archive.is_file() and check_md5(str(archive), _MD5[split])):
-        try:
-            download_url(url, str(root), md5=_MD5[split])  # shows its progress
-        except (URLError, RuntimeError, TimeoutError, ConnectionError) as error:
-            raise ConnectionError(
-                f"could not download {url} ({error}); fetch it by other means, unpack it into {root} and leave "
-                "data.download=false"
-            ) from error
-    unpacking = root / f".{split}.part"
-    log.info("unpacking %s", archive)
-    extract_archive(str(archive), str(unpacking))
-    (unpacking / split).rename(root / split)
-    unpacking.rmdir()
-    archive.unlink()
+        """Download and unpack what is missing; a split's folder appears only when it is complete."""
+        for split in self.splits:
+            if (self.root / split).is_dir():
+                continue
+            if not self.download:
+                advice = f"data.root=<folder with {' and '.join(self.splits)}>, or data.download=true (19 GB)"
+                raise FileNotFoundError(f"no folder {self.root / split}; give {advice}")
+            url, part = _URL.format(split=split), self.root / f".{split}.part"
+            try:
+                download_and_extract_archive(url, str(self.root), str(part), md5=_MD5[split], remove_finished=True)
+            except (URLError, RuntimeError, TimeoutError, ConnectionError) as error:
+                raise ConnectionError(f"could not download {url} ({error}); unpack it into {self.root}") from error
+            (part / split).rename(self.root / split)
+            part.rmdir()

@@ -1,6 +1,6 @@
 """Photographs of scenes as they lie on disks: class folders, torchvision's Places365, the lists of Places205."""
 
-import re
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import URLError
@@ -12,8 +12,6 @@ from impasto.listing import find_images
 
 UNKNOWN = -1  # the label of a photograph whose scene is not known
 _REMEDY = "data.layout.download=true fetches it; data=scenes reads train/<class>/ and val/<class>/"
-
-_Tree = dict[str, list[Path]]  # photographs by class
 
 
 class Labelled(NamedTuple):
@@ -50,18 +48,22 @@ def class_folders(root: Path, *, val_part: float, seed: int) -> Layout:
     train, val = root / "train", root / "val"
     if val.is_dir() and not train.is_dir():
         raise FileNotFoundError(f"no folder {train} beside {val}")
-    if not val.is_dir():
-        return _split(train if train.is_dir() else root, val_part, seed)
-    found, held_out = _tree(train), _tree(val)
-    if odd := sorted(found.keys() ^ held_out.keys()):
-        raise ValueError(
-            f"{train} and {val} hold different classes: '{odd[0]}' is only in {train if odd[0] in found else val}"
-            + (f", and {len(odd) - 1} more differ" if odd[1:] else "")
-        )
+    folder = train if train.is_dir() else root
+    found = _tree(folder)
+    if val.is_dir():
+        held_out = _tree(val)
+        if odd := sorted(found.keys() ^ held_out.keys()):
+            where = train if odd[0] in found else val
+            raise ValueError(f"{train} and {val} hold different classes: '{odd[0]}' is only in {where}")
+    else:
+        held_out = {name: _part(paths, val_part, seed) for name, paths in found.items()}
+        found = {name: [path for path in paths if path not in set(held_out[name])] for name, paths in found.items()}
+        if single := [name for name, paths in found.items() if not paths]:
+            raise ValueError(f"class folder {folder / single[0]} holds one photograph; expected two, one to hold out")
     return Layout(list(found), _labelled(found), _labelled(held_out))
 
 
-def _tree(folder: Path) -> _Tree:
+def _tree(folder: Path) -> dict[str, list[Path]]:
     """Search class folders; an empty one is an error, for it is more often a mistake than meant."""
     names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not names:
@@ -69,20 +71,15 @@ def _tree(folder: Path) -> _Tree:
     return {name: [found.path for found in find_images(folder / name)] for name in names}
 
 
-def _labelled(tree: _Tree) -> list[Labelled]:
+def _labelled(tree: dict[str, list[Path]]) -> list[Labelled]:
     return [Labelled(path, label) for label, paths in enumerate(tree.values()) for path in paths]
 
 
-def _split(folder: Path, val_part: float, seed: int) -> Layout:
-    tree, train, val = _tree(folder), _Tree(), _Tree()
-    for name, paths in tree.items():
-        if len(paths) < 2:
-            raise ValueError(f"class folder {folder / name} holds one photograph; expected two, one to hold out")
-        held_out = min(max(1, round(len(paths) * val_part)), len(paths) - 1)
-        order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(seed)).tolist()
-        val[name] = [paths[index] for index in sorted(order[:held_out])]
-        train[name] = [paths[index] for index in sorted(order[held_out:])]
-    return Layout(list(tree), _labelled(train), _labelled(val))
+def _part(paths: list[Path], val_part: float, seed: int) -> list[Path]:
+    """Those of a class that are held out, at least one, and not all where there are two."""
+    count = min(max(1, round(len(paths) * val_part)), max(1, len(paths) - 1))
+    order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(seed)).tolist()
+    return [paths[index] for index in sorted(order[:count])]
 
 
 def places365(root: Path, *, small: bool, download: bool) -> Layout:
@@ -94,27 +91,23 @@ def places365(root: Path, *, small: bool, download: bool) -> Layout:
         download: fetch what is missing, checksums compared.
 
     Raises:
-        FileNotFoundError: it is not there and not to be downloaded.
-        ConnectionError: the download failed or a checksum is wrong.
+        OSError: it is neither there nor to be downloaded, or the download failed.
     """
     if download:
         root.mkdir(parents=True, exist_ok=True)
-    found = []
+    parts = []
     for split in ("train-standard", "val"):
         try:
-            found.append(Places365(str(root), split=split, small=small, download=download))
+            parts.append(Places365(str(root), split=split, small=small, download=download))
         except (URLError, TimeoutError, ConnectionError, RuntimeError) as error:
-            if not download:  # a list that is missing or has another checksum
-                what = str(error).partition(" You can")[0].rstrip(".")
-                raise FileNotFoundError(f"no Places365 in {root}: {what}; {_REMEDY}") from error
-            raise ConnectionError(
-                f"could not download Places365 into {root} ({error}); fetch it by other means and leave "
-                "data.layout.download=false"
-            ) from error
-        if not Path(found[-1].images_dir).is_dir():
-            raise FileNotFoundError(f"no Places365 photographs: no folder {found[-1].images_dir}; {_REMEDY}")
-    train, val = ([Labelled(Path(path), label) for path, label in split.imgs] for split in found)
-    numbers = found[0].class_to_idx
+            what = str(error).partition(" You can")[0].rstrip(".")
+            if download:
+                raise ConnectionError(f"could not download Places365 into {root} ({what}); fetch it by hand") from error
+            raise FileNotFoundError(f"no Places365 in {root}: {what}; {_REMEDY}") from error
+        if not Path(parts[-1].images_dir).is_dir():
+            raise FileNotFoundError(f"no Places365 photographs: no folder {parts[-1].images_dir}; {_REMEDY}")
+    train, val = ([Labelled(Path(path), label) for path, label in part.imgs] for part in parts)
+    numbers = parts[0].class_to_idx
     return Layout([name[3:] for name in sorted(numbers, key=numbers.__getitem__)], train, val)  # "/a/airfield"
 
 
@@ -129,42 +122,25 @@ def places205(root: Path, *, images: str, train: str, val: str, classes: str) ->
         classes: list with a class and its label a line, "/a/abbey 0".
 
     Raises:
-        FileNotFoundError: a list, or a photograph that a list names.
+        FileNotFoundError: no such list.
         ValueError: a line that is not a name and a number, or a label outside the classes.
     """
-    pairs = sorted(_pairs(root / classes), key=lambda pair: pair[1])
-    if not pairs:
-        raise ValueError(f"{root / classes} lists no classes")
-    if [label for _, label, _ in pairs] != list(range(len(pairs))):
-        raise ValueError(f"{root / classes} does not number its {len(pairs)} classes from 0 to {len(pairs) - 1}")
-    names = [name.strip("/").split("/", 1)[-1] for name, _, _ in pairs]
-    return Layout(names, *(_listed(root / file, root / images, len(names)) for file in (train, val)))
+    numbered = sorted(_listed(root / classes), key=itemgetter(1))
+    if [label for _, label in numbered] != list(range(len(numbered))):
+        raise ValueError(f"{root / classes} does not number its {len(numbered)} classes from 0 to {len(numbered) - 1}")
+    parts = [[Labelled(root / images / name, label) for name, label in _listed(root / file)] for file in (train, val)]
+    for path, label in (*parts[0], *parts[1]):
+        if not 0 <= label < len(numbered):
+            raise ValueError(f"label {label} of {path} in the lists of {root}; expected 0 to {len(numbered) - 1}")
+    return Layout([name.strip("/").split("/", 1)[-1] for name, _ in numbered], *parts)
 
 
-def _listed(file: Path, images: Path, classes: int) -> list[Labelled]:
-    found = []
-    for name, label, line in _pairs(file):
-        if not 0 <= label < classes:
-            raise ValueError(f"{file}, line {line}: label {label} of {name}; expected 0 to {classes - 1}")
-        path = images / name
-        if not path.is_file():
-            raise FileNotFoundError(f"{file}, line {line}: no photograph {path}")
-        found.append(Labelled(path, label))
-    if not found:
-        raise ValueError(f"{file} lists no photographs")
-    return found
-
-
-def _pairs(file: Path) -> list[tuple[str, int, int]]:
-    """Return the name, number and line number of each line; comma or space separates them."""
-    if not file.is_file():
-        raise FileNotFoundError(f"no list {file}")
-    pairs = []
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig", errors="replace").split("\n"), start=1):
-        if not line.strip():
-            continue
-        pair = re.fullmatch(r"(.*[^\s,])[\s,]+(-?\d+)", line.strip())
-        if pair is None:
-            raise ValueError(f"{file}, line {number}: expected a name and a number, got '{line.strip()[:100]}'")
-        pairs.append((pair[1], int(pair[2]), number))
-    return pairs
+def _listed(file: Path) -> list[tuple[str, int]]:
+    """Return the name and the number of each line."""
+    lines = [line for line in file.read_text(encoding="utf-8-sig", errors="replace").split("\n") if line.strip()]
+    if not lines:
+        raise ValueError(f"{file} lists nothing")
+    try:
+        return [(name, int(number)) for name, number in (line.rsplit(maxsplit=1) for line in lines)]
+    except ValueError as error:
+        raise ValueError(f"{file}: expected a name and a number on each line ({error})") from error

@@ -3,14 +3,12 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Unpack
 
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from impasto.chance import generator_of
 from impasto.data.batches import Draw, PhotographDataset, Transform
@@ -36,23 +34,19 @@ class PatchTransform(Transform, Protocol):
     size: int
 
 
-@dataclass(eq=False)
-class PatchDataset(Dataset[PatchBatch]):
+class PatchDataset(PhotographDataset):
     """Patches by draw, each with its low-resolution image."""
 
-    photographs: PhotographDataset  # gives the patches
-    factor: int  # by which they are made smaller
-    sigma: tuple[float, float]  # least and greatest blur before that, in pixels of the patch
+    def __init__(self, paths: Sequence[Path], transform: Transform, *, factor: int, sigma: tuple[float, float]) -> None:
+        super().__init__(paths, [UNKNOWN] * len(paths), transform)
+        self.factor, self.sigma = factor, sigma
 
-    def __len__(self) -> int:
-        return len(self.photographs)
-
-    def __getitem__(self, draw: Draw | int) -> PatchBatch:
+    def __getitem__(self, draw: Draw | int) -> PatchBatch:  # type: ignore[override]
         """Read one photograph, cut a patch and degrade it."""
-        seed = draw.seed if isinstance(draw, Draw) else draw
-        found = self.photographs[draw]
+        found = super().__getitem__(draw)
         begin = time.perf_counter()
         least, greatest = self.sigma
+        seed = draw.seed if isinstance(draw, Draw) else draw
         share = torch.rand(1, generator=generator_of(seed, number=1)).item()
         low = degrade(from_uint8(found.image[None]), self.factor, sigma=least + (greatest - least) * share)[0]
         return PatchBatch(torch.from_numpy(to_uint8(low)), found.image, found.seconds + (time.perf_counter() - begin))
@@ -65,18 +59,16 @@ class Patches(Photographs):
         train: folders, files or patterns to train on.
         val: likewise, held out.
         factor: by which the patches are made smaller.
-        sigma: of the Gaussian blur before that in training, least and greatest, in pixels of the patch; or one number.
-        val_sigma: likewise in validation and for samples.
+        sigma: of the Gaussian blur before that in training, least and greatest, in pixels of the patch.
+        val_sigma: of the blur in validation and for samples.
         train_limit: train on at most this many photographs, spread evenly over all; None uses all.
         leave_out: names of files that are not trained on, such as those that a test set has, too.
         loading: as `Loading` says; the transforms give squares of the photograph's own pixels.
 
     Raises:
-        ValueError: as `Photographs`, sizes that are no multiples of the factor, a blur below 0, or patches that are
-            larger than all photographs (raised by `setup`).
+        ValueError: as `Photographs`, or sizes that are no multiples of the factor.
 
-    Source:
-        Johnson 2016, sec. 4.2.
+    Source: Johnson 2016, sec. 4.2.
     """
 
     train_transform: PatchTransform
@@ -88,22 +80,28 @@ class Patches(Photographs):
         train: Sequence[str],
         val: Sequence[str],
         factor: int,
-        sigma: Sequence[float] | float,
+        sigma: Sequence[float],
         val_sigma: float,
         train_limit: int | None,
         leave_out: Sequence[str],
         **loading: Unpack[Loading],
     ) -> None:
         super().__init__(train=train, val=val, **loading)
-        if not _is_count(factor):
-            raise ValueError(f"expected data.factor to be a whole number, got {factor}")
-        _check_transform("train", self.train_transform, factor)
-        _check_transform("val", self.val_transform, factor)
-        if train_limit is not None and not _is_count(train_limit):
+        for name, transform in (("train", self.train_transform), ("val", self.val_transform)):
+            if not hasattr(transform, "size") or transform.at_least is not None:
+                raise ValueError(f"expected data.{name}_transform to cut patches, as RandomPatch does")
+            if transform.size < factor or transform.size % factor:
+                raise ValueError(
+                    f"expected data.{name}_transform.size to be a multiple of {factor}, got {transform.size}"
+                )
+        if train_limit is not None and train_limit < 1:
             raise ValueError(f"expected data.train_limit of at least 1, or null for all, got {train_limit}")
-        self.factor, self.sigma, self.val_sigma = factor, _checked_sigma(sigma, val_sigma), val_sigma
-        self.train_limit = train_limit
-        self.leave_out = {leave_out} if isinstance(leave_out, str) else set(leave_out)
+        if len(sigma) != 2 or not 0 <= sigma[0] <= sigma[1] or val_sigma < 0:
+            raise ValueError(
+                f"expected data.sigma=[least,greatest] and data.val_sigma from 0, got {sigma}, {val_sigma}"
+            )
+        self.factor, self.sigma, self.val_sigma = factor, (sigma[0], sigma[1]), val_sigma
+        self.train_limit, self.leave_out = train_limit, set(leave_out)
 
     def setup(self, stage: str) -> None:
         """Find the files, and leave out photographs that are smaller than a patch; once, however often asked."""
@@ -116,38 +114,11 @@ class Patches(Photographs):
         paths = [paths[index] for index in spread(len(paths), self.train_limit)]
         self.train_paths = _large_enough(paths, self.train_transform.size, "train")
         self.val_paths = _large_enough(self.val_paths, self.val_transform.size, "val")
-        self.train_labels, self.val_labels = [[UNKNOWN] * len(p) for p in (self.train_paths, self.val_paths)]
 
-    def _train_dataset(self) -> PatchDataset:
-        photographs = PhotographDataset(self.train_paths, self.train_labels, self.train_transform)
-        return PatchDataset(photographs, factor=self.factor, sigma=self.sigma)
-
-    def _val_dataset(self) -> PatchDataset:
-        photographs = PhotographDataset(self.val_paths, self.val_labels, self.val_transform)
-        return PatchDataset(photographs, factor=self.factor, sigma=(self.val_sigma, self.val_sigma))
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _check_transform(name: str, transform: PatchTransform, factor: int) -> None:
-    if not hasattr(transform, "size") or transform.at_least is not None:
-        raise ValueError(f"expected data.{name}_transform to cut patches, as RandomPatch does")
-    if not _is_count(transform.size) or transform.size % factor:
-        raise ValueError(
-            f"expected data.{name}_transform.size to be a multiple of the factor {factor}, got {transform.size}"
-        )
-
-
-def _checked_sigma(sigma: Sequence[float] | float, val_sigma: float) -> tuple[float, float]:
-    pair = list(sigma) if isinstance(sigma, Sequence) and not isinstance(sigma, str) else [sigma, sigma]
-    numbers = all(isinstance(value, int | float) for value in [*pair, val_sigma])
-    if not numbers or len(pair) != 2 or not 0 <= pair[0] <= pair[1] or val_sigma < 0:
-        raise ValueError(
-            f"expected data.sigma=[least,greatest] and data.val_sigma of at least 0, got {pair} and {val_sigma}"
-        )
-    return pair[0], pair[1]
+    def dataset(self, split: str, transform: Transform) -> PatchDataset:
+        """Return the single patches of "train" or "val"."""
+        paths, sigma = (self.train_paths, self.sigma) if split == "train" else (self.val_paths, (self.val_sigma,) * 2)
+        return PatchDataset(paths, transform, factor=self.factor, sigma=sigma)
 
 
 def _large_enough(paths: Sequence[Path], size: int, name: str) -> list[Path]:
@@ -155,10 +126,7 @@ def _large_enough(paths: Sequence[Path], size: int, name: str) -> list[Path]:
     shorter = [_shorter_side(path) for path in paths]
     kept = [path for path, side in zip(paths, shorter, strict=True) if side is None or side >= size]
     if not kept:
-        raise ValueError(
-            f"expected photographs of at least {size} px a side, since data.{name}_transform.size={size}; the largest "
-            f"of the {len(paths)} has {max(side for side in shorter if side is not None)} px"
-        )
+        raise ValueError(f"all {len(paths)} photographs are smaller than data.{name}_transform.size={size}")
     if len(kept) < len(paths):
         log.warning("left out: %d of %d photographs are smaller than %d px", len(paths) - len(kept), len(paths), size)
     return kept

@@ -33,10 +33,9 @@ class PhotographModule(LightningDataModule):
     """What data of files and of shards have in common: checked arguments, workers, the loader of the validation.
 
     Training batches never end; the trainer's `max_steps` says how many are used.
-
-    Raises:
-        ValueError: a batch size or limit below 1.
     """
+
+    blocks: Sequence[int] = ()  # in which the photographs to train on lie (`EndlessBatches`)
 
     def __init__(self, **loading: Unpack[Loading]) -> None:
         super().__init__()
@@ -67,15 +66,31 @@ class PhotographModule(LightningDataModule):
             *(from_uint8(part) if isinstance(part, Tensor) and part.dtype == torch.uint8 else part for part in batch)
         )
 
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Endless batches, from the step at which the trainer stands."""
+        dataset = self.dataset("train", self.train_transform)
+        rank, size = self._place()
+        batches = EndlessBatches(
+            photographs=len(dataset),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            first=self.next_batch,
+            rank=rank,
+            world_size=size,
+            blocks=self.blocks,
+        )
+        return self._loader(dataset, batch_sampler=batches)
+
     def val_dataloader(self) -> DataLoader[Batch]:
         """The held-out photographs, once and in order; of several processes each has its share."""
-        dataset: Any = self._val_dataset()
+        dataset = self.dataset("val", self.val_transform)
         rank, size = self._place()
         if len(dataset) < size:
             raise ValueError(f"expected a photograph to validate on for each of {size} processes, got {len(dataset)}")
         return self._loader(dataset, batch_size=self.batch_size, sampler=range(rank, len(dataset), size))
 
-    def _val_dataset(self) -> Dataset[Any]:
+    def dataset(self, split: str, transform: Transform) -> PhotographDataset:
+        """Return the single photographs of "train" or "val"."""
         raise NotImplementedError
 
     def _place(self) -> tuple[int, int]:
@@ -98,7 +113,6 @@ class Photographs(PhotographModule):
     Args:
         train: folders, files or patterns to train on.
         val: likewise, held out.
-        loading: as `Loading` says.
 
     Raises:
         FileNotFoundError: a folder or file that does not exist (raised by `setup`).
@@ -133,18 +147,10 @@ class Photographs(PhotographModule):
         self.train_paths, self.train_labels = [item.path for item in train], [item.label for item in train]
         self.val_paths, self.val_labels = [item.path for item in val], [item.label for item in val]
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Endless batches, from the step at which the trainer stands."""
-        rank, size = self._place()
-        photographs, first = len(self.train_paths), self.next_batch
-        batches = EndlessBatches(photographs, self.batch_size, seed=self.seed, first=first, rank=rank, world_size=size)
-        return self._loader(self._train_dataset(), batch_sampler=batches)
-
-    def _train_dataset(self) -> Dataset[Any]:
-        return PhotographDataset(self.train_paths, self.train_labels, self.train_transform)
-
-    def _val_dataset(self) -> Dataset[Any]:
-        return PhotographDataset(self.val_paths, self.val_labels, self.val_transform)
+    def dataset(self, split: str, transform: Transform) -> PhotographDataset:
+        """Return the single photographs of "train" or "val"."""
+        paths, labels = (getattr(self, f"{split}_{what}") for what in ("paths", "labels"))
+        return PhotographDataset(paths, labels, transform)
 
 
 def spread(total: int, count: int | None) -> list[int]:

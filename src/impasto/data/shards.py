@@ -1,59 +1,116 @@
-"""Photographs that are streamed out of shards, as `impasto pack` writes them by litdata."""
+"""Photographs in shards, as `impasto pack` writes them by litdata."""
 
+import json
 import logging
-import re
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 from torch import Tensor
 
-from impasto.data.batches import Batch, PhotographDataset, Transform
+from impasto.data.batches import PhotographDataset, Transform
 from impasto.data.photographs import Loading, PhotographModule, spread
-from impasto.data.shard_index import INDEX, SPLITS, ShardIndex, check_sizes, read_index
 from impasto.data.transforms import CentrePatch
-from impasto.images import from_uint8
-
-if TYPE_CHECKING:
-    from impasto.data.shard_stream import PackedDataset  # imports litdata
+from impasto.images import from_uint8, read_uint8
 
 log = logging.getLogger(__name__)
 
-_STORES = ("s3", "gs", "r2", "azure", "local")  # what litdata reads besides folders
+SPLITS = ("train", "val")
+INDEX = "index.json"
+_KINDS = ["bytes", "int", "str", "int"]  # of a `Sample`, in litdata's words; other kinds may be pickles
+
+
+class Sample(TypedDict):
+    """A photograph as `impasto pack` writes it."""
+
+    content: bytes  # of the image file
+    label: int  # index of the scene; -1 where it is not known
+    name: str  # of the file
+    checksum: int  # of all that
+
+
+def checksum(content: bytes, label: int, name: str) -> int:
+    """Return the CRC-32 of a photograph with its label and name."""
+    return zlib.crc32(f"{label} {name}".encode(), zlib.crc32(content))
+
+
+def decode(sample: Sample, at_least: int | None) -> Tensor:
+    """Decode a photograph, RGB uint8, (H, W, 3); ValueError with its name where it is damaged."""
+    content, label, name = bytes(sample["content"]), sample["label"], sample["name"]  # litdata gives a view of it
+    if checksum(content, label, name) != sample["checksum"]:
+        raise ValueError(f"{name} is damaged: its checksum is another than when it was packed")
+    return read_uint8(content, name=name, at_least=at_least)
+
+
+class ShardIndex(NamedTuple):
+    """What is known of one split."""
+
+    classes: list[str]  # names of the scenes; none where they are not known
+    photographs: list[int]  # how many each shard has
+    sizes: dict[str, int]  # of the shards' files in bytes, by name
+    left_out: list[str]  # what was wrong with the photographs that were broken when they were packed
+
+
+def read_index(file: Path) -> ShardIndex:
+    """Read the index of one split; ValueError where it is not one that `impasto pack` finished."""
+    if not file.is_file():
+        raise FileNotFoundError(f"no {file}; 'impasto pack' writes it")
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+        sizes = {str(chunk["filename"]): int(chunk["chunk_bytes"]) for chunk in read["chunks"]}
+        photographs = [int(chunk["chunk_size"]) for chunk in read["chunks"]]
+        found = ShardIndex(list(read["classes"]), photographs, sizes, read.get("left_out", []))
+        kinds = list(read["config"]["data_format"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{file} is not an index that 'impasto pack' finished ({error!r})") from error
+    if kinds != _KINDS or not photographs or any("/" in name for name in sizes):
+        raise ValueError(f"{file} lists no shards of 'impasto pack'; expected photographs, got {kinds}")
+    return found
+
+
+def check_sizes(folder: Path, sizes: dict[str, int]) -> None:
+    """Refuse a folder in which a shard is missing or has another size, without reading any; names the first."""
+    for name, size in sizes.items():
+        file = folder / name
+        if not file.is_file():
+            raise ValueError(f"shard {file} is missing")
+        if file.stat().st_size != size:
+            raise ValueError(f"shard {file} has {file.stat().st_size} bytes; {INDEX} says {size}")
 
 
 class Shards(PhotographModule):
     """Photographs in shards, read from a disk or an object store.
 
-    The order of training depends on the number of processes and workers, so a training is resumed with the same.
+    Shards come in a random order, and the photographs of each, so that a shard is read, or fetched, once in a round.
 
     Args:
         urls: the folder that `impasto pack` wrote; or s3://, gs://, r2:// or azure://..., of such a folder.
-        loading: as `Loading` says.
 
     Raises:
-        ValueError: an address that litdata does not read; shards that are not finished, missing, or of another size, or
-            fewer photographs than a batch (raised by `setup`).
-        OSError: the shards are not there or cannot be reached (raised by `setup`).
+        ValueError: shards that are not finished, missing, or of another size (raised by `setup`).
+        OSError: the shards are not there or cannot be reached (likewise).
     """
 
     def __init__(self, *, urls: str, **loading: Unpack[Loading]) -> None:
         super().__init__(**loading)
-        if self.seed < 0:
-            raise ValueError(f"expected data.seed of at least 0, got {self.seed}")
         self.urls = str(urls).rstrip("/")
-        scheme = re.match(r"[a-z][a-z0-9]+(?=:)", self.urls)  # one letter is a drive of Windows
-        if scheme and scheme[0] not in _STORES:
-            raise ValueError(
-                f"expected data.urls=<folder>, or {', '.join(f'{store}://' for store in _STORES[:-1])}..., got {urls}"
-            )
-        self.folder = None if scheme else Path(self.urls).expanduser()
+        elsewhere = "://" in self.urls or self.urls.startswith("local:")
+        self.folder = None if elsewhere else Path(self.urls).expanduser()
 
     @cached_property
     def index(self) -> dict[str, ShardIndex]:
         """What was packed, by split."""
-        return {split: self._read_index(split) for split in SPLITS}
+        folders = {split: Path(self._address(split)) for split in SPLITS}
+        if self.folder is None:  # litdata's copies
+            folders = {split: Path(open_stream(self._address(split)).input_dir.path) for split in SPLITS}
+        return {split: read_index(folder / INDEX) for split, folder in folders.items()}
+
+    @property
+    def blocks(self) -> list[int]:  # type: ignore[override]
+        """How many photographs each shard to train on has."""
+        return self.index["train"].photographs
 
     @property
     def classes(self) -> list[str]:
@@ -66,36 +123,15 @@ class Shards(PhotographModule):
             if self.folder is not None:
                 check_sizes(self.folder / split, index.sizes)
 
-    def train_dataloader(self) -> Iterable[Batch]:
-        """Endless batches, from the step at which the trainer stands."""
-        from impasto.data.shard_stream import EndlessShards
-
-        return EndlessShards(
-            folder=self._address("train"),
-            transform=self.train_transform,
-            batch_size=self.batch_size,
-            workers=self._workers(),
-            seed=self.seed,
-            first=self.next_batch,
-            skipped=self.skipped(),
-        )
-
-    def _val_dataset(self) -> PhotographDataset:
-        return self.dataset("val", self.val_transform, spread(self.index["val"].photographs, self.val_limit))
-
-    def dataset(self, split: str, transform: Transform, numbers: Sequence[int] | None = None) -> "PackedDataset":
-        """Return single photographs of a split: those with the given numbers, or all, as they were packed."""
-        from impasto.data.shard_stream import PackedDataset
-
-        numbers = range(self.index[split].photographs) if numbers is None else numbers
+    def dataset(self, split: str, transform: Transform) -> PhotographDataset:
+        """Return the single photographs of "train" or "val", in the order in which they were packed."""
+        numbers = spread(sum(self.index[split].photographs), self.val_limit if split == "val" else None)
         return PackedDataset(self._address(split), numbers, transform, self.skipped())
 
     def sample_photographs(self, count: int) -> Iterator[tuple[str, Tensor]]:
         """Yield names and held-out photographs, whole: `count` spread evenly, then others, in case some are broken."""
-        total = self.index["val"].photographs
-        numbers = list(dict.fromkeys([*spread(total, count), *range(total)]))
-        dataset = self.dataset("val", CentrePatch(size=1), numbers)  # which wants every pixel of a photograph
-        for index in range(total):
+        dataset = self.dataset("val", CentrePatch(size=1))  # which wants every pixel of a photograph
+        for index in dict.fromkeys([*spread(len(dataset), count), *range(len(dataset))]):
             try:
                 yield Path(dataset.name(index)).stem, from_uint8(dataset.read(index)[0])
             except ValueError as error:
@@ -104,9 +140,38 @@ class Shards(PhotographModule):
     def _address(self, split: str) -> str:
         return f"{self.urls if self.folder is None else self.folder}/{split}"
 
-    def _read_index(self, split: str) -> ShardIndex:
-        if self.folder is not None:
-            return read_index(self.folder / split / INDEX)
-        from impasto.data.shard_stream import open_stream
 
-        return read_index(Path(open_stream(self._address(split)).input_dir.path) / INDEX)  # litdata's copy of it
+def open_stream(folder: str) -> Any:  # noqa: ANN401 (litdata's StreamingDataset, which has no types)
+    """Open shards for single photographs, by their number; ConnectionError where they cannot be reached."""
+    from litdata import StreamingDataset
+
+    try:
+        return StreamingDataset(folder)
+    except Exception as error:  # each store has errors of its own
+        reason = str(error).split("\n")[0]
+        raise ConnectionError(f"{folder}/{INDEX} cannot be read: {reason}; 'impasto pack' writes it") from error
+
+
+class PackedDataset(PhotographDataset):
+    """Single photographs out of a folder of shards: those with the given numbers, but for the skipped names."""
+
+    def __init__(self, folder: str, numbers: Sequence[int], transform: Transform, skipped: set[str]) -> None:
+        self.folder, self.numbers, self.transform, self.skipped = folder, numbers, transform, skipped
+
+    @cached_property
+    def _stream(self) -> Any:  # noqa: ANN401 (opened by the worker that reads: a connection does not outlive a fork)
+        return open_stream(self.folder)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def name(self, index: int) -> str:
+        """Return the name of a photograph."""
+        return str(self._stream[self.numbers[index]]["name"])
+
+    def read(self, index: int) -> tuple[Tensor, int]:
+        """Return one photograph, RGB uint8, (H, W, 3), and its label."""
+        sample: Sample = self._stream[self.numbers[index]]
+        if sample["name"] in self.skipped:
+            raise ValueError(f"{sample['name']}, as data.skip says")
+        return decode(sample, self.transform.at_least), sample["label"]

@@ -23,17 +23,11 @@ def _resized(image: Tensor, size: int) -> Tensor:
 
 @dataclass(kw_only=True)
 class RandomCrop:
-    """A square crop at a random place, scale and side; photographs that are too small are enlarged.
+    """A square crop at a random place, scale and side; photographs that are too small are enlarged."""
 
-    Args:
-        size: pixels of the square.
-        scale: the square's side lies between this part and the whole of the photograph's shorter side.
-        flip: mirror every second photograph.
-    """
-
-    size: int
-    scale: float
-    flip: bool
+    size: int  # pixels of the square
+    scale: float  # the square's side lies between this part and the whole of the photograph's shorter side
+    flip: bool  # mirror every second photograph
 
     def __post_init__(self) -> None:
         if not 0 < self.scale <= 1:
@@ -77,16 +71,8 @@ class Squeeze:
 class SqueezeAndCrop:
     """The whole photograph resized to a square, its ratio ignored, then a smaller square at a random place and side.
 
-    Args:
-        squeeze: pixels of the first square.
-        size: pixels of the second.
-        flip: mirror every second photograph.
-
-    Raises:
-        ValueError: the second square is the larger.
-
-    Source:
-        Iizuka 2016: "resize the image to 256 x 256", random crops of 224 x 224, 50 % flipped.
+    The squares have `squeeze` and `size` pixels; `flip` mirrors every second photograph.
+    Source: Iizuka 2016: "resize the image to 256 x 256", random crops of 224 x 224, 50 % flipped.
     """
 
     def __init__(self, *, squeeze: int, size: int, flip: bool) -> None:
@@ -103,18 +89,10 @@ class SqueezeAndCrop:
 
 @dataclass(kw_only=True)
 class RandomPatch:
-    """A square of a photograph's own pixels at a random place, mirrored and turned: nothing is resized.
+    """A square of a photograph's own pixels at a random place, mirrored and turned; refuses those that are smaller."""
 
-    Args:
-        size: pixels of the square.
-        flip: take one of the eight ways in which a square can lie.
-
-    Raises:
-        ValueError: a photograph that is smaller (raised by the call).
-    """
-
-    size: int
-    flip: bool
+    size: int  # pixels of the square
+    flip: bool  # take one of the eight ways in which a square can lie
     at_least = None  # every pixel is wanted
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:

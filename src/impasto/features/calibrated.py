@@ -29,9 +29,8 @@ def random_vgg(style: Tensor, *, architecture: str, pooling: nn.Module, seed: in
         pooling: halves height and width; average pooling works best here.
         seed: of the filters.
 
-    Source: Ustyuzhaninov, Brendel, Gatys, Bethge 2016, "Texture Synthesis Using Shallow Convolutional Networks with
-    Random Filters"; He, Wang, Hopcroft 2016, "A Powerful Generative Model Using Random Weights for the Deep Image
-    Representation". Calibration as in Mishkin and Matas 2015, "All you need is a good init".
+    Source: Ustyuzhaninov 2016, "Texture Synthesis Using Shallow Convolutional Networks with Random Filters"; He, Wang,
+    Hopcroft 2016, "A Powerful Generative Model Using Random Weights"; Mishkin 2015, "All you need is a good init".
     """
     generator = torch.Generator().manual_seed(seed)
     mean, std = _GREY
@@ -77,11 +76,8 @@ def normalised_vgg(
     layer's weights for channel i multiplied by it, so that what the network computes stays the same (ReLU and pooling
     let positive factors through). A filter that is silent on all photographs is left as it is.
 
-    The means are taken over `photographs`, files, at a longer side of `size` pixels, and over their positions; the
-    other arguments are those of `pretrained_vgg`.
-
-    Raises:
-        ValueError: no photographs, or as `pretrained_vgg`.
+    The means are taken over `photographs`, at least one file, at a longer side of `size` pixels, and over their
+    positions; the other arguments, and what is raised, are those of `pretrained_vgg`.
 
     Source: Gatys, Ecker, Bethge 2016 (CVPR), sec. 2: "the mean activation of each convolutional filter over images and
     positions is equal to one". Their file (vgg_normalised) took the ImageNet validation set.

@@ -38,24 +38,14 @@ class PocketFeatures(LossNetwork):
 
 
 def pocket(style: Tensor, *, architecture: str, weights: str | None) -> PocketFeatures:
-    """Load the small loss network.
+    """Load the small loss network: the one that we ship, or a file that `impasto train experiment=pocket` wrote.
 
-    Args:
-        style: not used (see `pretrained_vgg`).
-        architecture: "pocket", as the model card says.
-        weights: a file that `impasto train experiment=pocket` wrote; None takes the one that we ship.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: another architecture, or a file of another network.
+    The style is not used; the architecture is what the model card says. ValueError for a file of another network.
     """
-    del style
-    if architecture != "pocket":
-        raise ValueError(f"expected features.architecture=pocket, got {architecture}; features=vgg19 loads VGG")
+    del style, architecture
     path = SHIPPED if weights is None else Path(weights)
     network = load_network(path).network
     if not isinstance(network, Pocket):
         raise ValueError(f"{path} holds a {type(network).__name__}; expected a Pocket")
-    return PocketFeatures(
-        network, description=f"{path.name}, distilled from VGG-19 by impasto, sha256 {sha256(path)[:16]}"
-    )
+    description = f"{path.name}, distilled from VGG-19 by impasto, sha256 {sha256(path)[:16]}"
+    return PocketFeatures(network, description=description)

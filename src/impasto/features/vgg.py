@@ -27,10 +27,8 @@ class LossNetwork(nn.Module, ABC):
         """Return how many layers must be computed to reach all of these; refuse one that this network does not have."""
         for layer in layers:
             if layer not in self.names:
-                raise ValueError(
-                    f"{self.title} has no layer '{layer}'{did_you_mean(layer, self.names)} "
-                    f"(its layers are {', '.join(self.names)})"
-                )
+                known = f"{did_you_mean(layer, self.names)} (its layers are {', '.join(self.names)})"
+                raise ValueError(f"{self.title} has no layer '{layer}'{known}")
         return max((self.names.index(layer) + 1 for layer in layers), default=0)
 
     @abstractmethod
@@ -41,10 +39,8 @@ class LossNetwork(nn.Module, ABC):
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Compute the activations of the named layers, and nothing behind the deepest of them.
 
-        RGB in [0, 1], (N, 3, H, W), and names such as "relu3_3" -> activations by name, (N, C, H', W').
-
-        Raises:
-            ValueError: an unknown layer, another shape, or an image too small for the deepest layer.
+        RGB in [0, 1], (N, 3, H, W), and names such as "relu3_3" -> activations by name, (N, C, H', W'). An unknown
+        layer, another shape, or an image too small for the deepest layer is a ValueError.
         """
 
 
@@ -104,8 +100,6 @@ class VGG(LossNetwork):
         pooling: takes the place of max pooling; halves height and width.
         description: where the weights come from, for the model card.
 
-    Raises:
-        ValueError: no weights for the first layer, weights of another shape, or not three means or deviations.
     """
 
     mean: Tensor
@@ -127,17 +121,21 @@ class VGG(LossNetwork):
         self.description, self.title = description, f"{architecture} ({description})"
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(1, 3, 1, 1), persistent=False)
-        self.layers = nn.ModuleDict({"image": nn.Identity(), **build_layers(architecture, pooling=pooling)})
-        present = True
-        for name, layer in list(self.layers.items()):
+        self.layers = nn.ModuleDict({"image": nn.Identity()})
+        for name, layer in build_layers(architecture, pooling=pooling).items():
             if isinstance(layer, nn.Conv2d):
-                present = present and f"{name}.weight" in weights
-                if present:
-                    _load(layer, name, weights)
-            if not present:
-                del self.layers[name]
+                if f"{name}.weight" not in weights:
+                    break
+                keys = {part: f"{name}.{part}" for part in ("weight", "bias")}
+                given = {part: weights[key].float().clone() for part, key in keys.items() if key in weights}
+                try:
+                    layer.load_state_dict(given, assign=True)
+                except RuntimeError as error:
+                    raise ValueError(f"{name}: {' '.join(str(error).split())}") from error
+            self.layers[name] = layer
         if "conv1_1" not in self.layers:
             raise ValueError(f"no weights for conv1_1; got {', '.join(list(weights)[:4]) or 'none'}")
+        freeze(self.layers)
         self.names = list(self.layers)
 
     def path(self, layer: str) -> list[nn.Module]:
@@ -162,27 +160,11 @@ class VGG(LossNetwork):
         return found
 
 
-def _load(layer: nn.Conv2d, name: str, weights: Mapping[str, Tensor]) -> None:
-    """Give a convolution its weights as buffers, which no optimiser sees and no state dict holds."""
-    for part in ("weight", "bias"):
-        expected = tuple(getattr(layer, part).shape)
-        value = weights.get(f"{name}.{part}")
-        if value is None or tuple(value.shape) != expected:
-            came = "nothing" if value is None else tuple(value.shape)
-            raise ValueError(f"{name}.{part} must have shape {expected}, got {came}")
-        delattr(layer, part)
-        layer.register_buffer(part, value.detach().float().clone(), persistent=False)
-
-
 class ScaledAveragePool(nn.Module):
-    """Average pooling, times a number that makes up for what an average is below a maximum.
+    """Average pooling of `kernel_size` pixels a side, times a number.
 
-    A network trained with max pooling finds smaller activations behind each average pooling; the losses' weights would
-    then mean something else at every layer.
-
-    Args:
-        kernel_size: pixels of the window's side and of the stride.
-        scale: of the average.
+    It makes up for what an average is below the maximum that the network was trained with, so that the losses' weights
+    mean the same at every layer.
 
     Source: Gatys, Ecker, Bethge 2015, methods: average pooling "improves the gradient flow"; the scale is ours.
     """

@@ -3,21 +3,17 @@
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import NamedTuple
 from urllib.error import URLError
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
-from torchvision.models import WeightsEnum, get_model_weights
+from torchvision.models import get_model_weights
 
 from impasto.features.vgg import VGG, layer_names
-from impasto.files import cache_file, sha256, whole_file
+from impasto.files import sha256
 from impasto.networks import read_safetensors
 from impasto.suggest import did_you_mean
 
@@ -27,17 +23,9 @@ CAFFE = {  # the authors' weights, converted by Johnson for PyTorch; a name ends
     "vgg16": "https://web.eecs.umich.edu/~justincj/models/vgg16-00b39a1b.pth",
     "vgg19": "https://web.eecs.umich.edu/~justincj/models/vgg19-d01eb7cb.pth",
 }
-_CAFFE_MEAN, _CAFFE_STD = [123.68 / 255, 116.779 / 255, 103.939 / 255], [1 / 255] * 3  # RGB; the files want BGR
-Statistics = dict[str, Sequence[float]]  # "mean" and "std" of the images, where they are known
-
-
-class Weights(NamedTuple):
-    """Weights in torchvision's keys, and the normalisation that they were trained with."""
-
-    tensors: Mapping[str, Tensor]
-    mean: Sequence[float]
-    std: Sequence[float]
-    description: str
+_CAFFE_STATISTICS = {"mean": [123.68 / 255, 116.779 / 255, 103.939 / 255], "std": [1 / 255] * 3}  # RGB
+_WITHOUT = "work without any weights: features=random loss=random"
+_FAILURES = (URLError, TimeoutError, ConnectionError, HTTPException, RuntimeError)  # the last: a wrong hash
 
 
 def pretrained_vgg(
@@ -66,106 +54,73 @@ def pretrained_vgg(
         ConnectionError: the download failed; says what to do.
     """
     del style
-    names = layer_names(architecture)
+    layers = layer_names(architecture)
     *others, last = [weights] if isinstance(weights, str) else weights
     chosen = next((file for file in others if Path(file).is_file()), last)
     is_name = re.fullmatch(r"[A-Z0-9_]+", chosen) is not None and not Path(chosen).exists()
-    loaded = _by_name(architecture, chosen) if is_name else _from_file(architecture, Path(chosen), mean, std)
+    path = _downloaded(architecture, chosen) if is_name else Path(chosen)
+    if not path.is_file():
+        names = ", ".join(_urls(architecture))
+        raise FileNotFoundError(f"no weights file {path}; expected a file, or one of {names}; or {_WITHOUT}")
+    tensors, said = _read_safetensors(path) if path.suffix == ".safetensors" else _read_state_dict(path)
+    if "features.0.weight" not in tensors:
+        raise ValueError(f"{path} has no 'features.0.weight'; expected the keys of torchvision's {architecture}")
+    said = _statistics(architecture, path) | said
+    mean, std = mean or said.get("mean"), std or said.get("std")
+    if mean is None or std is None:
+        raise ValueError(
+            f"{path} does not say the mean and std of its images; give features.mean=[..] features.std=[..]"
+        )
     renamed = {}  # from torchvision's features.0.weight to conv1_1.weight, without the classifier
-    for key, value in loaded.tensors.items():
+    for key, value in tensors.items():
         match = re.fullmatch(r"features\.(\d+)\.(weight|bias)", key)
-        if match and int(match[1]) < len(names):
-            renamed[f"{names[int(match[1])]}.{match[2]}"] = value
-    return VGG(
-        renamed,
-        architecture=architecture,
-        mean=loaded.mean,
-        std=loaded.std,
-        pooling=pooling,
-        description=loaded.description,
-    )
+        if match and int(match[1]) < len(layers):
+            renamed[f"{layers[int(match[1])]}.{match[2]}"] = value
+    description = f"{path.name}, sha256 {sha256(path)[:16]}"
+    return VGG(renamed, architecture=architecture, mean=mean, std=std, pooling=pooling, description=description)
 
 
-def _by_name(architecture: str, name: str) -> Weights:
-    if name == "CAFFE":
-        return _from_file(architecture, _fetched(CAFFE[architecture]), None, None)
-    known = {weights.name: weights for weights in get_model_weights(architecture)}
-    if name not in known:
-        raise ValueError(f"{architecture} has no weights '{name}'{did_you_mean(name, ['CAFFE', *known])}")
-    with _download(known[name].url):
-        tensors = known[name].get_state_dict(progress=True, check_hash=True)
-    return Weights(tensors, **_statistics(known[name]), description=f"torchvision {architecture} {name}")
+def _urls(architecture: str) -> dict[str, str]:
+    return {"CAFFE": CAFFE[architecture], **{w.name: w.url for w in get_model_weights(architecture)}}
 
 
-def _statistics(weights: WeightsEnum) -> Statistics:
-    transforms = weights.transforms()
-    return {"mean": list(transforms.mean), "std": list(transforms.std)}
+def _statistics(architecture: str, path: Path) -> dict[str, list[float]]:
+    """The mean and std of the images, where a file is one that can be downloaded, by its name."""
+    if path.name == Path(CAFFE[architecture]).name:
+        return _CAFFE_STATISTICS
+    known = {Path(weights.url).name: weights.transforms() for weights in get_model_weights(architecture)}
+    found = known.get(path.name)
+    return {} if found is None else {"mean": list(found.mean), "std": list(found.std)}
 
 
-def _fetched(url: str) -> Path:
-    """Return the file of the convolutions behind this address: the cache's, which is made once."""
-    name = Path(url).stem
-    path = cache_file(f"weights/{name}.safetensors")
-    if path.is_file():
-        return path
-    log.info("fetching %s, once; its convolutions are kept as %s", url, path)
-    with whole_file(path) as temporary, TemporaryDirectory(dir=path.parent) as folder:
-        whole = Path(folder) / Path(url).name
-        with _download(url):
-            torch.hub.download_url_to_file(url, str(whole), hash_prefix=name.rpartition("-")[2])
-        tensors, statistics = _read_state_dict(whole)
-        save_file(tensors, temporary, {key: json.dumps(list(value)) for key, value in statistics.items()})
+def _downloaded(architecture: str, name: str) -> Path:
+    """Return the file of weights with this name, where torchvision keeps its own; it is fetched once."""
+    urls = _urls(architecture)
+    if name not in urls:
+        raise ValueError(f"{architecture} has no weights '{name}'{did_you_mean(name, urls)}")
+    path = Path(torch.hub.get_dir(), "checkpoints", Path(urls[name]).name)
+    if not path.is_file():
+        log.info("fetching %s, once; it is kept as %s", urls[name], path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(urls[name], str(path), hash_prefix=path.stem.rpartition("-")[2])
+        except _FAILURES as error:
+            advice = f"give features.weights=<that file>, fetched elsewhere, or {_WITHOUT}"
+            raise ConnectionError(f"could not download {urls[name]} ({error}); {advice}") from error
     return path
 
 
-@contextmanager
-def _download(url: str) -> Iterator[None]:
-    try:
-        yield
-    except (URLError, TimeoutError, ConnectionError, HTTPException, RuntimeError) as error:  # the last: a wrong hash
-        raise ConnectionError(
-            f"could not download {url} ({error}); download it on a machine with network and give "
-            "features.weights=<that file>, or work without any download with features=random loss=random"
-        ) from error
-
-
-def _from_file(architecture: str, path: Path, mean: Sequence[float] | None, std: Sequence[float] | None) -> Weights:
-    known = list(get_model_weights(architecture))
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no weights file {path}; expected a file, or one of CAFFE, {', '.join(w.name for w in known)}; "
-            "without any weights: features=random loss=random"
-        )
-    tensors, statistics = _read_safetensors(path) if path.suffix == ".safetensors" else _read_state_dict(path)
-    for weights in known:
-        if path.name == Path(weights.url).name:  # torchvision's own file, downloaded by hand
-            statistics = _statistics(weights) | statistics
-    mean, std = mean or statistics.get("mean"), std or statistics.get("std")
-    if mean is None or std is None:
-        raise ValueError(
-            f"{path} does not say the mean and std of its images; give features.mean=[...] and features.std=[...], "
-            "three numbers each for RGB in [0, 1]"
-        )
-    if "features.0.weight" not in tensors:
-        raise ValueError(f"{path} has no 'features.0.weight'; expected the keys of torchvision's {architecture}")
-    return Weights(tensors, mean, std, f"{path.name}, sha256 {sha256(path)[:16]}")
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], Statistics]:
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, list[float]]]:
     metadata, tensors = read_safetensors(path)
-    statistics: Statistics = {}
-    for key, text in metadata.items():
-        if key in ("mean", "std"):
-            try:
-                statistics[key] = [float(value) for value in json.loads(f"[{text.strip('[]() ')}]")]
-            except (ValueError, TypeError) as error:
-                raise ValueError(
-                    f"{path}: expected numbers as '[0.4, 0.5, 0.6]' in its metadata, got '{text}'"
-                ) from error
-    return tensors, statistics
+    try:
+        return tensors, {
+            key: [float(v) for v in json.loads(metadata[key])] for key in ("mean", "std") if key in metadata
+        }
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: expected a mean and a std as '[0.4, 0.5, 0.6]' in its metadata") from error
 
 
-def _read_state_dict(path: Path) -> tuple[dict[str, Tensor], Statistics]:
+def _read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, list[float]]]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file raises anything: KeyError, struct.error, OSError, ...
@@ -173,9 +128,7 @@ def _read_state_dict(path: Path) -> tuple[dict[str, Tensor], Statistics]:
     if not isinstance(loaded, dict):
         raise ValueError(f"{path} holds a {type(loaded).__name__}; expected a state dict")
     tensors = {k: v for k, v in loaded.items() if isinstance(v, Tensor) and str(k).startswith("features.")}
-    statistics: Statistics = {key: [float(v) for v in loaded[key]] for key in ("mean", "std") if key in loaded}
     if "features.0.weight" in tensors and path.name in {Path(url).name for url in CAFFE.values()}:
-        statistics = {"mean": _CAFFE_MEAN, "std": _CAFFE_STD} | statistics
         first = tensors["features.0.weight"]
         tensors["features.0.weight"] = first.flip(1).contiguous()  # from BGR, which Caffe reads, to RGB
-    return tensors, statistics
+    return tensors, {key: [float(v) for v in loaded[key]] for key in ("mean", "std") if key in loaded}

@@ -12,7 +12,7 @@ from impasto.features import LossNetwork
 from impasto.images import read_image, resize_longer_side
 from impasto.listing import find_images
 from impasto.losses.perceptual import PerceptualLoss, checked_weights
-from impasto.networks.lightness import Prediction
+from impasto.networks.colorizer import Prediction
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +39,8 @@ class RareColours(nn.Module):
 
     def __init__(self, *, color_space: str, photographs: Sequence[str], count: int, bins: int, mixing: float) -> None:
         super().__init__()
-        if bins < 1 or not 0 < mixing <= 1:
-            raise ValueError(f"expected at least one bin and a mixing in (0, 1], got {bins} and {mixing}")
-        if count < 1:
-            raise ValueError(f"expected count of at least one photograph, got {count}")
+        if min(bins, count) < 1 or not 0 < mixing <= 1:
+            raise ValueError(f"expected a bin, a photograph and a mixing in (0, 1], got {bins}, {count} and {mixing}")
         self.bins = bins
         code = colour_code(color_space)
         paths = [found.path for found in find_images(photographs)]
@@ -86,9 +84,6 @@ class ColorizationLoss(nn.Module):
         rare_colours: from codes (N, C, H, W) to what each pixel counts, (N, 1, H, W); None counts all alike.
         perceptual: from the loss network to a loss between images, the future work that Johnson 2016 names; or None.
 
-    Raises:
-        ValueError: an unknown or missing term, or a perceptual weight without what it needs.
-
     Source: Iizuka, Simo-Serra, Ishikawa 2016, the equation of the joint loss; alpha = 1/300.
     """
 
@@ -128,9 +123,7 @@ class ColorizationLoss(nn.Module):
             terms["colour"] = self.weights["colour"] * error.mean()
         if self.weights["class"] and prediction.logits is not None:
             loss = functional.cross_entropy(prediction.logits.float(), label, ignore_index=UNKNOWN, reduction="none")
-            terms["class"] = (
-                self.weights["class"] * loss.mean()
-            )  # of all, so that no photograph's weight is the others'
+            terms["class"] = self.weights["class"] * loss.mean()  # of all, whose number is no other photograph's weight
         if self.perceptual is not None:
             small = functional.adaptive_avg_pool2d(image, size)
             seen = self.perceptual(self.code.paint(small, colour), self.perceptual.targets(small))

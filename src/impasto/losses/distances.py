@@ -90,11 +90,8 @@ def total_variation(image: Tensor) -> Tensor:
 def repeated_share(images: Tensor, period: int) -> Tensor:
     """The share of the variance within blocks that is the same in every block: 0 for none, 1 for wallpaper; (N,).
 
-    A picture without a grid of this period has about one over the number of blocks.
-
-    Args:
-        images: (N, C, H, W); rows and columns that fill no block are left out.
-        period: pixels of a block's side, at least 2; each side has at least two blocks.
+    Images are (N, C, H, W), and blocks have a side of `period` pixels, at least 2; what fills no block is left out. A
+    picture without a grid of this period has about one over the number of blocks, of which each side has at least two.
     """
     n, c, h, w = images.shape
     rows, columns = h // period, w // period

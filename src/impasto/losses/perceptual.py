@@ -1,7 +1,6 @@
 """The perceptual loss and its terms, and the pixel loss that it is compared with."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -73,10 +72,10 @@ class PerceptualLoss(nn.Module):
         self.styles = max(1, len(blends))
         for layer in self.style_layers:
             self.register_buffer(f"gram_{layer}", torch.cat([found[layer] for found in grams]), persistent=False)
-        if equal_shares and photographs is None:
-            raise ValueError("equal shares of the layers need photographs; got none")
         self.equal_shares = equal_shares
-        if equal_shares and photographs is not None:
+        if equal_shares:
+            if photographs is None:
+                raise ValueError("equal shares of the layers need photographs; got none")
             self._measure_shares(photographs)
 
     @torch.no_grad()
@@ -99,12 +98,6 @@ class PerceptualLoss(nn.Module):
     def _size(self, activation: Tensor) -> Tensor:
         return self.content_distance(activation, torch.zeros_like(activation))
 
-    def _gap(self, activation: Tensor, target: Tensor, *, layer: str) -> Tensor:
-        if activation.shape != target.shape:
-            shapes = f"shape {tuple(activation.shape)} and the photograph {tuple(target.shape)}"
-            raise ValueError(f"at {layer} the output has {shapes}; expected an output of the photograph's size")
-        return self.content_distance(activation, target)
-
     def _measure(self, image: Tensor, content: Mapping[str, Measure]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return Gram matrices and measures of the content, by layer."""
         measures = {f"style {layer}": Measure(layer, gram) for layer in self.style_layers}
@@ -121,21 +114,17 @@ class PerceptualLoss(nn.Module):
     def forward(
         self, output: Tensor, targets: Mapping[str, Tensor], *, styles: Sequence[int] = (0,)
     ) -> dict[str, Tensor]:
-        """Compute the weighted terms, of which the sum is the loss.
+        """Compute the weighted terms "content", "style" and "tv", means over the batch; their sum is the loss.
 
         Args:
             output: RGB in [0, 1], (N, 3, H, W).
             targets: of photographs of the same height and width.
             styles: number of the style that each of them is compared with; one may stand for all.
-
-        Returns:
-            "content", "style" and "tv", each a float32 scalar averaged over the batch.
         """
-        gaps_to = {
-            layer: Measure(layer, partial(self._gap, layer=layer), targets[layer], self._sums)
-            for layer in self.content_layers
-        }
-        grams, gaps = self._measure(output, gaps_to)
+        grams, gaps = self._measure(
+            output,
+            {layer: Measure(layer, self.content_distance, targets[layer], self._sums) for layer in self.content_layers},
+        )
         content, style = [], []
         for layer, weight in self.content_layers.items():
             share = self.get_buffer(f"content_share_{layer}") if self.equal_shares else 1.0

@@ -30,15 +30,8 @@ class _Span(NamedTuple):
     end: int
     side: int  # of the image
 
-    def inside(self, stride: int) -> slice:
-        """Of activations of what is seen: those of the part."""
-        return self._cut(self.begin, stride)
-
-    def of_whole(self, stride: int) -> slice:
-        """Of activations of the image: those of the part."""
-        return self._cut(0, stride)
-
-    def _cut(self, origin: int, stride: int) -> slice:
+    def cut(self, stride: int, *, origin: int = 0) -> slice:
+        """Of activations of the image, or of what begins at `origin`: those of the part."""
         last = None if self.last == self.side else (self.last - origin) // stride  # poolings may round a rest off
         return slice((self.first - origin) // stride, last)
 
@@ -73,14 +66,21 @@ def _measure_tile(
     values, positions = {}, {}
     for name, each in measures.items():
         stride, _ = _stride_and_reach(features.path(each.layer))
-        own = found[each.layer][..., rows.inside(stride), columns.inside(stride)]
-        other = None if each.other is None else each.other[..., rows.of_whole(stride), columns.of_whole(stride)]
+        own = _own(found[each.layer], rows, columns, stride)
+        other = None if each.other is None else each.other[..., rows.cut(stride), columns.cut(stride)]
         positions[name] = own.shape[-2] * own.shape[-1]
         values[name] = _applied(each, own, other) * (1 if each.sums else positions[name])
     return values, positions
 
 
+def _own(seen: Tensor, rows: _Span, columns: _Span, stride: int) -> Tensor:
+    return seen[..., rows.cut(stride, origin=rows.begin), columns.cut(stride, origin=columns.begin)]
+
+
 def _applied(each: Measure, found: Tensor, other: Tensor | None) -> Tensor:
+    if other is not None and other.shape != found.shape:
+        shapes = f"{tuple(found.shape)}, of the photograph {tuple(other.shape)}"
+        raise ValueError(f"at {each.layer} the output has activations {shapes}; expected the photograph's size")
     return each.function(found) if other is None else each.function(found, other)
 
 
@@ -95,8 +95,8 @@ def activations(features: LossNetwork, image: Tensor, layers: Iterable[str], *, 
         found = features(image[..., rows.begin : rows.end, columns.begin : columns.end], layers)
         for layer in layers:
             stride, _ = _stride_and_reach(features.path(layer))
-            own = found[layer][..., rows.inside(stride), columns.inside(stride)].clone()  # and nothing around it
-            parts[layer].setdefault(rows.first, []).append(own)
+            own = _own(found[layer], rows, columns, stride)
+            parts[layer].setdefault(rows.first, []).append(own.clone())  # and nothing around it
     return {layer: torch.cat([torch.cat(row, dim=3) for row in rows.values()], dim=2) for layer, rows in parts.items()}
 
 

@@ -1,10 +1,9 @@
 """Networks: plain modules from images to images, which know nothing of training."""
 
 from impasto.networks.cheng2015 import Cheng2015
-from impasto.networks.colorizer import Colorizer, PretrainedColorizer
+from impasto.networks.colorizer import Colorizer, LightnessNetwork, Prediction, PretrainedColorizer
 from impasto.networks.conditional import ConditionalStylizer, norms_of
 from impasto.networks.folding import fold_batch_norm, has_batch_norm
-from impasto.networks.lightness import LightnessNetwork, Prediction
 from impasto.networks.pocket import LAYERS, Pocket
 from impasto.networks.storage import (
     NETWORKS,

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from impasto.networks.colorizer import Colorizer, PretrainedColorizer
+from impasto.networks.colorizer import Colorizer, LightnessNetwork, Prediction, PretrainedColorizer
 from impasto.networks.folding import fold_batch_norm
-from impasto.networks.lightness import LightnessNetwork, Prediction
 
 _PATCH = 7  # pixels a side; Cheng 2015
 _LOCATIONS, _ORIENTATIONS = 3, 8  # of DAISY: one ring and its middle, 32 numbers; Cheng 2015

@@ -1,23 +1,60 @@
 """The colorization network: local and global features fused, with simultaneous classification of the scene."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TypedDict, Unpack
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from impasto.networks.lightness import LightnessNetwork, Prediction
+
+class Prediction(NamedTuple):
+    """What the network says of a grey photograph."""
+
+    colour: Tensor  # in [0, 1], (N, channels, H / 2, W / 2)
+    logits: Tensor | None  # of the classes, (N, classes); None without global features, on which they depend
 
 
-class Sizes(TypedDict):
-    """The arguments of `Colorizer`."""
+class LightnessNetwork(nn.Module, ABC):
+    """A network from lightness to colours at half the size: what a colorizer's training, engine and method take."""
 
-    width: int
-    classes: int
-    channels: int
-    global_size: int
-    mean: float
-    global_features: bool
+    MULTIPLE = 8  # three convolutions of stride 2 in Iizuka 2016: heights and widths must be multiples of this
+    starts_from: str | None = None  # the architecture of which `start_from` takes weights
+    global_size: int | None = None  # side of the square that `predict` takes, besides; None where it takes none
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arguments: dict[str, Any] = {}  # for the constructor, beside those of the configuration
+
+    def forward(self, lightness: Tensor, global_lightness: Tensor | None = None) -> Prediction:
+        """Predict colour at half the size, and the scene, from lightness in [0, 1], (N, 1, H, W), multiples of 8.
+
+        The global features are those of `global_lightness`, (N, 1, any, any), or of the same image, which passes the
+        low-level network twice where it is not of `global_size`.
+        """
+        self.check(lightness, global_lightness)
+        if self.global_size is None:
+            return self.predict(lightness, None)
+        return self.predict(lightness, self.square(lightness if global_lightness is None else global_lightness))
+
+    def check(self, lightness: Tensor, global_lightness: Tensor | None) -> None:
+        """Refuse what `forward` does not take: other shapes, and sides that are no multiples of 8."""
+        n, c, h, w = lightness.shape
+        if c != 1 or h % self.MULTIPLE or w % self.MULTIPLE or not lightness.numel():
+            raise ValueError(f"expected lightness (N, 1, H, W) with multiples of 8, got {tuple(lightness.shape)}")
+        if global_lightness is not None and global_lightness.shape[:2] != (n, 1):
+            raise ValueError(f"expected global lightness ({n}, 1, H, W), got {tuple(global_lightness.shape)}")
+
+    def square(self, lightness: Tensor) -> Tensor:
+        """Resize to what the global features see: (N, 1, any, any) -> (N, 1, global_size, global_size)."""
+        if self.global_size is None or lightness.shape[-2:] == (self.global_size, self.global_size):
+            return lightness
+        square = (self.global_size, self.global_size)
+        return functional.interpolate(lightness, size=square, mode="bilinear", antialias=True).clamp(0, 1)
+
+    @abstractmethod
+    def predict(self, lightness: Tensor, square: Tensor | None) -> Prediction:
+        """Predict from the image and its `square`, which is None where there is no `global_size`."""
 
 
 class Fusion(nn.Module):
@@ -68,14 +105,7 @@ class Colorizer(LightnessNetwork):
             raise ValueError(f"expected global_size to be a multiple of 32, got {global_size}")
         w = width
         self.global_size, self.mean = global_size if global_features else None, mean
-        self.low = nn.Sequential(  # 224 px: (1, 224, 224)
-            _conv(1, w, stride=2),  # (64, 112, 112) at width 64
-            _conv(w, 2 * w),
-            _conv(2 * w, 2 * w, stride=2),  # (128, 56, 56)
-            _conv(2 * w, 4 * w),
-            _conv(4 * w, 4 * w, stride=2),  # (256, 28, 28)
-            _conv(4 * w, 8 * w),
-        )
+        self.low = self._low_level(w)
         self.mid = nn.Sequential(_conv(8 * w, 8 * w), _conv(8 * w, 4 * w))  # (256, 28, 28)
         self.globals = _GlobalFeatures(w, global_size) if global_features else None
         self.fusion = Fusion(4 * w) if global_features else None
@@ -89,6 +119,16 @@ class Colorizer(LightnessNetwork):
             _conv(w, w // 2),
             nn.Conv2d(w // 2, channels, 3, padding=1),
             nn.Sigmoid(),
+        )
+
+    def _low_level(self, w: int) -> nn.Sequential:
+        return nn.Sequential(  # 224 px: (1, 224, 224)
+            _conv(1, w, stride=2),  # (64, 112, 112) at width 64
+            _conv(w, 2 * w),
+            _conv(2 * w, 2 * w, stride=2),  # (128, 56, 56)
+            _conv(2 * w, 4 * w),
+            _conv(4 * w, 4 * w, stride=2),  # (256, 28, 28)
+            _conv(4 * w, 8 * w),
         )
 
     def predict(self, lightness: Tensor, square: Tensor | None) -> Prediction:
@@ -108,20 +148,14 @@ class PretrainedColorizer(Colorizer):
     """The same with VGG-16's convolutions up to relu4_1 in the place of the low-level features, for few photographs.
 
     Both have an eighth of the image's size. A 1 x 1 convolution brings VGG's 512 channels to as many as the middle
-    takes. Its first layer sees the lightness as each of red, green and blue.
+    takes. Its first layer sees the lightness as each of red, green and blue. The arguments are those of `Colorizer`.
 
-    Args:
-        sizes: as of `Colorizer`.
-
-    Source:
-        Larsson, Maire, Shakhnarovich 2016, "Learning Representations for Automatic Colorization", start from VGG-16,
-        too.
+    Source: Larsson, Maire, Shakhnarovich 2016, "Learning Representations for Automatic Colorization": from VGG-16, too.
     """
 
     starts_from = "vgg16"
 
-    def __init__(self, **sizes: Unpack[Sizes]) -> None:
-        super().__init__(**sizes)
+    def _low_level(self, w: int) -> nn.Sequential:
         layers: list[nn.Module] = []
         channels = 1
         for block, (wide, count) in enumerate(_VGG16_TO_RELU4_1):
@@ -129,15 +163,12 @@ class PretrainedColorizer(Colorizer):
             for _ in range(count):
                 layers += [nn.Conv2d(channels, wide, 3, padding=1), nn.ReLU()]
                 channels = wide
-        self.low = nn.Sequential(*layers, _conv(channels, 8 * sizes["width"], size=1))
+        return nn.Sequential(*layers, _conv(channels, 8 * w, size=1))
 
     def start_from(self, weights: Mapping[str, Tensor], *, mean: Tensor, std: Tensor) -> None:
-        """Take VGG-16's convolutions; all but the last of them are frozen.
+        """Take VGG-16's convolutions, `conv1_1.weight`, `conv1_1.bias`, ... to conv4_1; all but the last are frozen.
 
-        Args:
-            weights: `conv1_1.weight`, `conv1_1.bias`, ... to conv4_1.
-            mean: of RGB, (3,), with which they were trained.
-            std: likewise.
+        They were trained with a mean and a deviation of RGB, (3,).
         """
         names = [f"conv{block}_{i + 1}" for block, (_, count) in enumerate(_VGG16_TO_RELU4_1, 1) for i in range(count)]
         convs = [layer for layer in self.low if isinstance(layer, nn.Conv2d)]

@@ -104,21 +104,14 @@ def _read(path: Path, *, weights: bool = True) -> tuple[dict[str, Any], dict[str
     if not path.is_file():
         raise FileNotFoundError(f"no network file {path}")
     metadata, tensors = read_safetensors(path, weights=weights)
-    if "impasto" not in metadata:
-        raise ValueError(f"{path} has no impasto model card; expected a network.safetensors that impasto wrote")
     try:
-        card: dict[str, Any] = json.loads(metadata["impasto"])
-    except json.JSONDecodeError as error:
-        raise ValueError(f"the weights in {path} do not fit its own model card: {error}") from error
-    return card, tensors
+        return json.loads(metadata["impasto"]), tensors
+    except (KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} has no impasto model card; expected a file that impasto wrote") from error
 
 
 def read_safetensors(path: Path, *, weights: bool = True) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Read the metadata and the tensors of a file.
-
-    Raises:
-        ValueError: not a safetensors file.
-    """
+    """Read the metadata and the tensors of a file; ValueError where it is no safetensors file."""
     try:
         with safe_open(path, framework="pt") as file:
             names = list(file.keys()) if weights else []
@@ -128,11 +121,7 @@ def read_safetensors(path: Path, *, weights: bool = True) -> tuple[dict[str, str
 
 
 def build_network(description: Mapping[str, Any], path: Path) -> nn.Module:
-    """Build the untrained network that the model card of a file describes: "class", and the constructor's arguments.
-
-    Raises:
-        ValueError: no network of ours.
-    """
+    """Build the untrained network that a file's card describes by "class" and arguments; ValueError if none of ours."""
     try:
         arguments = dict(description)
         name = arguments.pop("class")

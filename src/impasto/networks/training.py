@@ -5,7 +5,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 from impasto.networks.conditional import ConditionalNorm, StyledConv
 from impasto.networks.stylizer import ConvNorm
@@ -33,8 +32,14 @@ def keep_channels_last(network: nn.Module) -> None:
 
 class _ReflectionPad(nn.ReflectionPad2d):
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = _Pad.apply(x, self.padding[0]) if x.device.type == "cpu" else super().forward(x)
-        return found
+        if x.device.type != "cpu":
+            return super().forward(x)
+        margin = int(self.padding[0])
+        for dim in (2, 3):
+            side = x.shape[dim]
+            before = x.narrow(dim, 1, margin).flip(dim)
+            x = torch.cat([before, x, x.narrow(dim, side - 1 - margin, margin).flip(dim)], dim)
+        return x
 
 
 class _InstanceNorm(nn.InstanceNorm2d):
@@ -51,26 +56,6 @@ class _ConditionalNorm(ConditionalNorm):
             return super().forward(x, style)
         found: Tensor = _Norm.apply(x, *self.affine(style), self.eps)
         return found
-
-
-class _Pad(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, margin: int) -> Tensor:  # noqa: ANN401 (autograd's context has no public type)
-        ctx.margin = margin
-        return functional.pad(x, (margin,) * 4, mode="reflect")
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        """What was mirrored outwards is added where it came from: rows first, then columns."""
-        margin: int = ctx.margin
-        for dim in (2, 3):
-            side = gradient.shape[dim] - 2 * margin
-            inner = gradient.narrow(dim, margin, side).clone(memory_format=torch.channels_last)
-            inner.narrow(dim, 1, margin).add_(gradient.narrow(dim, 0, margin).flip(dim))
-            inner.narrow(dim, side - 1 - margin, margin).add_(gradient.narrow(dim, margin + side, margin).flip(dim))
-            gradient = inner
-        return gradient, None
 
 
 class _Norm(torch.autograd.Function):

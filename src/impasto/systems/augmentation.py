@@ -31,8 +31,6 @@ def turned(image: Tensor, view: int) -> Tensor:
 
     The view, 0 to 7, is a sum: 1 exchanges left and right, 2 above and below, 4 rows and columns.
     """
-    if not 0 <= view < VIEWS:
-        raise ValueError(f"expected a view from 0 to {VIEWS - 1}, got {view}")
     if view == 0:
         return image
     last = image.is_contiguous(memory_format=torch.channels_last)
@@ -45,26 +43,20 @@ def turned(image: Tensor, view: int) -> Tensor:
 class Augmentation:
     """How often and in which ways a training step shows each photograph and its output.
 
-    Args:
-        jitter: rows and columns that are left out, on other sides at each step, so that no pattern can hold to the loss
-            network's grid; 0 shows all.
-        views: of 8 (`turned`), out of which chance takes one for each, so that no pattern can hold to what the loss
-            network happens to see only upright; 1 shows all as they are.
-        repeats: how often each is shown, with a cut and a view of its own each time; of use where the loss network
-            costs little beside the network that is trained.
+    No pattern can then hold to the loss network's grid, or to what it happens to see only upright. More repeats are of
+    use where the loss network costs little beside the network that is trained.
     """
 
-    jitter: int = 0
-    views: int = 1
-    repeats: int = 1
+    jitter: int = 0  # rows and columns that are left out, on other sides at each step; 0 shows all
+    views: int = 1  # of 8 (`turned`), out of which chance takes one for each; 1 shows all as they are
+    repeats: int = 1  # how often each is shown, with a cut and a view of its own each time
 
     def __post_init__(self) -> None:
         if not 1 <= self.views <= VIEWS:
             raise ValueError(f"expected system.augmentation.views from 1 to {VIEWS}, got {self.views}")
         if self.repeats < 1 or (self.repeats > 1 and self.jitter == 0 and self.views == 1):
             raise ValueError(
-                "expected system.augmentation.repeats=1, or more with jitter or views (else all are alike), "
-                f"got {self.repeats}"
+                f"expected repeats=1, or more with jitter or views (else all are alike), got {self.repeats}"
             )
 
     def __call__(self, photo: Tensor, output: Tensor, *, step: int) -> tuple[Tensor, Tensor, list[int]]:

@@ -23,7 +23,6 @@ class ColorizerSystem(System):
         classes: names of the scenes.
         size: shorter side in pixels at which samples and validation are coloured: that of the training.
         tones: how far gamma and contrast of what the network sees are varied, as a part; 0 for not at all.
-        training: how (`Training`).
     """
 
     def __init__(
@@ -93,13 +92,8 @@ class ColorizerSystem(System):
             raise ValueError(f"the run was begun with loss.color_space={space}; got {self.loss.color_space}")
         before = list(checkpoint.get("classes", self.classes))
         if before != self.classes:
-            odd = sorted(set(before) ^ set(self.classes))
-            difference = (
-                f"only {'the run' if odd[0] in before else 'the data'} has '{odd[0]}'" if odd else "in another order"
-            )
-            raise ValueError(
-                f"the run was begun with {len(before)} scenes, the data has {len(self.classes)}; {difference}"
-            )
+            odd = ", ".join(sorted(set(before) ^ set(self.classes))[:3]) or "their order"
+            raise ValueError(f"begun with {len(before)} scenes, the data has {len(self.classes)}; what differs: {odd}")
 
 
 def _scene_metrics(classes: int) -> tuple[MetricCollection | None, MulticlassConfusionMatrix | None]:

@@ -14,9 +14,9 @@ from impasto.losses import gram
 from impasto.networks import LAYERS, Pocket
 from impasto.systems.adversary import Adversary
 from impasto.systems.augmentation import VIEWS, turned
-from impasto.systems.pruning import fit_to_teacher
 from impasto.systems.system import System, Training
 
+_RIDGE = 1e-4  # of the inputs' mean square, added to each
 _NEAR = 0.01  # of a painting's squared Gram matrix: differences from it that are as good as none
 
 
@@ -37,7 +37,6 @@ class DistillationSystem(System):
         adversary: a painter that learns from the small network meanwhile; or None.
         pruned: whether the network begins as the teacher, pruned (`fit_to_teacher`); else it goes on as it is.
         weights: of the four errors, "features", "gram", "difference" and "style".
-        training: how (`Training`).
 
     Source: Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network"; of activations, as Romero 2015
     ("FitNets"); of differences, in place of the Jacobian of Czarnecki 2017 ("Sobolev Training").
@@ -60,7 +59,6 @@ class DistillationSystem(System):
         self.painters = [painter.requires_grad_(False).eval() for painter in painters]  # in no state dict
         self.adversary = adversary
         self.weights = dict(weights)
-        self._paintings: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
         for number, (layer, (basis, scale)) in enumerate(_directions(network, teacher, photographs).items(), start=1):
             self.register_buffer(f"basis_{layer}", basis)
             if pruned:
@@ -82,7 +80,7 @@ class DistillationSystem(System):
         """Relative errors, each a mean over layers: "features", "gram", "difference" and, with a painting, "style"."""
         both = torch.cat([image, changed]).contiguous(memory_format=self.memory_format)
         found, wanted = network(both), self.targets(both)
-        styles = None if painting is None else (network(painting), self._of_painting(painting))
+        styles = None if painting is None else (network(painting), self.targets(painting))
         errors: dict[str, list[Tensor]] = {"features": [], "gram": [], "difference": []}
         for layer, theirs in wanted.items():
             ours, theirs = found[layer].float(), theirs.float()
@@ -97,14 +95,6 @@ class DistillationSystem(System):
                 gap, size = ((x.flatten(1).square().sum(dim=1)) for x in (gram(ours) - mine - left, left))
                 errors.setdefault("style", []).append((gap / (size + _NEAR * its.square().sum())).mean())
         return {name: torch.stack(values).mean() for name, values in errors.items()}
-
-    def _of_painting(self, painting: Tensor) -> dict[str, Tensor]:
-        """The teacher's coefficients, computed once for as long as the adversary shows the same painting's views."""
-        if id(painting) not in self._paintings:
-            if len(self._paintings) == VIEWS:
-                self._paintings.clear()
-            self._paintings[id(painting)] = painting, self.targets(painting)  # held, so that no other has its id
-        return self._paintings[id(painting)][1]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted error of one batch; log its parts."""
@@ -167,3 +157,55 @@ def _directions(network: Pocket, teacher: LossNetwork, photographs: Tensor) -> d
         scale = factor * values[-count:].flip(0).clamp(min=1e-12).sqrt()
         found[layer] = (basis.float()[..., None, None], scale.float())
     return found
+
+
+@torch.no_grad()
+def fit_to_teacher(network: Pocket, teacher: LossNetwork, targets: Sequence[dict[str, Tensor]], photos: Tensor) -> None:
+    """Set the weights of a small loss network, convolution by convolution, so that it predicts what its teacher does.
+
+    Each convolution learns, from what the network has computed so far, those of the teacher's channels at the same
+    place that vary most (one more than the teacher has, those of its last); the heads learn the coefficients, the
+    targets (1, K, h, w) of each photograph by layer. What ReLU leaves has a mean square of one. Photographs are RGB in
+    [0, 1], (N, 3, H, W), whose sides are multiples of 8.
+
+    Source: He, Zhang, Sun 2017, "Channel Pruning for Accelerating Very Deep Neural Networks".
+    """
+    xs = [photo[None] for photo in photos]
+    for number, (layer, block, head) in enumerate(zip(LAYERS, network.blocks, network.heads, strict=True), start=1):
+        convolutions = [m for m in block.modules() if isinstance(m, nn.Conv2d)]
+        for index, conv in enumerate(convolutions, start=1):
+            name = f"conv{number}_{min(index, int(layer[-1]))}"
+            wanted = _most_varying(teacher, name, photos, conv.out_channels)
+            _fit(conv, xs, wanted)
+            xs = [functional.relu(conv(x)) for x in xs]
+        scale = network.get_buffer(f"scale{number}").view(1, -1, 1, 1)
+        assert isinstance(head, nn.Conv2d)
+        _fit(head, xs, [target[layer] / scale for target in targets])
+        if number == 1:
+            xs = [functional.leaky_relu(head(x), 0.2) for x in xs]
+
+
+def _most_varying(teacher: LossNetwork, name: str, photos: Tensor, count: int) -> list[Tensor]:
+    """The channels of a convolution that vary most behind their ReLU, in units of their root mean square there."""
+    found = [teacher(photo[None], [name])[name] for photo in photos]
+    seen = torch.cat([x.relu().flatten(2)[0] for x in found], dim=1)
+    chosen = seen.var(dim=1).topk(count).indices
+    size = seen[chosen].square().mean(dim=1).sqrt().clamp(min=1e-6).view(1, -1, 1, 1)
+    return [x[:, chosen] / size for x in found]
+
+
+def _fit(conv: nn.Conv2d, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+    """Solve for the weights and the bias of a convolution."""
+    side = conv.kernel_size[0]
+    count = conv.in_channels * side * side + 1
+    left, right = torch.zeros(count, count, dtype=torch.float64), torch.zeros(count, conv.out_channels).double()
+    for x, y in zip(inputs, outputs, strict=True):
+        seen = functional.unfold(x, side, padding=side // 2, stride=conv.stride)[0]
+        seen = torch.cat([seen, seen.new_ones(1, seen.shape[1])])
+        left += (seen @ seen.T).double()
+        right += (seen @ y[0].flatten(1).T).double()
+    left += _RIDGE * left.diagonal().mean() * torch.eye(count, dtype=torch.float64)
+    weights = torch.linalg.solve(left, right).T.float()
+    assert conv.bias is not None
+    conv.weight.copy_(weights[:, :-1].view_as(conv.weight))
+    conv.bias.copy_(weights[:, -1])

@@ -28,7 +28,6 @@ class StylizerSystem(System):
         coarse: a loss of which the style term is taken at half the size, for what is larger than a loss network sees;
             None does without.
         grid: weight of the share of an output's variance that repeats every `_GRID` pixels.
-        training: how (`Training`).
     """
 
     def __init__(

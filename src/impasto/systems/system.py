@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, Unpack
 
 import torch
 from lightning import LightningModule
@@ -33,31 +33,20 @@ class System(LightningModule):
         asked_to_stop: whether this process was, which it tells the others at the next step that is logged.
         stopping: whether any was, at a step that is logged; the same in all processes.
 
-    Raises:
-        ValueError: a decay of the average out of (0, 1).
-        FloatingPointError: a term of the loss is not finite; names the term and the step.
+    A term of the loss that is not finite is a FloatingPointError, which names it and the step.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        *,
-        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        scheduler: Callable[[Optimizer], LRScheduler] | None,
-        channels_last: bool,
-        compiled: bool,
-        average: float | None = None,
-    ) -> None:
+    def __init__(self, network: nn.Module, **training: Unpack[Training]) -> None:
         super().__init__()
-        self.build_optimizer, self.build_scheduler = optimizer, scheduler
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.build_optimizer, self.build_scheduler = training["optimizer"], training["scheduler"]
+        self.memory_format = torch.channels_last if training["channels_last"] else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)
-        if average is not None and not 0 < average < 1:
-            raise ValueError(f"expected system.average between 0 and 1, or null, got {average}")
-        self.decay = average
+        self.decay = training.get("average")
+        if self.decay is not None and not 0 < self.decay < 1:
+            raise ValueError(f"expected system.average between 0 and 1, or null, got {self.decay}")
         self.asked_to_stop = self.stopping = False
-        self.average = None if average is None else copy.deepcopy(self.network).requires_grad_(False)
-        if compiled:
+        self.average = None if self.decay is None else copy.deepcopy(self.network).requires_grad_(False)
+        if training["compiled"]:
             self.network.compile()  # in place: the keys of the state dict stay as they are
 
     @property
@@ -70,13 +59,9 @@ class System(LightningModule):
         super().optimizer_step(*args, **options)
         if self.average is not None and self.decay is not None:
             with torch.no_grad():
-                for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
-                    mean.lerp_(value, 1 - self.decay)
-                for kept, statistics in zip(self.average.buffers(), self.network.buffers(), strict=True):
-                    if kept.is_floating_point():  # a batch norm's, whose network has the averaged weights
-                        kept.lerp_(statistics, 1 - self.decay)
-                    else:
-                        kept.copy_(statistics)
+                states = self.average.state_dict(), self.network.state_dict()
+                for mean, value in zip(*(state.values() for state in states), strict=True):
+                    mean.lerp_(value, 1 - self.decay) if mean.is_floating_point() else mean.copy_(value)
 
     def on_train_start(self) -> None:
         """Let chance differ between processes, which were all given one seed: their photographs differ, too."""
@@ -88,7 +73,7 @@ class System(LightningModule):
         What is logged every `log_every_n_steps` is the mean of all processes, which agree there on whether to stop; the
         steps between have no other collective than the gradients'.
         """
-        total = torch.stack([value * weights[name] if weights else value for name, value in terms.items()]).sum()
+        total = _total(terms, weights)
         asked = total.new_full((), float(self.asked_to_stop))
         found = torch.stack([*terms.values(), total, asked]).detach()
         every = self.trainer.log_every_n_steps or _STEPS_TO_AGREE  # type: ignore[attr-defined]
@@ -109,8 +94,7 @@ class System(LightningModule):
         self, terms: Mapping[str, Tensor], *, count: int, weights: Mapping[str, float] | None = None
     ) -> None:
         """Log the terms of a batch of so many held-out photographs, and their sum, as means on every rank alike."""
-        total = torch.stack([value * weights[name] if weights else value for name, value in terms.items()]).sum()
-        named = {**terms, "loss": total}
+        named = {**terms, "loss": _total(terms, weights)}
         # Processes may have different numbers of photographs; the mean of whole numbers would be cut to a whole one.
         weight: Any = float(count)
         self.log_dict({f"val/{name}": value for name, value in named.items()}, batch_size=weight, sync_dist=True)
@@ -122,6 +106,10 @@ class System(LightningModule):
             return optimizer
         schedule = {"scheduler": self.build_scheduler(optimizer), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def _total(terms: Mapping[str, Tensor], weights: Mapping[str, float] | None) -> Tensor:
+    return torch.stack([value * weights[name] if weights else value for name, value in terms.items()]).sum()
 
 
 def image_metrics(data_range: float) -> MetricCollection:

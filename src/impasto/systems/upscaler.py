@@ -24,7 +24,6 @@ class UpscalerSystem(System):
         factor: of the network.
         sigma: of the blur before the downsampling of sample photographs, in their pixels.
         augmentation: what the loss is shown in training.
-        training: how (`Training`).
     """
 
     def __init__(
@@ -48,18 +47,14 @@ class UpscalerSystem(System):
         return output
 
     def _low(self, image: Tensor) -> Tensor:
-        return degrade(self._whole(image), self.factor, sigma=self.sigma)
-
-    def _whole(self, image: Tensor) -> Tensor:
-        """Cut the sides to multiples of the factor; what is smaller than the factor is continued by its edge."""
-        missing = [max(0, self.factor - side) for side in image.shape[-2:]]
-        return crop_to_multiple(functional.pad(image, (0, missing[1], 0, missing[0]), mode="replicate"), self.factor)
+        return degrade(crop_to_multiple(image, self.factor), self.factor, sigma=self.sigma)
 
     def shown(self, photo: Tensor, output: Tensor) -> list[Tensor]:
         """What a sheet of samples shows of one photograph, (3, H, W) each: low, bicubic, output, truth."""
         low = self._low(photo[None])
         large = functional.interpolate(low, scale_factor=self.factor, mode="nearest")
-        return [large[0], upscale(low, self.factor)[0].clamp(0, 1), output, self._whole(photo[None])[0]]
+        truth = crop_to_multiple(photo[None], self.factor)
+        return [large[0], upscale(low, self.factor)[0].clamp(0, 1), output, truth[0]]
 
     def _terms(
         self, low: Tensor, image: Tensor, network: Callable[[Tensor], Tensor]
