@@ -58,18 +58,16 @@ def _command(words: list[str]) -> tuple[str, list[str]]:
     for count in (2, 1):
         if (command := " ".join(words[:count])) in COMMANDS:
             return config_name(command), words[count:]
-    names = [command.partition(" ")[2] for command in COMMANDS if command.startswith(f"{words[0]} ")]
-    if not names:
-        firsts = [command.split(" ")[0] for command in COMMANDS]
-        fail(f"unknown command '{words[0]}'{did_you_mean(words[0], firsts)}", 2)
-    second = words[1] if len(words) > 1 else "--help"
-    if second not in ("-h", "--help"):
-        fail(f"unknown command '{words[0]} {second}'{did_you_mean(second, names)}", 2)
-    from impasto.launch.help import summary
+    seconds = [command.partition(" ")[2] for command in COMMANDS if command.startswith(f"{words[0]} ")]
+    if seconds and words[1:2] in ([], ["-h"], ["--help"]):
+        from impasto.launch.help import summary
 
-    for name in names:
-        sys.stdout.write(f"impasto {words[0]} {name:<10}{summary(conf_dir(), f'{words[0]}_{name}')}\n")
-    raise SystemExit(0)
+        for name in seconds:
+            sys.stdout.write(f"impasto {words[0]} {name:<10}{summary(conf_dir(), f'{words[0]}_{name}')}\n")
+        raise SystemExit(0)
+    given = words[:2] if seconds else words[:1]
+    known = seconds or [command.split(" ")[0] for command in COMMANDS]
+    fail(f"unknown command '{' '.join(given)}'{did_you_mean(given[-1], known)}", 2)
 
 
 if __name__ == "__main__":

@@ -11,18 +11,13 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from impasto.files import whole_file
 from impasto.networks import save_network
 from impasto.run_folders import RunFolder
-from impasto.tracking.stop import StopSignal
+from impasto.tracking.run_folder import StopSignal
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
     """Lightning writes a checkpoint in place; this writes beside it and renames, so that a kill leaves the old one."""
 
-    def save_checkpoint(
-        self,
-        checkpoint: dict[str, Any],
-        path: Any,  # noqa: ANN401 (Lightning's signature)
-        storage_options: Any | None = None,  # noqa: ANN401
-    ) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ANN401
         """Save a checkpoint whole or not at all."""
         with whole_file(Path(path)) as temporary:
             super().save_checkpoint(checkpoint, temporary, storage_options)
@@ -94,6 +89,6 @@ class Checkpoints(Callback):
             self.stop.requested = self._stopping
         self.save_network(trainer, pl_module)
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+    def on_exception(self, *_: object) -> None:
         """Give the signals back."""
         self.stop.give_back()

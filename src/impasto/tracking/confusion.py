@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from impasto.files import whole_file
@@ -38,14 +37,11 @@ class Confusion(Callback):
             self._rows = [{"truth": name, **dict(zip(classes, row, strict=True))} for name, row in rows]
             write_csv(self.table, self._rows)
             _draw(self.picture, counts, classes)
-            if trainer.state.fn == TrainerFn.VALIDATING and trainer.global_step:  # once more, behind the training
-                self._log(trainer)
+            if trainer.state.fn == "validate" and trainer.global_step:  # once more, behind the training
+                self.on_train_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Hand the last validation's to W&B."""
-        self._log(trainer)
-
-    def _log(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:
             if hasattr(logger, "log_rows"):
                 log_table(logger, "val/confusion", self._rows, picture=self.picture)

@@ -52,10 +52,6 @@ class WandbRun(WandbLogger):
         chart = {} if bars is None else {f"{name}_chart": wandb.plot.bar(table, *bars, title=name)}
         self.log_metrics({name: table, **chart})
 
-    def summarise(self, figures: Mapping[str, float | str]) -> None:
-        """Put figures beside the run's name, where runs are compared."""
-        self._attempt(lambda: self._run.summary.update(figures))
-
     def _define_steps(self) -> None:
         self._has_steps = True
         self._run.define_metric(_STEP)
@@ -101,26 +97,16 @@ def start_wandb(
     logging.getLogger("wandb").propagate = False  # its own file has what it logs, tracebacks included
     options: dict[str, Any] = {"id": run_id, "name": name, "dir": str(folder), "config": dict(config)}
     options |= {"project": project, "entity": entity, "group": group, "tags": list(tags)}
-    if mode == "online" and not _has_credentials():
-        log.warning("W&B: no API key, so this run is logged offline; log in with 'wandb login', then 'wandb sync'")
-        mode = "offline"
-    try:
-        return WandbRun(_init(mode, init_timeout, options))
-    except wandb.errors.Error as error:
-        if mode != "online":
-            raise
-        log.warning("W&B cannot be reached (%s), so this run is logged offline; 'wandb sync' sends it later", error)
-        wandb.teardown()
-        return WandbRun(_init("offline", init_timeout, options))
-
-
-def _has_credentials() -> bool:
-    import wandb
-
-    try:
-        return wandb.login(prompt=False, verify=False)
-    except wandb.errors.Error:
-        return False
+    if mode == "online":
+        try:
+            if not wandb.login(prompt=False, verify=False):
+                raise wandb.errors.UsageError("no API key; 'wandb login' takes one")
+            return WandbRun(_init(mode, init_timeout, options))
+        except wandb.errors.Error as error:
+            log.warning("W&B cannot be reached (%s), so this run is logged offline; 'wandb sync' sends it later", error)
+            wandb.teardown()
+            mode = "offline"
+    return WandbRun(_init(mode, init_timeout, options))
 
 
 def _init(mode: Any, init_timeout: float, options: dict[str, Any]) -> Any:  # noqa: ANN401
