@@ -1,7 +1,6 @@
 """impasto optimize: Gatys' optimisation of one image after the other, logged and saved so that nothing is lost."""
 
 import logging
-import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -68,8 +67,6 @@ def run(cfg: DictConfig) -> None:
             assert isinstance(decoded.image, Tensor)  # of which the optimisation needs several
             photo = decoded.image[None].to(cfg.device)
             picture.optimise(painter.optimization(photo), partial(painter.finish, photo=photo), decoded.kept)
-        except Interrupted as error:
-            raise Interrupted(f"{error}; go on with: impasto optimize resume={shlex.quote(str(cfg.folder))}") from error
         except (ValueError, OSError, FloatingPointError, RuntimeError, MemoryError) as error:
             failed.append(failure(job, error, kept=f"what is finished is in {given.output}"))
     for what, count in lost.items():

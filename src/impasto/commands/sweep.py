@@ -49,7 +49,7 @@ def run(cfg: DictConfig) -> None:
                 work([Worker(sweep, words, stop, bar, gpu=gpu) for gpu in gpus], stop)
             write_page(sweep, words)
             if stop.requested:
-                raise Interrupted(f"stopped; the same command goes on: {words.sweep()}")
+                raise Interrupted("stopped; the same command goes on")
         log_end(sweep, words)
 
 

@@ -73,11 +73,6 @@ class Words(NamedTuple):
         words = [word for word in self.of(parameters) if not word.startswith("logger")]
         return shlex.join(["impasto", "train", *self.flags, *map(without_secrets, words)])
 
-    def sweep(self) -> str:
-        """Return the command line of this sweep, which goes on with it."""
-        words = map(without_secrets, HydraConfig.get().overrides.task)
-        return shlex.join(["impasto", "sweep", *self.flags, *words])
-
 
 def _word(key: str, value: Any) -> str:  # noqa: ANN401 (a choice of any kind)
     """Return `key=value` in Hydra's grammar."""

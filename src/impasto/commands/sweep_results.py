@@ -48,8 +48,6 @@ def write_page(sweep: Sweep, words: Words) -> None:
     with sweep.lock:
         best, machine = best_trials(sweep.study), describe_machine()
         commands = {"Train the best trial again": words.again(best[0].params)} if best else {}
-        if sweep.ended() < sweep.total:
-            commands["Go on with the sweep"] = words.sweep()
         about = {"storage": without_secrets(sweep.storage_name), **sweep.definition}
         about["machine"] = f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}"
         write_sweep_page(

@@ -84,7 +84,7 @@ def _agree(group: Group, decide: Callable[[], dict[str, str]]) -> dict[str, str]
 def _begun(launch: str, conf: Path, command: str, arguments: Sequence[str]) -> str:
     """Return the run folder that this command line began before torchrun or Slurm started it again; "" for none."""
     flags, words, _ = part(arguments)
-    if "--multirun" in flags or "-m" in flags or any(word.startswith("resume=") for word in words):
+    if {"--multirun", "-m"} & set(flags) or any(word.startswith("resume=") for word in words):
         return ""  # several runs, or one that says itself where it goes on
     cfg = compose_command(conf, command, arguments)
     if "resume" not in cfg:

@@ -5,6 +5,7 @@ import importlib
 import logging
 import os
 import re
+import shlex
 import warnings
 from contextlib import nullcontext
 from importlib import metadata
@@ -45,7 +46,9 @@ def job(cfg: DictConfig) -> None:
     except StartAgain as error:
         _end(f"{error}; {requeue()}", 130)
     except KeyboardInterrupt as error:
-        _end(str(error) or "interrupted", 130)
+        command = HydraConfig.get().job.config_name
+        go_on = f"; go on with: impasto {command} resume={shlex.quote(str(folder))}" if "resume" in cfg else ""
+        _end(f"{str(error) or 'interrupted'}{go_on}", 130)
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":  # as Hydra reads it
             raise

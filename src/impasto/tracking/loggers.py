@@ -12,15 +12,13 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
-from impasto.tables import digits, markdown
-
 Row = Mapping[str, Any]
 
 
 class TensorBoardRun(TensorBoardLogger):
-    """Lightning's logger of TensorBoard, with pictures and tables, in the run folder's tensorboard/<name>."""
+    """Lightning's logger of TensorBoard, with pictures, in the run folder's tensorboard/<name>."""
 
-    def __init__(self, *, folder: Path, run_id: str, name: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, *, folder: Path, run_id: str, name: str, config: Row) -> None:
         super().__init__(save_dir=folder, name="tensorboard", version=name)
         self.log_hyperparams(dict(config))
 
@@ -29,12 +27,6 @@ class TensorBoardRun(TensorBoardLogger):
         """Log pictures: files, or uint8 arrays (H, W, 3)."""
         for name, image in _named(key, images, caption):
             self.experiment.add_image(name, image, step, dataformats="HWC")
-
-    @rank_zero_only
-    def log_rows(self, name: str, rows: Sequence[Row], **_: object) -> None:
-        """Log rows as a table of text."""
-        cells = [[digits(cell) if isinstance(cell, float) else str(cell) for cell in row.values()] for row in rows]
-        self.experiment.add_text(name, markdown(list(rows[0]), cells))
 
 
 class TrackioRun(Logger):
@@ -63,13 +55,6 @@ class TrackioRun(Logger):
     def log_image(self, key: str, images: Sequence[Any], step: int | None = None, caption: Sequence[str] = ()) -> None:
         """Log pictures: files, or uint8 arrays (H, W, 3)."""
         self.log_metrics({n: self._trackio.Image(image) for n, image in _named(key, images, caption)}, step)
-
-    @rank_zero_only
-    def log_rows(self, name: str, rows: Sequence[Row], **_: object) -> None:
-        """Log rows as a table in which a Path is shown as a picture."""
-        picture = self._trackio.Image
-        data = [[picture(cell) if isinstance(cell, Path) else cell for cell in row.values()] for row in rows]
-        self.log_metrics({name: self._trackio.Table(columns=list(rows[0]), data=data)})
 
 
 def import_trackio(store: Path) -> Any:  # noqa: ANN401 (a module without types)

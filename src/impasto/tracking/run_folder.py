@@ -78,37 +78,29 @@ class StopSignal:
 def recorded(folder: Path, *, config: str | None) -> Iterator[None]:
     """Keep the run's status true while the body runs: running, then finished, interrupted, pruned or failed (and why).
 
-    The run in a dashboard, where there is one, is ended with the same outcome.
-
-    Args:
-        folder: the run folder; it is made.
-        config: the resolved configuration, YAML. None for a run that is resumed: the body calls `RunFolder.begin`
-            once it knows that the run can go on; if it never does, the run folder stays as it is.
+    A dashboard's run is ended alike. `config` is the resolved configuration, YAML; None for a run that is resumed: the
+    body calls `RunFolder.begin` once it knows that the run can go on; if it never does, the run folder stays as it is.
     """
     if not is_first_process():
         yield
         return
-    start = time.time()
+    start, outcome = time.time(), {"status": "finished"}
     if config is not None:
         RunFolder(folder).begin(config)
         RunFolder(folder).write_environment(_environment())
-    outcome: dict[str, object] = {"status": "failed"}  # holds for whatever is not named below
     try:
         yield
-        outcome = {"status": "finished"}
-    except KeyboardInterrupt:
-        outcome = {"status": "interrupted"}
-        raise
-    except Pruned:
-        outcome = {"status": "pruned"}
+    except (KeyboardInterrupt, Pruned) as error:
+        outcome = {"status": "pruned" if isinstance(error, Pruned) else "interrupted"}
         raise
     except BaseException as error:
-        outcome |= {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        what = f"{type(error).__name__}: {error}"
+        outcome = {"status": "failed", "error": what, "traceback": traceback.format_exc()}
         raise
     finally:
         with contextlib.suppress(OSError):  # a full disk: the body has failed with it, and its error is to be shown
-            RunFolder(folder).end(outcome | {"seconds": round(time.time() - start, 1)})
-        finish_loggers(str(outcome["status"]))
+            RunFolder(folder).end({**outcome, "seconds": round(time.time() - start, 1)})
+        finish_loggers(outcome["status"])
 
 
 def _environment() -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Tables and pictures in whichever dashboard the user has chosen; without one, nothing."""
+"""Tables in W&B, and pictures in whichever dashboard the user has chosen; without one, nothing."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,8 @@ def log_table(
     All rows have the same keys; a Path is the file of an image, which the table shows. `name` is "stage/name".
     """
     if logger is not None and rows:
-        logger.log_rows(name, rows, bars=bars)
+        if hasattr(logger, "log_rows"):
+            logger.log_rows(name, rows, bars=bars)
         if picture is not None:
             log_pictures(logger, f"{name}_plot", [picture], [picture.stem])
 

@@ -63,8 +63,8 @@ class WandbRun(WandbLogger):
             act()
         except Exception as error:  # no server, or W&B's own process is gone: anything may come
             problem = str(error) or type(error).__name__
-        if time.monotonic() - begin > _PATIENCE:
-            problem = problem or f"no answer for {_PATIENCE} s"
+        if not problem and time.monotonic() - begin > _PATIENCE:
+            problem = f"no answer for {_PATIENCE} s"
         if problem and not self._lost:
             self._lost = True
             log.warning("W&B is lost (%s); the run goes on, and its folder has everything", problem)
@@ -83,10 +83,9 @@ def start_wandb(
     tags: Sequence[str],
     init_timeout: float,
 ) -> WandbRun:
-    """Start a W&B run whose files, staged tables included, all lie in the run folder.
+    """Start a W&B run, or continue that of the same id; its files, staged tables included, all lie in the run folder.
 
-    The same `run_id` continues the same run. Where `mode="online"` cannot be had within `init_timeout` seconds, the run
-    is logged offline, and says so.
+    Where `mode="online"` cannot be had within `init_timeout` seconds, the run is logged offline, and says so.
     """
     if mode not in _MODES:
         raise ValueError(f"unknown logger.mode '{mode}'{did_you_mean(mode, _MODES)}")
