@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from impasto.cli import COMMANDS, conf_dir, config_name
+from impasto.cli import COMMANDS, conf_dir
 from impasto.launch.composition import compose_command
 from impasto.launch.help import choices, experiment_command
 from impasto.sweep.objectives import Objective
@@ -29,7 +29,7 @@ def test_every_file_has_a_line_that_says_what_it_is(path: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_compose(command: str) -> None:
-    _compose(config_name(command))
+    _compose(COMMANDS[command])
 
 
 @pytest.mark.parametrize("experiment", choices(conf_dir(), "experiment"))

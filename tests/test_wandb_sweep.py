@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Adam
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from impasto.cli import COMMANDS, conf_dir, config_name
+from impasto.cli import COMMANDS, conf_dir
 from impasto.launch.composition import check_arguments
 from impasto.launch.words import prepare_arguments
 from impasto.systems.system import System
@@ -62,4 +62,4 @@ def test_the_metric_is_one_that_training_logs(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_file_is_no_command() -> None:
-    assert "wandb_sweep" not in {config_name(command) for command in COMMANDS}
+    assert "wandb_sweep" not in {COMMANDS[command] for command in COMMANDS}

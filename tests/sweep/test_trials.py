@@ -249,3 +249,16 @@ def test_a_database_that_cannot_be_used_is_refused_without_its_password(tmp_path
         _sweep(name, tmp_path, sampling=Sampling(partial(RandomSampler), SPACE, seed=1), pruner=NopPruner(), total=1)
     assert str(error.value).startswith(f"the storage {name.replace('secret', '***')} cannot be used: ")
     assert "secret" not in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("my notes")
+    with pytest.raises(ValueError, match=r"notes\.txt is no journal file of Optuna"):
+        _sweep(
+            str(tmp_path / "notes.txt"),
+            tmp_path,
+            sampling=Sampling(partial(RandomSampler), SPACE, seed=1),
+            pruner=NopPruner(),
+            total=1,
+        )
+    assert (tmp_path / "notes.txt").read_text() == "my notes"

@@ -129,7 +129,7 @@ def test_files_of_an_offline_run_are_the_pictures_themselves(offline: WandbRun, 
     files = _pictures(tmp_path)
     log_pictures(offline, "study/pictures/sub folder/a?é.jpg", files, ["one", "two", "three"])
     log_table(offline, "study/samples", [{"picture": file, "method": file.stem} for file in files])
-    finish_loggers("finished")
+    finish_loggers()
     folder = tmp_path / "run" / "wandb"
     assert os.environ["WANDB_DATA_DIR"] == str(folder)
     images = list(folder.rglob("media/images/study/pictures/sub folder/*.png"))

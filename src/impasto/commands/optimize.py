@@ -101,7 +101,6 @@ class _Picture:
         suffix = f"-{self.index}" if self.index else ""
         chosen = wandb_logger(self.cfg, suffix=suffix, name=f"{self.cfg.name}_{short_name(self.name.stem)}")
         self.loggers = [MetricsFile(self.curve_folder), *([] if chosen is None else [chosen])]
-        outcome = "failed"
 
         def save() -> None:
             for logger in self.loggers:
@@ -114,10 +113,6 @@ class _Picture:
             with peak_memory(self.cfg.device) as peak:
                 self._run(optimization, finish, save)
             save()
-            outcome = "finished"
-        except KeyboardInterrupt:
-            outcome = "interrupted"
-            raise
         except FloatingPointError as error:
             if not optimization.calls:
                 raise
@@ -126,7 +121,7 @@ class _Picture:
         finally:
             for logger in self.loggers:
                 logger.finalize("")
-            finish_loggers(outcome)  # the next photograph has its own run
+            finish_loggers()  # the next photograph has its own run
         self.checkpoint.unlink(missing_ok=True)
         figures = (self.target, optimization.best_value, optimization.calls, gibibytes(peak.bytes))
         log.info("%s: loss %.4g after %d steps, at most %s of memory", *figures)

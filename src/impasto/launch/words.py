@@ -45,9 +45,8 @@ def prepare_arguments(conf: Path, command: str, arguments: Sequence[str]) -> lis
             overrides.append(_quote_value(word))
     if bare or files:
         overrides.append(_bare(command, keys, [*bare, *files], overrides))
-    if resumed := _resume_options(
-        overrides
-    ):  # Hydra shall take keys that the command's defaults lack: the run has its own, and refuses all others
+    if resumed := _resume_options(overrides):
+        # Hydra shall take keys that the command's defaults lack: the run has its own, and refuses all others.
         overrides = [
             word
             if word[0] in "+~" or (key := word.partition("=")[0]) == "resume" or (conf / key).is_dir()

@@ -58,6 +58,10 @@ def _open(name: str) -> BaseStorage:
         return get_storage(RDBStorage(name, engine_kwargs={"pool_pre_ping": True}))
     path.parent.mkdir(parents=True, exist_ok=True)
     if "://" not in name:
+        with path.open("ab+") as file:
+            file.seek(0)
+            if file.read(11) not in (b"", b'{"op_code":'):
+                raise ValueError(f"{path} is no journal file of Optuna")
         return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
     with FileLock(f"{path}.lock"):  # two that make SQLite's tables at the same time would fail
         return get_storage(RDBStorage(name, engine_kwargs={"connect_args": {"timeout": 60}}))
@@ -114,10 +118,10 @@ class Sweep:
         if not began:
             self.study.set_user_attr("id", self.id)
             mark.write_text(self.id, encoding="utf-8")
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)
-                self.study.set_metric_names(list(self.objectives))
             self.study.set_user_attr("definition", self.definition)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            self.study.set_metric_names(list(self.objectives))
 
     def all(self) -> list[FrozenTrial]:
         """Return the trials in the order of their numbers."""

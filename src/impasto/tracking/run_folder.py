@@ -84,23 +84,25 @@ def recorded(folder: Path, *, config: str | None) -> Iterator[None]:
     if not is_first_process():
         yield
         return
-    start, outcome = time.time(), {"status": "finished"}
+    start = time.time()
     if config is not None:
         RunFolder(folder).begin(config)
         RunFolder(folder).write_environment(_environment())
     try:
         yield
-    except (KeyboardInterrupt, Pruned) as error:
-        outcome = {"status": "pruned" if isinstance(error, Pruned) else "interrupted"}
-        raise
-    except BaseException as error:
-        what = f"{type(error).__name__}: {error}"
-        outcome = {"status": "failed", "error": what, "traceback": traceback.format_exc()}
-        raise
     finally:
+        error = sys.exception()
+        outcome: dict[str, object] = {"status": _status_of(error), "seconds": round(time.time() - start, 1)}
+        if outcome["status"] == "failed":
+            outcome |= {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
         with contextlib.suppress(OSError):  # a full disk: the body has failed with it, and its error is to be shown
-            RunFolder(folder).end({**outcome, "seconds": round(time.time() - start, 1)})
-        finish_loggers(outcome["status"])
+            RunFolder(folder).end(outcome)
+        finish_loggers()
+
+
+def _status_of(error: BaseException | None) -> str:
+    statuses = {KeyboardInterrupt: "interrupted", Pruned: "pruned", BaseException: "failed"}
+    return next((status for kind, status in statuses.items() if isinstance(error, kind)), "finished")
 
 
 def _environment() -> dict[str, object]:
@@ -114,8 +116,9 @@ def _environment() -> dict[str, object]:
     }
 
 
-def finish_loggers(status: str) -> None:
-    """End the runs of this process in dashboards, where there are any; W&B's summary gets the run's status."""
+def finish_loggers() -> None:
+    """End the runs of this process in dashboards, where there are any, as what is raised has ended them."""
+    status = _status_of(sys.exception())
     trackio, wandb = sys.modules.get("trackio"), sys.modules.get("wandb")
     if trackio is not None:
         with contextlib.suppress(RuntimeError), contextlib.redirect_stdout(io.StringIO()):
