@@ -9,25 +9,11 @@ from hydra import compose
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from impasto.cli import COMMANDS, conf_dir, config_name
-from impasto.launch.composition import check_config, compose_command, initialize
+from impasto.cli import COMMANDS, conf_dir
+from impasto.launch.composition import compose_command, initialize
 from impasto.launch.help import choices, experiment_command
 from impasto.sweep.objectives import Objective
 from impasto.sweep.space import read_space
-
-GROUPS = {
-    "train": ["system", "network", "features", "loss", "style", "data", "trainer", "logger"],
-    "apply": ["method", "engine"],
-    "optimize": ["features", "loss", "style", "gatys_optimizer", "start", "colors", "logger"],
-    "study_create": ["question", "logger"],
-    "sweep": ["sampler", "pruner", "logger"],
-}
-CHOICES = [
-    (command, group, name)
-    for command, groups in GROUPS.items()
-    for group in groups
-    for name in choices(conf_dir(), group)
-]
 
 
 def _compose(command: str, *overrides: str) -> DictConfig:
@@ -43,20 +29,14 @@ def test_every_file_has_a_line_that_says_what_it_is(path: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_compose(command: str) -> None:
-    check_config(_compose(config_name(command)))
+    _compose(COMMANDS[command])
 
 
 @pytest.mark.parametrize("experiment", choices(conf_dir(), "experiment"))
 def test_experiments_bring_only_keys_that_something_reads(experiment: str) -> None:
     command = experiment_command(conf_dir(), experiment)
     assert command is not None
-    cfg = compose_command(conf_dir(), command, [f"experiment={experiment}"])  # which knows the command's keys
-    check_config(cfg)
-
-
-@pytest.mark.parametrize(("command", "group", "name"), CHOICES)
-def test_choices_take_the_keys_that_they_set(command: str, group: str, name: str) -> None:
-    check_config(_compose(command, f"{group}={name}"))
+    compose_command(conf_dir(), command, [f"experiment={experiment}"])  # which knows the command's keys
 
 
 @pytest.mark.slow
@@ -64,26 +44,6 @@ def test_every_variant_of_the_ablations_is_a_training() -> None:
     cfg: Any = _compose("evaluate", "experiment=iizuka2016_ablations")
     told = [OmegaConf.to_yaml(_compose("train", *cfg.evaluation.train, *v)) for v in cfg.evaluation.variants.values()]
     assert len(set(told)) == len(told) >= 2  # each another one
-    for words in cfg.evaluation.variants.values():
-        check_config(_compose("train", *cfg.evaluation.train, *words))
-
-
-def test_a_key_that_the_class_does_not_take_is_refused_with_the_nearest() -> None:
-    cfg = _compose("train", "network=stylizer", "+network.widht=3")
-    with pytest.raises(ValueError, match=r"network\.widht: .* takes no 'widht'; did you mean 'width'\?"):
-        check_config(cfg)
-
-
-def test_so_is_one_of_a_system_beside_the_arguments_that_all_systems_take() -> None:
-    cfg = _compose("train", "+system.optimiser=3")
-    with pytest.raises(ValueError, match=r"system\.optimiser: .* takes no 'optimiser'; did you mean 'optimizer'\?"):
-        check_config(cfg)
-
-
-def test_a_class_that_does_not_exist_is_refused() -> None:
-    cfg = _compose("train", "network._target_=impasto.networks.Nothing")
-    with pytest.raises(ValueError, match=r"network\._target_: cannot import 'impasto.networks.Nothing'"):
-        check_config(cfg)
 
 
 def test_the_papers_numbers_are_those_of_the_paper() -> None:

@@ -226,7 +226,7 @@ def test_a_mix_is_mixed_in_the_shares_of_its_weights(many: Path) -> None:
         ({"night": -1.0}, r"expected styles=\{night: <weight of at least 0>\}, got -1.0"),
         ({"night": "much"}, r"expected styles=\{night: <weight of at least 0>\}, got much"),
         ({"night": 0.0, "wave": 0}, r"expected weights of styles that sum to more than 0, got"),
-        ({}, r"expected styles=\{<name>: <weight>, \.\.\.\}, got none"),
+        ({}, r"expected styles=\{<name>: <weight>, \.\.\.\} of one network, got none"),
     ],
 )
 def test_what_is_no_mix_is_refused(many: Path, mix: dict[str, float], message: str) -> None:

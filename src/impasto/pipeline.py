@@ -3,8 +3,8 @@
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,6 @@ from torch import Tensor
 
 from impasto.images import Decoded, read_file, write_image
 from impasto.listing import refuse_original
-from impasto.memory import TooLargeError
 from impasto.methods import Applied, ByStrips, Method, Seen
 from impasto.strips import Strips
 
@@ -21,6 +20,7 @@ _THREADS = 2  # that decode, and as many that encode; Pillow lets go of Python's
 _HELD = 32_000_000  # pixels that wait, decoded, for the network: 400 MB
 _BATCH = 4_000_000  # pixels that the network sees at once
 _WRITING = 4  # results that wait to be encoded
+_FAILURES = (ValueError, OSError, RuntimeError, MemoryError)  # that cost one photograph
 
 
 class Job(NamedTuple):
@@ -39,9 +39,7 @@ class Done(NamedTuple):
     error: Exception | None = None  # why nothing was written; None where the result is there
 
 
-class _Photo(NamedTuple):
-    job: Job
-    decoded: Decoded
+_Photo = tuple[Job, Decoded]
 
 
 class Pipeline:
@@ -59,24 +57,9 @@ class Pipeline:
     def __init__(self, method: Method, *, size: int | None, batch: int) -> None:
         self.method, self.size, self.batch = method, size, batch
         self.written: list[Path] = []  # targets that are there, also of jobs not yet yielded as done
-        self._expected = _HELD // _THREADS  # pixels of a photograph that is being read; then, as many as the last had
 
     def __call__(self, jobs: Sequence[Job]) -> Generator[Done, None, None]:
-        """Yield each job when it is done, in about their order; closing it early finishes what is being written.
-
-        Targets differ. A job that did not fit into memory beside the others is done again when they are through.
-        """
-        alone: list[Job] = []
-        with closing(self._together(jobs)) as running:
-            for done in running:
-                if len(jobs) > 1 and isinstance(done.error, TooLargeError | MemoryError | RuntimeError):
-                    alone.append(done.job)
-                else:
-                    yield done
-        for job in alone:
-            yield from self._together([job])
-
-    def _together(self, jobs: Sequence[Job]) -> Generator[Done, None, None]:
+        """Yield each job when it is done, in about their order; closing it early finishes what is being written."""
         readers, writers = ThreadPoolExecutor(_THREADS), ThreadPoolExecutor(_THREADS)
         writing: deque[Future[Done]] = deque()
         try:
@@ -86,7 +69,7 @@ class Pipeline:
                     continue
                 for photo, result in zip(group, self._apply(group), strict=True):
                     if isinstance(result, Exception):
-                        yield Done(photo.job, error=result)
+                        yield Done(photo[0], error=result)
                     else:
                         writing.append(writers.submit(self._write, photo, result))
                 while len(writing) > _WRITING or (writing and writing[0].done()):
@@ -99,42 +82,33 @@ class Pipeline:
 
     def _groups(self, jobs: Sequence[Job], readers: ThreadPoolExecutor) -> Iterator[list[_Photo] | Done]:
         """Decode ahead; yield photographs of one size together, or a job whose photograph cannot be read."""
-        coming, ahead = iter(jobs), deque[Future[_Photo | Done]]()
+        coming, pixels = iter(jobs), _HELD
+        ahead: deque[Future[_Photo | Done]] = deque()
         waiting: dict[tuple[int, int], list[_Photo]] = {}
         while True:
-            while self._may_read(ahead, waiting) and (job := next(coming, None)) is not None:
-                ahead.append(readers.submit(self._read, job))
+            room = _THREADS + min(self.batch, _HELD // pixels) - len(ahead)  # as if the next were as large as the last
+            ahead += [readers.submit(self._read, job) for job in islice(coming, max(0, room))]
             if not ahead:
-                if not waiting:
-                    return  # nothing waits, so there was room for another, and there is none
-                yield waiting.pop(next(iter(waiting)))
-                continue
+                yield from waiting.values()
+                return
             read = ahead.popleft().result()
             if isinstance(read, Done):
                 yield read
                 continue
-            height, width = read.decoded.image.shape[-2:]
-            self._expected = height * width
-            waiting.setdefault((height, width), []).append(read)
-            most = max(1, min(self.batch, _BATCH // (height * width)))
-            if len(waiting[height, width]) >= most:
+            height, width = read[1].image.shape[-2:]
+            pixels = height * width
+            group = waiting.setdefault((height, width), [])
+            group.append(read)
+            if len(group) >= max(1, min(self.batch, _BATCH // pixels)):
                 yield waiting.pop((height, width))
-            elif not self._may_read((), waiting):  # enough waits: the size that came first goes first
-                yield waiting.pop(next(iter(waiting)))
-
-    def _may_read(self, ahead: Sequence[Future[_Photo | Done]], waiting: dict[tuple[int, int], list[_Photo]]) -> bool:
-        read = [future.result() for future in ahead if future.done()]
-        images = [photo.decoded.image for photo in read if isinstance(photo, _Photo)]
-        images += [photo.decoded.image for group in waiting.values() for photo in group]
-        pixels = sum(image.shape[-2] * image.shape[-1] for image in images)
-        pixels += (len(ahead) - len(read)) * self._expected
-        return pixels < _HELD and len(ahead) < _THREADS + self.batch and len(images) < 8 * self.batch
+            elif sum(len(group) * height * width for (height, width), group in waiting.items()) >= _HELD:
+                yield waiting.pop(next(iter(waiting)))  # enough waits: the size that came first goes first
 
     def _read(self, job: Job) -> _Photo | Done:
         try:
             refuse_original(job.source, job.target)
-            return _Photo(job, read_file(job.source, at_most=self.size, scratch=partial(self._scratch, job)))
-        except (ValueError, OSError, RuntimeError, MemoryError) as error:
+            return job, read_file(job.source, at_most=self.size, scratch=partial(self._scratch, job))
+        except _FAILURES as error:
             return Done(job, error=error)
 
     def _scratch(self, job: Job, height: int, width: int) -> Path | None:
@@ -145,14 +119,14 @@ class Pipeline:
         return job.target.parent
 
     def _apply(self, group: Sequence[_Photo]) -> Sequence[Applied | Strips | Exception]:
-        images = [photo.decoded.image for photo in group]
+        images = [decoded.image for _, decoded in group]
         whole = [image for image in images if isinstance(image, Tensor)]
         try:
             if len(whole) == len(images):
                 return self.method(torch.stack(whole))
             if len(images) == 1 and isinstance(self.method, ByStrips) and isinstance(images[0], Strips):
                 return [self.method.paint_strips(images[0])]
-        except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        except _FAILURES as error:
             if len(group) == 1:
                 return [error]
         return [self._apply([photo])[0] for photo in group]
@@ -162,7 +136,7 @@ class Pipeline:
         image, seen = (result, Seen()) if isinstance(result, Strips) else result
         try:
             write_image(job.target, image, decoded.kept)
-        except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        except _FAILURES as error:
             return Done(job, error=error)
         self.written.append(job.target)
         return Done(job, seen, decoded.remarks)

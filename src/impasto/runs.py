@@ -23,11 +23,8 @@ def shipped(system: str) -> list[str]:
 
 def shipped_styles() -> dict[str, dict[str, Any]]:
     """Title, painter and year of the styles that come with the package, by name."""
-    found = {}
-    for name, path in _files("stylizer").items():
-        styles = styles_of(network_card(path))
-        found[name] = next((style for style in styles if style["name"] == name), styles[0])
-    return found
+    cards = [network_card(path) for path in sorted((WEIGHTS / "stylizer").glob("*.safetensors"))]
+    return {style["name"]: style for card in cards for style in styles_of(card)}
 
 
 def styles_of(card: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -77,9 +74,6 @@ def load_trunk(name: str) -> Trained:
 
     Returns:
         The network, of whose parameters only the norms' are to be trained, and a card with "network" and "trunk".
-
-    Raises:
-        FileNotFoundError: no such network is shipped.
     """
     path = WEIGHTS / "stylizer" / f"{name}.safetensors"
     known = [file.stem for file in path.parent.glob("*.safetensors") if "styles" in network_card(file)]
@@ -93,19 +87,6 @@ def load_trunk(name: str) -> Trained:
     return Trained(mean.network, {"network": mean.card["network"], "trunk": {"name": name, "sha256": sha256(path)}})
 
 
-def _load(path: Path) -> Trained:
-    """Load a network, or a style, whose trunk is one that we ship."""
-    wanted = network_card(path).get("trunk")
-    if wanted is None:
-        return load_network(path)
-    trunk = load_trunk(wanted["name"])
-    found = trunk.card["trunk"]
-    if found != wanted:
-        ours, theirs = (f"{card['name']} {card['sha256'][:12]}" for card in (found, wanted))
-        raise ValueError(f"{path} is a style for the trunk {theirs}, and here is {ours}; train it again")
-    return load_network(path, onto=trunk.network)
-
-
 def load_mix(mix: Mapping[str, float]) -> Trained:
     """Load the shipped network that paints all of these styles (weights by name), as one that paints their mix.
 
@@ -114,10 +95,9 @@ def load_mix(mix: Mapping[str, float]) -> Trained:
         ValueError: styles of several networks, which cannot be mixed, or weights that cannot be.
     """
     paths = {_shipped_file(str(name), "stylizer") for name in mix}
-    if len(paths) > 1:
-        raise ValueError(f"expected styles of one network, got those of {', '.join(sorted(p.stem for p in paths))}")
-    if not paths:
-        raise ValueError("expected styles={<name>: <weight>, ...}, got none")
+    if len(paths) != 1:
+        found = ", ".join(sorted(path.stem for path in paths)) or "none"
+        raise ValueError(f"expected styles={{<name>: <weight>, ...}} of one network, got {found}")
     return mixed_style(load_network(paths.pop()), mix)
 
 
@@ -132,14 +112,14 @@ def mixed_style(trained: Trained, mix: Mapping[str, float]) -> Trained:
         ValueError: not a network for many styles, an unknown style, a weight below 0, or weights that sum to nothing.
     """
     network, styles = trained.network, styles_of(trained.card)
-    if not isinstance(network, ConditionalStylizer) or network.styles is None:
-        painted = ", ".join(style["name"] for style in styles) or "one that its card does not name"
-        raise ValueError(f"expected a network of several styles to choose from; this one paints {painted} alone")
     names = [style["name"] for style in styles]
+    if not isinstance(network, ConditionalStylizer) or network.styles is None:
+        painted = ", ".join(names) or "one that its card does not name"
+        raise ValueError(f"expected a network of several styles to choose from; this one paints {painted} alone")
     for name, weight in mix.items():
         if name not in names:
             raise ValueError(f"unknown style '{name}'{did_you_mean(str(name), names)} (it paints {', '.join(names)})")
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
+        if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
             raise ValueError(f"expected styles={{{name}: <weight of at least 0>}}, got {weight}")
     total = sum(mix.values())
     if not total > 0:
@@ -147,9 +127,9 @@ def mixed_style(trained: Trained, mix: Mapping[str, float]) -> Trained:
     single = network.single(torch.tensor([float(mix.get(name, 0.0)) for name in names]))
     card = {key: value for key, value in trained.card.items() if key != "styles"}
     card["network"] = {key: value for key, value in card["network"].items() if key != "styles"}
-    parts = [f"{name} {100 * weight / total:.0f} %" for name, weight in mix.items() if weight]
+    title = ", ".join(f"{name} {100 * weight / total:.0f} %" for name, weight in mix.items() if weight)
     chosen = [style for style in styles if mix.get(style["name"])]
-    card["style"] = chosen[0] if len(chosen) == 1 else {"name": ", ".join(parts), "title": ", ".join(parts)}
+    card["style"] = chosen[0] if len(chosen) == 1 else {"name": title, "title": title}
     return Trained(single.eval(), card)
 
 
@@ -177,44 +157,37 @@ def load_named(text: str, *, system: str | None = None) -> Trained:
 
 
 def load_run(path: Path, *, system: str | None) -> Trained:
-    """Load the network of a run folder, or of a file, as `load_named`.
-
-    Raises:
-        FileNotFoundError: nothing is there, or the run has not saved a network yet.
-        ValueError: not a network that impasto wrote, or one of another system.
-    """
+    """Load the network of a run folder, or of a file, as `load_named`; of an ONNX file its card, for the engines."""
+    file = RunFolder(path).network_file if path.is_dir() else path
     if not path.exists():
         raise FileNotFoundError(f"no run folder {path}")
-    if path.suffix in (".onnx", ".pt2") and path.is_file():
-        return _of_system(load_exported(path), path, system)
-    file = RunFolder(path).network_file if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(
             f"{path} holds no network.safetensors; expected the folder of an 'impasto train' run that has reached its "
             "first checkpoint"
         )
-    return _of_system(_load(file), file, system)
-
-
-def load_exported(path: Path) -> Trained:
-    """Load what `impasto export format=onnx` wrote, for the engines that read it: an untrained network, card and file.
-
-    Raises:
-        FileNotFoundError: no file, or no card beside it.
-        ValueError: a file that was changed, or one of torch.export, which executes what it holds.
-    """
-    if path.suffix == ".pt2":
+    if file.suffix == ".pt2":
         raise ValueError(f"{path} is for PyTorch's own torch.export.load; expected a run folder, or format=onnx's file")
-    card = read_card(path)
-    return Trained(build_network(card["network"], path).eval(), card, path)
-
-
-def _of_system(trained: Trained, path: Path, system: str | None) -> Trained:
+    if file.suffix == ".onnx":
+        card = read_card(file)
+        trained = Trained(build_network(card["network"], file).eval(), card, file)
+    else:
+        trained = _load(file)
     found = trained.card.get("system")
     if system is not None and found != system:
-        raise ValueError(f"{path} holds {_a(found)}; expected {_a(system)} (method={found} applies it)")
+        found_one, expected = (f"{'an' if str(noun)[:1] in 'aeiou' else 'a'} {noun}" for noun in (found, system))
+        raise ValueError(f"{file} holds {found_one}; expected {expected} (method={found} applies it)")
     return trained
 
 
-def _a(noun: object) -> str:
-    return f"{'an' if str(noun)[:1] in 'aeiou' else 'a'} {noun}"
+def _load(path: Path) -> Trained:
+    """Load a network, or a style, whose trunk is one that we ship."""
+    wanted = network_card(path).get("trunk")
+    if wanted is None:
+        return load_network(path)
+    trunk = load_trunk(wanted["name"])
+    found = trunk.card["trunk"]
+    if found != wanted:
+        ours, theirs = (f"{card['name']} {card['sha256'][:12]}" for card in (found, wanted))
+        raise ValueError(f"{path} is a style for the trunk {theirs}, and here is {ours}; train it again")
+    return load_network(path, onto=trunk.network)

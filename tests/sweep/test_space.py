@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from impasto.sweep.space import ends, read_space
+from impasto.sweep.space import read_space
 
 
 def test_every_kind_is_read_with_both_its_ends() -> None:
@@ -27,14 +27,6 @@ def test_every_kind_is_read_with_both_its_ends() -> None:
         "e": IntDistribution(1, 8, log=True),
         "f": CategoricalDistribution(["x", 2, None]),
     }
-    assert [ends(distribution) for distribution in space.values()] == [
-        [0.0, 1.0],
-        [0.001, 10.0],
-        [0.0, 0.3],
-        [1, 5],
-        [1, 8],
-        ["x", 2, None],
-    ]
 
 
 @pytest.mark.parametrize(
@@ -51,9 +43,7 @@ def test_every_kind_is_read_with_both_its_ends() -> None:
         ({"a": {"choice": "xy"}}, "xy is no list"),
         ({"a": {"choice": [[1], [2]]}}, r"contains \[1\] which is of type list"),
         ({"a": {"float": [0]}}, "missing 1 required positional argument: 'high'"),
-        ({"a": {"float": ["0", "1"]}}, "0 is no float"),
-        ({"a": {"float": [0, float("inf")]}}, "inf is no float"),
-        ({"a": {"int": [0, 1.5]}}, "1.5 is no int"),
+        ({"a": {"int": [0, 1.5]}}, r"\[0, 1.5\] are no whole numbers"),
         ({"a": {"float": [2, 1]}}, "`low <= high` must hold"),
         ({"a": {"int": [1, 4], "step": 0}}, "`step > 0` must hold"),
         ({"a": {"int": [1, 5], "log": True, "step": 2}}, "step is 1 when `log` argument is True"),

@@ -105,7 +105,7 @@ def test_a_bar_that_was_stopped_can_be_stopped_again_and_updated(capsys: pytest.
 def test_an_error_inside_takes_the_bar_away_and_is_passed_on() -> None:
     with pytest.raises(RuntimeError, match="inside"), Bar(total=10, done=0, log_every_seconds=1e9) as told:
         raise RuntimeError("inside")
-    assert told._bar is None
+    assert not told._bar.live.is_started
     with Bar(total=10, done=0, log_every_seconds=1e9):
         pass  # rich refuses a second bar while one is shown
 

@@ -1,4 +1,4 @@
-"""Laws of the confusion matrix: it is written as it was counted, counted anew each time, and its last goes to W&B."""
+"""Laws of the confusion matrix: it is written as it was counted, and counted anew each time."""
 
 import csv
 from pathlib import Path
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
 from PIL import Image
 from torchmetrics.classification import MulticlassConfusionMatrix
 
@@ -26,8 +25,8 @@ def _system(classes: list[str], *, told: list[int] = TOLD) -> Any:
     return SimpleNamespace(confusion=metric, classes=classes)
 
 
-def _trainer(*, first: bool = True, step: int = 2, fn: TrainerFn = TrainerFn.FITTING) -> Any:
-    return SimpleNamespace(is_global_zero=first, global_step=step, loggers=[], state=SimpleNamespace(fn=fn))
+def _trainer(*, first: bool = True) -> Any:
+    return SimpleNamespace(is_global_zero=first)
 
 
 def _rows(folder: Path) -> list[list[str]]:
@@ -69,7 +68,6 @@ def test_each_validation_counts_anew(tmp_path: Path) -> None:
 def test_systems_that_tell_no_scenes_are_passed_over(tmp_path: Path, system: Any) -> None:
     callback = Confusion(str(tmp_path))
     callback.on_validation_end(_trainer(), system)
-    callback.on_train_end(_trainer(), system)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -78,31 +76,3 @@ def test_only_the_first_process_writes(tmp_path: Path) -> None:
     Confusion(str(tmp_path)).on_validation_end(_trainer(first=False), system)
     assert list(tmp_path.iterdir()) == []
     assert not system.confusion.update_called  # yet it counts anew
-
-
-@pytest.mark.parametrize(
-    ("trainer", "at_once"),
-    [
-        (_trainer(step=0, fn=TrainerFn.VALIDATING), False),  # the untrained network
-        (_trainer(step=2), False),  # training ends later, and hands over the last
-        (_trainer(step=3, fn=TrainerFn.VALIDATING), True),  # behind the training
-    ],
-)
-def test_only_the_last_goes_to_wandb(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trainer: Any, at_once: bool
-) -> None:
-    logged: list[Any] = []
-    monkeypatch.setattr(
-        "impasto.tracking.confusion.log_table", lambda *words, picture: logged.append([*words, picture])
-    )
-    wandb = SimpleNamespace(log_rows=None)
-    trainer.loggers = [wandb, 1]
-    callback = Confusion(str(tmp_path))
-    callback.on_validation_end(trainer, _system(["sea", "land", "sky"]))
-    assert bool(logged) is at_once
-    callback.on_train_end(trainer, SimpleNamespace())  # type: ignore[arg-type]
-    rows = [
-        {"truth": name, "sea": row[0], "land": row[1], "sky": row[2]}
-        for name, row in zip(["sea", "land", "sky"], COUNTS, strict=True)
-    ]
-    assert logged[-1] == [wandb, "val/confusion", rows, tmp_path / "confusion.png"]

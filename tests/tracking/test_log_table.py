@@ -24,15 +24,10 @@ class _Logger(WandbRun):
 
     def __init__(self) -> None:
         self.logged: list[dict[str, Any]] = []
-        self.summary: dict[str, float] = {}
 
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
         """Keep it."""
         self.logged.append(metrics)
-
-    def summarise(self, figures: Any) -> None:
-        """Keep them."""
-        self.summary |= figures
 
 
 @pytest.fixture
@@ -48,23 +43,6 @@ def test_a_table_holds_every_row_and_column(logger: _Logger) -> None:
     assert name == "benchmark/speed"
     assert table.columns == ["size", "seconds", "calls"]
     assert [list(row) for row in table.data] == [list(row.values()) for row in ROWS]
-
-
-def test_numbers_of_a_short_table_stand_in_the_summary(logger: _Logger) -> None:
-    log_table(logger, "benchmark/speed", ROWS)
-    log_table(logger, "one", [{"seconds": 2.0, "kept": True}])
-    log_table(logger, "two", [{"reader": "files", "workers": n, "rate": 10.0 * n} for n in (0, 2)])
-    log_table(logger, "long", [{"name": str(n), "value": n} for n in range(201)])
-    assert logger.summary == {
-        "benchmark/speed/256 x 256/seconds": 0.25,
-        "benchmark/speed/512 x 512/seconds": 1.0,
-        "benchmark/speed/512 x 512/calls": 3,
-        "one/seconds": 2.0,
-        "two/files, 0/workers": 0,
-        "two/files, 0/rate": 0.0,
-        "two/files, 2/workers": 2,
-        "two/files, 2/rate": 20.0,
-    }
 
 
 def test_a_chart_and_a_picture_are_logged_beside_it(logger: _Logger, tmp_path: Path) -> None:
@@ -151,7 +129,7 @@ def test_files_of_an_offline_run_are_the_pictures_themselves(offline: WandbRun, 
     files = _pictures(tmp_path)
     log_pictures(offline, "study/pictures/sub folder/a?é.jpg", files, ["one", "two", "three"])
     log_table(offline, "study/samples", [{"picture": file, "method": file.stem} for file in files])
-    finish_loggers("finished")
+    finish_loggers()
     folder = tmp_path / "run" / "wandb"
     assert os.environ["WANDB_DATA_DIR"] == str(folder)
     images = list(folder.rglob("media/images/study/pictures/sub folder/*.png"))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from impasto.tracking.stop import StopSignal
+from impasto.tracking.run_folder import StopSignal
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -92,12 +92,3 @@ def test_another_thread_takes_no_signals(handlers: list[object]) -> None:
     thread.join()
     assert seen == [False, handlers]
     assert _handlers() == handlers
-
-
-def test_a_new_one_has_not_been_asked() -> None:
-    with StopSignal():
-        signal.raise_signal(signal.SIGINT)
-    with StopSignal() as stop:
-        assert not stop.requested
-        signal.raise_signal(signal.SIGINT)  # the first of this one
-        assert stop.requested

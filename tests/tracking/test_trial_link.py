@@ -23,7 +23,6 @@ def _trainer(*, step: int = 4, fn: str = "fit", first: bool = True) -> Any:
     metrics = {"val/loss": torch.tensor(1.5), "val/style": torch.tensor(0.5), "train/loss": torch.tensor(9.0)}
     return SimpleNamespace(
         global_step=step,
-        max_steps=8,
         is_global_zero=first,
         callback_metrics=metrics,
         strategy=_Strategy(),
@@ -46,15 +45,11 @@ def _validate(link: TrialLink, trainer: Any) -> None:
     link.on_validation_end(trainer, None)  # type: ignore[arg-type]
 
 
-def _train(link: TrialLink, trainer: Any) -> None:
-    link.on_train_batch_end(trainer, None)  # type: ignore[arg-type]
-
-
 def test_each_validations_losses_reach_the_sweep(sweep: Connection) -> None:
     link = TrialLink()
     sweep.send(False)
     _validate(link, _trainer(step=4))
-    assert sweep.poll(5) and sweep.recv() == (4, 8, {"val/loss": 1.5, "val/style": 0.5})
+    assert sweep.poll(5) and sweep.recv() == (4, {"val/loss": 1.5, "val/style": 0.5})
 
 
 def test_a_training_that_is_pruned_ends_there(sweep: Connection) -> None:
@@ -68,15 +63,7 @@ def test_the_validation_before_or_after_a_training_ends_nothing(sweep: Connectio
     link = TrialLink()
     sweep.send(True)
     _validate(link, _trainer(fn="validate"))
-    assert sweep.recv()[2]
-
-
-def test_steps_are_sent_at_most_once_a_second(sweep: Connection) -> None:
-    link = TrialLink()
-    for step in range(1, 100):
-        _train(link, _trainer(step=step))
-    assert sweep.poll(5) and sweep.recv() == (1, 8, {})
-    assert not sweep.poll(0)
+    assert sweep.recv()[1]
 
 
 def test_a_sweep_that_was_killed_is_survived(sweep: Connection) -> None:
@@ -84,35 +71,17 @@ def test_a_sweep_that_was_killed_is_survived(sweep: Connection) -> None:
     sweep.close()
     for _ in range(3):
         _validate(link, _trainer())
-        _train(link, _trainer())
-
-
-def test_a_sweep_killed_before_it_answers_is_survived(sweep: Connection) -> None:
-    link = TrialLink()
-    assert link._sweep is not None
-    sent = link._sweep.send
-
-    def send_and_lose(message: object) -> None:
-        sent(message)
-        sweep.close()
-
-    link._sweep.send = send_and_lose  # type: ignore[method-assign]
-    _validate(link, _trainer())
-    _validate(link, _trainer())
-    assert link._sweep is None
 
 
 def test_without_a_sweep_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     link = TrialLink()
-    _train(link, _trainer())
     _validate(link, _trainer())
 
 
 def test_of_several_ranks_the_first_alone_speaks(sweep: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
     link = TrialLink()
-    _train(link, _trainer(first=False))
     _validate(link, _trainer(first=False))
     assert not sweep.poll(0)
     os.close(int(os.environ[VARIABLE]))

@@ -1,5 +1,6 @@
 """A W&B run lies whole in the run folder, reads back as it was logged, and is never the reason that a run is lost."""
 
+import contextlib
 import http.server
 import json
 import os
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impasto.tracking.run_folder import finish_loggers
+from impasto.tracking.run_folder import Pruned, finish_loggers, recorded
 from impasto.tracking.tables import log_table
 from impasto.tracking.wandb_run import start_wandb
 
@@ -77,10 +78,22 @@ def _pixels(path: Path) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("status", "code"), [("finished", 0), ("pruned", 0), ("interrupted", 255), ("failed", 1)])
-def test_a_run_ends_as_it_ended(offline: dict[str, Any], tmp_path: Path, status: str, code: int) -> None:
-    start_wandb(**offline, folder=tmp_path / "run", run_id="abc", name="n", config={"a": {"b": 1}})
-    finish_loggers(status)
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (None, "finished", 0),
+        (Pruned(), "pruned", 0),
+        (KeyboardInterrupt(), "interrupted", 255),
+        (ValueError(), "failed", 1),
+    ],
+)
+def test_a_run_ends_as_it_ended(
+    offline: dict[str, Any], tmp_path: Path, error: BaseException | None, status: str, code: int
+) -> None:
+    with contextlib.suppress(Pruned, KeyboardInterrupt, ValueError), recorded(tmp_path / "run", config=""):
+        start_wandb(**offline, folder=tmp_path / "run", run_id="abc", name="n", config={"a": {"b": 1}})
+        if error is not None:
+            raise error
     told = _inspect(tmp_path / "run", "--summary")[0]
     assert (told["exit_code"], told["summary"]["status"]) == (code, status)
 
@@ -94,7 +107,7 @@ def test_a_resumed_run_counts_on_where_it_ended(offline: dict[str, Any], tmp_pat
         logger = start_wandb(**offline, folder=tmp_path / "run", run_id="abc", name="n", config={})
         for step in range(3 * start, 3 * start + 3):
             logger.log_metrics({"train/loss": 1.0}, step=step)
-        finish_loggers("finished")
+        finish_loggers()
         wandb.teardown()
     for file in sorted(
         (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime
@@ -113,7 +126,7 @@ def test_steps_are_the_axis_only_of_a_run_that_has_them(offline: dict[str, Any],
         start_wandb(**offline, folder=tmp_path / name, run_id=name, name="n", config={}).log_metrics(
             {"a": 1.0}, step=step
         )
-        finish_loggers("finished")
+        finish_loggers()
         wandb.teardown()
         (run,) = (tmp_path / name / "wandb").glob("offline-run-*/*.wandb")
         assert (b"trainer/global_step" in run.read_bytes()) == (name == "with")
@@ -124,7 +137,7 @@ def test_two_runs_in_one_process_stay_apart(offline: dict[str, Any], tmp_path: P
     for name in ("one", "two"):
         logger = start_wandb(**offline, folder=tmp_path / name, run_id=name, name=name, config={"name": name})
         logger.log_metrics({"train/loss": 1.0}, step=0)
-        finish_loggers("finished")
+        finish_loggers()
     for name in ("one", "two"):
         assert f'"{name}"' in json.dumps(_inspect(tmp_path / name, "--summary")[0]["config"])
 
@@ -136,7 +149,7 @@ def test_images_of_tables_stay_in_the_run_folder(offline: dict[str, Any], tmp_pa
     logger = start_wandb(**offline, folder=tmp_path / "run", run_id="abc", name="n", config={})
     picture = wandb.Image(np.zeros((4, 4, 3), dtype=np.uint8))
     logger.log_table("study", columns=["image"], data=[[picture]])
-    finish_loggers("finished")
+    finish_loggers()
     assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "run" / "wandb")
     assert not (tmp_path / ".local").exists()
 
@@ -149,7 +162,7 @@ def test_online_without_a_key_goes_on_offline(
     logger = start_wandb(**online, folder=tmp_path / "run", run_id="abc", name="n", config={})
     assert "logged offline" in caplog.text
     logger.log_metrics({"train/loss": 1.0}, step=0)
-    finish_loggers("finished")
+    finish_loggers()
     assert _inspect(tmp_path / "run", "--summary")[0]["exit_code"] == 0
 
 
@@ -162,7 +175,7 @@ def test_online_without_a_network_goes_on_offline(
     online = offline | {"mode": "online", "init_timeout": 2}
     start_wandb(**online, folder=tmp_path / "run", run_id="abc", name="n", config={})
     assert "cannot be reached" in caplog.text
-    finish_loggers("finished")
+    finish_loggers()
     assert _inspect(tmp_path / "run", "--summary")[0]["exit_code"] == 0
 
 
@@ -206,7 +219,7 @@ def test_a_server_that_goes_away_costs_a_run_nothing(
     for _ in range(3):
         log_table(logger, "benchmark/speed", [{"size": "256 x 256", "seconds": 0.25}])
     logger.log_metrics({"train/loss": 1.0}, step=1)
-    finish_loggers("finished")
+    finish_loggers()
     assert caplog.text.count("W&B is lost") == 1 and time.monotonic() - begin < 60
     wandb.teardown()
     (run,) = tmp_path.glob("wandb/run-*/*.wandb")

@@ -1,6 +1,5 @@
 """Lightness and chroma apart and together again, what a colorizer predicts, and colours given to another image."""
 
-from impasto.color.codes import CODES, ChromaCode, ColourCode, colour_code
 from impasto.color.matching import (
     Colours,
     MatchedColours,
@@ -9,6 +8,7 @@ from impasto.color.matching import (
     match_colours,
     match_histograms,
 )
+from impasto.color.predicted import CODES, ChromaCode, ColourCode, colour_code
 from impasto.color.spaces import Space, join_chroma, join_lightness, lab, studio_luma, yuv
 
 __all__ = [

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from optuna.distributions import CategoricalDistribution
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, CmaEsSampler
 from pydantic import Field
@@ -20,7 +21,7 @@ from impasto.launch.words import prepare_arguments, quote
 from impasto.redaction import without_secrets
 from impasto.run_folders import RunFolder
 from impasto.sweep.objectives import Objective
-from impasto.sweep.space import Parameters, Sampling, Space, ends, read_space
+from impasto.sweep.space import Parameters, Sampling, Space, read_space
 from impasto.sweep.trials import Sweep
 
 _OURS = {"resume", "run_id", "folder", "hydra"}  # keys of a training that the sweep sets itself
@@ -38,6 +39,11 @@ class SweepSettings(Settings):
     output: Folder
     seed: int
 
+    @property
+    def storage_name(self) -> str:
+        """The storage, which is in the sweep's folder unless the user names another."""
+        return self.storage or f"sqlite:///{self.output.absolute() / 'study.db'}"
+
 
 class Words(NamedTuple):
     """The words behind `impasto train` of the trials."""
@@ -53,7 +59,7 @@ class Words(NamedTuple):
 
     def of(self, parameters: Parameters) -> list[str]:
         """Return the words of a training with some parameters."""
-        return [*self.shared, *self.train, *(word_of(key, value) for key, value in parameters.items())]
+        return [*self.shared, *self.train, *(_word(key, value) for key, value in parameters.items())]
 
     def start(self, parameters: Parameters, folder: Path) -> list[str]:
         """Return what starts a trial in its folder: anew, or going on from its last checkpoint."""
@@ -68,7 +74,7 @@ class Words(NamedTuple):
         return shlex.join(["impasto", "train", *self.flags, *map(without_secrets, words)])
 
 
-def word_of(key: str, value: Any) -> str:  # noqa: ANN401 (a choice of any kind)
+def _word(key: str, value: Any) -> str:  # noqa: ANN401 (a choice of any kind)
     """Return `key=value` in Hydra's grammar."""
     if value is None or isinstance(value, bool):
         return f"{key}={'null' if value is None else str(value).lower()}"
@@ -77,7 +83,7 @@ def word_of(key: str, value: Any) -> str:  # noqa: ANN401 (a choice of any kind)
 
 
 def read_definition(cfg: DictConfig, given: SweepSettings) -> tuple[Sweep, Words]:
-    """Read and check what a sweep is."""
+    """Read and check what a sweep is, and open it."""
     definition = {key: plain(cfg[key]) for key in ("space", "objectives", "sampler", "pruner", "seed")}
     definition["train"] = [without_secrets(word) for word in given.train]  # kept where many may read it
     sampler: partial[BaseSampler] = instantiate(cfg.sampler)
@@ -94,28 +100,29 @@ def read_definition(cfg: DictConfig, given: SweepSettings) -> tuple[Sweep, Words
     sources = {s.provider: s.path for s in HydraConfig.get().runtime.config_sources if s.schema == "file"}
     conf = [sources[provider] for provider in ("main", "command-line") if provider in sources]
     words = Words(conf, _shared(cfg), given.train)
-    _check(words, sampling.space)
-    folder = given.output.absolute()
-    storage = given.storage or f"sqlite:///{folder / 'study.db'}"
-    return Sweep(given.name, storage, folder, given.objectives, sampling, pruner, min(totals), definition), words
+    check_trainings(words, sampling.space)
+    folder, objectives, total = given.output.absolute(), given.objectives, min(totals)
+    return Sweep(given.name, given.storage_name, folder, objectives, sampling, pruner, total, definition), words
 
 
 def _shared(cfg: DictConfig) -> list[str]:
     hydra = HydraConfig.get()
-    words = [word_of("data_root", os.path.abspath(cfg.data_root)), f"seed={cfg.seed}"]  # noqa: PTH100 (keeps links)
+    words = [_word("data_root", os.path.abspath(cfg.data_root)), f"seed={cfg.seed}"]  # noqa: PTH100 (keeps links)
     words.append(f"logger={hydra.runtime.choices['logger']}")
     if cfg.logger is not None and "group" in cfg.logger:
         words.append(f"logger.group={quote(cfg.logger.group or cfg.name)}")
     return [*words, *(word for word in hydra.overrides.task if word.startswith("logger.") and "group" not in word)]
 
 
-def _check(words: Words, space: Space) -> None:
-    """Refuse what `impasto train` would refuse, with all choices of a group, and a value of every other key."""
+def check_trainings(words: Words, space: Space) -> None:
+    """Refuse what `impasto train` would refuse, with every choice and the least number of each range."""
     for key in (*(word.partition("=")[0] for word in words.train), *space):
         if key.lstrip("+~").split(".")[0].split("/")[0] in _OURS:
             raise ValueError(f"{key} can be neither searched nor given to the trainings; the sweep sets it")
-    groups = {path.name for folder in words.conf for path in Path(folder).iterdir() if path.is_dir()}
-    values = {key: ends(space[key])[: None if key in groups else 1] for key in space}
+    values: dict[str, list[Any]] = {
+        key: list(d.choices) if isinstance(d, CategoricalDistribution) else [d.low]  # type: ignore[attr-defined]
+        for key, d in space.items()
+    }
     for index in range(max(map(len, values.values()))):
         tried = words.of({key: value[index % len(value)] for key, value in values.items()})
         try:

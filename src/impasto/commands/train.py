@@ -1,7 +1,6 @@
 """impasto train: train a network, or go on with a run that stopped."""
 
 import logging
-import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,6 @@ def run(cfg: DictConfig) -> None:
     loggers: list[Any] = [MetricsFile(folder), *([] if chosen is None else [chosen])]
     trainer = build_trainer(cfg, loggers=loggers, callbacks=[record, checkpoints])
     log.info("run folder: %s", folder)
-    go_on = f"go on with: impasto train resume={shlex.quote(str(folder))}"
     try:
         if not resume:
             if cfg.resume is not None:
@@ -67,13 +65,13 @@ def run(cfg: DictConfig) -> None:
         if not isinstance(end, SIGTERMException) and not isinstance(end.__context__, KeyboardInterrupt):
             raise
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        raise Interrupted(f"stopped at once; {go_on}") from end
+        raise Interrupted("stopped at once") from end
     except FloatingPointError as error:
         kept = f"the last good checkpoint is {checkpoints.last}" if checkpoints.last.exists() else "no checkpoint yet"
         raise FloatingPointError(f"{error}; {kept}") from error
     if checkpoints.stop.requested:
         stopped = StartAgain if checkpoints.stop.again else Interrupted
-        raise stopped(f"stopped at step {trainer.global_step}; {go_on}")
+        raise stopped(f"stopped at step {trainer.global_step}")
     log.info("trained %d steps; samples in %s", trainer.global_step, RunFolder(folder).samples)
 
 

@@ -27,28 +27,25 @@ def join_run(conf: Path, command: str, arguments: Sequence[str]) -> list[str]:
     """
     group = find_group()
     agreed = _agree(group, partial(_decide, group, conf, command, arguments))
-    os.environ["IMPASTO_RUN_ID"], os.environ["IMPASTO_START"] = agreed["run_id"], agreed["start"]
-    if agreed["port"]:
-        os.environ |= {"MASTER_PORT": agreed["port"], "TORCHELASTIC_USE_AGENT_STORE": "False"}
-    if not agreed["folder"]:
-        return list(arguments)
-    return prepare_arguments(conf, command, [f"resume={quote(agreed['folder'])}"])
+    begun = agreed.pop("begun")
+    os.environ |= agreed
+    return prepare_arguments(conf, command, [f"resume={quote(begun)}"]) if begun else list(arguments)
 
 
 def _decide(group: Group, conf: Path, command: str, arguments: Sequence[str]) -> dict[str, str]:
+    """Return variables of the environment and, as "begun", the folder of the run that goes on."""
     in_sweep = "WANDB_SWEEP_ID" in os.environ  # of W&B's agent, which has named the run
-    port = ""
+    decided = {
+        "IMPASTO_RUN_ID": os.environ["WANDB_RUN_ID"] if in_sweep else secrets.token_hex(4),
+        "IMPASTO_START": time.strftime("%Y-%m-%d/%H-%M-%S"),
+        "begun": _begun(group.launch, conf, command, arguments) if group.restarts else "",
+    }
     if group.restarts and group.starter == "torchrun":
         # Its own store still holds the addresses of the processes that died (torch 2.15): training would hang.
         from lightning.fabric.plugins.environments.lightning import find_free_network_port
 
-        port = str(find_free_network_port())
-    return {
-        "run_id": os.environ["WANDB_RUN_ID"] if in_sweep else secrets.token_hex(4),
-        "start": time.strftime("%Y-%m-%d/%H-%M-%S"),
-        "folder": _begun(group.launch, conf, command, arguments) if group.restarts else "",
-        "port": port,
-    }
+        decided |= {"MASTER_PORT": str(find_free_network_port()), "TORCHELASTIC_USE_AGENT_STORE": "False"}
+    return decided
 
 
 def _agree(group: Group, decide: Callable[[], dict[str, str]]) -> dict[str, str]:
@@ -84,7 +81,7 @@ def _agree(group: Group, decide: Callable[[], dict[str, str]]) -> dict[str, str]
 def _begun(launch: str, conf: Path, command: str, arguments: Sequence[str]) -> str:
     """Return the run folder that this command line began before torchrun or Slurm started it again; "" for none."""
     flags, words, _ = part(arguments)
-    if "--multirun" in flags or "-m" in flags or any(word.startswith("resume=") for word in words):
+    if {"--multirun", "-m"} & set(flags) or any(word.startswith("resume=") for word in words):
         return ""  # several runs, or one that says itself where it goes on
     cfg = compose_command(conf, command, arguments)
     if "resume" not in cfg:

@@ -1,18 +1,16 @@
 """A configuration composed once before Hydra does it: what is misspelt becomes a sentence with the nearest word."""
 
-import inspect
 import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Unpack, get_args, get_origin
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException, MissingConfigException
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -20,7 +18,6 @@ from impasto.launch.help import experiment_command
 from impasto.launch.words import config_dir, first_key, parse, part, quote, top_level_keys
 from impasto.suggest import did_you_mean
 
-_RESERVED = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 _LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")  # Hydra's plugins that bring more launchers
 
 
@@ -28,17 +25,10 @@ def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
     """Compose the configuration, for each value of a multirun; a ValueError names the nearest right word."""
     flags, words, _ = part(arguments)
     overrides = parse(words)
-    swept = {override.key_or_group: override.input_line for override in overrides if override.is_sweep_override()}
     multirun = not {"--multirun", "-m"}.isdisjoint(flags)
-    if swept and not multirun:
-        several = next(iter(swept.values()))
-        raise ValueError(f"{several} names several values; add --multirun to run one after the other")
-    outputs = [str(o.input_line) for o in overrides if o.key_or_group == "output"]
-    shared = next((word for word in outputs if "${" not in word), None)
-    if shared and swept.keys() - {"images", "output"}:  # whose jobs would write the same names
-        raise ValueError(
-            f"{shared} would be that of several jobs; expected one for each, as '{shared}/${{hydra:job.num}}'"
-        )
+    several = [override.input_line for override in overrides if override.is_sweep_override()]
+    if several and not multirun:
+        raise ValueError(f"{several[0]} names several values; add --multirun to run one after the other")
     for variant in _variants(overrides) if multirun else [words]:
         cfg = compose_command(conf, command, [*flags, *variant])
         folder: Any = cfg._get_node("folder")  # resolved, it would ask for the run that is to come
@@ -79,8 +69,12 @@ def compose_command(conf: Path, command: str, arguments: Sequence[str]) -> DictC
         first = first_key(override.package or override.key_or_group)
         if first not in {*known, "hydra"}:  # `+` would add it, and nothing would read it
             raise ValueError(f"unknown key or group '{first}'{did_you_mean(first, known)}")
-        if override.key_or_group == "experiment":
-            _check_experiment(conf, command, str(override.value()))
+        name = str(override.value()) if override.key_or_group == "experiment" else ""
+        if (conf / "experiment" / f"{name}.yaml").is_file():
+            owner = experiment_command(conf, name)
+            if owner not in (None, command):
+                names = [str(word).replace("_", " ") for word in (owner, command)]
+                raise ValueError(f"experiment={name} is one of 'impasto {names[0]}', not of 'impasto {names[1]}'")
     GlobalHydra.instance().clear()
     with initialize(conf):
         try:
@@ -91,15 +85,6 @@ def compose_command(conf: Path, command: str, arguments: Sequence[str]) -> DictC
         if key not in known | {"hydra"}:
             raise ValueError(f"unknown key '{key}' in the configuration{did_you_mean(key, known)}")
     return cfg
-
-
-def _check_experiment(conf: Path, command: str, name: str) -> None:
-    if not (conf / "experiment" / f"{name}.yaml").is_file():
-        return
-    owner = experiment_command(conf, name)
-    if owner not in (None, command):
-        names = [str(word).replace("_", " ") for word in (owner, command)]
-        raise ValueError(f"experiment={name} is one of 'impasto {names[0]}', not of 'impasto {names[1]}'")
 
 
 def _sentence(error: Exception) -> str:
@@ -133,41 +118,3 @@ def _variants(parsed: list[Override]) -> Iterator[list[str]]:
     for index, values in enumerate(choices):
         for value in values[1:]:
             yield [value if i == index else other[0] for i, other in enumerate(choices)]
-
-
-def check_config(cfg: DictConfig) -> None:
-    """Refuse keys beside a `_target_` that it does not take, wherever they came from, and targets that do not exist."""
-    _check(OmegaConf.to_container(cfg, resolve=False), "")
-
-
-def _check(node: Any, path: str) -> None:  # noqa: ANN401 (any YAML)
-    if isinstance(node, list):
-        for index, item in enumerate(node):
-            _check(item, f"{path}[{index}]")
-    if isinstance(node, dict):
-        known = _arguments(node["_target_"], path) if "_target_" in node else None
-        for key, value in node.items():
-            if known is not None and key not in known | _RESERVED:
-                raise ValueError(f"{path}.{key}: {node['_target_']} takes no '{key}'{did_you_mean(key, known)}")
-            _check(value, f"{path}.{key}" if path else str(key))
-
-
-def _arguments(target: str, path: str) -> set[str] | None:
-    """Names that the target takes; None where it takes any."""
-    try:
-        callable_ = get_object(target)
-    except Exception as error:
-        raise ValueError(f"{path}._target_: cannot import '{target}' ({error})") from error
-    try:
-        parameters = inspect.signature(callable_).parameters.values()
-    except ValueError:  # a builtin without a signature
-        return None
-    names: set[str] = set()
-    for parameter in parameters:
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
-            names.add(parameter.name)
-        elif get_origin(parameter.annotation) is Unpack:  # of a TypedDict, which says what they are
-            names |= get_args(parameter.annotation)[0].__annotations__.keys()
-        else:
-            return None
-    return names

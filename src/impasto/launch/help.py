@@ -14,18 +14,8 @@ examples:
   impasto apply run=outputs/<date>/<run> photos/         one of your own
   impasto apply method=colorizer old.jpg                 a grey photograph in colour, and its scene
   impasto apply method=upscaler factor=4 small.png       four times larger
-  impasto apply style=starry_night photos/ engine=compiled      hundreds of photographs: the fastest that is installed
-  impasto export run=starry_night format=onnx            a file for other programs, checked
-  impasto train experiment=johnson2016_style style=great_wave data=coco data.root=/data/coco
-  impasto train experiment=iizuka2016_scenes data.root=<folder with train/<class>/ and val/<class>/>
   impasto optimize style=starry_night photo.jpg          Gatys' optimisation: any style, minutes a picture
-  impasto benchmark                                      both, timed on this machine
-  impasto train --multirun style=starry_night,great_wave
-  impasto train resume=outputs/<date>/<run>
-  impasto sweep experiment=sweep_style_weights n_trials=24      a search; the same command goes on after a kill
-  impasto pack data=scenes output=shards/scenes          shards; then train with data=shards data.urls=...
-  impasto study create photos/ "methods={truth: photograph, ours: scenes}"     a blinded study; then serve, analyse
-  impasto report outputs                                 one HTML page of all runs
+  impasto train resume=outputs/<date>/<run>              goes on where a run stopped
   impasto app                                            a web page to try it all
 
   impasto <command> --help      the choices of a command          impasto <command> --cfg job   its whole configuration

@@ -5,6 +5,7 @@ import importlib
 import logging
 import os
 import re
+import shlex
 import warnings
 from contextlib import nullcontext
 from importlib import metadata
@@ -19,7 +20,6 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from impasto.allocator import keep_freed_memory
 from impasto.group import requeue
-from impasto.launch.composition import check_config
 from impasto.launch.resume import begin_again, keep_to_owner, saved_config
 from impasto.launch.start import fail
 from impasto.redaction import without_secrets
@@ -46,7 +46,9 @@ def job(cfg: DictConfig) -> None:
     except StartAgain as error:
         _end(f"{error}; {requeue()}", 130)
     except KeyboardInterrupt as error:
-        _end(str(error) or "interrupted", 130)
+        command = HydraConfig.get().job.config_name
+        go_on = f"; go on with: impasto {command} resume={shlex.quote(str(folder))}" if "resume" in cfg else ""
+        _end(f"{str(error) or 'interrupted'}{go_on}", 130)
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":  # as Hydra reads it
             raise
@@ -64,7 +66,6 @@ def _run(cfg: DictConfig, folder: Path) -> None:
         raise ValueError(f"'impasto {command.replace('_', ' ')}' runs once; expected no --multirun")
     config = None if cfg.get("resume") else OmegaConf.to_yaml(cfg, resolve=True)
     with recorded(folder, config=config) if keeps_record else nullcontext():
-        check_config(cfg)
         if not isinstance(cfg.seed, int | None) or (cfg.seed or 0) < 0:
             raise ValueError(f"expected seed to be a whole number of at least 0, got {cfg.seed}")
         module = importlib.import_module(f"impasto.commands.{command}")
@@ -109,21 +110,16 @@ def _prepare(cfg: DictConfig, folder: Path) -> DictConfig:
     return cfg
 
 
-def _extra_with(package: str) -> str | None:
-    """The first of impasto's extras that brings a package; None where none does."""
-    found = (
-        re.match(rf"{package}\b.*; extra == ['\"](?!dev)(\w+)", text) for text in metadata.requires("impasto") or []
-    )
-    return next((match[1] for match in found if match), None)
-
-
 def _sentence(error: Exception, folder: Path) -> str:
-    cause = error.__cause__ or error  # Hydra wraps what a constructor raises
-    if isinstance(error, InstantiationException) and isinstance(cause, _EXPECTED):
-        error = cause
-    package = str(getattr(error, "name", "")).split(".")[0]
-    if isinstance(error, ModuleNotFoundError) and (extra := _extra_with(package)):
-        return f"this needs {package}, which is not installed; expected pip install 'impasto[{extra}]'"
+    if isinstance(error, InstantiationException):  # Hydra wraps what a constructor raises
+        if not isinstance(error.__cause__, _EXPECTED):  # such as a key that it does not take
+            return " ".join(str(error).split())
+        error = error.__cause__
+    if isinstance(error, ModuleNotFoundError):
+        package = str(error.name).split(".")[0]
+        for requirement in metadata.requires("impasto") or []:
+            if extra := re.match(rf"{package}\b.*; extra == ['\"](?!dev)(\w+)", requirement):
+                return f"this needs {package}, which is not installed; expected pip install 'impasto[{extra[1]}]'"
     if isinstance(error, MissingMandatoryValue):
         return f"nothing is given for {error.full_key}; expected {error.full_key}=<value>, which --help explains"
     if isinstance(error, OSError) and error.errno is not None:

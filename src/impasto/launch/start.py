@@ -53,8 +53,8 @@ def run_hydra(conf: Path) -> None:
         ]
     if "hydra/launcher=joblib" in sys.argv:  # its processes hear Ctrl-C, too, and save; joblib would kill them
         signal.signal(signal.SIGINT, lambda *_: signal.signal(signal.SIGINT, signal.default_int_handler))
+    shown: list[Any] = [Shown(sys.stdout), Shown(sys.stderr)]
     try:
-        shown: list[Any] = [Shown(sys.stdout), Shown(sys.stderr)]
         with redirect_stdout(shown[0]), redirect_stderr(shown[1]):
             hydra.main(version_base="1.3", config_path=str(conf), config_name="train")(job)()
     except KeyboardInterrupt:  # while it waited for other processes' jobs
@@ -92,10 +92,7 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 class _Output(io.FileIO):
-    """Standard output or error. Where its reader has gone (`| head`), the work goes on all the same."""
-
     def write(self, data: Any) -> int:  # noqa: ANN401 (any buffer)
-        """Write, or act as if."""
         try:
             return super().write(data)
         except BrokenPipeError:
@@ -103,7 +100,7 @@ class _Output(io.FileIO):
 
 
 def write_without_fail() -> None:
-    """Let no reader that has gone and no character that a terminal lacks end the work."""
+    """Let no reader that has gone (`| head`) and no character that a terminal lacks end the work."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper) and stream is getattr(sys, f"__{name}__"):

@@ -45,8 +45,8 @@ def prepare_arguments(conf: Path, command: str, arguments: Sequence[str]) -> lis
             overrides.append(_quote_value(word))
     if bare or files:
         overrides.append(_bare(command, keys, [*bare, *files], overrides))
-    resumed = _resume_options(overrides)
-    if resumed:  # Hydra shall take keys that the command's defaults lack: the run has its own, and refuses all others
+    if resumed := _resume_options(overrides):
+        # Hydra shall take keys that the command's defaults lack: the run has its own, and refuses all others.
         overrides = [
             word
             if word[0] in "+~" or (key := word.partition("=")[0]) == "resume" or (conf / key).is_dir()
@@ -96,7 +96,6 @@ def first_key(key: str) -> str:
 
 
 def _bare(command: str, keys: set[str], names: list[str], overrides: Sequence[str]) -> str:
-    """Return the override that bare names stand for."""
     key = next((key for key in _BARE if key in keys), None)
     if key is None:
         raise ValueError(
@@ -105,11 +104,9 @@ def _bare(command: str, keys: set[str], names: list[str], overrides: Sequence[st
         )
     if any(o.startswith(f"{key}=") for o in overrides):
         raise ValueError(f"give files bare or as {key}=..., not both (got '{names[0]}' beside {key}=)")
-    if key != "study":
-        return f"{key}=[{','.join(map(quote, names))}]"
-    if len(names) > 1:
+    if key == "study" and len(names) > 1:
         raise ValueError(f"expected one {key}, got {', '.join(names)}")
-    return f"{key}={quote(names[0])}"
+    return f"study={quote(names[0])}" if key == "study" else f"{key}=[{','.join(map(quote, names))}]"
 
 
 def quote(text: str) -> str:

@@ -36,17 +36,13 @@ class Objective(BaseModel):
     divided_by: str | None = None
 
     def value(self, metric: float, folder: Path) -> float:
-        """Return the objective's value in a run folder where the metric has one.
-
-        Raises:
-            ValueError: the training's configuration has no such number to divide by, or it is 0.
-        """
+        """Return the objective's value in a run folder where the metric has one; ValueError: no number to divide by."""
         if self.divided_by is None:
             return metric
         node: Any = RunFolder(folder).read_config()
         for part in self.divided_by.split("."):
             node = node.get(part) if isinstance(node, Mapping) else None
-        if isinstance(node, bool) or not isinstance(node, int | float) or not node:
+        if not isinstance(node, int | float) or not node:
             raise ValueError(f"objectives: divided_by: expected {self.divided_by} to be a number but 0, got {node}")
         return metric / node
 
@@ -59,8 +55,7 @@ class Objective(BaseModel):
         """
         curves = RunFolder(folder).read_metrics().curves
         if self.metric not in curves:
-            known = sorted(name for name in curves if name.startswith("val/"))
-            raise NotLoggedError(f"no {self.metric} in metrics.csv{did_you_mean(self.metric, known)}")
+            raise NotLoggedError(f"no {self.metric} in metrics.csv{did_you_mean(self.metric, sorted(curves))}")
         steps, values = curves[self.metric]
         value = self.value(values[-1], folder)
         if not math.isfinite(value):

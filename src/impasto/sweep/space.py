@@ -3,7 +3,6 @@
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ Parameters = Mapping[str, Any]  # a trial's values, by the same keys
 _KINDS: dict[str, Callable[..., BaseDistribution]] = {
     "float": FloatDistribution,
     "int": IntDistribution,
-    "choice": CategoricalDistribution,
+    "choice": lambda *choices, **none: CategoricalDistribution(choices, **none),
 }
 
 
@@ -53,22 +52,11 @@ def _distribution(given: Any) -> BaseDistribution:  # noqa: ANN401 (any YAML)
     values = further.pop(kinds[0])
     if not isinstance(values, list):
         raise TypeError(f"{values} is no list")
-    if kinds[0] != "choice":
-        number = int if kinds[0] == "int" else int | float
-        for value in (*values, further.get("step", 1)):
-            if isinstance(value, bool) or not isinstance(value, number) or not math.isfinite(value):
-                raise TypeError(f"{value} is no {kinds[0]}")
+    if kinds[0] == "int" and not all(isinstance(value, int) for value in values):
+        raise TypeError(f"{values} are no whole numbers")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a step that passes over the higher end, choices that no storage keeps
-        return _KINDS[kinds[0]](*([values] if kinds[0] == "choice" else values), **further)
-
-
-def ends(distribution: BaseDistribution) -> list[Any]:
-    """Return the values to try before anything is trained: both ends of a range, or all choices."""
-    if isinstance(distribution, FloatDistribution | IntDistribution):
-        return [distribution.low, distribution.high]
-    assert isinstance(distribution, CategoricalDistribution)
-    return list(distribution.choices)
+        return _KINDS[kinds[0]](*values, **further)
 
 
 class Sampling:
@@ -82,26 +70,19 @@ class Sampling:
 
     def __init__(self, sampler: "partial[BaseSampler]", space: Space, *, seed: int) -> None:
         self.sampler, self.space, self.seed = sampler, space, seed
-        self.grid = {key: _all(key, space[key]) for key in space} if sampler.func is GridSampler else None
-
-    @property
-    def combinations(self) -> int | None:
-        """How many different trials there are; None where there is no end of them."""
-        return None if self.grid is None else math.prod(map(len, self.grid.values()))
+        self.combinations: int | None = None  # how many different trials there are; None where there is no end of them
+        if sampler.func is GridSampler:
+            grid = {key: _choices(key, distribution) for key, distribution in space.items()}
+            self.combinations = math.prod(map(len, grid.values()))
+            self.sampler = partial(sampler, search_space=grid)
 
     def of_trial(self, number: int) -> BaseSampler:
         """Return the sampler of a trial."""
-        if self.grid is not None:  # whose order is that of the seed
-            return self.sampler(search_space=self.grid, seed=self.seed)
-        return self.sampler(seed=(self.seed * 1_000_003 + number) % 2**32)
+        # The order of a grid is that of the seed.
+        return self.sampler(seed=self.seed if self.combinations else (self.seed * 1_000_003 + number) % 2**32)
 
 
-def _all(key: str, distribution: BaseDistribution) -> list[Any]:
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    if distribution.log or distribution.step is None:
-        raise ValueError(f"space: {key}: a grid needs choice: [...] or a range with a step")
-    low, high, step = (Decimal(str(n)) for n in (distribution.low, distribution.high, distribution.step))
-    number = int if isinstance(distribution, IntDistribution) else float
-    return [number(low + index * step) for index in range(int((high - low) / step) + 1)]
+def _choices(key: str, distribution: BaseDistribution) -> list[Any]:
+    if not isinstance(distribution, CategoricalDistribution):
+        raise ValueError(f"space: {key}: a grid needs choice: [...]")
+    return list(distribution.choices)

@@ -8,41 +8,29 @@ import secrets
 import socket
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import optuna
 import psutil
 from filelock import FileLock
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.pruners import BasePruner
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
-from impasto.files import write_text
+from impasto.redaction import without_secrets
 from impasto.run_folders import is_alive
 from impasto.sweep.objectives import Objective
 from impasto.sweep.space import Sampling
-from impasto.sweep.storage import open_storage, patient
 
-MOST_KILLS = 3  # of a trial's process, the worker surviving: then it is to blame itself
 SECONDS_BETWEEN_SIGNS = 30.0
-_MARK = ".sweep"  # a file in the folder, with the sweep's id
 _SECONDS_UNTIL_LOST = 300.0  # without a sign, from a worker on another machine
 _STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-
-
-class Sweep(NamedTuple):
-    """What a sweep is."""
-
-    name: str
-    storage: str  # URL or file that its workers share
-    folder: Path  # with a folder for each trial; on a file system that all its workers see
-    objectives: Mapping[str, Objective]  # by name
-    sampling: Sampling  # makes each trial's sampler; has the space
-    pruner: BasePruner
-    total: int  # trials
-    definition: Mapping[str, Any]  # all that must stay the same for the trials to be comparable; plain data
 
 
 class Outcome(NamedTuple):
@@ -54,123 +42,124 @@ class Outcome(NamedTuple):
     seconds: float  # of its training's last start
 
 
-class Trials:
-    """The trials of one sweep; `id` is what tells it from others of its name.
+@contextlib.contextmanager
+def storage_errors(name: str) -> Iterator[None]:
+    """Say in one sentence, without its password, that a storage cannot be used: a ConnectionError."""
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError, ImportError) as error:
+        why = " ".join(str(error.__cause__ or error).split()).split("(Background on this error")[0].strip()[:300]
+        raise ConnectionError(without_secrets(f"the storage {name} cannot be used: {why}")) from error
+
+
+def _open(name: str) -> BaseStorage:
+    path = Path(name.removeprefix("sqlite:///")).expanduser()
+    if "://" in name and not name.startswith("sqlite:"):
+        return get_storage(RDBStorage(name, engine_kwargs={"pool_pre_ping": True}))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if "://" not in name:
+        with path.open("ab+") as file:
+            file.seek(0)
+            if file.read(11) not in (b"", b'{"op_code":'):
+                raise ValueError(f"{path} is no journal file of Optuna")
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
+    with FileLock(f"{path}.lock"):  # two that make SQLite's tables at the same time would fail
+        return get_storage(RDBStorage(name, engine_kwargs={"connect_args": {"timeout": 60}}))
+
+
+@dataclass
+class Sweep:
+    """The trials of a sweep; `id` is what tells it from others of its name.
 
     Raises:
         ValueError: a sweep of this name was begun with another definition or in another folder.
-        StorageLostError: the storage cannot be reached.
     """
 
-    def __init__(self, sweep: Sweep) -> None:
-        self.sweep, self.storage_name = sweep, sweep.storage
-        self.storage = open_storage(sweep.storage)
-        sweep.folder.mkdir(parents=True, exist_ok=True)
-        self.lock = FileLock(sweep.folder / ".lock")
+    name: str
+    storage_name: str  # URL of SQLAlchemy, or a journal file, which also does on a file system that machines share
+    folder: Path  # with a folder for each trial; on a file system that all its workers see
+    objectives: Mapping[str, Objective]  # by name
+    sampling: Sampling  # makes each trial's sampler; has the space
+    pruner: BasePruner
+    total: int  # trials
+    definition: Mapping[str, Any]  # all that must stay the same for the trials to be comparable; plain data
+
+    def __post_init__(self) -> None:
+        self.storage, self.definition = _open(self.storage_name), json.loads(json.dumps(self.definition))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.lock = FileLock(self.folder / ".lock")
         with self.lock:
-            self.study, self.id = self._begin()
+            self.study = optuna.create_study(
+                storage=self.storage,
+                study_name=self.name,
+                directions=[objective.direction for objective in self.objectives.values()],
+                load_if_exists=True,
+            )
+            self.id = str(self.study.user_attrs.get("id") or secrets.token_hex(3))
+            self._begin()
 
-    @patient
-    def _begin(self) -> tuple[optuna.Study, str]:
-        sweep = self.sweep
-        study = optuna.create_study(
-            storage=self.storage,
-            study_name=sweep.name,
-            directions=[objective.direction for objective in sweep.objectives.values()],
-            pruner=sweep.pruner,
-            load_if_exists=True,
-        )
-        began, definition = study.user_attrs.get("definition"), json.loads(json.dumps(sweep.definition))
-        if began is None:
-            mark, own = self._mark(), study.user_attrs.get("id") or secrets.token_hex(3)
-            if mark != own and (mark or any(path.name.isdecimal() for path in sweep.folder.iterdir())):
+    def _begin(self) -> None:
+        began: dict[str, Any] = self.study.user_attrs.get("definition", {})
+        # Two folders of one sweep would not see each other's lock, and both claim the same trial.
+        mark = self.folder / ".sweep"
+        marked = mark.read_text(encoding="utf-8") if mark.exists() else None
+        if marked != self.id and (began or marked):
+            raise ValueError(
+                f"{self.folder} is not the folder of the sweep '{self.name}' in this storage; expected the output=, "
+                "name= and storage= that it was begun with, or others for a new sweep"
+            )
+        for key, value in self.definition.items():
+            if began and began.get(key) != value:
                 raise ValueError(
-                    f"{sweep.folder} holds the trials of another sweep; expected another output= or name=, or the "
-                    "name= and storage= that it was begun with"
+                    f"the sweep '{self.name}' was begun with another definition: {key} was "
+                    f"{json.dumps(began.get(key))} and is {json.dumps(value)}. Give what it was begun with, or "
+                    "name=<another> for a new sweep"
                 )
-            study.set_user_attr("id", own)
-            write_text(sweep.folder / _MARK, own)
-            study.set_user_attr("definition", definition)
-        elif changes := _differences(began, definition):
-            raise ValueError(
-                f"the sweep '{sweep.name}' was begun with another definition: {'; '.join(changes)}. "
-                "Give what it was begun with, or name=<another> for a new sweep"
-            )
-        own = str(study.user_attrs["id"])
-        self._check_folder(own)
-        return study, own
+        if not began:
+            self.study.set_user_attr("id", self.id)
+            mark.write_text(self.id, encoding="utf-8")
+            self.study.set_user_attr("definition", self.definition)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            self.study.set_metric_names(list(self.objectives))
 
-    def _mark(self) -> str:
-        file = self.sweep.folder / _MARK
-        return file.read_text(encoding="utf-8") if file.exists() else ""
-
-    def _check_folder(self, own: str) -> None:
-        """Two folders of one sweep would not see each other's lock, and both claim the same trial."""
-        if self._mark() != own:
-            raise ValueError(
-                f"the sweep '{self.sweep.name}' of this storage has its trials in another folder than "
-                f"{self.sweep.folder}; expected the output= that it was begun with, or name=<another> for a new sweep"
-            )
-
-    @patient
     def all(self) -> list[FrozenTrial]:
         """Return the trials in the order of their numbers."""
         return sorted(self.study.get_trials(deepcopy=False), key=lambda trial: trial.number)
 
-    def snapshot(self) -> optuna.Study:
-        """Return a study in memory with the trials and the objectives' names as they stand."""
-        study = optuna.create_study(study_name=self.sweep.name, directions=self.study.directions)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            study.set_metric_names(list(self.sweep.objectives))
-        study.add_trials(self.all())
-        return study
+    def ended(self) -> int:
+        """Return how many trials have ended."""
+        return sum(trial.state.is_finished() for trial in self.all())
 
     def claim(self) -> optuna.Trial | None:
         """Take a trial, one whose worker died or else a new one, with all its parameters; None where none is left."""
         with self.lock:
-            return self._take()
+            trials = self.all()
+            lost = next((t for t in trials if t.state == TrialState.RUNNING and not _has_worker(t)), None)
+            if lost is None and len(trials) >= self.total:
+                return None
+            study = optuna.load_study(
+                study_name=self.name,
+                storage=self.storage,
+                sampler=self.sampling.of_trial(len(trials) if lost is None else lost.number),
+                pruner=self.pruner,
+            )
+            trial = study.ask() if lost is None else optuna.Trial(study, lost._trial_id)
+            for key, distribution in self.sampling.space.items():  # what it has already stays as it is
+                trial._suggest(key, distribution)  # the public ones take a distribution apart, to put it together again
+            self.give_sign(trial)
+            return trial
 
-    @patient
-    def _take(self) -> optuna.Trial | None:
-        """Done again after the storage was lost midway, it finds the trial that it had begun: one without a worker."""
-        self._check_folder(str(self.study.user_attrs["id"]))  # another may have begun the sweep elsewhere meanwhile
-        trials = self.all()
-        lost = next((t for t in trials if t.state == TrialState.RUNNING and not _has_worker(t)), None)
-        if lost is None and len(trials) >= self.sweep.total:
-            return None
-        study = optuna.load_study(
-            study_name=self.sweep.name,
-            storage=self.storage,
-            sampler=self.sweep.sampling.of_trial(len(trials) if lost is None else lost.number),
-            pruner=self.sweep.pruner,
-        )
-        trial = study.ask() if lost is None else optuna.Trial(study, lost._trial_id)
-        for key, distribution in self.sweep.sampling.space.items():  # what it has already stays as it is
-            trial._suggest(key, distribution)  # the public ones take a distribution apart, to put it together again
-        self.give_sign(trial)
-        return trial
-
-    @patient
     def give_sign(self, trial: optuna.Trial) -> None:
         """Show the other workers that this one runs the trial."""
         born = round(psutil.Process().create_time(), 1)
         sign = {"host": socket.gethostname(), "pid": os.getpid(), "born": born, "seen": round(time.time())}
         trial.set_user_attr("worker", sign)
 
-    @patient
     def give_back(self, trial: optuna.Trial) -> None:
         """Leave a trial that was stopped to whoever comes next."""
         trial.set_user_attr("worker", None)
 
-    @patient
-    def note_kill(self, trial: optuna.Trial) -> bool:
-        """Count that the trial's process was killed; return whether it is worth another start."""
-        kills = int(trial.user_attrs.get("kills", 0)) + 1
-        trial.set_user_attr("kills", kills)
-        return kills < MOST_KILLS
-
-    @patient
     def report(self, trial: optuna.Trial, step: int, value: float) -> bool:
         """Keep an intermediate value, a step's first one; return whether the trial should end early."""
         if not math.isfinite(value):
@@ -179,16 +168,14 @@ class Trials:
             trial.report(value, step)
         return trial.should_prune()
 
-    @patient
     def end(self, trial: optuna.Trial, outcome: Outcome) -> None:
         """Record how a trial ended; what has ended already keeps its first end."""
         with contextlib.suppress(UpdateFinishedTrialError):
             if outcome.error:
                 trial.set_user_attr("error", outcome.error)
             trial.set_user_attr("seconds", outcome.seconds)
-            self.study.tell(
-                trial, list(outcome.values.values()) or None, state=_STATES[outcome.state], skip_if_finished=True
-            )
+            values = list(outcome.values.values()) or None
+            self.study.tell(trial, values, state=_STATES[outcome.state], skip_if_finished=True)
 
 
 def state_of(trial: FrozenTrial) -> str:
@@ -206,17 +193,3 @@ def _has_worker(trial: FrozenTrial) -> bool:
     if worker["host"] == socket.gethostname():
         return is_alive(worker["pid"], born=worker["born"])
     return bool(time.time() - worker["seen"] < _SECONDS_UNTIL_LOST)
-
-
-def _differences(began: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Say where two definitions differ, a phrase each."""
-    old, new = _flat(began), _flat(now)
-    said = {key: [json.dumps(d[key]) if key in d else "not there" for d in (old, new)] for key in {**old, **new}}
-    return [f"{key} was {was} and is {is_now}" for key, (was, is_now) in said.items() if was != is_now]
-
-
-def _flat(value: object, path: str = "") -> dict[str, object]:
-    if not isinstance(value, Mapping):
-        return {path: value}
-    below = [_flat(inner, f"{path}.{key}" if path else str(key)) for key, inner in value.items()]
-    return {key: inner for found in below for key, inner in found.items()}

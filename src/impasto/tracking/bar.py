@@ -21,10 +21,9 @@ class Bar:
         console = Console(stderr=True)
         columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
         times = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
-        self._bar = Progress(*columns, *times, console=console) if console.is_terminal else None
-        if self._bar is not None:
-            self._task = self._bar.add_task("", total=total, completed=done, left="")
-            self._bar.start()
+        self._bar = Progress(*columns, *times, console=console, disable=not console.is_terminal)
+        self._task = self._bar.add_task("", total=total, completed=done, left="")
+        self._bar.start()
 
     def rate(self, done: int) -> float:
         """Return the steps a second since the start, so many being done; rich's own is that of a burst."""
@@ -34,18 +33,15 @@ class Bar:
         """Show that so many steps are done."""
         now = time.perf_counter()
         left = (self.total - done) * (now - self._begin) / max(1, done - self._first)
-        if self._bar is not None:
-            shown = f"{timedelta(seconds=round(left))} left"
-            self._bar.update(self._task, completed=done, description=text.replace("[", r"\["), left=shown)
-        elif now - self._logged > self.log_every_seconds:
+        shown = f"{timedelta(seconds=round(left))} left"
+        self._bar.update(self._task, completed=done, description=text.replace("[", r"\["), left=shown)
+        if self._bar.disable and now - self._logged > self.log_every_seconds:
             self._logged = now
             log.info("step %d of %d, %s, %.1f minutes left", done, self.total, text, left / 60)
 
     def stop(self) -> None:
         """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        self._bar.stop()
 
     def __enter__(self) -> Self:
         return self

@@ -11,18 +11,13 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from impasto.files import whole_file
 from impasto.networks import save_network
 from impasto.run_folders import RunFolder
-from impasto.tracking.stop import StopSignal
+from impasto.tracking.run_folder import StopSignal
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
     """Lightning writes a checkpoint in place; this writes beside it and renames, so that a kill leaves the old one."""
 
-    def save_checkpoint(
-        self,
-        checkpoint: dict[str, Any],
-        path: Any,  # noqa: ANN401 (Lightning's signature)
-        storage_options: Any | None = None,  # noqa: ANN401
-    ) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ANN401
         """Save a checkpoint whole or not at all."""
         with whole_file(Path(path)) as temporary:
             super().save_checkpoint(checkpoint, temporary, storage_options)
@@ -42,8 +37,7 @@ class Checkpoints(Callback):
         self.folder, self.every, self.card = RunFolder(folder), every, dict(card)
         self.stop = StopSignal()  # whether the run was asked to stop, and whether Slurm shall start it again
         self.last = self.folder.last_checkpoint  # from which a run is resumed
-        self.validated_step = -1  # that this process validated last
-        self._saved_step = -1
+        self.validated_step = self._saved_step = -1  # that this process validated last
         self._stopping = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -58,7 +52,7 @@ class Checkpoints(Callback):
         """Save where it is time; stop when asked to, several processes at the same step."""
         stop = self.stop.requested if trainer.world_size == 1 else pl_module.stopping
         step = trainer.global_step
-        if stop or step % self.every == 0 or step == trainer.max_steps:
+        if step != self._saved_step and (stop or step % self.every == 0 or step == trainer.max_steps):
             self._save(trainer, pl_module)
         if stop:
             trainer.should_stop = self._stopping = True
@@ -68,8 +62,6 @@ class Checkpoints(Callback):
         self.validated_step = trainer.global_step
 
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.global_step == self._saved_step:
-            return
         for name, value in pl_module.state_dict().items():
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise FloatingPointError(f"the weights {name} are not finite after step {trainer.global_step}")
@@ -94,6 +86,6 @@ class Checkpoints(Callback):
             self.stop.requested = self._stopping
         self.save_network(trainer, pl_module)
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+    def on_exception(self, *_: object) -> None:
         """Give the signals back."""
         self.stop.give_back()

@@ -2,28 +2,24 @@
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from impasto.files import whole_file
 from impasto.tables import write_csv
-from impasto.tracking.tables import log_table
 
 _LARGEST = 25.0  # inches: with 365 scenes a row has room for 4 points
 
 
 class Confusion(Callback):
-    """Writes `confusion.csv` and `confusion.png` after each validation: rows are the truth; the last goes to W&B.
+    """Writes `confusion.csv` and `confusion.png` after each validation: rows are the truth.
 
     Systems that recognise no scenes are passed over.
     """
 
     def __init__(self, folder: str) -> None:
         self.table, self.picture = Path(folder) / "confusion.csv", Path(folder) / "confusion.png"
-        self._rows: list[dict[str, Any]] = []  # of the last validation
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the files; start counting anew."""
@@ -35,20 +31,8 @@ class Confusion(Callback):
         if trainer.is_global_zero:
             classes: list[str] = list(pl_module.classes)  # type: ignore[arg-type]
             rows = zip(classes, counts.tolist(), strict=True)
-            self._rows = [{"truth": name, **dict(zip(classes, row, strict=True))} for name, row in rows]
-            write_csv(self.table, self._rows)
+            write_csv(self.table, [{"truth": name, **dict(zip(classes, row, strict=True))} for name, row in rows])
             _draw(self.picture, counts, classes)
-            if trainer.state.fn == TrainerFn.VALIDATING and trainer.global_step:  # once more, behind the training
-                self._log(trainer)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Hand the last validation's to W&B."""
-        self._log(trainer)
-
-    def _log(self, trainer: Trainer) -> None:
-        for logger in trainer.loggers:
-            if hasattr(logger, "log_rows"):
-                log_table(logger, "val/confusion", self._rows, picture=self.picture)
 
 
 def _draw(path: Path, counts: Tensor, classes: list[str]) -> None:

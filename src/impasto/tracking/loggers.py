@@ -12,15 +12,13 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
-from impasto.tables import digits, markdown
-
 Row = Mapping[str, Any]
 
 
 class TensorBoardRun(TensorBoardLogger):
-    """Lightning's logger of TensorBoard, with pictures and tables, in the run folder's tensorboard/<name>."""
+    """Lightning's logger of TensorBoard, with pictures, in the run folder's tensorboard/<name>."""
 
-    def __init__(self, *, folder: Path, run_id: str, name: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, *, folder: Path, run_id: str, name: str, config: Row) -> None:
         super().__init__(save_dir=folder, name="tensorboard", version=name)
         self.log_hyperparams(dict(config))
 
@@ -29,16 +27,6 @@ class TensorBoardRun(TensorBoardLogger):
         """Log pictures: files, or uint8 arrays (H, W, 3)."""
         for name, image in _named(key, images, caption):
             self.experiment.add_image(name, image, step, dataformats="HWC")
-
-    @rank_zero_only
-    def log_rows(self, name: str, rows: Sequence[Row], **_: object) -> None:
-        """Log rows as a table of text."""
-        cells = [[digits(cell) if isinstance(cell, float) else str(cell) for cell in row.values()] for row in rows]
-        self.experiment.add_text(name, markdown(list(rows[0]), cells))
-
-    def summarise(self, figures: Mapping[str, float]) -> None:
-        """Log the figures of the whole run."""
-        self.log_metrics(dict(figures))
 
 
 class TrackioRun(Logger):
@@ -52,7 +40,7 @@ class TrackioRun(Logger):
         super().__init__()
         self._trackio = import_trackio(Path(store))
         options: Row = {"resume": "allow", "embed": False, "auto_log_gpu": False, "auto_log_cpu": False}
-        with _silence():
+        with contextlib.redirect_stdout(io.StringIO()):  # it says at every run how to look at it
             self.run = self._trackio.init(project, name, group, config=dict(config), **options)
 
     def log_hyperparams(self, *args: object, **kwargs: object) -> None:
@@ -67,17 +55,6 @@ class TrackioRun(Logger):
     def log_image(self, key: str, images: Sequence[Any], step: int | None = None, caption: Sequence[str] = ()) -> None:
         """Log pictures: files, or uint8 arrays (H, W, 3)."""
         self.log_metrics({n: self._trackio.Image(image) for n, image in _named(key, images, caption)}, step)
-
-    @rank_zero_only
-    def log_rows(self, name: str, rows: Sequence[Row], **_: object) -> None:
-        """Log rows as a table in which a Path is shown as a picture."""
-        picture = self._trackio.Image
-        data = [[picture(cell) if isinstance(cell, Path) else cell for cell in row.values()] for row in rows]
-        self.log_metrics({name: self._trackio.Table(columns=list(rows[0]), data=data)})
-
-    def summarise(self, figures: Mapping[str, float]) -> None:
-        """Log the figures of the whole run."""
-        self.log_metrics(figures)
 
 
 def import_trackio(store: Path) -> Any:  # noqa: ANN401 (a module without types)
@@ -94,22 +71,12 @@ def show_trackio(project: str, store: Path, *, host: str, port: int) -> Any:  # 
     """Serve the dashboard in the background, without rights to change it; the server's `close()` ends it."""
     show = import_trackio(store).show
     options: Row = {"open_browser": False, "block_thread": False, "share": False, "mcp_server": False}
-    with _silence():  # it would print an address with which the store can be changed
+    with contextlib.redirect_stdout(io.StringIO()):  # it would print an address with which the store can be changed
         server, *_ = show(project, host=host, server_port=port, **options)
     return server
 
 
-def _silence() -> "contextlib.redirect_stdout[io.StringIO]":
-    return contextlib.redirect_stdout(io.StringIO())  # trackio says at every run how to look at it
-
-
 def _named(key: str, images: Sequence[Any], captions: Sequence[str]) -> list[tuple[str, np.ndarray]]:
     names = captions or [str(number) if len(images) > 1 else "" for number in range(len(images))]
-    return [(f"{key}/{name}".rstrip("/"), _pixels(image)) for name, image in zip(names, images, strict=True)]
-
-
-def _pixels(image: Any) -> np.ndarray:  # noqa: ANN401 (a file or an array)
-    if isinstance(image, str | Path):
-        with Image.open(image) as opened:
-            return np.asarray(opened.convert("RGB"))
-    return np.asarray(image)
+    pixels = (np.asarray(Image.open(x).convert("RGB") if isinstance(x, str) else x) for x in images)
+    return [(f"{key}/{name}".rstrip("/"), image) for name, image in zip(names, pixels, strict=True)]

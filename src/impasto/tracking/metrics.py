@@ -16,10 +16,7 @@ _SECONDS_BETWEEN_WRITES = 5.0
 
 
 class MetricsFile(Logger):
-    """Writes every metric to `metrics.csv`: a column "step", then one column a metric, blank where it was not logged.
-
-    A `metrics.csv` that is already in the run folder is continued.
-    """
+    """Writes every metric: a column "step", then one a metric, blank where it was not logged; continues a file."""
 
     name, version = "csv", ""  # not used for paths
 
@@ -51,7 +48,6 @@ class MetricsFile(Logger):
             write_csv(self.path, [{"step": step, **blank, **self.rows[step]} for step in sorted(self.rows)])
         self._written = time.monotonic()
 
-    @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write what has not been written."""
         self.save()

@@ -34,13 +34,15 @@ class Progress(Callback):
 
     def on_train_batch_end(self, trainer: Any, pl_module: LightningModule, _: object, batch: Any, *__: int) -> None:  # noqa: ANN401
         """Update the rates; log them with the metrics."""
-        before, self._before = self._before, time.perf_counter()
+        now = time.perf_counter()
         self._steps += 1
-        self._seconds = self._smooth(self._seconds, self._before - before)
-        self._loader_seconds = self._smooth(self._loader_seconds, sum(batch.seconds) / len(batch.seconds))
+        # A mean at first, then a running one; the first step, which compiles and warms up, is forgotten.
+        weight = max(self.smoothing, 1 / max(1, self._steps - 1))
+        self._seconds += weight * (now - self._before - self._seconds)
+        self._loader_seconds += weight * (sum(batch.seconds) / len(batch.seconds) - self._loader_seconds)
+        self._before = now
         rate = len(batch.seconds) * trainer.world_size / self._seconds
-        workers = trainer.world_size * max(1, trainer.datamodule.num_workers)
-        loader = workers / max(self._loader_seconds, 1e-9)
+        loader = trainer.world_size * max(1, trainer.datamodule.num_workers) / max(self._loader_seconds, 1e-9)
         if (every := trainer.log_every_n_steps) and trainer.global_step % every == 0:
             speeds = {"speed/images_per_second": rate, "speed/loader_images_per_second": loader}
             pl_module.log_dict({name: torch.tensor(value) for name, value in speeds.items()})  # where they are: here
@@ -49,12 +51,7 @@ class Progress(Callback):
             losses = " ".join(f"{n.split('/')[1]} {float(v):.3g}" for n, v in metrics if n.startswith("train/"))
             self._bar.update(trainer.global_step, f"{rate:.1f} images/s (loader {loader:.0f}) {losses}")
 
-    def _smooth(self, old: float, new: float) -> float:
-        """A mean at first, then a running one; the first step, which compiles and warms up, is forgotten."""
-        weight = max(self.smoothing, 1 / max(1, self._steps - 1))
-        return (1 - weight) * old + weight * new
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, *_: object) -> None:
         """The time of a validation is no step's."""
         self._before = time.perf_counter()
 

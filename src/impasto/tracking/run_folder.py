@@ -1,18 +1,22 @@
-"""How a run ends, and the record of it in the run folder and in the dashboards."""
+"""How a run is asked to end, how it ends, and the record of it in the run folder and in the dashboards."""
 
 import contextlib
 import io
 import logging
 import platform
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
+from types import FrameType
+from typing import Any, Self
 
-from impasto.group import find_group, is_first_process
+from impasto.group import find_group, is_first_process, slurm_job
 from impasto.hardware import describe_machine
 from impasto.redaction import without_secrets
 from impasto.run_folders import RunFolder
@@ -34,16 +38,48 @@ class Pruned(Exception):  # noqa: N818 (no error, as KeyboardInterrupt is none)
     """A sweep ended the training early, since other trials had done better by then; says at which step."""
 
 
+class StopSignal:
+    """Listens for Ctrl-C and SIGTERM; `requested` says whether one came. A second Ctrl-C interrupts at once.
+
+    In a Slurm job, SIGUSR1 is a stop as well (`sbatch --signal=USR1@120`), with the wish to be started `again`.
+    """
+
+    def __init__(self) -> None:
+        self.requested = self.again = False
+        self._handlers: dict[int, Any] = {}
+
+    def listen(self) -> None:
+        """Take the signals; only the main thread can."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, *((signal.SIGUSR1,) if slurm_job() else ())):
+                self._handlers[number] = signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.requested = True
+        self.again = self.again or number not in (signal.SIGINT, signal.SIGTERM)
+        log.info("stopping after this step and saving; Ctrl-C again stops at once")
+
+    def give_back(self) -> None:
+        """Return the signals to whoever had them."""
+        while self._handlers:
+            signal.signal(*self._handlers.popitem())
+
+    def __enter__(self) -> Self:
+        self.listen()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.give_back()
+
+
 @contextmanager
 def recorded(folder: Path, *, config: str | None) -> Iterator[None]:
     """Keep the run's status true while the body runs: running, then finished, interrupted, pruned or failed (and why).
 
-    The run in a dashboard, where there is one, is ended with the same outcome.
-
-    Args:
-        folder: the run folder; it is made.
-        config: the resolved configuration, YAML. None for a run that is resumed: the body calls `RunFolder.begin`
-            once it knows that the run can go on; if it never does, the run folder stays as it is.
+    A dashboard's run is ended alike. `config` is the resolved configuration, YAML; None for a run that is resumed: the
+    body calls `RunFolder.begin` once it knows that the run can go on; if it never does, the run folder stays as it is.
     """
     if not is_first_process():
         yield
@@ -52,23 +88,21 @@ def recorded(folder: Path, *, config: str | None) -> Iterator[None]:
     if config is not None:
         RunFolder(folder).begin(config)
         RunFolder(folder).write_environment(_environment())
-    outcome: dict[str, object] = {"status": "failed"}  # holds for whatever is not named below
     try:
         yield
-        outcome = {"status": "finished"}
-    except KeyboardInterrupt:
-        outcome = {"status": "interrupted"}
-        raise
-    except Pruned:
-        outcome = {"status": "pruned"}
-        raise
-    except BaseException as error:
-        outcome |= {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
-        raise
     finally:
+        error = sys.exception()
+        outcome: dict[str, object] = {"status": _status_of(error), "seconds": round(time.time() - start, 1)}
+        if outcome["status"] == "failed":
+            outcome |= {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
         with contextlib.suppress(OSError):  # a full disk: the body has failed with it, and its error is to be shown
-            RunFolder(folder).end(outcome | {"seconds": round(time.time() - start, 1)})
-        finish_loggers(str(outcome["status"]))
+            RunFolder(folder).end(outcome)
+        finish_loggers()
+
+
+def _status_of(error: BaseException | None) -> str:
+    statuses = {KeyboardInterrupt: "interrupted", Pruned: "pruned", BaseException: "failed"}
+    return next((status for kind, status in statuses.items() if isinstance(error, kind)), "finished")
 
 
 def _environment() -> dict[str, object]:
@@ -82,8 +116,9 @@ def _environment() -> dict[str, object]:
     }
 
 
-def finish_loggers(status: str) -> None:
-    """End the runs of this process in dashboards, where there are any; W&B's summary gets the run's status."""
+def finish_loggers() -> None:
+    """End the runs of this process in dashboards, where there are any, as what is raised has ended them."""
+    status = _status_of(sys.exception())
     trackio, wandb = sys.modules.get("trackio"), sys.modules.get("wandb")
     if trackio is not None:
         with contextlib.suppress(RuntimeError), contextlib.redirect_stdout(io.StringIO()):

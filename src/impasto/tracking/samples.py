@@ -44,8 +44,7 @@ class Samples(Callback):
             return
         for name, photo in islice(self._read(trainer.datamodule), self.count):  # type: ignore[attr-defined]
             self.photographs[name] = resize_longer_side(photo, self.size)
-        for name, photo in self.photographs.items():
-            write_image(self.folder.sample_photograph(name), photo)
+            write_image(self.folder.sample_photograph(name), self.photographs[name])
 
     def _read(self, data: Any) -> Iterator[tuple[str, Tensor]]:  # noqa: ANN401 (any DataModule)
         """Names and photographs, evenly spread, then the others if some are broken."""

@@ -52,10 +52,6 @@ class WandbRun(WandbLogger):
         chart = {} if bars is None else {f"{name}_chart": wandb.plot.bar(table, *bars, title=name)}
         self.log_metrics({name: table, **chart})
 
-    def summarise(self, figures: Mapping[str, float | str]) -> None:
-        """Put figures beside the run's name, where runs are compared."""
-        self._attempt(lambda: self._run.summary.update(figures))
-
     def _define_steps(self) -> None:
         self._has_steps = True
         self._run.define_metric(_STEP)
@@ -67,8 +63,8 @@ class WandbRun(WandbLogger):
             act()
         except Exception as error:  # no server, or W&B's own process is gone: anything may come
             problem = str(error) or type(error).__name__
-        if time.monotonic() - begin > _PATIENCE:
-            problem = problem or f"no answer for {_PATIENCE} s"
+        if not problem and time.monotonic() - begin > _PATIENCE:
+            problem = f"no answer for {_PATIENCE} s"
         if problem and not self._lost:
             self._lost = True
             log.warning("W&B is lost (%s); the run goes on, and its folder has everything", problem)
@@ -87,10 +83,9 @@ def start_wandb(
     tags: Sequence[str],
     init_timeout: float,
 ) -> WandbRun:
-    """Start a W&B run whose files, staged tables included, all lie in the run folder.
+    """Start a W&B run, or continue that of the same id; its files, staged tables included, all lie in the run folder.
 
-    The same `run_id` continues the same run. Where `mode="online"` cannot be had within `init_timeout` seconds, the run
-    is logged offline, and says so.
+    Where `mode="online"` cannot be had within `init_timeout` seconds, the run is logged offline, and says so.
     """
     if mode not in _MODES:
         raise ValueError(f"unknown logger.mode '{mode}'{did_you_mean(mode, _MODES)}")
@@ -101,26 +96,16 @@ def start_wandb(
     logging.getLogger("wandb").propagate = False  # its own file has what it logs, tracebacks included
     options: dict[str, Any] = {"id": run_id, "name": name, "dir": str(folder), "config": dict(config)}
     options |= {"project": project, "entity": entity, "group": group, "tags": list(tags)}
-    if mode == "online" and not _has_credentials():
-        log.warning("W&B: no API key, so this run is logged offline; log in with 'wandb login', then 'wandb sync'")
-        mode = "offline"
-    try:
-        return WandbRun(_init(mode, init_timeout, options))
-    except wandb.errors.Error as error:
-        if mode != "online":
-            raise
-        log.warning("W&B cannot be reached (%s), so this run is logged offline; 'wandb sync' sends it later", error)
-        wandb.teardown()
-        return WandbRun(_init("offline", init_timeout, options))
-
-
-def _has_credentials() -> bool:
-    import wandb
-
-    try:
-        return wandb.login(prompt=False, verify=False)
-    except wandb.errors.Error:
-        return False
+    if mode == "online":
+        try:
+            if not wandb.login(prompt=False, verify=False):
+                raise wandb.errors.UsageError("no API key; 'wandb login' takes one")
+            return WandbRun(_init(mode, init_timeout, options))
+        except wandb.errors.Error as error:
+            log.warning("W&B cannot be reached (%s), so this run is logged offline; 'wandb sync' sends it later", error)
+            wandb.teardown()
+            mode = "offline"
+    return WandbRun(_init(mode, init_timeout, options))
 
 
 def _init(mode: Any, init_timeout: float, options: dict[str, Any]) -> Any:  # noqa: ANN401

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from fractions import Fraction
 from heapq import merge
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import av
@@ -87,11 +86,9 @@ class Clip:
                 try:
                     if (packet := next(packets, None)) is None:
                         return
-                    frames = video.decode(packet)
+                    yield from video.decode(packet)
                 except av.error.InvalidDataError:
                     self.damaged += 1
-                    continue
-                yield from frames
 
     def _image(self, frame: VideoFrame) -> Tensor:
         width, height = self.size
@@ -101,7 +98,7 @@ class Clip:
 
 
 class Segment:
-    """A file of pictures in H.264, a part of a clip; closed when the `with` block is left."""
+    """A file of pictures in H.264, a part of a clip; finished when the `with` block is left."""
 
     def __init__(self, path: Path, clip: Clip) -> None:
         self.clip, self.frames = clip, 0
@@ -133,14 +130,10 @@ class Segment:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if error is None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._container:
+            if kind is None:
                 self._container.mux(self._stream.encode(None))
-        finally:
-            self._container.close()
 
 
 def join(segments: Sequence[Path], clip: Clip, target: Path) -> list[str]:
