@@ -30,10 +30,11 @@ _KINDS = {"style": None, "features": None, "loss": PerceptualLoss}  # what these
 
 
 def build_comparison(cfg: DictConfig) -> Comparison:
-    """Build the comparison of `cfg.evaluation`, with the function that a field "build" asks for."""
+    """Build the comparison of `cfg.evaluation`, with the functions that its fields "build" and "source_of" ask for."""
     require(cfg, **{group: kind for group, kind in _KINDS.items() if group in cfg.evaluation})
     kind: type[Comparison] = get_class(cfg.evaluation._target_)
-    given = {"build": instantiate} if "build" in kind.model_fields else {}
+    offered = {"build": instantiate, "source_of": source_of}
+    given = {name: function for name, function in offered.items() if name in kind.model_fields}
     try:
         comparison: Comparison = instantiate(cfg.evaluation, **given, _convert_="all")
     except InstantiationException as error:

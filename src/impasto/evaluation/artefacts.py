@@ -1,25 +1,17 @@
-"""What methods leave on pictures: grids, borders, unsteadiness: python docs/measure/artefacts.py outputs/artefacts.
+"""What methods leave on pictures: a grid, a border, spots, unsteadiness; LPIPS; and how far Gram matrices are."""
 
-Of all shipped styles, or of --method name=<a shipped network, a run folder, or a folder of results>; over photographs
-of scikit-image, or --photographs. Words behind the folder: data_root=<data>, where LPIPS has its weights; with
-style=starry_night features=vgg16, also the relative errors of Gram matrices, |G - A| / |A|, by layer, of the size of
-the style that is nearest.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
-from hydra.utils import instantiate
-from measuring import composed, measure, parser
+from scipy import ndimage
 from torch import Tensor
 
-from impasto.build.comparison import Source, source_of
 from impasto.data import sample_paths
-from impasto.evaluation.comparison import Cells, Comparison, Figures, Row, Table
+from impasto.evaluation.comparison import Cells, Comparison, Count, Counts, Figures, Listed, Row, Table
 from impasto.evaluation.lpips import FoundLPIPS
 from impasto.features import LossNetwork
 from impasto.images import read_image, sheet, write_image
@@ -31,36 +23,52 @@ from impasto.styles import Style
 from impasto.tables import digits
 
 _SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
-_SIZE = 512  # longer side in pixels at most
-_PERIODS, _SHIFTS = (4, 8, 16), (1, 4)  # of grids, and of the photograph, in pixels
 _STYLE_SIZES = (256, 320, 384, 448, 512, 640)
 _SHOWN = 4  # photographs on the sheet
 _BORDER = 8  # pixels
+_WINDOW = 9  # pixels a side of the neighbourhood that a spot stands out of
+_SPOT = 0.25  # of [0, 1]: what is further from the median of its neighbourhood is a spot, or an edge
+
+Source = Callable[[Found, Tensor], Tensor]  # from a photograph's file and its pixels (3, H, W) to a picture
 
 
 class Artefacts(Comparison):
-    """Grids, borders, the response to a moved photograph, LPIPS to it, and how far the style's Gram matrices are."""
+    """Grids, border, spots, the response to a moved photograph, LPIPS to it; of a style, relative Gram errors."""
 
     name: ClassVar[str] = "artefacts"
-    methods: dict[str, str]
-    photographs: list[str]
-    lpips: FoundLPIPS = None
-    style: Style | None = None
-    features: LossNetwork | None = None
+    methods: dict[str, str] | None
+    photographs: Annotated[list[str] | None, Listed]
+    size: Count
+    periods: Counts
+    shifts: Counts
+    lpips: FoundLPIPS
+    painting: Style | None
+    loss_network: Callable[[Tensor], LossNetwork] | None
+    source_of: Callable[[str, str, str], Source]  # finds a method by its text, name and device
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        return {"photograph": "photograph"} | (self.methods or {name: name for name in shipped("stylizer")})
 
     @cached_property
     def _sources(self) -> dict[str, Source]:
-        return {name: source_of(text, name, self.device) for name, text in self.methods.items()}
+        return {name: self.source_of(text, name, self.device) for name, text in self._texts.items()}
 
     @cached_property
     def _found(self) -> list[Found]:
-        return find_images(self.photographs)
+        return find_images(self.photographs or sample_paths(_SAMPLES))
+
+    @cached_property
+    def _features(self) -> LossNetwork | None:
+        if self.painting is None or self.loss_network is None:
+            return None
+        return self.loss_network(self.painting.image(max(_STYLE_SIZES)))
 
     def about(self) -> dict[str, Any]:
         """Say which methods and photographs, and what is measured; refuse what is not there."""
-        about = {"methods": {name: self.methods[name] for name in self._sources}, "photographs": len(self._found)}
-        network = None if self.features is None else self.features.description
-        style = None if self.style is None else self.style.describe()
+        about = {"methods": {name: self._texts[name] for name in self._sources}, "photographs": len(self._found)}
+        network = None if self._features is None else self._features.description
+        style = None if self.painting is None else self.painting.describe()
         return about | {"lpips": self.lpips is not None, "loss_network": network, "style": style}
 
     def cells(self) -> Cells:
@@ -70,13 +78,13 @@ class Artefacts(Comparison):
         }
 
     def _measure(self, method: str, item: Found) -> Figures:
-        photo, source = read_image(item.path, at_most=_SIZE), self._sources[method]
+        photo, source = read_image(item.path, at_most=self.size), self._sources[method]
         image = source(item, photo)
         figures: Figures = {"method": method, "photograph": str(item.name)}
-        for period in _PERIODS:
+        for period in self.periods:
             figures[f"repeated {period} px, %"] = float(repeated_share(image[None].double(), period))
-        figures["border"] = border_ratio(image, photo)
-        for shift in _SHIFTS:
+        figures |= {"border": border_ratio(image, photo), "spots, %": spot_share(image, photo)}
+        for shift in self.shifts:
             response = None if self._is_still(method) else shift_response(partial(source, item), photo, shift)
             figures[f"shift {shift} px, levels"] = response
         if self.lpips is not None:
@@ -85,9 +93,9 @@ class Artefacts(Comparison):
 
     def _is_still(self, method: str) -> bool:
         """Whether its pictures are files, which another photograph does not change."""
-        folder = Path(self.methods[method]).expanduser()
+        folder = Path(self._texts[method]).expanduser()
         results = folder.is_dir() and not (folder / "network.safetensors").is_file()
-        return results or self.methods[method] == "photograph"
+        return results or self._texts[method] == "photograph"
 
     def _gram_errors(self, image: Tensor) -> Figures:
         """|G - A| / |A| of a picture and the style by layer, of the size of the style that is nearest."""
@@ -98,13 +106,13 @@ class Artefacts(Comparison):
 
     @torch.inference_mode()
     def _grams(self, image: Tensor) -> dict[str, Tensor]:
-        if self.features is None:
+        if self._features is None:
             return {}
-        return {layer: gram(found)[0] for layer, found in self.features(image, LAYERS).items()}
+        return {layer: gram(found)[0] for layer, found in self._features(image, LAYERS).items()}
 
     @cached_property
     def _targets(self) -> list[dict[str, Tensor]]:
-        return [] if self.style is None else [self._grams(self.style.image(size)) for size in _STYLE_SIZES]
+        return [] if self.painting is None else [self._grams(self.painting.image(size)) for size in _STYLE_SIZES]
 
     def table(self, figures: Mapping[str, Figures]) -> Table:
         """A row a method: means over the photographs; what has "%" in its name is multiplied by a hundred."""
@@ -119,7 +127,7 @@ class Artefacts(Comparison):
 
     def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
         """Draw the methods' pictures of the first photographs."""
-        items = [(item, read_image(item.path, at_most=_SIZE)) for item in self._found[:_SHOWN]]
+        items = [(item, read_image(item.path, at_most=self.size)) for item in self._found[:_SHOWN]]
         write_image(path, sheet([[source(*item) for source in self._sources.values()] for item in items]))
         return [path]
 
@@ -149,6 +157,17 @@ def _border(image: Tensor) -> float:
     return float((energy[near[:-1, :-1]].mean() + 1e-6) / (energy[inside[:-1, :-1]].mean() + 1e-6))
 
 
+def spot_share(image: Tensor, photograph: Tensor) -> float:
+    """Share of the pixels (3, H, W) that stand out of their neighbourhood, less that of the photograph."""
+    found, expected = (float((_apart(x).amax(dim=0) > _SPOT).float().mean()) for x in (image, photograph))
+    return found - expected
+
+
+def _apart(image: Tensor) -> Tensor:
+    """How far each value is from the median of its neighbourhood."""
+    return (image - torch.from_numpy(ndimage.median_filter(image.numpy(), size=(1, _WINDOW, _WINDOW)))).abs()
+
+
 @torch.inference_mode()
 def shift_response(network: Callable[[Tensor], Tensor], photograph: Tensor, shift: int) -> float:
     """Mean change of a picture when the photograph is moved, in grey levels, where both show the same.
@@ -163,27 +182,3 @@ def shift_response(network: Callable[[Tensor], Tensor], photograph: Tensor, shif
     there = network(photograph[:, shift:, shift:])
     same = here[:, shift : h - shift, shift : w - shift]
     return float(255 * (same - there[:, : h - 2 * shift, : w - 2 * shift]).abs().mean())
-
-
-def main(words: Sequence[str] | None = None) -> None:
-    """Measure the methods, or all shipped styles."""
-    options = parser(__doc__ or "")
-    options.add_argument("--method", action="append", default=[], help="name=what")
-    options.add_argument("--photographs", nargs="+", default=sample_paths(_SAMPLES), help="files, folders or patterns")
-    given = options.parse_args(words)
-    cfg = composed("evaluate", "experiment=johnson2016_sr", *given.words)
-    methods = dict(word.split("=", 1) for word in given.method) or {name: name for name in shipped("stylizer")}
-    style = None if cfg.features is None or cfg.style is None else instantiate(cfg.style)
-    comparison = Artefacts(
-        methods={"photograph": "photograph"} | methods,
-        photographs=given.photographs,
-        lpips=cfg.evaluation.lpips,
-        style=style,
-        features=None if style is None else instantiate(cfg.features)(style.image(cfg.style_size)),
-        device=given.device,
-    )
-    measure(comparison, given)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,16 +1,17 @@
-"""The ledger: every row finds its figures, its page is what the script writes, and no other page says otherwise."""
+"""The ledger: every row finds its figures, its page is what the command writes, and no other page says otherwise."""
 
+import csv
 import re
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
+from conftest import Result
+from pydantic import ValidationError
+
+from impasto.evaluation.ledger import Entry, Ledger
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "docs"))
-import ledger  # noqa: E402
-
 RESULTS = ROOT / "docs/results"
 HEADLINES = [
     (page.name, line.split("|")[2])
@@ -37,48 +38,50 @@ def _numbers(text: str) -> list[float]:
     return [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*(?:\.\d+)?", text)]
 
 
-def _row(tmp_path: Path, **entry: object) -> list[str]:
+def _row(tmp_path: Path, **entry: object) -> dict[str, str]:
     (tmp_path / "page.md").write_text(_PAGE)
-    return ledger.row({"what": "a table", "state": "reproduced", **entry}, tmp_path)
+    rows = {"A paper": [{"what": "a table", "state": "reproduced", **entry}]}
+    (measure,) = Ledger(device="cpu", pages=tmp_path, rows=rows).cells().values()
+    return measure()
 
 
 def test_figures_are_read_from_columns_and_sentences_with_how_they_were_measured(tmp_path: Path) -> None:
     here = {"page": "page.md", "row": "*here", "columns": ["ratio", "seconds"]}
     row = _row(tmp_path, ours=here, paper={**here, "row": "* | 3", "columns": ["ratio"]})
-    assert row[1] == "9*" and row[3:] == [
-        "[7, 1.5](page.md)",
-        "reproduced",
-        "`impasto benchmark`",
-        "-; -; two cores; -",
-    ]
-    assert "[12, 14](page.md)" in _row(tmp_path, ours={"page": "page.md", "sentence": r"(\d+) to (\d+) steps"})
+    assert (row["ours"], row["the paper's"]) == ("7, 1.5", "9*")
+    assert (row["command"], row["machine"], row["date"]) == ("`impasto benchmark`", "two cores", "-")
+    assert _row(tmp_path, ours={"page": "page.md", "sentence": r"(\d+) to (\d+) steps"})["ours"] == "12, 14"
 
 
 @pytest.mark.parametrize("place", [{"row": "512", "columns": ["ratio"]}, {"row": "256", "columns": ["speed"]}])
 def test_a_figure_that_is_not_there_is_refused(tmp_path: Path, place: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"expected figures at .*page.md.*, got none"):
+    with pytest.raises(ValueError, match=r"expected figures at .* on .*page.md, got none"):
         _row(tmp_path, ours={"page": "page.md", **place})
 
 
 @pytest.mark.parametrize(
     "wrong", [{"state": "not run"}, {"state": "reproduced"}, {"state": "not reproduced", "ours": {"page": "page.md"}}]
 )
-def test_a_state_that_the_row_does_not_bear_out_is_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="in 'a table'"):
-        _row(tmp_path, **wrong)
+def test_a_state_that_the_row_does_not_bear_out_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="in 'a table'"):
+        Entry(**{"what": "a table", **wrong})
 
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, str]]:
-    """Those of docs/results/ledger.md, which a test holds to be what the script writes."""
+    """Those of docs/results/ledger.md, which a test holds to be what the command writes."""
     lines = [line.split("|") for line in (RESULTS / "ledger.md").read_text(encoding="utf-8").splitlines()]
     return [{"ours": cells[4]} for cells in lines if len(cells) == 9]
 
 
-def test_the_page_is_what_the_script_writes() -> None:
-    papers = yaml.safe_load((ROOT / "docs" / "ledger.yaml").read_text(encoding="utf-8"))
-    written = (RESULTS / "ledger.md").read_text(encoding="utf-8")
-    assert ledger.page(papers, RESULTS) == written, "run python docs/ledger.py"
+def test_the_page_is_what_the_command_writes(impasto: Callable[..., Result]) -> None:
+    result = impasto("evaluate", "experiment=ledger", f"evaluation.pages={RESULTS}")
+    assert result.code == 0, result.err
+    written = (result.folder / "ledger.md").read_text(encoding="utf-8")
+    page = RESULTS / "ledger.md"
+    assert written == page.read_text(encoding="utf-8"), f"copy the ledger.md of that command's run folder to {page}"
+    with (result.folder / "ledger.csv").open(encoding="utf-8") as file:
+        assert {row["state"].partition(";")[0] for row in csv.DictReader(file)} >= {"reproduced", "not run"}
 
 
 @pytest.mark.parametrize(("page", "cell"), HEADLINES)

@@ -1,7 +1,7 @@
-"""docs/measure/artefacts.py: planted faults raise the score that looks for them; means over photographs."""
+"""Planted faults raise the score that looks for them, and no other; means are over photographs."""
 
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.cli import conf_dir
+from impasto.evaluation.artefacts import border_ratio, shift_response, spot_share
 from impasto.images import write_image
 from impasto.losses import repeated_share
-
-sys.path.insert(0, str(conf_dir().parent / "docs" / "measure"))
-import artefacts
-from artefacts import border_ratio, shift_response
 
 
 def _photo(height: int = 99, width: int = 130) -> Tensor:
@@ -27,7 +23,7 @@ def _photo(height: int = 99, width: int = 130) -> Tensor:
 
 def _scores(image: Tensor) -> dict[str, float]:
     shares = {f"period {period}": float(repeated_share(image[None], period)) for period in (4, 6)}
-    return shares | {"border": border_ratio(image, _photo())}
+    return shares | {"border": border_ratio(image, _photo()), "spots": spot_share(image, _photo())}
 
 
 def _grid(period: int) -> Tensor:
@@ -43,10 +39,20 @@ def _border() -> Tensor:
     return found
 
 
-@pytest.mark.parametrize(("image", "score"), [(_grid(4), "period 4"), (_grid(6), "period 6"), (_border(), "border")])
+def _spots() -> Tensor:
+    found = _photo()
+    places = torch.randint(9, 90, (40, 2), generator=torch.Generator().manual_seed(0)).tolist()
+    for y, x in places:
+        found[:, y : y + 3, x : x + 3] = 1 - found[:, y : y + 3, x : x + 3].round()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("image", "score"), [(_grid(4), "period 4"), (_grid(6), "period 6"), (_border(), "border"), (_spots(), "spots")]
+)
 def test_a_planted_fault_raises_its_score_most(image: Tensor, score: str) -> None:
     before, after = _scores(_photo()), _scores(image)
-    scales = {"period 4": 0.01, "period 6": 0.01, "border": 1.0}
+    scales = {"period 4": 0.01, "period 6": 0.01, "border": 1.0, "spots": 0.05}
     raised = {name: (after[name] - before[name]) / scales[name] for name in before}
     assert raised[score] > 0.4 and score == max(raised, key=lambda name: raised[name])
 
@@ -78,29 +84,24 @@ def _rows(folder: Path) -> dict[str, dict[str, Any]]:
     return {row["method"]: row for row in json.loads((folder / "artefacts.json").read_text())["rows"]}
 
 
-@pytest.mark.slow
-def test_means_are_over_the_photographs_and_files_have_no_response_to_a_shift(tmp_path: Path) -> None:
+def test_means_are_over_the_photographs_and_files_have_no_response_to_a_shift(
+    impasto: Callable[..., Any], tmp_path: Path
+) -> None:
     for index in range(2):
         photo = torch.rand(3, 48, 64, generator=torch.Generator().manual_seed(index))
         write_image(tmp_path / "photos" / f"{index}.png", photo)
-    words = ("--method", "night=starry_night", "--method", f"results={tmp_path / 'photos'}")
-    artefacts.main((str(tmp_path / "out"), *words, "--photographs", str(tmp_path / "photos")))
-    rows, cells = _rows(tmp_path / "out"), json.loads((tmp_path / "out/artefacts.json").read_text())["cells"]
+    result = impasto(
+        *("evaluate", "experiment=artefacts", "logger=csv", "evaluation.photographs=[photos]"),
+        *("evaluation.methods={night: starry_night, results: photos}", "features=pocket", "style=stained_glass"),
+    )
+    assert result.code == 0, result.err
+    rows, cells = _rows(result.folder), json.loads((result.folder / "artefacts.json").read_text())["cells"]
     assert list(rows) == ["photograph", "night", "results"]
     for name, row in rows.items():
         own = [found["repeated 4 px, %"] for key, found in cells.items() if key.startswith(name)]
         assert len(own) == 2 and row["repeated 4 px, %"] == pytest.approx(sum(own) / 2)
     assert rows["photograph"]["border"] == 1 and rows["photograph"]["shift 1 px, levels"] is None
     assert rows["night"]["shift 1 px, levels"] > 0 and rows["results"]["shift 1 px, levels"] is None
-    assert "Means over 2 photographs." in (tmp_path / "out/artefacts.md").read_text()
-    assert (tmp_path / "out/artefacts.png").is_file()
-
-
-@pytest.mark.slow
-def test_a_style_and_a_loss_network_bring_gram_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_image(tmp_path / "a.png", torch.rand(3, 64, 64))
-    words = ("features=pocket", "style=stained_glass", "--method", "same=photograph")
-    artefacts.main((str(tmp_path / "out"), *words, "--photographs", str(tmp_path / "a.png")))
-    rows = _rows(tmp_path / "out")
-    assert rows["same"]["relu4_3"] == rows["photograph"]["relu4_3"] > 0.1
-    assert "relu4_3" in capsys.readouterr().out
+    assert rows["results"]["relu4_3"] == rows["photograph"]["relu4_3"] > 0.1
+    assert "Means over 2 photographs." in (result.folder / "artefacts.md").read_text()
+    assert (result.folder / "artefacts.png").is_file()
