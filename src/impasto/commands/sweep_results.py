@@ -60,7 +60,7 @@ class Results:
             write_text(self.sweep.folder / "trials.md", markdown(columns, cells))
 
     def write_page(self) -> None:
-        """Write the tables, `sweep.html`, `sheet.png` and the plots."""
+        """Write the tables, `sweep.html` and the plots."""
         self.write_tables()
         with self.trials.lock:
             study = self.trials.snapshot()

@@ -50,8 +50,7 @@ def recorded(folder: Path, *, config: str | None) -> Iterator[None]:
         return
     start = time.time()
     if config is not None:
-        RunFolder(folder).begin(config)
-        RunFolder(folder).write_environment(_environment())
+        RunFolder(folder).begin(config, _environment())
     outcome: dict[str, object] = {"status": "failed"}  # holds for whatever is not named below
     try:
         yield
