@@ -1,19 +1,21 @@
 """A study small enough for tests, written by hand, and servers for it."""
 
+import secrets
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import torch
 import uvicorn
 from processes import start, wait_for
 
+from impasto.cli import conf_dir
 from impasto.files import sha256
-from impasto.study.pictures import spoiled, write_blinded
-from impasto.study.plan import (
+from impasto.study.folder import (
     CATCH,
     RATED,
     Question,
@@ -22,10 +24,16 @@ from impasto.study.plan import (
     Study,
     Trial,
     image_file,
-    new_id,
     read_tokens,
     write_study,
 )
+from impasto.study.pictures import spoiled, write_blinded
+
+_SPEC = spec_from_file_location("docs_measure_coverage", conf_dir().parent / "docs" / "measure" / "coverage.py")
+assert _SPEC is not None and _SPEC.loader is not None
+_MEASURED = module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_MEASURED)
+imagined_study = _MEASURED.imagined_study  # a study whose pictures do not exist
 
 METHODS = ("secretgatys", "secretjohnson")
 NATURAL = Question(text="Does this image look natural to you?", pictures=1, answers=("Not natural", "Natural"))
@@ -45,7 +53,7 @@ def small_study(
         image[:, : size // 2] = photograph / 2
         images = {METHODS[0]: image, METHODS[1]: image.mean(0, keepdim=True).expand(3, -1, -1)}
         shown: dict[str | None, torch.Tensor] = {**images, None: spoiled(image, generator)}
-        names = {method: new_id() for method in shown}
+        names = {method: secrets.token_hex(8) for method in shown}
         write_blinded({image_file(folder, names[method]): shown[method] for method in shown})
         for method, name in names.items():
             file = image_file(folder, name)
@@ -82,13 +90,12 @@ def tokens(folder: Path) -> list[str]:
 
 
 @contextmanager
-def serving(folder: Path, *, hosts: Sequence[str] = ()) -> Iterator[str]:
+def serving(folder: Path) -> Iterator[str]:
     """Serve a study from a thread of this process; yields the address."""
-    from impasto.study.security import DeadlineProtocol
     from impasto.study.server import create_app
 
     config = uvicorn.Config(
-        create_app(folder, hosts=hosts), port=0, http=DeadlineProtocol, ws="none", log_config=None, server_header=False,
+        create_app(folder), port=0, http="h11", ws="none", log_config=None, server_header=False,
         access_log=False, log_level="error", timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(config)

@@ -6,14 +6,16 @@ data and about half an hour: python docs/measure/coverage.py [studies]
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit
 
 from impasto.study.analysis import Analysis, analyse
-from impasto.study.plan import Question, Rule
-from impasto.study.simulation import Preferences, imagined_study, simulate_rater
+from impasto.study.design import design_sessions
+from impasto.study.folder import Question, Rule, Stimulus, Study
+from impasto.study.simulation import Preferences, simulate_rater
 from impasto.study.statistics import Array, bradley_terry
 
 NATURAL = Question(text="natural?", pictures=1, answers=("no", "yes"))
@@ -81,6 +83,32 @@ def _analysis(question: Question, preferences: Preferences, seed: int) -> Analys
 def _interval(question: Question, row: object) -> list[float]:
     names = ("share", "low", "high") if question.pictures == 1 else ("strength", "strength_low", "strength_high")
     return [getattr(row, name) for name in names]
+
+
+def imagined_study(question: Question, rule: Rule, methods: Sequence[str], **layout: int) -> Study:
+    """Make a study whose pictures do not exist: simulated raters need none.
+
+    `layout` has photographs, raters, rounds, repeats, catches and seed, as `design_sessions` takes them.
+    """
+    stimuli: dict[str, Stimulus] = {}
+
+    def name(photograph: int, number: int | None) -> str:
+        picture = f"photograph{photograph}{'spoiled' if number is None else f'method{number}'}"
+        method = None if number is None else methods[number]
+        stimuli[picture] = Stimulus(photograph=f"photograph {photograph}", method=method, width=1, height=1, sha256="")
+        return picture
+
+    return Study(
+        title="imagined",
+        question=question,
+        methods=tuple(methods),
+        sessions=design_sessions(methods=len(methods), pictures=question.pictures, name=name, **layout),
+        stimuli=stimuli,
+        rule=rule,
+        break_every=None,
+        seed=layout["seed"],
+        created="",
+    )
 
 
 def true_values(question: Question, preferences: Preferences) -> Array:

@@ -6,6 +6,7 @@ Starts the real `impasto study serve` as a process of its own: python docs/measu
 import asyncio
 import os
 import random
+import secrets
 import socket
 import statistics
 import subprocess
@@ -24,8 +25,7 @@ from impasto.data.sample import sample_path
 from impasto.files import sha256
 from impasto.images import read_image, resize_longer_side
 from impasto.study.answers import read_answers
-from impasto.study.pictures import write_blinded
-from impasto.study.plan import (
+from impasto.study.folder import (
     RATED,
     Question,
     Rule,
@@ -33,10 +33,10 @@ from impasto.study.plan import (
     Study,
     Trial,
     image_file,
-    new_id,
     read_tokens,
     write_study,
 )
+from impasto.study.pictures import write_blinded
 
 PHOTOGRAPHS = ["astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"]
 WAITS = [0.5, 1, 2, 4, 8, 15]  # s, as of study.js
@@ -48,7 +48,7 @@ def build(folder: Path, *, raters: int, trials: int, seed: int) -> None:
     for name in PHOTOGRAPHS:
         photo = resize_longer_side(read_image(Path(sample_path(name))), 512)
         shown = {"photograph": photo, "grey": photo.mean(0, keepdim=True).expand(3, -1, -1)}
-        ids = {method: new_id() for method in shown}
+        ids = {method: secrets.token_hex(8) for method in shown}
         write_blinded({image_file(folder, ids[method]): image for method, image in shown.items()})
         for method, picture in ids.items():
             digest = sha256(image_file(folder, picture))

@@ -21,7 +21,7 @@ import psutil
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from impasto.report import write_report
+from impasto.report.page import write_report
 
 RUNS, METRICS, ROWS, PHOTOGRAPHS, STEPS, SIDE = 50, 20, 5_000, 8, 6, 320
 CONFIG = """name: synthetic

@@ -62,7 +62,7 @@ def draw_study(folder: Path, _: Path) -> None:
     methods = "methods={truth: photograph, colorizer: scenes}"
     for question, windows in (("natural", [WINDOW]), ("better", [WINDOW, PHONE])):
         study = folder / question
-        words = [f"question={question}", "raters=2", "repeats=0", "catches=0", "logger=csv", f"hydra.run.dir={study}"]
+        words = [f"question={question}", "raters=2", "repeats=0", "catches=0", f"hydra.run.dir={study}"]
         subprocess.run([*IMPASTO, "study", "create", *PHOTOGRAPHS[:2], methods, *words], check=True, cwd=folder)
         with (study / "raters.csv").open(newline="") as file:
             token = next(csv.DictReader(file))["token"]

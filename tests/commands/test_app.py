@@ -29,7 +29,7 @@ def test_without_gradio_the_extra_is_named(impasto: Callable[..., Any], monkeypa
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("port=0", "expected port=<a number from 1 to 65535>, got 0"),
+        ("port=0", "expected port to be greater than or equal to 1, got 0"),
         ("host=192.0.2.1", "host=192.0.2.1 with port="),
         ("networks=[nowhere]", "'nowhere' is neither a run folder, a network file nor a shipped network"),
         ("networks=notes.txt", "notes.txt is not a safetensors file"),

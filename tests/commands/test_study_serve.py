@@ -16,7 +16,7 @@ from conftest import Result
 from small_study import free_port, process_serving, small_study, tokens
 
 from impasto.study.answers import read_answers
-from impasto.study.plan import image_file
+from impasto.study.folder import image_file
 
 Impasto = Callable[..., Result]
 TRIALS = 60
@@ -50,8 +50,6 @@ def test_session_is_told_without_tokens_and_ends_quietly(tmp_path: Path, ending:
         assert answer(asking, first, 0).status_code == 409
         assert answer(asking, f"{second}x", 0).status_code == 404
         assert asking.post(f"{second}/answers", content=b"x" * 5000).status_code == 413
-        assert asking.get(f"{second}/trial", headers={"host": "evil.example"}).status_code == 400
-        assert asking.get(f"{second}/trial", headers={"host": "localhost"}).status_code == 200
         process.send_signal(ending)
         told = process.communicate(timeout=20)[0]
     assert process.returncode == 0
@@ -124,16 +122,18 @@ def test_taken_port_is_named(impasto: Impasto, tmp_path: Path) -> None:
         port = other.getsockname()[1]
         result = impasto("study", "serve", "study", f"port={port}")
     assert result.code == 1
-    assert result.err == f"error: port {port} of 127.0.0.1 is taken; give another, as in port={port + 1}\n"
+    where = f"host=127.0.0.1 with port={port}"
+    assert result.err == f"error: {where} cannot be served (Address already in use); give another\n"
     assert not (tmp_path / "study" / "links.csv").exists()
 
 
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("port=70000", "expected port=<a number from 1 to 65535>, got 70000"),
-        ("host=192.0.2.1", "host=192.0.2.1 with port=8765 cannot be served by this machine"),
+        ("port=70000", "expected port to be less than or equal to 65535, got 70000"),
+        ("host=192.0.2.1", "host=192.0.2.1 with port=8765 cannot be served"),
         ("address=study.example.org", "expected address to be a valid URL"),
+        ("host=0.0.0.0", "host=0.0.0.0 needs address=<as raters see it>, such as http://192.168.0.7:8765"),
     ],
 )
 def test_bad_addresses_are_refused(impasto: Impasto, tmp_path: Path, option: str, message: str) -> None:
@@ -152,7 +152,8 @@ def test_what_is_no_study_is_refused(impasto: Impasto, tmp_path: Path) -> None:
     image_file(tmp_path / "study", names[0]).unlink()
     result = impasto("study", "serve", "study")
     assert result.code == 1
-    assert f"1 of 6 pictures of the study are lost: study/images/{names[0]}.png is missing" in result.err
+    told = f"1 of 6 pictures of the study are missing or changed, the first is study/images/{names[0]}.png"
+    assert told in result.err
 
 
 def test_missing_library_is_named(impasto: Impasto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,13 +173,3 @@ def test_links_carry_the_address_that_raters_see(tmp_path: Path) -> None:
         assert links(folder)[0] == f"https://study.example.org/pictures/r/{tokens(folder)[0]}"
         own = f"http://127.0.0.1:{port}/r/{tokens(folder)[0]}/trial"
         assert httpx.get(own, headers={"host": "study.example.org"}).status_code == 200
-
-
-@pytest.mark.slow
-def test_server_for_the_network_tells_no_wildcard(tmp_path: Path) -> None:
-    folder = tmp_path / "study"
-    small_study(folder)
-    with process_serving(folder, port := free_port(), "host=0.0.0.0"):
-        assert links(folder)[0].endswith(f":{port}/r/{tokens(folder)[0]}")
-        assert "0.0.0.0" not in links(folder)[0]
-        assert httpx.get(f"{links(folder)[0]}/trial").status_code == 200

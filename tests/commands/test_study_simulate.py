@@ -62,9 +62,7 @@ def test_some_raters_then_the_rest_then_nobody(impasto: Callable[..., Any], tmp_
 
 def test_a_study_that_people_answer_is_not_simulated(tmp_path: Path) -> None:
     small_study(tmp_path, raters=3)
-    people = Answers(tmp_path)
-    people.add(2, 0, 1, milliseconds=900)
-    people.close()
+    Answers(tmp_path).add(2, 0, 1, milliseconds=900)
     with pytest.raises(ValueError, match=r"people have begun to answer .*; simulate on a copy of the folder"):
         _run(tmp_path)
     assert [(answer.rater, answer.simulated) for answer in read_answers(tmp_path)] == [(2, False)]
@@ -151,7 +149,7 @@ def test_what_does_not_fit_is_refused_and_nobody_answers(
     ("arguments", "message"),
     [
         (("nothing",), "no study in nothing: expected the run folder of an 'impasto study create'"),
-        (("study=garbage",), "garbage/answers.sqlite cannot be read as answers: file is not a database"),
+        (("study=garbage",), "garbage/answers.sqlite cannot be used for answers: file is not a database"),
     ],
     ids=["no study", "garbage"],
 )

@@ -112,7 +112,7 @@ def test_a_sweep_keeps_its_trials_goes_on_and_refuses_to_become_another(
     assert _status(swept)["status"] == "finished"
     page = (swept / "sweep.html").read_text(encoding="utf-8")
     assert all(f'id="trial-{row["trial"]}"' in page for row in _rows(swept))
-    assert {"history.png", "slices.png", "curves.png", "sheet.png"} <= {path.name for path in swept.iterdir()}
+    assert {"history.png", "slices.png", "curves.png"} <= {path.name for path in swept.iterdir()}
     assert len((swept / "trials.md").read_text(encoding="utf-8").strip().splitlines()) == 2 + 3
 
     before, rows = _written(swept), _rows(swept)

@@ -14,7 +14,7 @@ from parsed_page import Parsed
 from PIL import Image
 
 from impasto.report import sweep_page as sweep_module
-from impasto.report import write_report
+from impasto.report.page import write_report
 from impasto.report.sweep_page import write_sweep_page
 
 STATES = ("finished", "finished", "pruned", "failed")
@@ -80,7 +80,7 @@ def test_every_trial_has_its_row_with_its_figures_and_last_pictures(page: Parsed
     assert rows == ["trial-1", "trial-0", "trial-2", "trial-3"]  # the best first, those without a value last
     assert page.all("tr", id="trial-1")[0]["class"] == "best"
     assert [a["alt"] for a in page.all("img") if str(a["alt"]).startswith("Trial")] == [
-        f"Trial {trial}, photo_{photograph}.png" for trial in (1, 0, 2) for photograph in (0, 1)
+        f"Trial {trial}, photo_{photograph}" for trial in (1, 0, 2) for photograph in (0, 1)
     ]
     for text in ("OutOfMemoryError: too large", "best: trial 1", "impasto train a=b", "sampler: TPE"):
         assert text in page.text, text
@@ -100,7 +100,7 @@ def test_nothing_becomes_markup_and_nothing_is_fetched(page: Parsed) -> None:
 
 
 def test_the_plots_of_one_objective_are_drawn_once(folder: Path, page: Parsed) -> None:
-    written = sorted(path.stem for path in folder.glob("*.png") if path.stem != "sheet")
+    written = sorted(path.stem for path in folder.glob("*.png"))
     assert written == ["curves", "history", "importance", "parallel", "slices"]
     assert len([a for a in page.all("img") if str(a["src"]).startswith("data:image/png")]) == len(written)
     for name in written:
@@ -135,28 +135,15 @@ def test_when_little_room_is_left_the_best_trials_keep_their_pictures(
     assert shown == ["Trial 3", "Trial 2", "Trial 1"] and "The pictures of 1 trials are left out" in page.text
 
 
-def test_the_sheet_has_rows_in_order_below_the_photographs(tmp_path: Path) -> None:
-    for number in range(3):
-        make_samples(tmp_path / str(number), photographs=3, steps=2, seed=number)
-    states = ["finished"] * 4
-    _write(tmp_path, _study([[2.0], [3.0], [1.0], [4.0]], states, "loss"), states, best=[2])
-    with Image.open(tmp_path / "sheet.png") as image:
-        assert image.size == (4 * 164 - 4, 4 * 164 - 4)
-        for row, folder in enumerate(("2/samples/photographs", *(f"{n}/samples/step_000200" for n in (2, 0, 1)))):
-            with Image.open(tmp_path / folder / "photo_1.png") as picture:
-                assert image.getpixel((2 * 164 + 12, row * 164 + 12)) == picture.getpixel((1, 1))
-
-
 def test_the_report_reads_a_pruned_trial_and_the_plots_of_a_sweep(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "sweep", command="sweep", config={"n_trials": 2})
     make_run(folder / "0"), make_run(folder / "1", status="pruned")
     for name in ("history", "importance", "pareto"):
         make_image(folder / f"{name}.png", seed=len(name))
-    make_image(folder / "sheet.png", seed=1, size=(60, 200))
     (folder / "trials.md").write_text("| trial | value |\n| --- | --- |\n| 1 | 0.25 |\n")
     report = write_report([str(tmp_path)], tmp_path / "report.html")
     assert report.statuses == {"finished": 2, "pruned": 1} and not report.problems
     page = Parsed((tmp_path / "report.html").read_text())
     plots = [a["data-path"] for a in page.all("img", **{"class": "plot-image"})]
-    assert plots == ["history.png", "importance.png", "pareto.png", "sheet.png"]
+    assert plots == ["history.png", "importance.png", "pareto.png"]
     assert "trials.md" in page.text and "ended this trial early" in page.text

@@ -74,12 +74,12 @@ def test_the_trials_are_sorted_enlarged_and_commands_are_copied(page: Path) -> N
         assert _order(visit) == ["1", "0", "2", "4", "3"]
         visit.page.locator("#table tbody .open").nth(2).click()
         dialog = visit.page.locator("#view[open]")
-        assert dialog.locator("h2").inner_text() == "Trial 0, photo_0.png"
+        assert dialog.locator("h2").inner_text() == "Trial 0, photo_0"
         _until(visit, "[...document.querySelectorAll('#large img')].every((image) => image.naturalWidth > 0)")
         before, after = (dialog.locator("img").nth(number).bounding_box() for number in (0, 1))
         assert before["x"] + before["width"] <= after["x"]  # side by side
         visit.page.click("#next")
-        assert dialog.locator("h2").inner_text() == "Trial 2, photo_0.png"
+        assert dialog.locator("h2").inner_text() == "Trial 2, photo_0"
         visit.page.keyboard.press("Escape")
         assert visit.page.evaluate("document.activeElement.className") == "open"
         visit.page.click(".copy")

@@ -8,8 +8,8 @@ import pytest
 from made_runs import make_run
 from omegaconf import OmegaConf
 
-from impasto.run_folders import read_text, read_yaml
-from impasto.run_folders.reading import read_json, read_metrics
+from impasto.run_folders import read_text
+from impasto.run_folders.reading import read_json, read_metrics, read_yaml
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
@@ -29,23 +29,20 @@ def test_pipes_folders_and_devices_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(ValueError, match="is no file"):
         read_text(tmp_path, "pipe")  # would wait for ever
-    with pytest.raises(ValueError, match="is a folder"):
+    with pytest.raises(ValueError, match="is no file"):
         read_text(tmp_path, "folder")
 
 
-def test_a_text_is_bounded_and_must_be_text(tmp_path: Path) -> None:
-    (tmp_path / "long").write_bytes(b"a" * 1_000_001)
+def test_a_text_must_be_text(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"ab\xff\xfe")
-    with pytest.raises(ValueError, match="more than 1,000,000 bytes"):
-        read_text(tmp_path, "long")
-    with pytest.raises(ValueError, match="byte 3 is not UTF-8"):
+    with pytest.raises(ValueError, match="codec can't decode byte 0xff in position 2"):
         read_text(tmp_path, "binary")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "[" * 100_000, "9" * 5000, '"a"'])
 def test_json_that_is_no_object_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "status.json").write_text(text)
-    with pytest.raises(ValueError, match=r"is no JSON|expected a JSON object"):
+    with pytest.raises(ValueError, match="is no JSON object"):
         read_json(tmp_path, "status.json")
 
 
@@ -59,15 +56,13 @@ _MERGES = "a: &a {x: 1}\n" + "".join(
     ["", "1", "a: [", "a: 'x", "? [1]\n: 2", "a: !!python/object:os.system x", "a: 2020-99-99", "a: &a [*a]"],
 )
 def test_yaml_that_is_no_plain_mapping_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no YAML|expected a YAML mapping"):
+    with pytest.raises(ValueError, match="is no YAML mapping"):
         read_yaml(text)
 
 
-@pytest.mark.parametrize(
-    "text", [_MERGES, "[" * 200_000, "a: " + "{b: " * 60 + "}" * 60, "\0", "a: " + "9" * 5000], ids=range(5)
-)
+@pytest.mark.parametrize("text", [_MERGES, "[" * 200_000, "\0", "a: " + "9" * 5000], ids=range(4))
 def test_yaml_that_is_no_plain_mapping_is_refused_at_once(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no YAML|expected a YAML mapping"):
+    with pytest.raises(ValueError, match="is no YAML mapping"):
         read_yaml(text)
 
 
@@ -79,39 +74,25 @@ def test_names_that_are_no_utf8_are_read_as_they_were_written() -> None:
 def test_values_survive_as_they_were_logged(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("step,a,b\n0,1.5,\n1,nan,inf\n2,,-inf\n3,1e-300,2\n")
     metrics = read_metrics(tmp_path, "metrics.csv")
-    assert not metrics.problems
-    a, b = metrics.curves["a"], metrics.curves["b"]
+    a, b = metrics["a"], metrics["b"]
     assert list(a.steps) == [0, 1, 3] and a.values[0] == 1.5 and math.isnan(a.values[1]) and a.values[2] == 1e-300
     assert (list(b.steps), list(b.values)) == ([1, 2, 3], [math.inf, -math.inf, 2])
 
 
-def test_steps_out_of_order_are_put_in_order(tmp_path: Path) -> None:
-    (tmp_path / "metrics.csv").write_text("a,step\n3,30\n1,10\n2,20\n")
-    curve = read_metrics(tmp_path, "metrics.csv").curves["a"]
-    assert (list(curve.steps), list(curve.values)) == ([10, 20, 30], [1, 2, 3])
-
-
 @pytest.mark.parametrize(
-    ("content", "problem", "kept"),
+    ("content", "line"),
     [
-        (b"", "a column 'step', got ''", 0),
-        (b"loss,other\n1,2\n", "column 'step', got 'loss, other'", 0),
-        (
-            b"step,a\n0,1\n1,what\nx,3\n3,4\n",
-            "2 lines are damaged, the first is line 3; what could not be read is left out",
-            2,
-        ),
-        (b"step,a,b\n0,1,2\n1,5", "line 3 is damaged; what", 2),  # killed while it wrote
-        (b"step,a\n0,1\n" + b'1,"' + b"9" * 200_000, "cannot be read from line", 1),
-        (b"step,a\n" + b"9" * 300_000 + b",1\n5,2\n", "cannot be read from line 2 on", 0),
+        (b"loss,other\n1,2\n", 2),
+        (b"step,a\n0,1\n1,what\n", 3),
+        (b"step,a,b\n0,1,2\n1,5", 3),
+        (b"step,a\n" + b"9" * 300_000 + b",1\n5,2\n", 1),
     ],
-    ids=range(6),
+    ids=range(4),
 )
-def test_rubbish_is_told_and_the_rest_is_kept(tmp_path: Path, content: bytes, problem: str, kept: int) -> None:
+def test_what_is_no_table_of_numbers_is_refused_with_its_line(tmp_path: Path, content: bytes, line: int) -> None:
     (tmp_path / "metrics.csv").write_bytes(content)
-    metrics = read_metrics(tmp_path, "metrics.csv")
-    assert any(problem in told for told in metrics.problems), metrics.problems
-    assert len(metrics.curves["a"].steps if "a" in metrics.curves else ()) == kept
+    with pytest.raises(ValueError, match=f"line {line} of metrics.csv is not numbers by step"):
+        read_metrics(tmp_path, "metrics.csv")
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
@@ -119,5 +100,5 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "b")
     (tmp_path / "c").symlink_to("/etc/passwd")
     for name in "abc":
-        with pytest.raises(ValueError, match=r"is a folder|is no file|outside of the run folder"):
+        with pytest.raises(ValueError, match=r"is no file|outside of the run folder"):
             read_metrics(tmp_path, name)

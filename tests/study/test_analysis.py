@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_study import imagined_study
 
 from impasto.study.analysis import Analysis, analyse
 from impasto.study.answers import Answer
-from impasto.study.plan import RATED, Question, Rule, Study
-from impasto.study.simulation import Preferences, imagined_study, simulate_rater
+from impasto.study.folder import RATED, Question, Rule, Study
+from impasto.study.simulation import Preferences, simulate_rater
 
 NATURAL = Question(text="Does it look natural?", pictures=1, answers=("Not natural", "Natural"))
 BETTER = Question(text="Which is better?", pictures=2, answers=("Left", "Right"))

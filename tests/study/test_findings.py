@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from small_study import imagined_study
 
 from impasto.study.analysis import Analysis, analyse
 from impasto.study.answers import Answer
 from impasto.study.findings import describe, plot_methods, simulated_note, write_findings
-from impasto.study.plan import Question, Rule, Study
-from impasto.study.simulation import Preferences, imagined_study, simulate_rater
+from impasto.study.folder import Question, Rule, Study
+from impasto.study.simulation import Preferences, simulate_rater
 
 NATURAL = Question(text="Does it look natural?", pictures=1, answers=("Not natural", "Natural"))
 BETTER = Question(text="Which is better?", pictures=2, answers=("Left", "Right"))
@@ -132,6 +133,17 @@ def test_raters_left_out_are_named_with_the_reason() -> None:
     assert "- rater 4 left out: took 3 ms an answer" in text
     assert text.count("left out:") == 1
     assert "66 of them counted" in text
+
+
+def test_the_whole_rule_is_said() -> None:
+    study = _study(NATURAL)
+    rule = study.rule.model_copy(update={"least_repeats": 0.5, "least_done": 0.8})
+    text = describe(study.model_copy(update={"rule": rule}), _analyse(study, []))
+    assert (
+        "left out is who passes fewer than 75 % of the catch trials, or answers fewer than 50 % of the repeats as the "
+        "first time, or takes less than 250 ms an answer (median), or has answered less than 80 % of the session; "
+        "fixed when the study was created." in text
+    )
 
 
 @QUESTIONS

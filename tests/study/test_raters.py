@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from small_study import imagined_study
 
+from impasto.study.analysis import Rater, describe_raters
 from impasto.study.answers import Answer
-from impasto.study.plan import CATCH, RATED, REPEAT, Question, Rule, Study, Trial
-from impasto.study.raters import Rater, describe_raters, describe_rule
-from impasto.study.simulation import imagined_study
+from impasto.study.folder import CATCH, RATED, REPEAT, Question, Rule, Study, Trial
 
 LENIENT = {"least_catches": 0.0, "least_repeats": None, "least_milliseconds": 0.0, "least_done": 0.0}
 PICTURES = pytest.mark.parametrize("pictures", [1, 2])
@@ -181,26 +181,6 @@ def test_a_session_that_has_just_begun_is_not_dropped_for_what_it_has_not_met(pi
 def test_repeats_are_not_asked_where_the_rule_does_not() -> None:
     study = _study(least_repeats=None)
     assert _described(study, _answers(study, 1, _wrong(REPEAT, 5))).dropped == ""
-
-
-@pytest.mark.parametrize(
-    ("rule", "text"),
-    [
-        (
-            {"least_catches": 0.75, "least_milliseconds": 250},
-            "left out is who passes fewer than 75 % of the catch trials, or takes less than 250 ms an answer (median); "
-            "fixed when the study was created",
-        ),
-        (
-            {"least_repeats": 0.5, "least_done": 0.8},
-            "left out is who passes fewer than 0 % of the catch trials, or answers fewer than 50 % of the repeats as "
-            "the first time, or takes less than 0 ms an answer (median), or has answered less than 80 % of the "
-            "session; fixed when the study was created",
-        ),
-    ],
-)
-def test_the_rule_is_said_in_words(rule: dict[str, float], text: str) -> None:
-    assert describe_rule(Rule(**(LENIENT | rule))) == text
 
 
 # ---------------------------------------------------------------- answers of another study

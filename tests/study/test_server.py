@@ -12,8 +12,8 @@ import pytest
 from small_study import METHODS, serving, small_study, tokens
 
 from impasto.study import answers as answers_module
-from impasto.study.answers import Answers, read_answers
-from impasto.study.plan import image_file
+from impasto.study.answers import read_answers
+from impasto.study.folder import image_file
 from impasto.study.server import create_app, finished
 
 
@@ -194,45 +194,25 @@ def test_locked_database_is_said_and_nothing_is_lost(tmp_path: Path, monkeypatch
         assert post(asking, token).status_code == 200
 
 
-def test_waiting_for_a_stuck_disk_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small_study(tmp_path)
-    monkeypatch.setattr(answers_module, "_BUSY_SECONDS", 5.0)
-    monkeypatch.setattr(answers_module, "_TURN_SECONDS", 0.1)
-    first, second = tokens(tmp_path)
-    with client(tmp_path) as asking, ThreadPoolExecutor(1) as pool:
-        with closing(sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            stuck = pool.submit(post, asking, first)
-            codes = [asking.get(f"/r/{second}/trial").status_code]
-            while codes[-1] == 200 and not stuck.done():
-                codes.append(asking.get(f"/r/{second}/trial").status_code)
-            assert codes[-1] == 503
-            assert not stuck.done()  # the others gave up before it did
-            other.execute("ROLLBACK")
-        assert stuck.result().status_code == 200
-
-
 def test_full_disk_is_said_and_nothing_acknowledged_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full(Answers):
-        """SQLite's own error, at two pages."""
+    connect = sqlite3.connect
 
-        def __init__(self, folder: Path, study: int) -> None:
-            super().__init__(folder, study)
-            self._connection.execute("PRAGMA max_page_count=2")
-            opened.append(self)
+    def full(*given: Any, **options: Any) -> sqlite3.Connection:
+        connection = connect(*given, **options)
+        connection.execute("PRAGMA max_page_count=2")  # SQLite's own error, at two pages
+        return connection
 
-    opened: list[Full] = []
-    monkeypatch.setattr("impasto.study.server.Answers", Full)
     small_study(tmp_path, raters=1, trials=300)
     token = tokens(tmp_path)[0]
     with client(tmp_path) as asking:
-        taken = 0
-        while (response := post(asking, token, taken)).status_code == 200:
-            taken += 1
+        with monkeypatch.context() as patch:
+            patch.setattr(sqlite3, "connect", full)
+            taken = 0
+            while (response := post(asking, token, taken)).status_code == 200:
+                taken += 1
         assert response.status_code == 503
         assert 0 < taken < 300
         assert [answer.position for answer in read_answers(tmp_path)] == list(range(taken))
-        opened[0]._connection.execute("PRAGMA max_page_count=1000")
         assert post(asking, token, taken).status_code == 200
 
 
@@ -249,13 +229,8 @@ def test_study_with_lost_pictures_is_refused_by_name(tmp_path: Path) -> None:
     names = list(small_study(tmp_path).stimuli)
     image_file(tmp_path, names[0]).unlink()
     image_file(tmp_path, names[1]).write_bytes(b"other")
-    with pytest.raises(ValueError, match=rf"2 of 6 pictures .*{names[0]}.png is missing.*{names[1]}.png was changed"):
+    with pytest.raises(ValueError, match=rf"2 of 6 pictures .* missing or changed, the first is .*{names[0]}.png"):
         create_app(tmp_path)
-    for name in names[2:]:
-        image_file(tmp_path, name).unlink()
-    with pytest.raises(ValueError, match="6 of 6 pictures") as error:
-        create_app(tmp_path)
-    assert [name in str(error.value) for name in names] == [True] * 5 + [False]
 
 
 def test_tokens_that_do_not_fit_the_sessions_are_refused(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from small_study import imagined_study
 
 from impasto.study.answers import Answer
-from impasto.study.plan import CATCH, RATED, Question, Rule, Study
-from impasto.study.simulation import Preferences, check_preferences, imagined_study, simulate_rater
+from impasto.study.folder import CATCH, RATED, Question, Rule, Study
+from impasto.study.simulation import Preferences, simulate_rater
 
 NATURAL = Question(text="?", pictures=1, answers=("no", "yes"))
 BETTER = Question(text="?", pictures=2, answers=("left", "right"))
@@ -163,13 +164,9 @@ def test_a_session_is_answered_whole_in_order_and_marked_as_simulated() -> None:
 )
 def test_preferences_that_do_not_fit_are_refused(changed: dict[str, Any], message: str) -> None:
     preferences = Preferences(**{"values": SHARES, "rater_spread": 0.0, "careless": 0.0} | changed)
-    for check in (
-        lambda study: check_preferences(study, preferences),
-        lambda study: simulate_rater(study, 1, preferences, seed=0),
-    ):
-        with pytest.raises(ValueError, match=message):
-            check(_study(NATURAL, raters=3))
+    with pytest.raises(ValueError, match=message):
+        simulate_rater(_study(NATURAL, raters=3), 1, preferences, seed=0)
 
 
 def test_strengths_may_be_any_number() -> None:
-    check_preferences(_study(BETTER, raters=6), _preferences({"a": 50.0, "b": -3.0, "c": 0.0}))
+    assert simulate_rater(_study(BETTER, raters=6), 1, _preferences({"a": 50.0, "b": -3.0, "c": 0.0}), seed=0)

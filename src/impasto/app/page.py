@@ -6,7 +6,7 @@ import io
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,9 @@ from gradio import processing_utils
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from impasto.app.choices import Choice, painting
-from impasto.app.work import Work, do, shown, write_png
+from impasto.app.work import Choice, Work, do, painting, write_png
 from impasto.color import Colours
 from impasto.data import sample_paths
-from impasto.images import read_image, resize_longer_side, to_uint8
 from impasto.methods import describe_scenes
 from impasto.runs import shipped_styles
 
@@ -30,7 +28,7 @@ Mix = Mapping[str, float]  # weights by style
 _HERE = Path(__file__).parent
 _SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "camera.png")
 _LONGEST_SHOWN = 1280  # pixels; the download has them all
-_THUMBNAIL = 144  # pixels, twice what is shown
+_THUMBNAIL = 144  # pixels of an example, twice what is shown
 _HOUR = 3600  # seconds after which uploads and results are deleted
 _SESSIONS = 8  # browser tabs whose last result is kept in memory; beyond, the one unused for longest is forgotten
 _WAITING = 16  # requests at most that wait for the one that is being computed
@@ -77,12 +75,10 @@ class Page:
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=300):
                 self.drop = gr.File(label="Photograph", file_types=["image"], height=150, elem_id="photograph")
-                samples = {name: _thumbnail(path) for name, path in self.samples.items()}
-                self.examples = _html("examples", samples=samples)
+                self.examples = _html("examples", samples={name: _thumbnail(p) for name, p in self.samples.items()})
                 named = [("Paint", "paint"), *((choice.label, name) for name, choice in self.choices.items())]
                 self.choice = gr.Radio(named, value="paint", label="What to do", elem_id="choice")
-                painted = {name: (_HERE / "styles" / f"{name}.jpg").read_bytes() for name in self.styles}
-                pictures = {name: _address(content, "jpeg") for name, content in painted.items()}
+                pictures = {name: _thumbnail(_HERE / "styles" / f"{name}.jpg") for name in self.styles}
                 self.tiles = _html("styles", styles=self.styles, pictures=pictures)
                 colours = [(_COLOURS.get(name, name), name) for name in self.colours]
                 self.colour = gr.Radio(colours, value=colours[0][1], label="Colours", elem_id="colours")
@@ -101,9 +97,9 @@ class Page:
         wanted = [self.choice, self.mix, self.colour]
         self.drop.upload(self._on_upload, [self.drop, *wanted], [self.drop, self.source, *result], **computed)
         self.examples.choose(self._on_example, wanted, [self.source, *result], **computed)
-        self.choice.input(self._on_choice, [self.source, *wanted], [self.tiles, self.colour, *result], **computed)
+        for chosen in (self.choice, self.colour):
+            chosen.input(self._on_choice, [self.source, *wanted], [self.tiles, self.colour, *result], **computed)
         self.tiles.choose(self._on_styles, [self.source, self.colour], [self.mix, *result], **computed)
-        self.colour.input(self._on_colour, [self.work, self.source, *wanted], result, **computed)
         self.strength.change(None, self.strength, None, js=_SHOW_STRENGTH, **quiet)
         saved = self.download.click(self._on_download, [self.work, self.strength], self.link, **common)
         saved.success(None, None, None, js=_CLICK_LINK, **quiet)
@@ -128,32 +124,19 @@ class Page:
         mix = {name: float(event.mix[name]) for name in self.styles if name in event.mix}
         return {self.mix: mix} | self._show(self._do(source, "paint", mix, colour))
 
-    def _on_colour(self, work: Work | None, source: str | None, name: str, mix: Mix, colour: str) -> dict[Any, Any]:
-        if work is None:  # forgotten, or none yet
-            return self._show(self._do(source, name, mix, colour))
-        return self._show(self._compute(lambda: work.in_colours(self.colours[colour])))
-
     def _on_download(self, work: Work | None, strength: float) -> str:
         if work is None:
             raise gr.Error("the result was forgotten here; choose the photograph again", print_exception=False)
         return str(write_png(self._new_folder() / work.name, work.mixed(strength / 100)))
 
     def _do(self, source: str | None, name: str, mix: Mix, colour: str) -> Work | None:
-        """Do a choice; None where there is no photograph, or where something prevents it."""
+        """Do a choice, one at a time; None without a photograph, and where something prevents it, which is shown."""
         if source is None:
             return None
-
-        def work() -> Work:
-            choice = painting(mix, device=self.device) if name == "paint" else self.choices[name]
-            return do(Path(source), choice, self.colours[colour], most_megapixels=self.most_megapixels)
-
-        return self._compute(work)
-
-    def _compute(self, compute: Callable[[], Work]) -> Work | None:
-        """Compute, one at a time; what prevents it is shown on the page."""
         try:
             with self.busy:
-                return compute()
+                choice = painting(mix, device=self.device) if name == "paint" else self.choices[name]
+                return do(Path(source), choice, self.colours[colour], most_megapixels=self.most_megapixels)
         except ValueError as error:
             reason = str(error)
         except Exception:
@@ -170,7 +153,7 @@ class Page:
         height, width = work.base.shape[:2]
         value: dict[str, Any] = {"width": width, "height": height}
         for name, pixels in (("before", work.base), ("after", work.result)):
-            path = write_png(folder / f"{name}.png", shown(pixels, _LONGEST_SHOWN))
+            path = write_png(folder / f"{name}.png", pixels, longest=_LONGEST_SHOWN)
             value[name] = gr.FileData(path=str(path)).model_dump()
         note = f"<p>{html.escape(work.name)}, {width} x {height} pixels</p>"
         if work.seen.lost_colours:
@@ -194,13 +177,11 @@ def _html(name: str, **values: object) -> gr.HTML:
 
 def _thumbnail(path: Path) -> str:
     """The address of a small copy that is itself the picture."""
-    file = io.BytesIO()
-    Image.fromarray(to_uint8(resize_longer_side(read_image(path), _THUMBNAIL))).save(file, "PNG")
-    return _address(file.getvalue(), "png")
-
-
-def _address(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    with Image.open(path) as image:
+        image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+        file = io.BytesIO()
+        image.save(file, "WEBP", quality=90)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 async def _refuse_address(*_: object, **__: object) -> str:

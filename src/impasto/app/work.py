@@ -1,62 +1,104 @@
-"""One photograph and one choice: read within limits, done once, mixed at any strength."""
+"""What the page can do to a photograph, and one photograph to which it is done: read within limits, mixed at will."""
 
 import re
-from copy import copy
+from collections.abc import Iterable, Mapping
+from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from impasto.app.choices import Choice
-from impasto.color import Colours, PaintingColours
-from impasto.images import read_image, resize_longer_side, to_uint8
-from impasto.methods import Seen
+from impasto.color import Colours
+from impasto.engines import eager
+from impasto.evaluation.colour import tinted
+from impasto.images import read_image, to_uint8
+from impasto.methods import Applied, Seen, Stylizing, method_of
+from impasto.networks import Trained
+from impasto.resampling import upscale
+from impasto.runs import load_mix, load_shipped, shipped
 from impasto.srgb import pixels_of
+
+_LOSSES = {"feature": ", sharp", "pixel": ", faithful"}  # how names of shipped upscalers end
 
 # The browser names the file, so its name says nothing: Pillow tries these decoders and no others. EPS, for one, would
 # start Ghostscript.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 
-_MORE_WHEN_ENLARGED = 2  # times the pixels of the largest photograph: a result takes a network about as long to make
 
+class Choice(NamedTuple):
+    """One thing to do to a photograph."""
 
-class Work:
-    """A photograph (3, H, W) that a network has seen; colours and strength change without asking the network again.
+    name: str  # in file names, such as "starry_night"; no two choices share one
+    label: str  # on the page
+    trained: Trained
+    device: str
 
-    The name is that of the result's file. Colours are those of the result, where the choice paints.
-    """
+    @property
+    def paints(self) -> bool:
+        """Whether the result's colours can be chosen."""
+        return bool(self.trained.card["system"] == "stylizer")
 
-    def __init__(self, name: str, photo: Tensor, choice: Choice, colours: Colours) -> None:
-        self.name, self.paints = name, choice.paints
-        self.seen = Seen()  # what the network saw in the photograph
-        self._method = choice.method
-        self._painted: dict[bool, np.ndarray] = {}  # by whether the network saw the photograph itself, or it in grey
-        self.result = self._coloured(photo[None], colours if choice.paints else PaintingColours())  # at strength 1
-        self.base = to_uint8(choice.base(photo))  # at strength 0: uint8, (H, W, 3), as the result
+    @property
+    def factor(self) -> int:
+        """By which the result is larger than the photograph."""
+        return int(getattr(self.trained.network, "factor", 1))
 
-    def _coloured(self, photo: Tensor, colours: Colours) -> np.ndarray:
-        def network(seen: Tensor) -> Tensor:
-            is_itself = seen is photo
-            if is_itself not in self._painted:
-                image, self.seen = self._method(seen)[0]
-                self._painted[is_itself] = to_uint8(image)
-            return _tensor(self._painted[is_itself])[None]
-
-        return to_uint8(colours.paint(network, photo)[0])
-
-    def in_colours(self, colours: Colours) -> "Work":
-        """Return the same painting in other colours."""
-        other = copy(self)
+    def apply(self, photo: Tensor, colours: Colours) -> tuple[Tensor, Applied]:
+        """Return what strength 0 shows of a photograph (3, H, W), and what the network makes of it, of one size."""
+        engine = partial(eager, precision=torch.float32, device=self.device)
         if self.paints:
-            other.result = other._coloured(_tensor(self.base)[None], colours)
-        return other
+            return photo, Stylizing(self.trained, engine, colours=colours)(photo[None])[0]
+        if self.factor > 1:  # bicubic, as one has it without a network
+            base = upscale(photo[None], self.factor)[0].clamp(0, 1)
+        else:
+            base = tinted(photo, torch.zeros(1, 2, 1, 1))
+        return base, method_of(self.trained, engine)(photo[None])[0]
+
+
+def list_choices(networks: Iterable[tuple[str, Trained]], *, device: str) -> list[Choice]:
+    """List the shipped networks that do one thing, then one's own, each with what the user calls it: folder or file."""
+    choices = [
+        Choice(name, _label(trained) + _LOSSES.get(name.rpartition("_")[2], ""), trained, device)
+        for system in ("colorizer", "upscaler")
+        for name in shipped(system)
+        for trained in [load_shipped(name, system=system)]
+    ]
+    taken = {*shipped("stylizer"), *(choice.name for choice in choices)}
+    for text, trained in networks:
+        if text not in taken:  # a shipped name is there already
+            path = Path(text).expanduser().resolve()  # network.safetensors says nothing, its folder does
+            short = path.parent.name if path.name == "network.safetensors" else path.name.removesuffix(".safetensors")
+            name = short if short not in taken else next(n for i in count(2) if (n := f"{short}-{i}") not in taken)
+            taken.add(name)
+            choices.append(Choice(name, f"{_label(trained)} ({name})", trained, device))
+    return choices
+
+
+def _label(trained: Trained) -> str:
+    factor = getattr(trained.network, "factor", None)
+    labels = {"stylizer": "Paint in a style of your own", "colorizer": "Colour a grey photograph"}
+    return labels.get(trained.card["system"], f"Enlarge {factor} x")
+
+
+def painting(mix: Mapping[str, float], *, device: str) -> Choice:
+    """Return the painting in a mix of shipped styles, by their weights, whose sum is taken for the whole."""
+    return Choice("_".join(name for name, weight in mix.items() if weight), "", load_mix(mix), device)
+
+
+class Work(NamedTuple):
+    """What a network made of a photograph; images are uint8, (H, W, 3), of one size."""
+
+    name: str  # of the result's file
+    base: np.ndarray  # at strength 0
+    result: np.ndarray  # at strength 1
+    seen: Seen = Seen()  # what the network saw in the photograph
 
     def mixed(self, strength: float) -> np.ndarray:
         """Mix base (strength 0) and result (strength 1): base + strength * (result - base), uint8, (H, W, 3)."""
-        if not 0 <= strength <= 1:
-            raise ValueError(f"expected a strength of 0 to 100 %, got {100 * strength:g} %")
         mixed = self.base.astype(np.float32)
         mixed += np.float32(strength) * (self.result - mixed)
         return np.rint(mixed, out=mixed).astype(np.uint8)
@@ -70,7 +112,7 @@ def read_photograph(path: Path, *, most_megapixels: float, factor: int = 1) -> T
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
-            (width, height), decoded = image.size, pixels_of(image)
+            pixels = pixels_of(image) * factor**2
     except UnidentifiedImageError as error:
         expected = "expected JPEG, PNG, WebP, TIFF, BMP or GIF"
         raise ValueError(f"{path.name} is no image that can be read; {expected}") from error
@@ -78,16 +120,10 @@ def read_photograph(path: Path, *, most_megapixels: float, factor: int = 1) -> T
         raise ValueError("the photograph was deleted here after an hour; choose it again") from error
     except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises on damaged headers
         raise ValueError(f"{path.name} is damaged: {error}") from error
-    if decoded > most_megapixels * 1e6:
-        size = f"{decoded / 1e6:.1f} megapixels ({width} x {height})"
-        raise ValueError(f"{path.name} has {size}; this page takes {most_megapixels:g} at most")
-    pixels, most = width * height * factor**2, _MORE_WHEN_ENLARGED * most_megapixels
-    if factor > 1 and pixels > most * 1e6:
-        side = int((most * 1e6) ** 0.5) // factor
-        raise ValueError(
-            f"{path.name} ({width} x {height}) would have {pixels / 1e6:.4g} megapixels when enlarged {factor} x; this "
-            f"page makes {most:g} at most: give a photograph of about {side} x {side}"
-        )
+    most = most_megapixels * min(2, factor)
+    if pixels > most * 1e6:
+        enlarged = f" when it is enlarged {factor} x" if factor > 1 else ""
+        raise ValueError(f"{path.name} has {pixels / 1e6:.4g} megapixels{enlarged}; this page takes {most:g} at most")
     return read_image(path)
 
 
@@ -95,26 +131,18 @@ def do(path: Path, choice: Choice, colours: Colours, *, most_megapixels: float) 
     """Do a choice to an uploaded photograph, at its own size; refuses what `read_photograph` does."""
     try:
         photo = read_photograph(path, most_megapixels=most_megapixels, factor=choice.factor)
-        return Work(f"{path.stem}_{choice.name}.png", photo, choice, colours)
+        base, (image, seen) = choice.apply(photo, colours)
     except ValueError as error:
         reason = str(error).replace(str(path), path.name)
         raise ValueError(re.split(r", or size=| \(size=", reason)[0]) from error  # an option of the command line
+    return Work(f"{path.stem}_{choice.name}.png", to_uint8(base), to_uint8(image), seen)
 
 
-def _tensor(pixels: np.ndarray) -> Tensor:
-    """uint8, (H, W, 3) -> RGB in [0, 1], (3, H, W)."""
-    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-
-
-def shown(pixels: np.ndarray, longer_side: int) -> np.ndarray:
-    """Return an image (H, W, 3) of at most so many pixels a side, small enough for a screen."""
-    if max(pixels.shape[:2]) <= longer_side:
-        return pixels
-    return to_uint8(resize_longer_side(_tensor(pixels), longer_side))
-
-
-def write_png(path: Path, pixels: np.ndarray) -> Path:
-    """Write pixels (H, W, 3) as they are; quickly rather than small."""
+def write_png(path: Path, pixels: np.ndarray, *, longest: int | None = None) -> Path:
+    """Write pixels (H, W, 3), of at most so many a side; quickly rather than small."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, compress_level=3)
+    image = Image.fromarray(pixels)
+    if longest is not None:
+        image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    image.save(path, compress_level=3)
     return path

@@ -3,7 +3,7 @@
 from omegaconf import DictConfig
 
 from impasto.build.settings import Folder, Settings, Text
-from impasto.commands.serving import check_address, ended_by_signal, forget_variables, wait
+from impasto.commands.serving import Port, check_address, ended_by_signal, forget_variables, wait
 
 
 class DashboardSettings(Settings):
@@ -12,7 +12,7 @@ class DashboardSettings(Settings):
     project: Text
     store: Folder
     host: Text
-    port: int
+    port: Port
 
 
 def run(cfg: DictConfig) -> None:

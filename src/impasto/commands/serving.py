@@ -1,31 +1,29 @@
 """What the commands that serve a web page share: their address, and how they end."""
 
 import contextlib
-import errno
 import logging
 import os
 import signal
 import socket
 import time
 from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
 
 log = logging.getLogger(__name__)
+
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 
 
 def check_address(host: str, port: int) -> None:
     """Refuse an address that cannot be served, before anything heavy begins."""
-    if type(port) is not int or not 1 <= port <= 65535:
-        raise ValueError(f"expected port=<a number from 1 to 65535>, got {port}")
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just left is free
-            trial.bind(address)
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be one
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            raise ValueError(f"port {port} of {host} is taken; give another, as in port={port + 1}") from error
         reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"host={host} with port={port} cannot be served by this machine ({reason})") from error
+        raise ValueError(f"host={host} with port={port} cannot be served ({reason}); give another") from error
 
 
 def url(host: str, port: int) -> str:

@@ -1,20 +1,17 @@
 """impasto study serve: the raters' web page, until Ctrl-C."""
 
 import logging
-import socket
 
 from omegaconf import DictConfig
 from pydantic import HttpUrl
 
 from impasto.build.settings import Folder, Settings, Text
-from impasto.commands.serving import check_address, ended_by_signal, is_local, url
-from impasto.study.plan import read_study, read_tokens, write_private
+from impasto.commands.serving import Port, check_address, ended_by_signal, url
+from impasto.study.folder import read_study, read_tokens, write_private
 
 log = logging.getLogger(__name__)
 
-_LOCAL = ("localhost", "127.0.0.1", "[::1]")
 _ANY = ("0.0.0.0", "::")
-_NOWHERE = ("192.0.2.1", 9)  # an address of RFC 5737; a UDP socket that is connected to it sends nothing
 _GOODBYE_SECONDS = 3
 
 
@@ -23,6 +20,7 @@ class ServeSettings(Settings):
 
     study: Folder
     host: Text
+    port: Port
     address: HttpUrl | None
 
 
@@ -30,15 +28,14 @@ def run(cfg: DictConfig) -> None:
     """Serve a study; write `links.csv` (rater, link) beside it."""
     import uvicorn
 
-    from impasto.study.security import DeadlineProtocol
     from impasto.study.server import create_app, finished
 
     given = ServeSettings.read(cfg)
-    check_address(given.host, cfg.port)
-    # A page elsewhere whose name was turned to 127.0.0.1 must not ask in a rater's browser; a proxy sets its own name.
-    local = is_local(given.host) and given.address is None
-    app = create_app(given.study, hosts=(*_LOCAL, given.host) if local else ())
-    address = str(given.address or url(_seen(given.host), cfg.port)).rstrip("/")
+    check_address(given.host, given.port)
+    if given.host in _ANY and given.address is None:
+        raise ValueError(f"host={given.host} needs address=<as raters see it>, such as http://192.168.0.7:{given.port}")
+    app = create_app(given.study)
+    address = str(given.address or url(given.host, given.port)).rstrip("/")
     rows = [(rater, f"{address}/r/{token}") for token, rater in read_tokens(given.study).items()]
     write_private(given.study / "links.csv", [("rater", "link"), *rows])
     study = read_study(given.study)
@@ -49,8 +46,8 @@ def run(cfg: DictConfig) -> None:
     config = uvicorn.Config(
         app,
         host=given.host,
-        port=cfg.port,
-        http=DeadlineProtocol,
+        port=given.port,
+        http="h11",
         ws="none",
         access_log=False,  # it would tell the tokens
         server_header=False,
@@ -63,16 +60,3 @@ def run(cfg: DictConfig) -> None:
         log.info("serving %s until Ctrl-C", address)
         uvicorn.Server(config).run()
     log.info("stopped; every answer so far is in %s", given.study / "answers.sqlite")
-
-
-def _seen(host: str) -> str:
-    """Return how raters see a host; of one for the whole network, that by which other machines know this one."""
-    if host not in _ANY:
-        return host
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(_NOWHERE)
-        except OSError:
-            log.warning("no network is up; give address= as raters see it")
-            return host
-        return str(probe.getsockname()[0])

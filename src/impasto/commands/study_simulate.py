@@ -2,7 +2,6 @@
 
 import logging
 import shlex
-from contextlib import closing
 from typing import Annotated
 
 from omegaconf import DictConfig
@@ -10,8 +9,8 @@ from pydantic import Field
 
 from impasto.build.settings import Count, Folder, Settings, Share, Text
 from impasto.study.answers import Answers, read_answers
-from impasto.study.plan import Study, read_study
-from impasto.study.simulation import Preferences, check_preferences, simulate_rater
+from impasto.study.folder import Study, read_study
+from impasto.study.simulation import Preferences, simulate_rater
 from impasto.tracking.run_folder import Interrupted
 
 log = logging.getLogger(__name__)
@@ -40,15 +39,14 @@ def run(cfg: DictConfig) -> None:
         steps = max(1, len(study.methods) - 1)
         values = {name: first + (last - first) * place / steps for place, name in enumerate(study.methods)}
     preferences = Preferences(values=values, rater_spread=given.rater_spread, careless=given.careless)
-    check_preferences(study, preferences)
     free = _free(given, study)
-    with closing(Answers(given.study, study.id)) as answers:
-        try:
-            for number in free:
-                for answer in simulate_rater(study, number, preferences, seed=given.seed):
-                    answers.add(*answer[:3], milliseconds=answer.milliseconds, simulated=True)
-        except KeyboardInterrupt as error:
-            raise Interrupted("stopped; the raters simulated so far are kept") from error
+    answers = Answers(given.study)
+    try:
+        for number in free:
+            for answer in simulate_rater(study, number, preferences, seed=given.seed):
+                answers.add(*answer[:3], milliseconds=answer.milliseconds, simulated=True)
+    except KeyboardInterrupt as error:
+        raise Interrupted("stopped; the raters simulated so far are kept") from error
     log.info("%d raters simulated, with %s", len(free), ", ".join(f"{name} {values[name]:.2f}" for name in values))
     log.info("their sessions are used up: for people create the study again, or simulate on a copy of the folder")
     log.info("next: impasto study analyse %s", shlex.quote(str(given.study)))
@@ -56,7 +54,7 @@ def run(cfg: DictConfig) -> None:
 
 def _free(given: SimulateSettings, study: Study) -> list[int]:
     """List the raters to simulate: those who have not begun, where no people have."""
-    answered = read_answers(given.study, study.id)
+    answered = read_answers(given.study)
     if any(not answer.simulated for answer in answered):
         raise ValueError(f"people have begun to answer {given.study}; simulate on a copy of the folder")
     free = sorted(set(range(1, len(study.sessions) + 1)) - {answer.rater for answer in answered})

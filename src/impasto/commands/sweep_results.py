@@ -43,7 +43,7 @@ def write_tables(sweep: Sweep) -> None:
 
 
 def write_page(sweep: Sweep, words: Words) -> None:
-    """Write the tables, `sweep.html`, `sheet.png` and the plots."""
+    """Write the tables, `sweep.html` and the plots."""
     write_tables(sweep)
     with sweep.lock:
         best, machine = best_trials(sweep.study), describe_machine()
@@ -66,7 +66,7 @@ def log_end(sweep: Sweep, words: Words) -> None:
     folder, counts = sweep.folder, Counter(state_of(trial) for trial in sweep.all())
     log.info("%d trials: %s", counts.total(), ", ".join(f"{counts[state]} {state}" for state in sorted(counts)))
     if not (best := best_trials(sweep.study)):
-        raise ValueError(f"no trial finished; {folder / 'sweep.csv'} says why")
+        raise ValueError(f"no trial finished; {folder / 'trials.csv'} says why")
     what = "best trial" if len(best) == 1 else f"{len(best)} trials on the Pareto front, the most balanced is"
     log.info("%s %d: %s", what, best[0].number, in_words(best[0].params))
     log.info("train it again: %s", words.again(best[0].params))

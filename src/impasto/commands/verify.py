@@ -1,15 +1,12 @@
 """impasto verify: list the broken and the grey photographs, in files or in shards, before a training meets them."""
 
-import csv
-import io
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
 from impasto.build.settings import Natural, Settings
@@ -18,6 +15,8 @@ from impasto.data.batches import PhotographDataset
 from impasto.files import whole_file
 from impasto.group import usable_cores
 from impasto.images import from_uint8, is_grey
+from impasto.tables import write_csv
+from impasto.tracking.bar import Bar
 
 log = logging.getLogger(__name__)
 
@@ -42,23 +41,23 @@ def run(cfg: DictConfig) -> None:
     loaders: list[Any] = [
         DataLoader(_Checked(dataset), batch_size=16, collate_fn=list, num_workers=workers) for dataset in datasets
     ]
-    found = (finding for loader in loaders for findings in loader for finding in findings)
-    checked = track(found, total=total, description="verify", console=Console(stderr=True))
-    findings = {name: finding for name, finding in checked if finding}
+    total, findings = sum(map(len, datasets)), dict[str, str]()
+    with Bar(total=total) as bar:
+        for number, (name, finding) in enumerate(found for loader in loaders for batch in loader for found in batch):
+            bar.update(number, "verify")
+            if finding:
+                findings[name] = finding
     for name, finding in findings.items():
         log.info("%s: %s", name, finding)
-    folder = Path(cfg.folder)
-    table = io.StringIO()
-    csv.writer(table).writerows([("file", "finding"), *findings.items()])
-    _write(folder / "verify.csv", table.getvalue())
-    _write(folder / "skip.txt", "".join(f"{name}\n" for name in findings))
-    grey = sum(finding == "grey" for finding in findings.values())
-    log.info(
-        "%d photographs, %d broken, %d grey; to leave them out: data.skip=%s",
-        total, len(findings) - grey, grey, folder / "skip.txt",
-    )  # fmt: skip
-    if isinstance(data, Shards) and len(findings) > grey:
-        raise ValueError(f"{len(findings) - grey} of {total} photographs are damaged; see {folder / 'verify.csv'}")
+    table, skip = (Path(cfg.folder) / name for name in ("verify.csv", "skip.txt"))
+    write_csv(table, [{"file": name, "finding": finding} for name, finding in findings.items()])
+    with whole_file(skip) as temporary:
+        temporary.write_bytes(b"".join(os.fsencode(name) + b"\n" for name in findings))
+    grey = list(findings.values()).count("grey")
+    broken = len(findings) - grey
+    log.info("%d photographs, %d broken, %d grey; to leave them out: data.skip=%s", total, broken, grey, skip)
+    if isinstance(data, Shards) and broken:
+        raise ValueError(f"{broken} of {total} photographs are damaged; see {table}")
 
 
 class _Checked(Dataset[tuple[str, str]]):
@@ -76,8 +75,3 @@ class _Checked(Dataset[tuple[str, str]]):
         except (ValueError, OSError) as error:
             finding = str(error)
         return self.photographs.name(index), finding
-
-
-def _write(path: Path, text: str) -> None:
-    with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")  # names may be any bytes

@@ -1,15 +1,13 @@
-"""Curves of all runs as charts, one a metric, in a bounded number of points."""
+"""What the page compares: curves of all runs as charts, one a metric, and the differences of their settings."""
 
 import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from impasto.report.record import Run, thin
+from impasto.report.record import POINTS, Run, thin
 from impasto.run_folders import Curve, natural
 
-POINTS = 400  # of a curve at most
-_MOST_CURVES = 4_000
 _MOST_POINTS = 200_000  # of all curves together: some 3 MB
 _GROUPS = ("train", "val", "test", "")  # of metrics called "train/loss"; in this order, others behind
 
@@ -21,27 +19,22 @@ class Charts(NamedTuple):
     lines: list[list[Any]]  # each curve's run, its colour, its name and the photograph
     colours: dict[int, int]  # of the runs that have any curve, by their number
     points: int  # of each curve at most
-    left_out: int  # metrics that are not shown
 
 
 def make_charts(runs: Sequence[Run]) -> Charts:
-    """Lay the curves of all runs over each other."""
+    """Lay the curves of all runs over each other, in a bounded number of points."""
     lines = [(n, name, curves) for n, run in enumerate(runs) for name, curves in run.curves.items() if curves]
-    found = Counter(metric for _, _, curves in lines for metric in curves)
-    most = max(12, min(60, _MOST_CURVES // max(1, len(lines))))
-    kept = sorted([name for name, _ in found.most_common(most)], key=_place)
-    points = max(40, min(POINTS, _MOST_POINTS // max(1, sum(found[name] for name in kept))))
+    points = max(40, min(POINTS, _MOST_POINTS // max(1, sum(len(curves) for _, _, curves in lines))))
     groups: dict[str, list[tuple[str, list[Any]]]] = {}
-    for name in kept:
+    for name in sorted({metric for _, _, curves in lines for metric in curves}, key=_place):
         data = [_plain(i, thin(curves[name], points)) for i, (_, _, curves) in enumerate(lines) if name in curves]
-        groups.setdefault(_group(name), []).append((name[:80], data))
+        groups.setdefault(_group(name), []).append((name, data))
     colours = {number: place for place, number in enumerate(dict.fromkeys(number for number, _, _ in lines))}
-    names = [[n, colours[n], runs[n].name[-80:], name[-80:]] for n, name, _ in lines]
-    return Charts(groups, names, colours, points, len(found) - len(kept))
+    return Charts(groups, [[n, colours[n], runs[n].name, name] for n, name, _ in lines], colours, points)
 
 
 def _group(name: str) -> str:
-    return name.split("/")[0][:80] if "/" in name else ""
+    return name.split("/")[0] if "/" in name else ""
 
 
 def _place(name: str) -> tuple[int, str, bool, list[tuple[int, str]]]:
@@ -52,24 +45,47 @@ def _place(name: str) -> tuple[int, str, bool, list[tuple[int, str]]]:
 
 
 def _plain(line: int, curve: Curve) -> list[Any]:
-    return [line, [_short(step) for step in curve.steps], [_short(value) for value in curve.values]]
-
-
-def _short(value: float) -> float | int | str:
-    """Six digits, as JSON has them; JSON has no words for what is not finite."""
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return int(value) if value == int(value) and abs(value) < 1e12 else float(f"{value:.6g}")
+    """JSON has no words for what is not finite: JavaScript reads them from texts."""
+    values = [float(f"{v:.6g}") if math.isfinite(v) else str(v).replace("inf", "Infinity") for v in curve.values]
+    return [line, [int(step) for step in curve.steps], values]
 
 
 def columns_of(runs: Sequence[Run], most: int = 5) -> list[str]:
-    """Choose the metrics whose last values stand in the table of all runs: those that most runs have, losses first."""
-    found = Counter(name for run in runs for name in last_values(run) if not name.startswith(("speed/", "lr", "epoch")))
-    first = [name for name in ("val/loss", "train/loss", "train/best") if name in found]
-    rest = sorted(found, key=lambda name: (not name.startswith("val/"), -found[name], natural(name)))
-    return list(dict.fromkeys([*first, *rest]))[:most]
+    """Choose the metrics whose last values stand in the table of all runs."""
+    found = {name for run in runs for name in last_values(run) if name.startswith(("train/", "val/"))}
+    return sorted(found, key=lambda name: (not name.endswith("/loss"), not name.startswith("val/"), natural(name)))[
+        :most
+    ]
 
 
 def last_values(run: Run) -> dict[str, float]:
     """The last value of each metric; of a run of several photographs those of the first."""
     return {name: curve.values[-1] for name, curve in next(iter(run.curves.values()), {}).items()}
+
+
+class Differences(NamedTuple):
+    """Settings whose values differ among the runs of one command, environments included."""
+
+    command: str
+    runs: list[int]  # their numbers
+    rows: dict[str, list[str]]  # by key, a value for each run
+    usual: dict[str, str | None]  # by key, the value that most runs have, where there is one
+    same: int  # keys with the same value in all
+
+
+def find_differences(runs: Sequence[Run]) -> list[Differences]:
+    """Compare the runs of each command that has several."""
+    tables = []
+    for command in dict.fromkeys(run.command for run in runs if run.settings):
+        numbers = [i for i, run in enumerate(runs) if run.settings and run.command == command]
+        settings = [
+            runs[i].settings | {f"environment.{key}": value for key, value in runs[i].environment.items()}
+            for i in numbers
+        ]
+        every = {key: [own.get(key, "not set") for own in settings] for own in settings for key in own}
+        rows = {key: values for key, values in every.items() if len(set(values)) > 1}
+        most = {key: Counter(values).most_common(1)[0] for key, values in rows.items()}
+        usual = {key: value if 2 * count > len(numbers) else None for key, (value, count) in most.items()}
+        if len(numbers) > 1:
+            tables.append(Differences(command, numbers, rows, usual, len(every) - len(rows)))
+    return tables

@@ -1,21 +1,35 @@
-"""Which pictures a run folder has: samples beside their photographs, results, plots. Nothing is decoded here."""
+"""The pictures of a run folder, and how each becomes small enough for a page."""
 
-import os
-from collections.abc import Iterator
-from contextlib import suppress
+import base64
+import hashlib
+import io
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-from impasto.listing import SUFFIXES, find_photographs
-from impasto.report.texts import clean
-from impasto.report.thumbnails import Thumbnail
-from impasto.run_folders import PASSED_OVER, RunFolder, is_inside
+from PIL import Image, ImageOps
 
-_MOST_STEPS = 6  # of a photograph: the newest, and others evenly before it
-_MOST_FILES = 2_000  # of a folder that is looked into
+from impasto.listing import SUFFIXES
+from impasto.report.rendering import clean
+from impasto.run_folders import PASSED_OVER, RunFolder, open_inside
+from impasto.srgb import pixels_of
+
+_MOST_STEPS = 6  # of samples: the newest, and others evenly before it
 _RESULTS = frozenset({"images", "overwrite"})  # keys of the commands whose results are pictures
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # others, such as EPS, start programs
+_MOST_PIXELS = 50_000_000
+
+
+class Thumbnail(NamedTuple):
+    """A picture in the page."""
+
+    number: int  # a picture that is shown again has the number of the first
+    uri: str  # data:image/webp;base64,...
+    width: int  # of the reduced picture, in pixels
+    height: int
+    full: str  # size of the file's picture: "1024 x 768"
 
 
 @dataclass
@@ -24,7 +38,7 @@ class Picture:
 
     label: str  # "photograph", "step 700", "result", or the file's name
     file: Path
-    path: str = ""  # of the file, as it is shown
+    path: str  # of the file, as it is shown
     thumbnail: Thumbnail | None = None
 
 
@@ -33,119 +47,80 @@ class Comparison:
     """A photograph and what became of it, the newest first."""
 
     name: str
-    before: Picture | None = None  # where its file is known
+    before: Picture | None = None
     after: list[Picture] = field(default_factory=list)
-    left_out: int = 0  # pictures between those
 
 
-class Pictures(NamedTuple):
-    """Pictures of a run folder: plots in the folder itself, and samples and results by photograph."""
-
-    plots: list[Picture]
-    comparisons: list[Comparison]
-    outside: bool  # whether pictures outside of the run folder, of which its configuration speaks, were left out
-
-    def ordered(self) -> list[Picture]:
-        """Return all, the most telling first: plots, each photograph with its newest, then older steps."""
-        newest = [p for c in self.comparisons for p in [*c.after[:1], c.before] if p is not None]
-        older = zip_longest(*(comparison.after[1:] for comparison in self.comparisons))
-        return [*self.plots, *newest, *(picture for turn in older for picture in turn if picture is not None)]
-
-
-def find_pictures(
-    folder: Path, config: dict[str, Any], environment: dict[str, Any], *, outside: bool = False
-) -> Pictures:
-    """Find the pictures of a run folder.
+def find_pictures(folder: Path, config: Mapping[str, Any]) -> tuple[list[Picture], list[Comparison]]:
+    """Find plots in the run folder itself, and samples and results by photograph; nothing is decoded.
 
     Args:
         folder: the run folder.
-        config: its configuration; `images` and `output` say where photographs and results are.
-        environment: says in which folder the command was given.
-        outside: look outside of the folder, too: a stranger's configuration may name any file of this machine.
+        config: its configuration, which tells the commands whose pictures are results, not plots.
     """
+
+    def picture(label: str, path: Path) -> Picture:
+        return Picture(clean(label), path, clean(path.relative_to(folder).as_posix()))
+
     run, found = RunFolder(folder), dict[str, Comparison]()
-    has_results = _RESULTS.issubset(config)
-    names = [] if has_results else sorted(path for path in folder.glob("*.png") if not path.name.startswith("."))
-    plots = [Picture(clean(path.name), path) for path in names]
-    for step, samples in run.sample_steps().items():
-        for path in _images(samples):
-            _of(path.relative_to(samples), found).after.append(Picture(f"step {step:,}", path))
-    if has_results:
-        with suppress(OSError, ValueError, RuntimeError):  # a path that is none, nobody's home
-            _add_results(folder, config, Path(str(environment.get("folder") or ".")), found, outside=outside)
+    has_results = config.keys() >= _RESULTS
+    plots = [] if has_results else [picture(path.name, path) for path in sorted(folder.glob("[!.]*.png"))]
+    tops = {"result": folder} if has_results else {}
+    steps = list(run.sample_steps().items())
+    kept = sorted({round(i * (len(steps) - 1) / (_MOST_STEPS - 1)) for i in range(_MOST_STEPS)}) if steps else []
+    tops |= {f"step {step:,}": samples for step, samples in (steps[index] for index in kept)}
+    for label, top in tops.items():
+        for path in _images(top):
+            name = path.relative_to(top).with_suffix("").as_posix()
+            found.setdefault(name, Comparison(clean(name))).after.append(picture(label, path))
     for name, comparison in found.items():
-        before = run.sample_photograph(name)
-        if comparison.before is None and os.path.isfile(before):  # noqa: PTH113 (never raises)
-            comparison.before = Picture("photograph", before)
-    pictures = Pictures(plots, [_bounded(found[name]) for name in sorted(found)], has_results and not outside)
-    pictures = pictures if outside else _inside(pictures, folder)
-    for picture in pictures.ordered():
-        file = picture.file
-        name = str(file.relative_to(folder) if file.is_relative_to(folder) else file)
-        picture.path = clean(name if len(name) <= 200 else f"...{name[-200:]}")
-    return pictures
+        if (before := run.sample_photograph(name)).is_file():
+            comparison.before = picture("photograph", before)
+    return plots, [found[name] for name in sorted(found)]
 
 
-def _of(path: Path, comparisons: dict[str, Comparison]) -> Comparison:
-    name = path.with_suffix("").as_posix()
-    return comparisons.setdefault(name, Comparison(clean(name[-100:])))
+def _images(top: Path) -> Iterator[Path]:
+    for path in sorted(top.rglob("*")):
+        parts = path.relative_to(top).parts
+        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") or part in PASSED_OVER for part in parts):
+            yield path
 
 
-def _add_results(
-    folder: Path, config: dict[str, Any], base: Path, comparisons: dict[str, Comparison], *, outside: bool
-) -> None:
-    output = base / Path(str(config.get("output") or folder)).expanduser()
-    own = str(config.get("output")) == str(config.get("folder")) or os.path.realpath(output) == os.path.realpath(folder)
-    if not own and not outside:
-        return
-    top = folder if own else output
-    photographs = dict(_photographs(config["images"], base, top)) if outside else {}
-    for path in _images(top, passed_over=PASSED_OVER | {"runs"}):
-        relative = path.relative_to(top)
-        if own or relative.with_suffix("") in photographs:  # another folder may hold all kinds of pictures
-            _of(relative, comparisons).after.insert(0, Picture("result", path))
-    for name, comparison in comparisons.items():
-        if Path(name) in photographs:
-            comparison.before = Picture("photograph", photographs[Path(name)])
+def add_thumbnail(picture: Picture, folder: Path, box: tuple[int, int], made: dict[bytes, Thumbnail]) -> None:
+    """Reduce a picture of a run folder into a box (width, height); those that were `made` before are taken again.
+
+    Raises:
+        ValueError: no image, broken, too large, or a link out of the folder.
+        OSError: it cannot be read.
+    """
+    with open_inside(picture.file, folder) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a large picture, which is asked below, and of broken metadata
+        content = hashlib.file_digest(file, "sha256").digest()
+        file.seek(0)
+        if content not in made:
+            image, full = _decode(file, box)
+            made[content] = Thumbnail(len(made), data_uri(image), *image.size, full)
+    picture.thumbnail = made[content]
 
 
-def _photographs(images: object, base: Path, output: Path) -> Iterator[tuple[Path, Path]]:
-    """Name without suffix and file of each photograph that the run was given; those that are gone are left out."""
-    for source in [images] if isinstance(images, str) else images if isinstance(images, list) else []:
-        with suppress(OSError, ValueError, RuntimeError):  # gone, no path, nobody's home
-            for path, name in find_photographs([str(base / Path(str(source)).expanduser())], output):
-                yield name.with_suffix(""), path
+def _decode(file: BinaryIO, box: tuple[int, int]) -> tuple[Image.Image, str]:
+    try:
+        with Image.open(file, formats=_FORMATS) as image:
+            full = f"{image.width} x {image.height}"
+            if pixels_of(image) > _MOST_PIXELS:
+                raise Image.DecompressionBombError
+            image.draft("RGB", box)
+            small = ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, SyntaxError, ArithmeticError, TypeError, LookupError) as error:  # of damaged files
+        raise ValueError("is damaged, or no image") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"is too large; at most {_MOST_PIXELS:,} pixels are decoded") from error
+    small.thumbnail(box, Image.Resampling.LANCZOS)
+    return small, full
 
 
-def _bounded(comparison: Comparison) -> Comparison:
-    last = len(comparison.after) - 1
-    if last >= _MOST_STEPS:
-        kept = sorted({round(index * last / (_MOST_STEPS - 1)) for index in range(_MOST_STEPS)})
-        comparison.left_out = len(comparison.after) - len(kept)
-        comparison.after = [comparison.after[index] for index in kept]
-    return comparison
-
-
-def _inside(found: Pictures, folder: Path) -> Pictures:
-    """Leave out what a link puts into the folder."""
-    strange = [picture for picture in found.ordered() if not is_inside(picture.file, folder)]
-    for comparison in found.comparisons:
-        comparison.after = [picture for picture in comparison.after if picture not in strange]
-        comparison.before = None if comparison.before in strange else comparison.before
-    plots = [picture for picture in found.plots if picture not in strange]
-    return Pictures(plots, found.comparisons, found.outside or bool(strange))
-
-
-def _images(top: Path, *, passed_over: frozenset[str] = frozenset()) -> list[Path]:
-    """The image files of a folder and those below it; a run below it has its own, and links are not followed."""
-    found: list[Path] = []
-    for base, folders, names in os.walk(top):
-        if Path(base) != top and RunFolder(Path(base)).is_run():
-            folders.clear()
-            continue
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in passed_over)
-        images = (name for name in sorted(names) if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."))
-        found += [Path(base, name) for name in images]
-        if len(found) > _MOST_FILES:
-            break
-    return found[:_MOST_FILES]
+def data_uri(image: Image.Image) -> str:
+    """Return a picture as WebP, without the file's metadata (places, cameras), as an address that holds it."""
+    data = io.BytesIO()
+    image.save(data, "WEBP", quality=80, method=2)
+    return f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}"

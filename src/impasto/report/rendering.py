@@ -1,9 +1,12 @@
-"""A page of one file: everything inside it, nothing fetched, and no script or style but ours."""
+"""A page of one file: everything inside it, nothing fetched, no script or style but ours; values as texts."""
 
 import base64
 import hashlib
+import json
+import math
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,7 +14,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from impasto import __version__
-from impasto.report.texts import duration, number
+from impasto.redaction import without_secrets
 
 
 def render_page(template: str, *, styles: Sequence[str], scripts: Sequence[str], **values: object) -> bytes:
@@ -63,3 +66,31 @@ def _policy(style: str, script: str) -> str:
         f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
         "base-uri 'none'; form-action 'none'"
     )
+
+
+def flatten(value: object, name: str = "") -> dict[str, str]:
+    """Return plain nested data as texts by keys with dots: `{"data.batch_size": "4"}`; a list is one text."""
+    if not isinstance(value, dict) or not value:
+        return {name: clean(value)}
+    parts = [flatten(item, f"{name}.{key}" if name else str(key)) for key, item in value.items()]
+    return {key: text for part in parts for key, text in part.items()}
+
+
+def clean(value: object, most: int = 500) -> str:
+    """Return a text that can be shown: without secrets, in UTF-8, and of at most so many characters."""
+    plain = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    text = without_secrets(plain).encode("utf-8", "replace").decode("utf-8")
+    return text if len(text) <= most else f"{text[:most]}\n... ({len(text) - most:,} more characters)"
+
+
+def number(value: float) -> str:
+    """Say a number with five significant digits: `"0.15231"`, `"1.0621e+06"`, `"nan"`."""
+    whole = math.isfinite(value) and value == int(value) and abs(value) < 1e7
+    return f"{int(value):,}" if whole else f"{value:.5g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Say a time: `"9.5 s"`, `"0:03:05"`, `"3 days, 2:00:00"`; `"-"` for None."""
+    if seconds is None or not 0 <= seconds < 1e12:
+        return "-"
+    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))

@@ -2,7 +2,6 @@
 
 import base64
 import re
-import textwrap
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,19 +14,16 @@ import matplotlib.pyplot as plt
 import optuna.visualization.matplotlib as visualization
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageOps
 
 from impasto.files import whole_file
-from impasto.report.rendering import render_page
-from impasto.report.texts import clean, number
-from impasto.report.thumbnails import data_uri
+from impasto.report.pictures import data_uri
+from impasto.report.rendering import clean, number, render_page
+from impasto.run_folders import RunFolder
 
 _SIDE = 360  # pixels of a picture
 _MOST_PICTURES = 600  # some 15 MB
 _MOST_PHOTOGRAPHS = 12
-_MOST_ROWS, _MOST_COLUMNS = 40, 5  # of the contact sheet
-_CELL, _GAP = 160, 4  # pixels
-_LETTERS = 26  # of a line beside the pictures
 
 
 def write_sweep_page(
@@ -40,7 +36,7 @@ def write_sweep_page(
     commands: Mapping[str, str],
     about: str,
 ) -> None:
-    """Write `sweep.html` about a sweep, and beside it its plots and its contact sheet `sheet.png`.
+    """Write `sweep.html` about a sweep, and its plots beside it.
 
     Args:
         folder: of the sweep, with a run folder for each trial, by its number.
@@ -52,16 +48,12 @@ def write_sweep_page(
         about: space, objectives, sampler, machine: YAML.
     """
     trials, names = _ranked(study), study.metric_names or []
-    folders = {trial.number: folder / str(trial.number) for trial in trials}
-    samples = {trial: found for trial, run in folders.items() if (found := _newest_samples(run))}  # the best first
+    runs = {trial.number: RunFolder(folder / str(trial.number)) for trial in trials}
+    steps = {trial: next(iter(run.sample_steps().values()), None) for trial, run in runs.items()}  # the best first
+    samples = {trial: {path.stem: path for path in step.glob("*.png")} for trial, step in steps.items() if step}
     photographs = sorted({name for found in samples.values() for name in found})[:_MOST_PHOTOGRAPHS]
     shown = list(samples)[: _MOST_PICTURES // max(1, len(photographs))]
-    originals = folder / str(next(iter(samples), "")) / "samples" / "photographs"
-    if samples:
-        texts = {trial.number: _lines(trial, names, best, states) for trial in trials}
-        _write_sheet(folder / "sheet.png", {trial: texts[trial] for trial in samples}, samples, originals)
     counts = ", ".join(f"{count} {state}" for state, count in Counter(states.values()).most_common())
-    plots = {title: file.read_bytes() for title, file in _write_plots(study, folder).items()}
     html = render_page(
         "sweep.html.j2",
         styles=("report.css", "sweep.css"),
@@ -76,12 +68,10 @@ def write_sweep_page(
         commands=commands,
         about=about,
         photographs=photographs,
-        originals={name: data_uri(_small(originals / name, _SIDE)) for name in photographs},
-        pictures={
-            t: {n: data_uri(_small(samples[t][n], _SIDE)) for n in photographs if n in samples[t]} for t in shown
-        },
+        originals={name: _small(runs[shown[0]].sample_photograph(name)) for name in photographs},
+        pictures={t: {n: _small(samples[t][n]) for n in photographs if n in samples[t]} for t in shown},
         left_out=len(samples) - len(shown),
-        plots={title: f"data:image/png;base64,{base64.b64encode(data).decode()}" for title, data in plots.items()},
+        plots=_write_plots(study, folder),
         say=_say,
     )
     with whole_file(folder / "sweep.html") as temporary:
@@ -95,58 +85,23 @@ def _ranked(study: Study) -> list[FrozenTrial]:
     return sorted(trials, key=lambda t: (not t.values, sign * t.values[0] if t.values else 0, t.number))
 
 
-def _newest_samples(folder: Path) -> dict[str, Path]:
-    return {path.name: path for path in sorted(folder.glob("samples/step_*/*.png"))}
-
-
-def _lines(trial: FrozenTrial, names: Sequence[str], best: Sequence[int], states: Mapping[int, str]) -> list[str]:
-    """What stands beside a trial's pictures."""
-    return [
-        f"trial {trial.number}{' (best)' if trial.number in best else ''}, {states[trial.number]}",
-        *(f"{name}: {number(value)}" for name, value in zip(names, trial.values or [], strict=False)),
-        *(f"{name} = {_say(value)}" for name, value in trial.params.items()),
-    ]
-
-
-def _write_sheet(
-    path: Path, texts: Mapping[int, Sequence[str]], samples: Mapping[int, Mapping[str, Path]], originals: Path
-) -> None:
-    """Write a PNG of the first trials, a row each below their photographs, figures beside pictures."""
-    trials = list(texts)[:_MOST_ROWS]
-    names = sorted({name for trial in trials for name in samples[trial]})[:_MOST_COLUMNS]
-    first: tuple[Sequence[str], Mapping[str, Path]] = (["photographs"], {name: originals / name for name in names})
-    rows = [first, *((texts[trial], samples[trial]) for trial in trials)]
-    step = _CELL + _GAP
-    canvas = Image.new("RGB", (step * (len(names) + 1) - _GAP, step * len(rows) - _GAP), "white")
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=11)
-    for y, (lines, pictures) in enumerate(rows):
-        wrapped = [part for line in lines for part in textwrap.wrap(line, _LETTERS)]
-        draw.multiline_text((6, y * step + 6), "\n".join(wrapped[:11]), fill="#1e2226", font=font, spacing=2)
-        for x, name in enumerate(names, start=1):
-            canvas.paste(_small(pictures.get(name), _CELL), (x * step, y * step))
-    with whole_file(path) as temporary:
-        canvas.save(temporary)
-
-
-def _small(path: Path | None, side: int) -> Image.Image:
-    """Read a picture, fitted into a square of so many pixels; grey where it is missing or cannot be read."""
+def _small(path: Path) -> str:
+    """The address of a picture, fitted into a square; grey where it is missing or cannot be read."""
     try:
-        if path is not None:
-            with Image.open(path) as image:
-                return ImageOps.contain(image.convert("RGB"), (side, side))
+        with Image.open(path) as image:
+            return data_uri(ImageOps.contain(image.convert("RGB"), (_SIDE, _SIDE)))
     except (OSError, ValueError, SyntaxError):
-        pass
-    return Image.new("RGB", (side, side), "#ededed")
+        return data_uri(Image.new("RGB", (_SIDE, _SIDE), "#ededed"))
 
 
 def _say(value: Any) -> str:  # noqa: ANN401 (a choice of any kind)
     return number(value) if isinstance(value, float) else clean(value)
 
 
-def _write_plots(study: Study, folder: Path) -> dict[str, Path]:
-    """Write the plots that make sense for a sweep into a folder; return the files by what they show."""
+def _write_plots(study: Study, folder: Path) -> dict[str, str]:
+    """Write the plots that make sense for a sweep into a folder; return their addresses by what they show."""
     mpl.use("Agg")
-    written: dict[str, Path] = {}
+    written: dict[str, str] = {}
     for title, name, plot in _plots(study):
         with warnings.catch_warnings(), plt.rc_context():  # Optuna sets a style
             warnings.simplefilter("ignore")  # Optuna's drawing is experimental; letters that a font lacks
@@ -158,7 +113,8 @@ def _write_plots(study: Study, folder: Path) -> dict[str, Path]:
                 continue
             finally:
                 plt.close("all")
-        written[title] = folder / f"{name}.png"
+        data = (folder / f"{name}.png").read_bytes()
+        written[title] = f"data:image/png;base64,{base64.b64encode(data).decode()}"
     return written
 
 
@@ -170,7 +126,7 @@ def _plots(study: Study) -> Iterator[tuple[str, str, Callable[[Study], object]]]
         yield f"Pareto front: {', '.join(names)}", "pareto", visualization.plot_pareto_front
     for index, name in enumerate(names if finished else []):
         end = f"_{re.sub(r'[^A-Za-z0-9]+', '_', name)}" if len(names) > 1 else ""
-        target = partial(_value, index=index) if len(names) > 1 else None
+        target = partial(lambda i, trial: float(trial.values[i]), index) if len(names) > 1 else None
         for title, file, plot in (
             ("History", "history", visualization.plot_optimization_history),
             ("Importance", "importance", visualization.plot_param_importances),
@@ -180,7 +136,3 @@ def _plots(study: Study) -> Iterator[tuple[str, str, Callable[[Study], object]]]
             yield f"{title}: {name}", f"{file}{end}", partial(plot, target=target, target_name=name)
     if any(trial.intermediate_values for trial in trials):
         yield f"Learning curves: {names[0]}", "curves", visualization.plot_intermediate_values
-
-
-def _value(trial: FrozenTrial, *, index: int) -> float:
-    return float(trial.values[index])

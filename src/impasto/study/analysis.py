@@ -1,16 +1,16 @@
-"""What the answers of a study say about its methods."""
+"""What the answers of a study say about its methods, and about the raters, whom the rule may leave out."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, groupby
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 
 from impasto.study import statistics
 from impasto.study.answers import Answer
-from impasto.study.plan import RATED, Study
-from impasto.study.raters import Rater, describe_raters
+from impasto.study.folder import CATCH, RATED, Rule, Study
 from impasto.study.statistics import Array
 
 _RESAMPLES = 2000
@@ -50,6 +50,22 @@ class PictureRow(NamedTuple):
     answers: int
     chosen: int
     share: float | None  # None without any
+
+
+class Rater(NamedTuple):
+    """What is known of a rater."""
+
+    rater: int  # their number, from 1
+    answered: int  # trials
+    of: int  # trials of their session
+    catches_met: int  # catch trials answered
+    catches_passed: int  # of those, as expected
+    repeats_met: int  # repeats answered
+    repeats_same: int  # of those, as the first time
+    median_seconds: float  # of an answer
+    first_answer: float  # share of answers that were the first of the two (no, or left)
+    simulated: bool  # whether any of the answers is not a human's
+    dropped: str  # why the rule leaves them out; "" where it does not
 
 
 class Analysis(NamedTuple):
@@ -138,28 +154,26 @@ def _comparisons(study: Study, judged: Array, chosen: Array, *, seed: int) -> li
     pairs = list(combinations(range(len(study.methods)), 2))
     with np.errstate(invalid="ignore"):
         shares = chosen / judged  # of each rater; NaN for what they did not judge
-    differences = []
+    differences: list[Array] = []
     for a, b in pairs:  # of a pair that was shown: how far the first won more than it lost
         found = 2 * shares[:, a, b] - 1 if study.question.pictures == 2 else shares[:, a, a] - shares[:, b, b]
-        differences.append(found[~np.isnan(found)].tolist())
+        differences.append(found[~np.isnan(found)])
     p_values = [statistics.paired_test(found, seed=seed) for found in differences]
-    means = [float(np.mean(found)) if found else None for found in differences]
-    columns = zip(pairs, means, map(len, differences), p_values, statistics.holm(p_values), strict=True)
+    rows = zip(pairs, differences, p_values, statistics.holm(p_values), strict=True)
     return [
-        Comparison(study.methods[a], study.methods[b], mean, raters, p, corrected)
-        for (a, b), mean, raters, p, corrected in columns
+        Comparison(study.methods[a], study.methods[b], float(own.mean()) if len(own) else None, len(own), p, corrected)
+        for (a, b), own, p, corrected in rows
     ]
 
 
 def _pictures(study: Study, choices: Sequence[_Choice]) -> list[PictureRow]:
     judged = Counter(choice.picture for choice in choices)
     chosen = Counter(choice.picture for choice in choices if choice.chosen)
-    rows = []
-    for name, stimulus in study.stimuli.items():
-        if stimulus.method is not None:
-            share = chosen[name] / judged[name] if judged[name] else None
-            rows.append(PictureRow(name, stimulus.photograph, stimulus.method, judged[name], chosen[name], share))
-    return rows
+    return [
+        PictureRow(name, s.photograph, s.method, n := judged[name], chosen[name], chosen[name] / n if n else None)
+        for name, s in study.stimuli.items()
+        if s.method is not None
+    ]
 
 
 def _agreement(choices: Sequence[_Choice]) -> Array:
@@ -170,3 +184,57 @@ def _agreement(choices: Sequence[_Choice]) -> Array:
     counts = Counter((choice.picture, choice.other, choice.chosen) for choice in choices)
     units = dict.fromkeys((choice.picture, choice.other) for choice in choices)
     return np.array([[counts[*unit, answer] for answer in (0, 1)] for unit in units], dtype=np.float64).reshape(-1, 2)
+
+
+def describe_raters(study: Study, answers: Sequence[Answer]) -> list[Rater]:
+    """Describe every rater who has answered anything, in the order of their numbers.
+
+    Where people have answered, simulated raters are left out: their answers never become part of a finding on people.
+
+    Raises:
+        ValueError: an answer to a trial that the study has not.
+    """
+    by_rater = groupby(sorted(answers, key=lambda a: (a.rater, a.position)), key=lambda a: a.rater)
+    raters = [_describe(study, number, list(own)) for number, own in by_rater]
+    if not all(rater.simulated for rater in raters):
+        why = "simulated, while people have answered"
+        raters = [rater._replace(dropped=why) if rater.simulated else rater for rater in raters]
+    return raters
+
+
+def _describe(study: Study, number: int, answers: Sequence[Answer]) -> Rater:
+    session = study.sessions[number - 1] if 0 < number <= len(study.sessions) else ()
+    if [answer.position for answer in answers] != list(range(len(session)))[: len(answers)]:
+        raise ValueError(f"rater {number} answered other trials than the study has; these are answers of another study")
+    given = [answer.answer for answer in answers]
+    met = list(zip(session, given, strict=False))
+    passed = [answer == trial.expected for trial, answer in met if trial.kind == CATCH]
+    # Sides change with a repeat of two pictures, and so does the answer of who says the same.
+    same = [given[trial.of] == abs(answer - len(trial.pictures) + 1) for trial, answer in met if trial.of is not None]
+    rater = Rater(
+        rater=number,
+        answered=len(answers),
+        of=len(session),
+        catches_met=len(passed),
+        catches_passed=sum(passed),
+        repeats_met=len(same),
+        repeats_same=sum(same),
+        median_seconds=median(answer.milliseconds for answer in answers) / 1000,
+        first_answer=given.count(0) / len(given),
+        simulated=any(answer.simulated for answer in answers),
+        dropped="",
+    )
+    return rater._replace(dropped=_why_dropped(rater, study.rule))
+
+
+def _why_dropped(rater: Rater, rule: Rule) -> str:
+    reasons = []  # quotients, since 0.55 * 20 is more than 11
+    if rater.catches_met and rater.catches_passed / rater.catches_met < rule.least_catches:
+        reasons.append(f"passed {rater.catches_passed} of {rater.catches_met} catch trials")
+    if rater.repeats_met and rater.repeats_same / rater.repeats_met < (rule.least_repeats or 0):
+        reasons.append(f"answered {rater.repeats_same} of {rater.repeats_met} repeats as the first time")
+    if rater.median_seconds < rule.least_milliseconds / 1000:
+        reasons.append(f"took {1000 * rater.median_seconds:.0f} ms an answer")
+    if rater.answered / rater.of < rule.least_done:
+        reasons.append(f"answered {rater.answered} of {rater.of} trials")
+    return "; ".join(reasons)

@@ -1,12 +1,12 @@
 """Who sees what, in which order, on which side: balanced exactly, from a seed."""
 
 import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from impasto.study.plan import CATCH, RATED, REPEAT, Kind, Trial
+from impasto.study.folder import CATCH, RATED, REPEAT, Kind, Trial
 
 Name = Callable[[int, int | None], str]  # of the picture of a photograph by a method, by their numbers; None: spoiled
 
@@ -60,8 +60,7 @@ def design_sessions(
     Raises:
         ValueError: too few methods, or more rounds or repeats than there is room for.
 
-    Source:
-        Williams 1949, "Experimental designs balanced for the estimation of residual effects of treatments".
+    Source: Williams 1949, "Experimental designs balanced for the estimation of residual effects of treatments".
     """
     if methods < pictures:
         raise ValueError(f"expected at least {pictures} methods for {pictures} pictures at once, got {methods}")
@@ -76,10 +75,10 @@ def design_sessions(
     while len(sessions) < raters:
         mirrored = len(sessions) // len(shown) % 2 == 1
         cycle = _Cycle(photographs, methods, shown, name=name, mirrored=mirrored, generator=generator)
-        after = _places_of_extras(photographs * rounds, repeats, catches, generator)
+        extras = _places_of_extras(photographs * rounds, repeats, catches, generator)
         for offset in generator.sample(range(len(shown)), len(shown)):
             rated = [trial for number in range(rounds) for trial in cycle.round(offset, number)]
-            sessions.append(_with_extras(rated, [cycle.catch(offset, number) for number in range(catches)], after))
+            sessions.append(_with_extras(rated, [cycle.catch(offset, number) for number in range(catches)], *extras))
     return sessions[:raters]
 
 
@@ -137,37 +136,35 @@ class _Cycle:
         return Trial(kind=kind, pictures=pictures, expected=expected)
 
 
-class _Extra(NamedTuple):
-    kind: Kind
-    source: int  # of a repeat, the number of the rated trial; of a catch trial, its own number
+def _places_of_extras(
+    rated: int, repeats: int, catches: int, generator: random.Random
+) -> tuple[Mapping[int, list[int]], Mapping[int, list[int]]]:
+    """Draw after which rated trials others come, at the same places for all raters of a cycle.
 
-
-def _places_of_extras(rated: int, repeats: int, catches: int, generator: random.Random) -> dict[int, list[_Extra]]:
-    """Draw after which rated trials repeats and catch trials come: at the same places for all raters of a cycle."""
-    half, after = rated // 2, defaultdict[int, list[_Extra]](list)
+    Returns:
+        The numbers of the rated trials that come again, and those of the catch trials, by the rated trial before.
+    """
+    half = rated // 2
+    repeated, caught = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
     for number, source in enumerate(generator.sample(range(half), repeats)):
-        after[half + int((number + generator.random()) * (rated - half) / repeats)].append(_Extra(REPEAT, source))
+        repeated[half + int((number + generator.random()) * (rated - half) / repeats)].append(source)
     for number in range(catches):
-        place = int((number + generator.uniform(0.2, 1)) * rated / catches)
-        after[min(place, rated - 1)].append(_Extra(CATCH, number))
-    return after
+        caught[min(int((number + generator.uniform(0.2, 1)) * rated / catches), rated - 1)].append(number)
+    return repeated, caught
 
 
-def _with_extras(rated: Sequence[Trial], catches: Sequence[Trial], after: Mapping[int, list[_Extra]]) -> list[Trial]:
+def _with_extras(
+    rated: Sequence[Trial],
+    catches: Sequence[Trial],
+    repeated: Mapping[int, list[int]],
+    caught: Mapping[int, list[int]],
+) -> list[Trial]:
     session: list[Trial] = []
     places: list[int] = []
     for index, trial in enumerate(rated):
         places.append(len(session))
         session.append(trial)
-        for kind, source in after.get(index, ()):
-            if kind == CATCH:
-                session.append(catches[source])
-            else:
-                session.append(Trial(kind=REPEAT, pictures=rated[source].pictures[::-1], of=places[source]))
+        for source in repeated.get(index, []):
+            session.append(Trial(kind=REPEAT, pictures=rated[source].pictures[::-1], of=places[source]))
+        session += [catches[number] for number in caught.get(index, [])]
     return session
-
-
-def imbalance(sessions: Sequence[Sequence[Trial]], *, cells: int) -> tuple[int, int]:
-    """Return how often, at least and at most, a photograph is shown under one of all `cells`, its conditions."""
-    counts = Counter(trial.pictures for session in sessions for trial in session if trial.kind == RATED)
-    return min(counts.values()) if len(counts) == cells else 0, max(counts.values())

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from impasto.files import whole_file, write_text
 from impasto.study.analysis import Analysis
 from impasto.study.answers import Answer
-from impasto.study.plan import Study
-from impasto.study.raters import describe_rule
-from impasto.tables import markdown, write_csv, write_json
+from impasto.study.folder import Study
+from impasto.tables import write_csv, write_json
 
 _DPI = 110
 _COLOUR = "#0b5394"
@@ -51,64 +52,23 @@ def simulated_note(analysis: Analysis) -> str:
 
 def describe(study: Study, analysis: Analysis) -> str:
     """Return the findings as Markdown."""
-    note, raters = simulated_note(analysis), analysis.raters
-    finished = sum(rater.answered == rater.of for rater in raters)
-    rated = sum(row.answers for row in analysis.methods) // study.question.pictures
-    photographs = {stimulus.photograph for stimulus in study.stimuli.values()}
-    comparisons = [
-        [f"{row.first} - {row.second}", _percent(row.difference, sign="+"), str(row.raters), _p(row.p_corrected)]
-        for row in analysis.comparisons
-    ]
-    strength = "strength is Bradley-Terry's, in log-odds against the average method, its interval from resampled raters"
-    lines = [
-        *([f"**{note}.**", ""] if note else []),
-        f'"{study.question.text}" {len(photographs)} photographs; {len(raters)} of {len(study.sessions)} '
-        f"raters have begun, {finished} have finished; {analysis.answers} of {analysis.expected_answers} answers, "
-        f"{rated} of them counted (without repeats, catch trials and raters left out).",
-        "",
-        _methods_table(study, analysis),
-        markdown(["comparison", "difference", "raters", "p, corrected"], comparisons) if comparisons else "",
-        "Shares with Wilson's 95 % intervals, widened as far as raters differ"
-        f"{f'; {strength}' if study.question.pictures == 2 else ''}. "
-        "p: two-sided paired permutation test over raters, corrected by Holm for the number of pairs. "
-        f"Agreement between raters, Krippendorff's alpha: {_number(analysis.alpha)} (1: all agree; 0: as by chance).",
-        "",
-        f"Raters: {sum(not rater.dropped for rater in raters)} kept of {len(raters)}; {describe_rule(study.rule)}.",
-    ]
-    if met := sum(rater.repeats_met for rater in raters):
-        lines.append(f"Repeats answered as the first time: {sum(rater.repeats_same for rater in raters)} of {met}.")
-    if met := sum(rater.catches_met for rater in raters):
-        lines.append(f"Catch trials passed: {sum(rater.catches_passed for rater in raters)} of {met}.")
-    lines += [f"- rater {rater.rater} left out: {rater.dropped}" for rater in raters if rater.dropped]
-    return "\n".join(lines) + "\n"
-
-
-def _methods_table(study: Study, analysis: Analysis) -> str:
-    pairs = study.question.pictures == 2
-    label = "preferred" if pairs else study.question.answers[1].lower()
-    columns = ["method", label, "95 % interval", "answers", *(["strength", "95 % interval"] if pairs else [])]
-    lines = []
-    for row in analysis.methods:
-        interval = "-" if row.low is None else f"{_percent(row.low).removesuffix(' %')} to {_percent(row.high)}"
-        lines.append([row.method, _percent(row.share), interval, str(row.answers)])
-        if pairs:
-            ends = "-" if row.strength_low is None else f"{_number(row.strength_low)} to {_number(row.strength_high)}"
-            lines[-1] += [_number(row.strength), ends]
-    return markdown(columns, lines)
-
-
-def _percent(share: float | None, *, sign: str = "") -> str:
-    return "-" if share is None else f"{100 * share:{sign}.1f} %"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    texts = Environment(
+        loader=PackageLoader("impasto.study"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return texts.get_template("study.md.j2").render(
+        study=study,
+        analysis=analysis,
+        rule=study.rule,
+        note=simulated_note(analysis),
+        pairs=study.question.pictures == 2,
+        photographs=len({stimulus.photograph for stimulus in study.stimuli.values()}),
+        finished=sum(rater.answered == rater.of for rater in analysis.raters),
+        rated=sum(row.answers for row in analysis.methods) // study.question.pictures,
+    )
 
 
 def plot_methods(path: Path, study: Study, analysis: Analysis) -> None:

@@ -1,20 +1,17 @@
 """Blinded pictures: PNG files that differ in nothing but their pixels."""
 
 import io
-import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from impasto.files import whole_file
 from impasto.images import resize, to_uint8
 
-_END = 12  # bytes of the last chunk, IEND
-_CHUNK = 12  # bytes of a chunk beside its data
 _TILES = 8  # a side, of a spoiled picture
 _SAME_SHAPE = 0.02  # relative difference of the ratio of the sides that rounding may leave
 
@@ -25,39 +22,31 @@ def write_blinded(files: Mapping[Path, Tensor]) -> None:
     A grey picture compresses better than a coloured one, so that the length of a file would tell the method; an ignored
     chunk of zeros fills every file up to the longest.
     """
-    encoded: dict[Path, bytes] = {}
-    for path, image in files.items():
-        buffer = io.BytesIO()
-        Image.fromarray(to_uint8(image)).save(buffer, format="PNG")
-        encoded[path] = buffer.getvalue()
-    length = max(map(len, encoded.values()), default=0) + _CHUNK
-    for path in sorted(encoded):  # in the order of the methods, the files' times would tell them
+    shown = {path: Image.fromarray(to_uint8(image)) for path, image in files.items()}
+    lengths = {path: len(_png(image, zeros=0)) for path, image in shown.items()}
+    for path in sorted(shown):  # in the order of the methods, the files' times would tell them
         with whole_file(path) as temporary:
-            temporary.write_bytes(_filled(encoded[path], length))
+            temporary.write_bytes(_png(shown[path], zeros=max(lengths.values()) - lengths[path]))
 
 
-def _filled(data: bytes, length: int) -> bytes:
-    """Put a private, ancillary chunk before the end, which every decoder passes over."""
-    chunk = b"zeRo" + bytes(length - len(data) - _CHUNK)
-    whole = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    return data[:-_END] + whole + data[-_END:]
+def _png(image: Image.Image, *, zeros: int) -> bytes:
+    """Encode a picture with a private, ancillary chunk, which every decoder passes over."""
+    data, filler = io.BytesIO(), PngInfo()
+    filler.add(b"zeRo", bytes(zeros), after_idat=True)
+    image.save(data, format="PNG", pnginfo=filler)
+    return data.getvalue()
 
 
 def spoiled(image: Tensor, generator: torch.Generator) -> Tensor:
-    """Make a picture that nobody attentive takes for natural or good: a negative, cut into tiles that are mixed up.
+    """Make a picture that nobody attentive takes for natural or good: a negative whose rows and columns are mixed up.
 
-    RGB in [0, 1], (3, H, W), as the picture that comes back; the generator is of the order of the tiles.
+    RGB in [0, 1], (3, H, W), as the picture that comes back; the generator is of the order.
     """
-    _, height, width = image.shape
-    high, wide = max(1, height // _TILES), max(1, width // _TILES)
-    tiles = [
-        (slice(None), slice(top, top + high), slice(left, left + wide))
-        for top in range(0, height - high + 1, high)
-        for left in range(0, width - wide + 1, wide)
-    ]
     mixed = 1 - image
-    for tile, index in zip(tiles, torch.randperm(len(tiles), generator=generator).tolist(), strict=True):
-        mixed[tile] = 1 - image[tiles[index]]
+    for dimension in (1, 2):
+        bands = mixed.chunk(_TILES, dim=dimension)
+        order = torch.randperm(len(bands), generator=generator).tolist()
+        mixed = torch.cat([bands[index] for index in order], dim=dimension)
     return mixed
 
 

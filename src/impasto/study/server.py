@@ -1,10 +1,7 @@
 """The raters' web page: one trial at a time, every answer on disk before the next picture shows."""
 
 import logging
-import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +11,24 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from impasto.study.answers import Answers, read_answers
-from impasto.study.plan import Study, image_file, lost_pictures, name_some, read_study, read_tokens
-from impasto.study.security import Guard
+from impasto.study.folder import Study, image_file, lost_pictures, read_study, read_tokens
 
 log = logging.getLogger(__name__)
 
 _MOST_BODY = 1024  # bytes; an answer takes about 70
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; img-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",  # the address of the page is the rater's key
+    "cache-control": "no-store",
+    "x-robots-tag": "noindex, nofollow",
+}
 
 
 class Given(BaseModel):
@@ -37,51 +42,53 @@ class Given(BaseModel):
     pauses: int = Field(ge=0, le=1000)
 
 
-def create_app(folder: Path, *, hosts: Sequence[str] = ()) -> Guard:
-    """Build the web application of a study; a rater's link is `/r/<token>`.
+class _WithHeaders:
+    """ASGI middleware around everything that answers: headers on every response, errors included."""
 
-    Args:
-        folder: of the study; answers go to `answers.sqlite` in it.
-        hosts: names by which the server may be asked; any where empty.
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                message = {**message, "headers": [*message.get("headers", []), *own]}
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+def create_app(folder: Path) -> ASGIApp:
+    """Build the web application of a study; a rater's link is `/r/<token>`, answers go to `answers.sqlite`.
 
     Raises:
         FileNotFoundError: no study there.
         ValueError: it is damaged, or pictures are missing or changed.
     """
     desk = _Desk(folder)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        desk.answers.close()
-
     app = FastAPI(
         openapi_url=None,
         redirect_slashes=False,
-        lifespan=lifespan,
         max_body_size=_MOST_BODY,
         exception_handlers={
-            StarletteHTTPException: _refused,
             RequestValidationError: _malformed,
-            sqlite3.Error: _not_now,
-            OSError: _not_now,
+            ValueError: _failed,  # of the disk; what Exception alone handles resets the connection
+            OSError: _failed,
             Exception: _failed,
         },
     )
-    if hosts:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
     app.add_api_route("/r/{token}", desk.page)
     known = [Depends(desk.check)]
     app.add_api_route("/r/{token}/trial", desk.trial, dependencies=known)
     app.add_api_route("/r/{token}/answers", desk.answer, dependencies=known, methods=["POST"])
     app.add_api_route("/r/{token}/pictures/{position}/{side}", desk.picture, dependencies=known)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
-    return Guard(app)
+    return _WithHeaders(app)
 
 
 def finished(study: Study, folder: Path) -> int:
     """Return how many raters have answered everything."""
-    answered = Counter(answer.rater for answer in read_answers(folder, study.id))
+    answered = Counter(answer.rater for answer in read_answers(folder))
     return sum(answered[rater] >= len(session) for rater, session in enumerate(study.sessions, 1))
 
 
@@ -94,9 +101,9 @@ class _Desk:
         if sorted(self.tokens.values()) != list(range(1, raters + 1)):
             raise ValueError(f"{folder / 'raters.csv'} is damaged: expected one token for each of {raters} raters")
         if lost := lost_pictures(self.study, folder):
-            count = f"{len(lost)} of {len(self.study.stimuli)} pictures of the study are lost"
-            raise ValueError(f"{count}: {name_some(lost)}")
-        self.answers = Answers(folder, self.study.id)
+            count = f"{len(lost)} of {len(self.study.stimuli)} pictures of the study are missing or changed"
+            raise ValueError(f"{count}, the first is {lost[0]}")
+        self.answers = Answers(folder)
         pages = Environment(loader=PackageLoader("impasto.study"), autoescape=True, undefined=StrictUndefined)
         self._page, self._unknown = pages.get_template("rater.html.j2"), pages.get_template("unknown.html.j2")
 
@@ -158,22 +165,12 @@ class _Desk:
         return Response(file.read_bytes(), media_type="image/png")
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, StarletteHTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, headers=dict(error.headers or {}))
-
-
 async def _malformed(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     fault = error.errors()[0]
     return JSONResponse({"error": f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"}, 422)
 
 
-async def _not_now(_: Request, error: Exception) -> Response:
-    log.error("not served, raters are told to wait: %s", error)
-    return JSONResponse({"error": "the disk does not answer; nothing was saved"}, 503)
-
-
 async def _failed(_: Request, error: Exception) -> Response:
-    log.error("unexpected error", exc_info=error)
-    return JSONResponse({"error": "something went wrong here"}, 500)
+    log.error("not served, the page asks again", exc_info=error)
+    return JSONResponse({"error": "the server cannot do it now; nothing was saved"}, 503)

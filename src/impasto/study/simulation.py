@@ -1,14 +1,13 @@
 """Simulated raters with known preferences: to prove the analysis, and to try a study before people see it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
 
 from impasto.study.answers import Answer
-from impasto.study.design import design_sessions
-from impasto.study.plan import CATCH, Question, Rule, Stimulus, Study, Trial
+from impasto.study.folder import CATCH, Study, Trial
 
 _MEDIAN_SECONDS, _SPREAD_SECONDS = 1.8, 0.5  # of an answer; the spread is that of its logarithm
 _CARELESS_SECONDS = 0.6
@@ -23,39 +22,13 @@ class Preferences:
     careless: float  # share of the raters who answer at random and fast
 
 
-def imagined_study(question: Question, rule: Rule, methods: Sequence[str], **layout: int) -> Study:
-    """Make a study whose pictures do not exist: simulated raters need none.
-
-    `layout` has photographs, raters, rounds, repeats, catches and seed, as `design_sessions` takes them.
-    """
-    stimuli: dict[str, Stimulus] = {}
-
-    def name(photograph: int, number: int | None) -> str:
-        picture = f"photograph{photograph}{'spoiled' if number is None else f'method{number}'}"
-        method = None if number is None else methods[number]
-        stimuli[picture] = Stimulus(photograph=f"photograph {photograph}", method=method, width=1, height=1, sha256="")
-        return picture
-
-    return Study(
-        title="imagined",
-        question=question,
-        methods=tuple(methods),
-        sessions=design_sessions(methods=len(methods), pictures=question.pictures, name=name, **layout),
-        stimuli=stimuli,
-        rule=rule,
-        break_every=None,
-        seed=layout["seed"],
-        created="",
-    )
-
-
 def simulate_rater(study: Study, rater: int, preferences: Preferences, *, seed: int) -> list[Answer]:
     """Answer a whole session; `seed` and the rater's number, from 1, determine every answer.
 
     Raises:
         ValueError: preferences that do not fit the study's methods.
     """
-    check_preferences(study, preferences)
+    _check(study, preferences.values)
     generator = np.random.default_rng((seed, rater))
     careless = generator.random() < preferences.careless
     draws = generator.normal(0, 1, len(study.methods)) * preferences.rater_spread
@@ -83,9 +56,7 @@ def _chance(study: Study, trial: Trial, preferences: Preferences, shift: Mapping
     return float(expit(right - left))
 
 
-def check_preferences(study: Study, preferences: Preferences) -> None:
-    """Refuse preferences that have not a value for each method of a study, or a probability outside [0, 1]."""
-    values = preferences.values
+def _check(study: Study, values: Mapping[str, float]) -> None:
     if set(values) != set(study.methods):
         raise ValueError(f"expected a value for each of {', '.join(study.methods)}, got {', '.join(values) or 'none'}")
     if study.question.pictures == 1 and not all(0 <= value <= 1 for value in values.values()):

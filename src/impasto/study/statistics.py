@@ -7,6 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
+from scipy.stats import norm, permutation_test, t
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
 
 Array = NDArray[np.float64]
 
@@ -23,11 +27,8 @@ _CLOSE = 1e-6
 def wilson(successes: float, total: float, *, alpha: float = 1 - CONFIDENCE) -> tuple[float, float]:
     """Return the interval of a share of independent answers; `alpha` is how often it may miss the truth.
 
-    Source:
-        Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """
-    from statsmodels.stats.proportion import proportion_confint
-
     low, high = proportion_confint(successes, total, alpha=alpha, method="wilson")
     return float(low), float(high)
 
@@ -39,12 +40,9 @@ def wilson_over_raters(chosen: Sequence[int], answers: Sequence[int]) -> tuple[f
     much raters differ; Student's t for the number of raters where that is less than the number of answers. It is at
     most a quarter more than there are answers. None with fewer than two raters, which do not tell how much they differ.
 
-    Source:
-        Dean, Pagano 2015, "Evaluating confidence interval methods for binomial proportions in clustered surveys";
-        the variance is that of a ratio, Cochran 1977, "Sampling techniques", eq. 2.39.
+    Source: Dean, Pagano 2015, "Evaluating confidence interval methods for binomial proportions in clustered surveys";
+    the variance is that of a ratio, Cochran 1977, "Sampling techniques", eq. 2.39.
     """
-    from scipy.stats import norm, t
-
     given, own = np.asarray(answers, dtype=np.float64), np.asarray(chosen, dtype=np.float64)
     raters, total = len(given), given.sum()
     if raters < 2:
@@ -60,16 +58,13 @@ def wilson_over_raters(chosen: Sequence[int], answers: Sequence[int]) -> tuple[f
     return wilson(share * effective, effective, alpha=alpha)
 
 
-def paired_test(differences: Sequence[float], *, seed: int) -> float | None:
+def paired_test(differences: Sequence[float] | Array, *, seed: int) -> float | None:
     """Return the two-sided p-value of a mean difference of zero, by flipping signs; exact up to 13 differences.
 
     One difference a rater, so that answers of one person need not be independent; None for fewer than two.
 
-    Source:
-        Fisher 1935, "The design of experiments"; scipy.stats.permutation_test.
+    Source: Fisher 1935, "The design of experiments".
     """
-    from scipy.stats import permutation_test
-
     values = np.asarray(differences, dtype=np.float64)
     if len(values) < 2:
         return None
@@ -86,13 +81,7 @@ def paired_test(differences: Sequence[float], *, seed: int) -> float | None:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Correct p-values for their number; None stays None.
-
-    Source:
-        Holm 1979, "A simple sequentially rejective multiple test procedure".
-    """
-    from statsmodels.stats.multitest import multipletests
-
+    """Correct p-values for their number, as Holm 1979; None stays None."""
     known = [p for p in p_values if p is not None]
     corrected = iter(multipletests(known, method="holm")[1]) if known else iter(())
     return [None if p is None else float(next(corrected)) for p in p_values]
@@ -104,9 +93,8 @@ def bradley_terry(wins: Array) -> Array:
     Args:
         wins: (..., M, M), how often the row's method was chosen over the column's; half a win a pair is added, shared.
 
-    Source:
-        Bradley, Terry 1952, "Rank analysis of incomplete block designs"; the fit is Newton's, since the usual
-        minorisation (Hunter 2004) takes thousands of steps where one method wins nearly always.
+    Source: Bradley, Terry 1952, "Rank analysis of incomplete block designs"; the fit is Newton's, since the usual
+    minorisation (Hunter 2004) takes thousands of steps where one method wins nearly always.
     """
     wins, games = _with_half_a_win(wins)
     logs: Array = np.zeros(wins.shape[:-1])
@@ -130,8 +118,6 @@ def _with_half_a_win(wins: Array) -> tuple[Array, Array]:
 
 def _curvature(games: Array, logs: Array) -> tuple[Array, Array]:
     """Return the chance of the row's method, and the second derivatives of the log-likelihood with changed sign."""
-    from scipy.special import expit
-
     chance = expit(logs[..., :, None] - logs[..., None, :])
     weight = games * chance * (1 - chance)
     return chance, np.eye(games.shape[-1]) * weight.sum(axis=-1)[..., None] - weight
@@ -150,11 +136,8 @@ def bradley_terry_interval(wins: Array, *, resamples: int, seed: int) -> tuple[A
         resamples: of the bootstrap.
         seed: of the resamples.
 
-    Source:
-        Efron, Tibshirani 1993, "An introduction to the bootstrap", ch. 6 and 12.
+    Source: Efron, Tibshirani 1993, "An introduction to the bootstrap", ch. 6 and 12.
     """
-    from scipy.stats import norm, t
-
     raters = len(wins)
     total = wins.sum(axis=0)
     strengths = bradley_terry(total)
@@ -182,8 +165,7 @@ def krippendorff_alpha(counts: Array, *, chance: float | None = None) -> float |
     Returns:
         The agreement; None where nothing can be compared, or where no two answers would differ by chance.
 
-    Source:
-        Krippendorff 2011, "Computing Krippendorff's alpha-reliability", section C.
+    Source: Krippendorff 2011, "Computing Krippendorff's alpha-reliability", section C.
     """
     paired = counts[counts.sum(axis=1) >= 2]
     raters = paired.sum(axis=1)

@@ -53,7 +53,7 @@ class Objective(BaseModel):
             NotLoggedError: a metric that the training does not log.
             ValueError: a value that is not finite, or as `value`.
         """
-        curves = RunFolder(folder).read_metrics().curves
+        curves = RunFolder(folder).read_metrics()
         if self.metric not in curves:
             raise NotLoggedError(f"no {self.metric} in metrics.csv{did_you_mean(self.metric, sorted(curves))}")
         steps, values = curves[self.metric]

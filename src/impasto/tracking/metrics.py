@@ -26,7 +26,7 @@ class MetricsFile(Logger):
         self.path, self._written = run.metrics_file, time.monotonic()
         self.rows: dict[int, dict[str, float]] = {}
         if self.path.is_file():
-            for name, curve in run.read_metrics().curves.items():
+            for name, curve in run.read_metrics().items():
                 for step, value in zip(*curve, strict=True):
                     self.rows.setdefault(int(step), {})[name] = value
 

@@ -86,8 +86,7 @@ def recorded(folder: Path, *, config: str | None) -> Iterator[None]:
         return
     start = time.time()
     if config is not None:
-        RunFolder(folder).begin(config)
-        RunFolder(folder).write_environment(_environment())
+        RunFolder(folder).begin(config, _environment())
     try:
         yield
     finally:

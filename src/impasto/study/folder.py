@@ -2,7 +2,6 @@
 
 import csv
 import secrets
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -15,7 +14,6 @@ Kind = Literal["rated", "repeat", "catch"]  # a repeat of two pictures has its s
 RATED: Final = "rated"
 REPEAT: Final = "repeat"
 CATCH: Final = "catch"
-_NAMED = 5  # faults that a message names
 _TOKEN_BYTES = 18
 
 Text = Annotated[str, Field(min_length=1)]
@@ -76,41 +74,13 @@ class Study(_Data):
     seed: int  # of the design
     created: str  # date and time
 
-    @property
-    def id(self) -> int:
-        """31 bits of the random names of its pictures, which no other study has."""
-        return zlib.crc32("".join(sorted(self.stimuli)).encode()) >> 1
-
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        for name, stimulus in self.stimuli.items():
-            if stimulus.method not in (*self.methods, None):
-                raise ValueError(f"picture {name} is of {stimulus.method}, which is none of the methods")
-        for number, session in enumerate(self.sessions, start=1):
-            for position, trial in enumerate(session):
-                if not self._can_be_shown(trial, position):
-                    raise ValueError(f"trial {position + 1} of rater {number} cannot be shown")
+        shown = {picture for session in self.sessions for trial in session for picture in trial.pictures}
+        methods = {stimulus.method for stimulus in self.stimuli.values()}
+        if unknown := (shown - self.stimuli.keys()) | (methods - {*self.methods, None}):
+            raise ValueError(f"{', '.join(map(str, unknown))}: neither a picture nor a method of the study")
         return self
-
-    def _can_be_shown(self, trial: Trial, position: int) -> bool:
-        shown = [self.stimuli.get(picture) for picture in trial.pictures]
-        spoiled = any(stimulus is not None and stimulus.method is None for stimulus in shown)
-        fits = {
-            RATED: not spoiled,
-            REPEAT: not spoiled and trial.of is not None and 0 <= trial.of < position,
-            CATCH: spoiled and trial.expected is not None,
-        }
-        return (
-            None not in shown
-            and len(shown) == self.question.pictures
-            and (trial.of is None) == (trial.kind != REPEAT)
-            and fits[trial.kind]
-        )
-
-
-def new_id() -> str:
-    """Return a name for a picture that tells nothing."""
-    return secrets.token_hex(8)
 
 
 def image_file(folder: Path, picture: str) -> Path:
@@ -139,9 +109,9 @@ def read_study(folder: Path) -> Study:
     try:
         return Study.model_validate_json(file.read_bytes())
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        fault = error.errors()[0]
         where, what = ".".join(map(str, fault["loc"])) or "the whole", fault["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{file} is damaged: {where}: {' '.join(what.split())}") from error
+        raise ValueError(f"{file} is damaged: {where}: {what}") from error
 
 
 def read_tokens(folder: Path) -> dict[str, int]:
@@ -156,28 +126,7 @@ def read_tokens(folder: Path) -> dict[str, int]:
             raise ValueError(f"{file} is damaged: expected columns rater and token") from error
 
 
-def by_photograph(study: Study) -> dict[str, list[str]]:
-    """Return the ids of each photograph's pictures, in the methods' order, the spoiled one last."""
-    order = [*study.methods, None]
-    found: dict[str, list[str]] = {}
-    for name, stimulus in sorted(study.stimuli.items(), key=lambda i: (i[1].photograph, order.index(i[1].method))):
-        found.setdefault(stimulus.photograph, []).append(name)
-    return found
-
-
-def lost_pictures(study: Study, folder: Path) -> dict[str, str]:
-    """Say by id which pictures are missing or are not those that the study was created with."""
-    lost: dict[str, str] = {}
-    for name, stimulus in study.stimuli.items():
-        file, whose = image_file(folder, name), f"{stimulus.photograph}, {stimulus.method or 'spoiled'}"
-        if not file.is_file():
-            lost[name] = f"{file} is missing ({whose})"
-        elif sha256(file) != stimulus.sha256:
-            lost[name] = f"{file} was changed ({whose})"
-    return lost
-
-
-def name_some(lost: Mapping[str, str]) -> str:
-    """Say what is lost of the first of many pictures, and how many more there are."""
-    more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
-    return "; ".join(list(lost.values())[:_NAMED]) + more
+def lost_pictures(study: Study, folder: Path) -> list[Path]:
+    """Return the files of pictures that are missing or are not those that the study was created with."""
+    checksums = {image_file(folder, name): stimulus.sha256 for name, stimulus in study.stimuli.items()}
+    return [file for file, checksum in checksums.items() if not file.is_file() or sha256(file) != checksum]
