@@ -13,6 +13,7 @@ from conftest import Result
 from omegaconf import OmegaConf
 
 from impasto.data.sample import sample_path
+from impasto.launch.help import choices
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -95,4 +96,4 @@ def test_the_reference_has_every_choice_and_every_experiment_of_users(reference:
         assert f"| `{path.stem}` |" in pages or ": For the tests" in path.read_text(encoding="utf-8")
     for group in reference._groups():
         page = reference._group_page(group)
-        assert all(f"## {path.stem} " in page for path in (ROOT / "conf" / group).glob("[!_]*.yaml"))
+        assert all(f"## {name} " in page for name in choices(ROOT / "conf", group))
