@@ -60,7 +60,7 @@ def run(cfg: DictConfig) -> None:
             if job not in kept:
                 failed += _apply_to_clip(cfg, method, job)
     except KeyboardInterrupt as error:
-        raise Interrupted(f"{error}; the same command with output={given.output} goes on") from error
+        raise Interrupted(f"{str(error) or 'stopped'}; the same command with output={given.output} goes on") from error
     if kept:
         log.info("%d were already there and kept as they are; overwrite=true replaces them", len(kept))
     if failed:

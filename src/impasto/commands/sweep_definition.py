@@ -17,7 +17,7 @@ from pydantic import Field
 
 from impasto.build.settings import Count, Folder, Settings, Text, plain
 from impasto.launch.composition import check_arguments
-from impasto.launch.words import prepare_arguments, quote
+from impasto.launch.words import first_key, prepare_arguments, quote
 from impasto.redaction import without_secrets
 from impasto.run_folders import RunFolder
 from impasto.sweep.objectives import Objective
@@ -117,7 +117,7 @@ def _shared(cfg: DictConfig) -> list[str]:
 def check_trainings(words: Words, space: Space) -> None:
     """Refuse what `impasto train` would refuse, with every choice and the least number of each range."""
     for key in (*(word.partition("=")[0] for word in words.train), *space):
-        if key.lstrip("+~").split(".")[0].split("/")[0] in _OURS:
+        if first_key(key) in _OURS:
             raise ValueError(f"{key} can be neither searched nor given to the trainings; the sweep sets it")
     values: dict[str, list[Any]] = {
         key: list(d.choices) if isinstance(d, CategoricalDistribution) else [d.low]  # type: ignore[attr-defined]
