@@ -174,7 +174,7 @@ def test_johnsons_experiments_train_on_the_papers_own_loss_network(
         (("style=none",), "style=none is for other work than this; give one that 'impasto ... --help' lists"),
         (("features=none",), "features=none is for other work than this"),
         (("loss=iizuka2016", "~loss.style_layers"), "expected loss=... to be a PerceptualLoss, got a ColorizationLoss"),
-        (("~network.width", "~network.blocks", "network=colorizer"), "such as network=stylizer; got Colorizer"),
+        (("~network.width", "~network.blocks", "network=colorizer"), "or ConditionalStylizer, got a Colorizer"),
         (("logger=wandb", "logger.mode=onlin"), "unknown logger.mode 'onlin'; did you mean 'online'"),
         (("trainer.devices=0",), r"trainer.accelerator=cpu, trainer.devices=0: .*trainer.accelerator=auto takes"),
     ],
