@@ -230,7 +230,7 @@ def test_a_change_that_a_resumed_run_refuses_leaves_it_as_it_was(impasto: Callab
         result = impasto("train", f"resume={folder}", change)
         assert result.code == 1 and message in result.err and len(result.err.splitlines()) == 1
     result = impasto("train", f"resume={folder}", "trainer.max_steps=8", "system.scheduler.total_steps=4")
-    assert result.code == 1 and "system.scheduler ends with step 4; expected trainer.max_steps of at" in result.err
+    assert result.code == 1 and "system.scheduler ends with step 4; expected trainer.max_steps up to" in result.err
     assert {path: path.read_bytes() for path in before} == before
     assert impasto("train", f"resume={folder}").code == 0
     (folder / "checkpoints" / "last.ckpt").write_bytes(before[folder / "checkpoints" / "last.ckpt"][:5000])
