@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from impasto.cli import COMMANDS, conf_dir
 from impasto.launch.composition import compose_command, initialize
 from impasto.launch.help import choices, experiment_command
+from impasto.launch.targets import check_targets
 from impasto.sweep.objectives import Objective
 from impasto.sweep.space import read_space
 
@@ -29,14 +30,14 @@ def test_every_file_has_a_line_that_says_what_it_is(path: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_compose(command: str) -> None:
-    _compose(COMMANDS[command])
+    check_targets(_compose(COMMANDS[command]))
 
 
 @pytest.mark.parametrize("experiment", choices(conf_dir(), "experiment"))
 def test_experiments_bring_only_keys_that_something_reads(experiment: str) -> None:
     command = experiment_command(conf_dir(), experiment)
     assert command is not None
-    compose_command(conf_dir(), command, [f"experiment={experiment}"])  # which knows the command's keys
+    check_targets(compose_command(conf_dir(), command, [f"experiment={experiment}"]))  # which knows the command's keys
 
 
 @pytest.mark.slow
@@ -44,6 +45,19 @@ def test_every_variant_of_the_ablations_is_a_training() -> None:
     cfg: Any = _compose("evaluate", "experiment=iizuka2016_ablations")
     told = [OmegaConf.to_yaml(_compose("train", *cfg.evaluation.train, *v)) for v in cfg.evaluation.variants.values()]
     assert len(set(told)) == len(told) >= 2  # each another one
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("+network.widht=3", r"network\.widht: .* takes no 'widht'; did you mean 'width'\?"),
+        ("+system.optimiser=3", r"system\.optimiser: .* takes no 'optimiser'; did you mean 'optimizer'\?"),
+        ("network._target_=impasto.networks.Nothing", r"network\._target_: cannot import 'impasto.networks.Nothing'"),
+    ],
+)
+def test_a_key_that_the_target_does_not_take_is_refused_with_the_nearest(word: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_targets(_compose("train", "network=stylizer", word))
 
 
 def test_the_papers_numbers_are_those_of_the_paper() -> None:

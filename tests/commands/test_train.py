@@ -174,7 +174,7 @@ def test_johnsons_experiments_train_on_the_papers_own_loss_network(
         (("style=none",), "style=none is for other work than this; give one that 'impasto ... --help' lists"),
         (("features=none",), "features=none is for other work than this"),
         (("loss=iizuka2016", "~loss.style_layers"), "expected loss=... to be a PerceptualLoss, got a ColorizationLoss"),
-        (("~network.width", "~network.blocks", "network=colorizer"), "such as network=stylizer; got Colorizer"),
+        (("~network.width", "~network.blocks", "network=colorizer"), "or ConditionalStylizer, got a Colorizer"),
         (("logger=wandb", "logger.mode=onlin"), "unknown logger.mode 'onlin'; did you mean 'online'"),
         (("trainer.devices=0",), r"trainer.accelerator=cpu, trainer.devices=0: .*trainer.accelerator=auto takes"),
     ],
@@ -230,7 +230,7 @@ def test_a_change_that_a_resumed_run_refuses_leaves_it_as_it_was(impasto: Callab
         result = impasto("train", f"resume={folder}", change)
         assert result.code == 1 and message in result.err and len(result.err.splitlines()) == 1
     result = impasto("train", f"resume={folder}", "trainer.max_steps=8", "system.scheduler.total_steps=4")
-    assert result.code == 1 and "system.scheduler ends with step 4; expected trainer.max_steps of at" in result.err
+    assert result.code == 1 and "system.scheduler ends with step 4; expected trainer.max_steps up to" in result.err
     assert {path: path.read_bytes() for path in before} == before
     assert impasto("train", f"resume={folder}").code == 0
     (folder / "checkpoints" / "last.ckpt").write_bytes(before[folder / "checkpoints" / "last.ckpt"][:5000])

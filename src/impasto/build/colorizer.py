@@ -11,7 +11,7 @@ from impasto.color import colour_code
 from impasto.data import Photographs, Places, Shards
 from impasto.features import VGG
 from impasto.losses import ColorizationLoss
-from impasto.networks import LightnessNetwork
+from impasto.networks import Cheng2015, Colorizer
 
 
 def colorization(cfg: DictConfig, data: Photographs | Shards, *, start: str | None) -> Task:
@@ -27,7 +27,7 @@ def colorization(cfg: DictConfig, data: Photographs | Shards, *, start: str | No
         raise ValueError("a colorizer is trained on photographs with scenes; give data=scenes or data=places365")
     if data.batch_size < 2:
         raise ValueError(f"expected data.batch_size of at least 2 (batch norm), got {data.batch_size}")
-    require(cfg, loss=ColorizationLoss, network=LightnessNetwork)
+    require(cfg, loss=ColorizationLoss, network=(Colorizer, Cheng2015))
     channels = colour_code(cfg.loss.color_space).channels
     data.prepare_data()  # takes its time, so whatever is misspelt is better found before
     classes = data.classes

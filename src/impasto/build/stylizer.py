@@ -37,8 +37,10 @@ def stylization(
         start: a run folder or file whose network the training begins with; None begins untrained.
         photographs: held-out ones that a loss with equal shares is measured on.
     """
-    kinds = (Stylizer, JohnsonStylizer, ConditionalStylizer)
-    require(cfg, **({} if styles else {"style": None}), features=None, loss=PerceptualLoss, network=kinds)
+    require(cfg, **({} if styles else {"style": None}), features=None, loss=PerceptualLoss, network=None)
+    trunk = get_object(cfg.network._target_) is load_trunk
+    if not trunk:
+        require(cfg, network=(Stylizer, JohnsonStylizer, ConditionalStylizer))
     chosen: list[Style] = [instantiate(style) for style in (styles.values() if styles else [cfg.style])]
     with torch.random.fork_rng(devices=[]):
         features = instantiate(cfg.features)(chosen[0].image(cfg.style_size))
@@ -55,7 +57,6 @@ def stylization(
     sizes = {"styles": len(chosen)} if styles else {}
     card = common_card(cfg)
     card["network"] |= sizes
-    trunk = get_object(cfg.network._target_) is load_trunk
     if trunk and (styles or start):
         raise ValueError("network=trunk is given one new style; expected no task.styles and no task.start beside it")
     network = instantiate(cfg.network, **sizes)

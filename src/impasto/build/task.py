@@ -32,7 +32,7 @@ def require(cfg: DictConfig, **kinds: type | tuple[type, ...] | None) -> None:
         if (node := cfg.get(group)) is None:
             raise ValueError(f"{group}=none is for other work than this; give one that 'impasto ... --help' lists")
         built = get_object(node._target_)
-        if kind is not None and isinstance(built, type) and not issubclass(built, kind):
+        if kind is not None and not (isinstance(built, type) and issubclass(built, kind)):
             names = " or ".join(each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,)))
             raise ValueError(f"expected {group}=... to be a {names}, got a {built.__name__}")
 

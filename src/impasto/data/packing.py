@@ -44,7 +44,7 @@ def pack(items: Sequence[Labelled], folder: Path, packing: Packing) -> ShardInde
         ValueError: not one photograph can be read, or the folder holds a pack with other settings.
         OSError: the folder cannot be written, or the disk is full.
     """
-    from litdata.streaming import Cache
+    from litdata.streaming.writer import BinaryWriter  # Cache's would do, but for a __del__ in which a Ctrl-C is lost
 
     index, unfinished = folder / INDEX, folder / _UNFINISHED
     state: dict[str, Any] = {"chunks": [], "left_out": [], "done": 0, "settings": packing.settings}
@@ -66,10 +66,10 @@ def pack(items: Sequence[Labelled], folder: Path, packing: Packing) -> ShardInde
             size += len(found["content"])
         packing.progress(number)
         if samples and (size >= packing.shard_bytes or number == len(items)):
-            shard = Cache(str(folder), chunk_size=len(samples), writer_chunk_index=len(state["chunks"]))
+            writer = BinaryWriter(str(folder), chunk_size=len(samples), chunk_index=len(state["chunks"]))
             for place, sample in enumerate(samples):
-                shard[place] = sample
-            shard.done()
+                writer[place] = sample
+            writer.done()
             written = json.loads((folder / f"0.{INDEX}").read_text(encoding="utf-8"))  # litdata's, of this shard
             state |= {"chunks": state["chunks"] + written["chunks"], "config": written["config"], "done": number}
             write_text(unfinished, json.dumps(state))

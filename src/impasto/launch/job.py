@@ -22,6 +22,7 @@ from impasto.allocator import keep_freed_memory
 from impasto.group import requeue
 from impasto.launch.resume import begin_again, keep_to_owner, saved_config
 from impasto.launch.start import fail
+from impasto.launch.targets import check_targets
 from impasto.redaction import without_secrets
 from impasto.run_folders import RunFolder
 from impasto.tracking.run_folder import Pruned, StartAgain, recorded
@@ -66,6 +67,7 @@ def _run(cfg: DictConfig, folder: Path) -> None:
         raise ValueError(f"'impasto {command.replace('_', ' ')}' runs once; expected no --multirun")
     config = None if cfg.get("resume") else OmegaConf.to_yaml(cfg, resolve=True)
     with recorded(folder, config=config) if keeps_record else nullcontext():
+        check_targets(cfg)
         if not isinstance(cfg.seed, int | None) or (cfg.seed or 0) < 0:
             raise ValueError(f"expected seed to be a whole number of at least 0, got {cfg.seed}")
         module = importlib.import_module(f"impasto.commands.{command}")

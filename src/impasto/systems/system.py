@@ -61,7 +61,10 @@ class System(LightningModule):
             with torch.no_grad():
                 states = self.average.state_dict(), self.network.state_dict()
                 for mean, value in zip(*(state.values() for state in states), strict=True):
-                    mean.lerp_(value, 1 - self.decay) if mean.is_floating_point() else mean.copy_(value)
+                    if mean.is_floating_point():
+                        mean.lerp_(value, 1 - self.decay)
+                    else:
+                        mean.copy_(value)  # a count
 
     def on_train_start(self) -> None:
         """Let chance differ between processes, which were all given one seed: their photographs differ, too."""
