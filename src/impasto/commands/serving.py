@@ -19,8 +19,9 @@ Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 def check_address(host: str, port: int) -> None:
     """Refuse an address that cannot be served, before anything heavy begins."""
     try:
-        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-            pass
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just left is free
+            trial.bind((host, port))
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be one
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"host={host} with port={port} cannot be served ({reason}); give another") from error
