@@ -244,15 +244,10 @@ def test_one_folder_of_photographs_is_enough_to_learn_colours(train: Callable[..
 
 
 @pytest.mark.slow
-def test_wandb_holds_the_last_confusion_matrix_and_the_samples(train: Callable[..., Any]) -> None:
+def test_wandb_holds_the_samples(train: Callable[..., Any]) -> None:
     result = train(*SMOKE, "trainer.max_steps=3")  # validated after step 2 and, behind the training, after step 3
     assert result.code == 0, result.err
     folder = result.folder
-    tables = (folder / "wandb").rglob("media/table/val/confusion_*.table.json")
-    table = json.loads(max(tables, key=lambda path: int(path.name.split("_")[1])).read_text())
-    header, *rows = _confusion(folder)
-    assert table["columns"] == header
-    assert table["data"] == [[name, *map(int, counts)] for name, *counts in rows]
     _check_samples(folder, name := next((folder / "samples" / "photographs").iterdir()).stem)
     logged = [_pixels(path) for path in (folder / "wandb").rglob("media/images/samples/*.png")]
     truth = _pixels(folder / "samples" / "photographs" / f"{name}.png")
