@@ -285,7 +285,7 @@ FREE = ("train", "logger=csv", "system=colorizer", "data_root=.")  # beside the 
         ((*CSV, "loss.color_space=labb"), "unknown color_space 'labb'; did you mean 'lab'?"),
         ((*CSV, "loss.color_space=null"), "unknown color_space 'None'"),
         ((*CSV, "loss=iizuka2016_rare", "loss.color_space=yub"), "unknown color_space 'yub'; did you mean 'yuv'?"),
-        ((*CSV, "+system.color_space=yuv"), "unexpected keyword argument 'color_space'"),
+        ((*CSV, "+system.color_space=yuv"), "'color_space'"),
         ((*CSV, "loss=iizuka2016_perceptual"), "needs loss=iizuka2016_perceptual and a loss network, features=..."),
         ((*CSV, "data.batch_size=1"), "expected data.batch_size of at least 2 (batch norm), got 1"),
         ((*CSV, "+network.classes=7"), "network.classes cannot be chosen: it comes from the data"),
