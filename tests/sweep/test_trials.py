@@ -262,3 +262,14 @@ def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path) -> 
             total=1,
         )
     assert (tmp_path / "notes.txt").read_text() == "my notes"
+
+
+@pytest.mark.parametrize("torn", [b"{", b'{"op_code":2,"worker_id":"a","study_i', b"\0" * 5000])
+def test_a_journal_whose_last_line_is_torn_goes_on_without_it(opened: Opened, tmp_path: Path, torn: bytes) -> None:
+    journal = tmp_path / "journal.log"
+    before = opened()
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + torn)
+    opened().study.set_user_attr("y", 1)
+    before.study.set_user_attr("z", 2)
+    assert journal.read_bytes().startswith(whole) and opened().study.user_attrs.items() >= {"y": 1, "z": 2}.items()

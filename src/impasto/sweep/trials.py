@@ -62,9 +62,30 @@ def _open(name: str) -> BaseStorage:
             file.seek(0)
             if file.read(11) not in (b"", b'{"op_code":'):
                 raise ValueError(f"{path} is no journal file of Optuna")
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=_WholeLines(str(path))))
     with FileLock(f"{path}.lock"):  # two that make SQLite's tables at the same time would fail
         return get_storage(RDBStorage(name, engine_kwargs={"connect_args": {"timeout": 60}}))
+
+
+class _WholeLines(JournalFileOpenLock):
+    """The lock of a journal, which cuts off the part of a line that a full disk or a power cut has left.
+
+    The next line would be written behind it, and make the journal unreadable.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = Path(path)
+
+    def acquire(self) -> bool:
+        """Take the lock; the last line is whole then."""
+        taken = super().acquire()
+        with self.path.open("rb+") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_CUR)
+                if file.read() != b"\n":
+                    file.truncate(self.path.read_bytes().rfind(b"\n") + 1)
+        return taken
 
 
 @dataclass
