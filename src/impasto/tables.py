@@ -14,9 +14,9 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as CSV; a column for every key that any row has, in the order of their appearance."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], *, first: Sequence[str] = ()) -> None:
+    """Write rows as CSV; the first columns, then one for every key that any row has, in the order they appear."""
+    columns = list(dict.fromkeys([*first, *(key for row in rows for key in row)]))
     with whole_file(path) as part, part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()

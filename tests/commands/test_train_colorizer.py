@@ -280,7 +280,7 @@ FREE = ("train", "logger=csv", "system=colorizer", "data_root=.")  # beside the 
         (FREE, "trained on photographs with scenes; give data=scenes"),
         ((*FREE, "data=photographs", "data.train=[scenes]", "data.val=[scenes]"), "give data=scenes or data=places365"),
         ((*FREE, "data=scenes"), "expected loss=... to be a ColorizationLoss, got a PerceptualLoss"),
-        ((*FREE, "data=scenes", "loss=iizuka2016"), "a network for a colorizer, such as network=colorizer; got "),
+        ((*FREE, "data=scenes", "loss=iizuka2016"), "expected network=... to be a Colorizer or Cheng2015, got a "),
         ((*CSV, "network=stylizer"), "network.global_size: impasto.networks.Stylizer takes no 'global_size'"),
         ((*CSV, "loss.color_space=labb"), "unknown color_space 'labb'; did you mean 'lab'?"),
         ((*CSV, "loss.color_space=null"), "unknown color_space 'None'"),

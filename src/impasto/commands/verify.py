@@ -37,7 +37,6 @@ def run(cfg: DictConfig) -> None:
     data.prepare_data()
     data.setup("fit")
     datasets = [data.dataset(split, _SEEN_AT) for split in ("train", "val")]
-    total = sum(map(len, datasets))
     loaders: list[Any] = [
         DataLoader(_Checked(dataset), batch_size=16, collate_fn=list, num_workers=workers) for dataset in datasets
     ]
@@ -50,7 +49,8 @@ def run(cfg: DictConfig) -> None:
     for name, finding in findings.items():
         log.info("%s: %s", name, finding)
     table, skip = (Path(cfg.folder) / name for name in ("verify.csv", "skip.txt"))
-    write_csv(table, [{"file": name, "finding": finding} for name, finding in findings.items()])
+    rows = [{"file": name, "finding": finding} for name, finding in findings.items()]
+    write_csv(table, rows, first=("file", "finding"))
     with whole_file(skip) as temporary:
         temporary.write_bytes(b"".join(os.fsencode(name) + b"\n" for name in findings))
     grey = list(findings.values()).count("grey")

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 SPLITS = ("train", "val")
 INDEX = "index.json"
 _KINDS = ["bytes", "int", "str", "int"]  # of a `Sample`, in litdata's words; other kinds may be pickles
+_STORES = ("s3://", "gs://", "r2://", "azure://")
 
 
 class Sample(TypedDict):
@@ -145,6 +146,8 @@ def open_stream(folder: str) -> Any:  # noqa: ANN401 (litdata's StreamingDataset
     """Open shards for single photographs, by their number; ConnectionError where they cannot be reached."""
     from litdata import StreamingDataset
 
+    if "://" in folder and not folder.startswith(_STORES):  # which litdata would take for a folder
+        raise ValueError(f"expected a folder or an address that begins with {', '.join(_STORES)}, got {folder}")
     try:
         return StreamingDataset(folder)
     except Exception as error:  # each store has errors of its own
