@@ -204,7 +204,7 @@ def test_shards_that_are_not_there_are_named(tmp_path: Path) -> None:
 
 
 def test_an_address_that_litdata_does_not_read_is_named() -> None:
-    with pytest.raises(ConnectionError, match=r"https://host/shards/train/index\.json cannot be read"):
+    with pytest.raises(ValueError, match=r"an address that begins with s3://, .*, got https://host/shards/train"):
         _data("https://host/shards").setup("fit")
 
 
