@@ -153,3 +153,21 @@ def test_photographs_are_made_smaller_before_they_are_compared(tmp_path: Path) -
     method = _Method()
     list(Pipeline(method, size=16, batch=2)(_jobs(tmp_path / "in", [(32, 16), (16, 8)])))
     assert method.seen == [(2, 3, 8, 16)]
+
+
+def test_what_does_not_fit_beside_the_others_is_done_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    plain = Pipeline._read
+
+    def reading(self: Pipeline, job: Job) -> object:
+        tried.append(job.source.stem)
+        if job.source.stem == "002" or (tried.count(job.source.stem) < 2 and job.source.stem == "001"):
+            return Done(job, error=MemoryError())
+        return plain(self, job)
+
+    monkeypatch.setattr(Pipeline, "_read", reading)
+    jobs = _jobs(tmp_path / "in", [(8, 6)] * 4)
+    done = {d.job.source.stem: d.error for d in Pipeline(_Method(), size=None, batch=4)(jobs)}
+    assert tried[4:] == ["001", "002"]
+    assert {name for name, error in done.items() if error is None} == {"000", "001", "003"}
+    assert isinstance(done["002"], MemoryError)

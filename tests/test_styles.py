@@ -22,7 +22,7 @@ def _style(**changes: Any) -> Style:
     return Style(**(told | rest | changes))
 
 
-def _picture(path: Path, *, height: int = 10, width: int = 20) -> Tensor:
+def _picture(path: Path, *, height: int = 40, width: int = 80) -> Tensor:
     image = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)).mul(255).round() / 255
     write_image(path, image)
     return image
@@ -101,14 +101,14 @@ def test_a_drawn_style_has_the_size_asked_for() -> None:
 def test_a_style_is_read_from_its_file(tmp_path: Path, where: str) -> None:
     expected = _picture(tmp_path / "a.png")
     style = _style(**{where: str(tmp_path / "a.png")})
-    torch.testing.assert_close(style.image(20), expected[None])
-    assert style.image(50).shape == (1, 3, 25, 50)
+    torch.testing.assert_close(style.image(80), expected[None])
+    assert style.image(200).shape == (1, 3, 100, 200)
 
 
 def test_the_users_own_image_takes_the_place_of_file_and_drawing(tmp_path: Path) -> None:
-    own = _picture(tmp_path / "own.png", height=7)
+    own = _picture(tmp_path / "own.png", height=33)
     style = _style(path=str(tmp_path / "own.png"), file=str(tmp_path / "gone.jpg"), draw=window)
-    torch.testing.assert_close(style.image(20), own[None])
+    torch.testing.assert_close(style.image(80), own[None])
 
 
 def test_a_missing_painting_says_what_it_is_and_where_to_get_it(tmp_path: Path) -> None:
@@ -127,6 +127,14 @@ def test_what_is_not_an_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine.jpg").write_text("no picture")
     with pytest.raises(ValueError, match=r"mine\.jpg"):
         _style(path=str(tmp_path / "mine.jpg")).image(20)
+
+
+def test_a_painting_without_strokes_is_refused(tmp_path: Path) -> None:
+    write_image(tmp_path / "stamp.png", torch.rand(3, 20, 48))
+    with pytest.raises(
+        ValueError, match=r"stamp\.png is too small for a style: expected 32 pixels a side, got 48 x 20"
+    ):
+        _style(path=str(tmp_path / "stamp.png")).image(64)
 
 
 def test_a_style_of_nothing_asks_for_an_image() -> None:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from impasto.images import Decoded, read_file, write_image
 from impasto.listing import refuse_original
+from impasto.memory import TooLargeError
 from impasto.methods import Applied, ByStrips, Method, Seen
 from impasto.strips import Strips
 
@@ -59,7 +61,21 @@ class Pipeline:
         self.written: list[Path] = []  # targets that are there, also of jobs not yet yielded as done
 
     def __call__(self, jobs: Sequence[Job]) -> Generator[Done, None, None]:
-        """Yield each job when it is done, in about their order; closing it early finishes what is being written."""
+        """Yield each job when it is done, in about their order; closing it early finishes what is being written.
+
+        A job that did not fit into memory beside the others is done again when they are through.
+        """
+        alone: list[Job] = []
+        with closing(self._together(jobs)) as running:
+            for done in running:
+                if len(jobs) > 1 and isinstance(done.error, TooLargeError | MemoryError | RuntimeError):
+                    alone.append(done.job)
+                else:
+                    yield done
+        for job in alone:
+            yield from self._together([job])
+
+    def _together(self, jobs: Sequence[Job]) -> Generator[Done, None, None]:
         readers, writers = ThreadPoolExecutor(_THREADS), ThreadPoolExecutor(_THREADS)
         writing: deque[Future[Done]] = deque()
         try:

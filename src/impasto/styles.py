@@ -12,6 +12,8 @@ from torch.nn import functional
 
 from impasto.images import read_image, resize_longer_side
 
+_LEAST = 32  # pixels a side of a painting: less has no strokes
+
 
 def stained_glass(size: int, *, seed: int, cells: int, leading: float) -> Tensor:
     """Draw a stained-glass window: Voronoi cells in saturated colours, dark leading between them, light in each pane.
@@ -148,7 +150,7 @@ class Style:
 
         Raises:
             FileNotFoundError: the file is not there; says where to get it.
-            ValueError: it is not an image, or the style has neither file nor drawing.
+            ValueError: it is not an image, or one of less than 32 px a side, or the style has neither file nor drawing.
         """
         path = self.path or self.file
         if path is None:
@@ -161,7 +163,13 @@ class Style:
                 "data_root=<folder>, or use your own image with style.path=<file>"
             )
             raise FileNotFoundError(f"no style image {path}{'' if self.path else advice}")
-        return resize_longer_side(read_image(Path(path)), size)[None]
+        painting = read_image(Path(path))
+        height, width = painting.shape[-2:]
+        if min(height, width) < _LEAST:
+            raise ValueError(
+                f"{path} is too small for a style: expected {_LEAST} pixels a side, got {width} x {height}"
+            )
+        return resize_longer_side(painting, size)[None]
 
     def describe(self) -> dict[str, Any]:
         """Return what a model card says of the style."""

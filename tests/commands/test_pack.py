@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from filelock import FileLock
 from litdata import StreamingDataset
 from PIL import Image
 from processes import start, wait_for
@@ -43,6 +44,7 @@ def test_shards_hold_the_files_their_labels_and_an_index(packing: Callable[..., 
     result = packing(*PACK, "shard_bytes=12000")
     assert result.code == 0, result.err
     assert "to train on them: data=shards data.urls=shards/scenes" in result.out
+    assert "lightning.ai" not in result.out + result.err
     index = _index("train")
     assert index["classes"] == list(CLASSES) and len(index["chunks"]) > 2
     assert index["settings"]["val_limit"] is None
@@ -152,6 +154,14 @@ def test_bad_input_gets_one_sentence(packing: Callable[..., Any]) -> None:
         assert result.code == 1, words
         assert message in result.err and len(result.err.strip().splitlines()) == 1, result.err
     assert _index("train") == before
+
+
+@pytest.mark.slow
+def test_two_packs_into_one_folder_are_refused(packing: Callable[..., Any]) -> None:
+    with FileLock(f"{OUTPUT}.lock"):
+        result = packing(*PACK)
+    assert result.code == 1
+    assert result.err == "error: another process packs into shards/scenes; wait for it, or stop it\n"
 
 
 VERIFY = ("verify", "data=shards", "data.urls=shards/scenes", "num_workers=0")

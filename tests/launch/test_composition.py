@@ -88,3 +88,11 @@ def test_a_key_beyond_hydras_grammar_is_refused_with_what_to_write() -> None:
 def test_a_group_that_a_command_lacks_is_refused_without_hydras_advice(word: str) -> None:
     with pytest.raises(ValueError, match=r"^unknown key or group 'logger'; known are batch, "):
         check_arguments(conf_dir(), "apply", [word])
+
+
+def test_jobs_that_would_write_the_same_names_into_one_folder_are_refused() -> None:
+    styles = "style=starry_night,great_wave"
+    with pytest.raises(ValueError, match=r"^output=x would be that of several jobs; .* 'output=x/\${hydra:job.num}'$"):
+        check_arguments(conf_dir(), "apply", ["-m", styles, "output=x"])
+    for fine in ([styles, "output=x/${hydra:job.num}"], ["style=great_wave", "images=a,b", "output=x"], [styles]):
+        check_arguments(conf_dir(), "apply", ["-m", *fine])

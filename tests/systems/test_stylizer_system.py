@@ -19,7 +19,7 @@ from trainers import small_trainer
 
 from impasto.data import Batch, CentreCrop, Photographs, RandomCrop
 from impasto.images import from_uint8
-from impasto.losses import PerceptualLoss, mean_square, squared_frobenius
+from impasto.losses import PerceptualLoss, mean_square, repeated_share, squared_frobenius
 from impasto.networks import ConditionalStylizer, JohnsonStylizer, Stylizer
 from impasto.systems import Augmentation, StylizerSystem
 from impasto.systems.augmentation import VIEWS, turned
@@ -60,6 +60,7 @@ def _system(
     scheduler: Callable[..., LRScheduler] | None = None,
     channels_last: bool = False,
     augmentation: Augmentation = Augmentation(),  # noqa: B008 (it cannot be changed)
+    grid: float = 0.0,
 ) -> StylizerSystem:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -67,6 +68,7 @@ def _system(
             network(),
             _loss(weights, views=augmentation.views),
             augmentation=augmentation,
+            grid=grid,
             optimizer=partial(Adam, lr=1e-3),
             scheduler=scheduler,
             channels_last=channels_last,
@@ -492,3 +494,19 @@ def test_processes_agree_to_stop_where_losses_are_logged(
     monkeypatch.setattr(torch.distributed, "all_reduce", ask)
     trainer.fit(_system(), datamodule=_data(photographs))
     assert found == [(1, False), (2, True), (3, False), (4, True)]
+
+
+def test_the_grid_term_is_the_share_that_repeats_every_8_px_and_its_gradient_reaches_the_network() -> None:
+    system = _system(grid=3.0)
+    photos = torch.rand(2, 3, 32, 40, generator=torch.Generator().manual_seed(1))
+    styles = torch.zeros(2, dtype=torch.int64)
+    terms = system._terms(photos, system.network, styles)
+    torch.testing.assert_close(terms["grid"], 3 * repeated_share(system.network(photos), 8).mean())
+    (gradient,) = torch.autograd.grad(terms["grid"], [next(iter(system.network.parameters()))])
+    assert gradient.abs().max() > 0
+    assert "grid" not in _system()._terms(photos, system.network, styles)
+
+
+def test_a_grid_is_not_asked_for() -> None:
+    with pytest.raises(ValueError, match=r"expected system\.grid of at least 0, got -1"):
+        _system(grid=-1)

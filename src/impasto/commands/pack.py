@@ -3,9 +3,11 @@
 import hashlib
 import logging
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -34,6 +36,16 @@ class PackSettings(Settings):
 def run(cfg: DictConfig) -> None:
     """Write shards and their indices; the same command goes on with what was interrupted."""
     given = PackSettings.read(cfg)
+    lock = Path(f"{given.output}.lock")
+    try:
+        with FileLock(lock, timeout=0):
+            _pack(cfg, given)
+            lock.unlink(missing_ok=True)
+    except Timeout as error:
+        raise ValueError(f"another process packs into {given.output}; wait for it, or stop it") from error
+
+
+def _pack(cfg: DictConfig, given: PackSettings) -> None:
     data = instantiate(cfg.data)
     if not isinstance(data, Photographs):
         raise ValueError("expected data=<photographs in files>, such as data=scenes or data=coco; shards are packed")

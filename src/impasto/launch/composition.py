@@ -26,9 +26,16 @@ def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
     flags, words, _ = part(arguments)
     overrides = parse(words)
     multirun = not {"--multirun", "-m"}.isdisjoint(flags)
-    several = [override.input_line for override in overrides if override.is_sweep_override()]
-    if several and not multirun:
-        raise ValueError(f"{several[0]} names several values; add --multirun to run one after the other")
+    swept = {override.key_or_group: override.input_line for override in overrides if override.is_sweep_override()}
+    if swept and not multirun:
+        several = next(iter(swept.values()))
+        raise ValueError(f"{several} names several values; add --multirun to run one after the other")
+    outputs = [str(o.input_line) for o in overrides if o.key_or_group == "output"]
+    shared = next((word for word in outputs if "${" not in word), None)
+    if shared and swept.keys() - {"images", "output"}:  # whose jobs would write the same names
+        raise ValueError(
+            f"{shared} would be that of several jobs; expected one for each, as '{shared}/${{hydra:job.num}}'"
+        )
     for variant in _variants(overrides) if multirun else [words]:
         cfg = compose_command(conf, command, [*flags, *variant])
         folder: Any = cfg._get_node("folder")  # resolved, it would ask for the run that is to come

@@ -42,6 +42,8 @@ class StylizerSystem(System):
     ) -> None:
         super().__init__(network, **training)
         self.loss = loss.to(memory_format=self.memory_format)
+        if not grid >= 0:
+            raise ValueError(f"expected system.grid of at least 0, got {grid}")
         self.grid = grid
         self.augmentation, self.styles = augmentation, loss.styles // augmentation.views
         self.coarse = None if coarse is None else coarse.to(memory_format=self.memory_format)
