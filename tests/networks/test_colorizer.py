@@ -205,11 +205,15 @@ def test_low_level_network_sees_lightness_less_the_mean() -> None:
     torch.testing.assert_close(seen, image - 0.25)
 
 
-@pytest.mark.parametrize("size", [(96, 120), (40, 56), (8, 16)])
-def test_global_image_is_resized_without_aliasing(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(96, 120), (120, 96), (40, 56), (8, 16)])
+def test_middle_square_is_the_global_image_and_resized_without_aliasing(size: tuple[int, int]) -> None:
     image = _random(1, 1, *size)
     _, seen = _seen_by_low(_network(mean=0.25), image)
-    expected = Image.fromarray(image[0, 0].numpy()).resize((32, 32), Image.Resampling.BILINEAR)
+    height, width = size
+    side = min(size)
+    left, top = (width - side) // 2, (height - side) // 2
+    square = Image.fromarray(image[0, 0].numpy()).crop((left, top, left + side, top + side))
+    expected = square.resize((32, 32), Image.Resampling.BILINEAR)
     torch.testing.assert_close(seen[0, 0] + 0.25, torch.from_numpy(np.array(expected)), rtol=0, atol=1e-4)
 
 

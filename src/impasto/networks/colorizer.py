@@ -46,11 +46,19 @@ class LightnessNetwork(nn.Module, ABC):
             raise ValueError(f"expected global lightness ({n}, 1, H, W), got {tuple(global_lightness.shape)}")
 
     def square(self, lightness: Tensor) -> Tensor:
-        """Resize to what the global features see: (N, 1, any, any) -> (N, 1, global_size, global_size)."""
+        """Resize to what the global features see: (N, 1, any, any) -> (N, 1, global_size, global_size).
+
+        It is the middle square. Departs from colorize.lua, which squeezes the whole photograph: a network that learned
+        from crops then sees what it never saw, and the colours of a long photograph are further from the truth.
+        """
         if self.global_size is None or lightness.shape[-2:] == (self.global_size, self.global_size):
             return lightness
-        square = (self.global_size, self.global_size)
-        return functional.interpolate(lightness, size=square, mode="bilinear", antialias=True).clamp(0, 1)
+        height, width = lightness.shape[-2:]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        middle = lightness[..., top : top + side, left : left + side]
+        size = (self.global_size, self.global_size)
+        return functional.interpolate(middle, size=size, mode="bilinear", antialias=True).clamp(0, 1)
 
     @abstractmethod
     def predict(self, lightness: Tensor, square: Tensor | None) -> Prediction:
