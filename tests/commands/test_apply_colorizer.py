@@ -142,15 +142,6 @@ def test_each_colour_space_colours_and_keeps_its_lightness(space: str, tmp_path:
     assert _kept(read_image(photo), after, space)
 
 
-def test_the_colours_of_a_photograph_are_not_looked_at(tmp_path: Path) -> None:
-    run = _save(tmp_path / "run", space="yuv")
-    photo = _photograph(tmp_path / "a.png", grey=False)
-    luma = _lightness(read_image(photo), "yuv").expand(3, -1, -1)
-    write_image(tmp_path / "b.tif", luma)
-    grey, coloured = _coloured(tmp_path / "b.tif", run), _coloured(photo, run)
-    assert (grey - coloured).abs().mean() < 3 / 255  # the grey file's luma is rounded
-
-
 def test_a_scene_is_told_with_its_probability() -> None:
     logits = torch.tensor([0.1, 0.22, 0.5, 0.18]).log() + 3
     assert colouring.describe_scene(logits, ["a", "b", "c [x]", "d"]) == "c [x] 50 %, b 22 %, d 18 %"

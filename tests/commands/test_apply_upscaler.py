@@ -13,7 +13,7 @@ from PIL import Image
 
 from impasto.build.comparison import source_of
 from impasto.commands import apply
-from impasto.images import is_grey, read_image, to_uint8, write_image
+from impasto.images import read_image, to_uint8, write_image
 from impasto.listing import Found
 from impasto.methods import Upscaling
 from impasto.networks import Stylizer, Upscaler, save_network
@@ -103,16 +103,6 @@ def test_the_network_that_was_asked_for_enlarges(folder: Path, changed: dict[str
     apply.run(_config("a.png", **changed))
     difference = _pixels(Path("out/a.png")).astype(int) - _expected(folder / network, folder / "a.png")
     assert np.abs(difference).max() <= 1
-
-
-def test_any_photograph_is_enlarged_and_grey_ones_stay_grey(folder: Path) -> None:
-    _photograph(folder / "in" / "grey.jpg", 30, 20, grey=True)
-    _photograph(folder / "in" / "pixel.png", 1, 1)
-    _photograph(folder / "in" / "wide [1].webp", 40, 1)
-    apply.run(_config("in", run="run"))
-    sizes = {path.name: read_image(path).shape[1:] for path in Path("out").glob("[!.]*")}
-    assert sizes == {"grey.jpg": (80, 120), "pixel.png": (4, 4), "wide [1].webp": (4, 160)}
-    assert is_grey(read_image(Path("out/grey.jpg")))
 
 
 def test_histograms_are_matched_when_told(folder: Path) -> None:

@@ -115,17 +115,6 @@ def _is_blinded(folder: Path, study: Study) -> None:
     assert not [(f, w) for f in files for w in words if len(w) > 3 and w.encode() in f.read_bytes()]
 
 
-@pytest.mark.slow
-def test_a_shipped_network_is_a_method(impasto: Callable[..., Any], tmp_path: Path) -> None:
-    _photographs(tmp_path / "photos", ["a.jpg"])
-    result = impasto("study", "create", "photos", "methods={sky: starry_night, colour: scenes}", *FEW)
-    assert result.code == 0, result.err
-    photo = read_image(tmp_path / "photos" / "a.jpg")
-    shown = _shown(result.folder)
-    for key, name in (("sky", "starry_night"), ("colour", "scenes")):
-        np.testing.assert_array_equal(shown["a.jpg", key], to_uint8(method_of(load_named(name))(photo[None])[0].image))
-
-
 def test_pairs_repeats_and_catch_trials_are_laid_out(impasto: Callable[..., Any], tmp_path: Path) -> None:
     _photographs(tmp_path / "photos")
     told = ("question=better", "methods={truth: photograph, grey: grey}", "repeats=1", "catches=2", "raters=4")

@@ -61,22 +61,6 @@ def test_the_feature_loss_needs_a_loss_network_and_the_pixel_loss_none(impasto: 
 
 
 @pytest.mark.slow
-def test_factor_8_is_one_word(impasto: Callable[..., Any]) -> None:
-    folder = impasto(*CSV, "network.factor=8").folder
-    assert _card(folder)["factor"] == 8
-    assert load_run(folder, system=None).network(torch.rand(1, 3, 4, 4)).shape[-1] == 32
-
-
-@pytest.mark.slow
-def test_a_training_goes_on_where_it_stopped(impasto: Callable[..., Any]) -> None:
-    whole = impasto(*CSV).folder
-    half = impasto(*CSV, "trainer.max_steps=2").folder
-    assert impasto("train", f"resume={half}", "trainer.max_steps=4").code == 0
-    found, expected = (load_run(folder, system=None).network.state_dict() for folder in (half, whole))
-    assert all(torch.equal(found[name], value) for name, value in expected.items())
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -26,12 +26,11 @@ from impasto.runs import load_named
 
 Source = Callable[[Found, Tensor], Tensor]  # from a photograph's file and its pixels (3, H, W) to a picture
 
-_KINDS: dict[str, list[object]] = {"style": [], "features": [], "loss": [PerceptualLoss]}  # what these must build
-
 
 def build_comparison(cfg: DictConfig) -> Comparison:
     """Build the comparison of `cfg.evaluation`, with the functions that its fields "build" and "source_of" ask for."""
-    require(cfg, **{group: kind for group, kind in _KINDS.items() if group in cfg.evaluation})
+    kinds: dict[str, list[object]] = {"style": [], "features": [], "loss": [PerceptualLoss]}
+    require(cfg, **{group: wanted for group, wanted in kinds.items() if group in cfg.evaluation})
     kind: type[Comparison] = get_class(cfg.evaluation._target_)
     offered = {"build": instantiate, "source_of": source_of}
     given = {name: function for name, function in offered.items() if name in kind.model_fields}
