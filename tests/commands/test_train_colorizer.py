@@ -281,7 +281,7 @@ FREE = ("train", "logger=csv", "system=colorizer", "data_root=.")  # beside the 
         ((*FREE, "data=photographs", "data.train=[scenes]", "data.val=[scenes]"), "give data=scenes or data=places365"),
         (
             (*FREE, "data=scenes"),
-            "loss=random is for other work than this; expected loss=iizuka2016, iizuka2016_perceptual or",
+            "loss=equal_shares is for other work than this; expected loss=iizuka2016, iizuka2016_perc",
         ),
         (
             (*FREE, "data=scenes", "loss=iizuka2016"),
