@@ -10,7 +10,7 @@ import impasto
 ROOT = Path(impasto.__file__).parent
 ROWS = [
     ["redaction"],
-    ["suggest", "chance", "files", "strips", "allocator", "hardware", "group", "memory", "srgb"],
+    ["suggest", "chance", "files", "strips", "hardware", "group", "memory", "srgb"],
     ["run_folders"],
     ["listing"],
     ["images", "color", "tables", "resampling"],

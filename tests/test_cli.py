@@ -117,22 +117,12 @@ def test_a_misspelt_first_word_is_refused(words: tuple[str, ...], impasto: Calla
     assert result.code == 2 and result.err == f"error: unknown command '{words[0]}'; did you mean 'study'?\n"
 
 
-def test_the_second_word_alone_is_no_command(impasto: Callable[..., Any]) -> None:
-    assert impasto("create").code == impasto("simulate").code == 2
-
-
 def test_help_of_two_words_tells_keys_choices_and_experiments(impasto: Callable[..., Any]) -> None:
     text = impasto("study", "create", "--help").out
     assert text.startswith("impasto study create [key=value ...]\n")
     for part in ("raters: 20", "question=:", "better", "natural", "iizuka2016_study"):
         assert part in text
     assert "quickstart" not in text  # which is another command's
-
-
-def test_cfg_job_of_two_words_runs_nothing(impasto: Callable[..., Any], tmp_path: Any) -> None:
-    result = impasto("study", "create", "question=better", "--cfg", "job")
-    assert result.code == 0 and "text: Which of the two pictures is better?" in result.out
-    assert "study.json" not in {path.name for path in tmp_path.rglob("*")}
 
 
 def test_a_users_own_experiment_of_two_words_is_taken(impasto: Callable[..., Any], tmp_path: Any) -> None:

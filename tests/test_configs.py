@@ -10,11 +10,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from impasto.cli import COMMANDS, conf_dir
-from impasto.launch.composition import compose_command, initialize
+from impasto.launch.composition import check_targets, compose_command, initialize
 from impasto.launch.help import choices, experiment_command
-from impasto.launch.targets import check_targets
-from impasto.sweep.objectives import Objective
-from impasto.sweep.space import read_space
+from impasto.sweep.search import Objective, read_space
 
 
 def _compose(command: str, *overrides: str) -> DictConfig:

@@ -1,13 +1,12 @@
 """Laws of files that are whole or absent."""
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from impasto.files import cache_file, sha256, short_name, whole_file, write_text
+from impasto.files import cache_file, short_name, whole_file, write_text
 
 
 def test_a_whole_file_has_its_content_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -31,11 +30,6 @@ def test_a_short_name_leaves_room_for_a_number_and_a_suffix(letter: str, tmp_pat
     assert short_name("my photo.jpg") == "my photo.jpg"
 
 
-def test_the_folder_is_made(tmp_path: Path) -> None:
-    write_text(tmp_path / "new" / "folder" / "a.txt", "x")
-    assert (tmp_path / "new" / "folder" / "a.txt").read_text() == "x"
-
-
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_an_exception_leaves_the_old_file_and_no_other(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "a.txt"
@@ -45,19 +39,6 @@ def test_an_exception_leaves_the_old_file_and_no_other(tmp_path: Path, error: ty
         raise error
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_an_exception_before_anything_is_written_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="early"), whole_file(tmp_path / "a.txt"):
-        raise RuntimeError("early")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    write_text(path, "a longer old text")
-    write_text(path, "new")
-    assert path.read_text() == "new"
 
 
 def test_a_whole_file_may_be_read_by_whoever_reads_other_files(tmp_path: Path) -> None:
@@ -82,12 +63,6 @@ def test_any_name_that_the_disk_takes_can_be_written(tmp_path: Path, stem: str) 
     path.write_text("the disk takes it")
     write_text(path, "whole")
     assert path.read_text() == "whole"
-
-
-@pytest.mark.parametrize("content", [b"", b"abc", bytes(range(256)) * 5000])
-def test_sha256_is_that_of_hashlib(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "a").write_bytes(content)
-    assert sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
 
 
 def test_a_private_file_is_never_readable_by_others(tmp_path: Path) -> None:

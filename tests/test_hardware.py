@@ -1,8 +1,13 @@
 """Laws of what the machine is asked: precision, device, description, and the peak of memory."""
 
+import ctypes
 import json
+import platform
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -14,6 +19,7 @@ from impasto.hardware import (
     computes_bf16,
     describe_machine,
     exact_float32,
+    keep_freed_memory,
     peak_memory,
     synchronise,
 )
@@ -144,6 +150,32 @@ def test_the_processor_has_a_name_without_linuxs_files(monkeypatch: pytest.Monke
 
 # ---------------------------------------------------------------- memory
 
+PROGRAM = """
+from impasto.hardware import keep_freed_memory
+done = keep_freed_memory()
+import torch
+for value in (1.0, 2.0, 3.0):
+    large = torch.full((64, 2**18), value)
+    assert (large * 2).mean().item() == 2 * value
+    del large
+print(done)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_glibc_takes_the_settings_and_large_tensors_still_work() -> None:
+    result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, check=False)
+    assert (result.returncode, result.stdout.strip()) == (0, "True"), result.stderr
+
+
+def test_a_system_without_glibc_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    assert keep_freed_memory() is False
+
 
 def _held() -> int:
     return int(psutil.Process().memory_info().rss)
@@ -178,7 +210,6 @@ def test_without_linuxs_files_the_peak_is_what_is_held(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Path, "read_text", missing)
     monkeypatch.setattr(Path, "write_text", missing)
-    monkeypatch.setattr("sys.platform", "darwin")
     with peak_memory("cpu") as peak:
         pass
     assert abs(peak.bytes - _held()) < 50 * MIB

@@ -18,12 +18,11 @@ from measuring import composed
 from PIL import Image
 from torch import Tensor
 
-from impasto.allocator import keep_freed_memory
 from impasto.data import Photographs
 from impasto.data.batches import Batch, Draw, PhotographDataset, Transform
 from impasto.data.photographs import spread
 from impasto.files import write_text
-from impasto.hardware import describe_machine
+from impasto.hardware import describe_machine, keep_freed_memory
 from impasto.images import read_image
 from impasto.listing import find_images
 from impasto.tables import digits, markdown, write_json

@@ -23,11 +23,10 @@ from hydra.utils import instantiate
 from measuring import composed, measure, parser
 from torch import Tensor, nn
 
-from impasto.allocator import keep_freed_memory
 from impasto.data import Photographs
 from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Natural, Table
 from impasto.evaluation.plots import new_figure, save_figure
-from impasto.hardware import choose_precision, peak_memory, synchronise
+from impasto.hardware import choose_precision, keep_freed_memory, peak_memory, synchronise
 from impasto.images import from_uint8
 from impasto.losses import PerceptualLoss, total_variation
 from impasto.memory import gibibytes
@@ -105,7 +104,7 @@ class Side(NamedTuple):
     Attributes:
         ours: as `impasto train` does, with channels_last, gradients of our own and `precision`; else the usual way.
         precision: torch.float32 or torch.bfloat16.
-        kept: whether the allocator keeps freed memory (`impasto.allocator`).
+        kept: whether the allocator keeps freed memory (`impasto.hardware`).
         steps: how many.
         warmup: of them, the first, are not timed.
     """

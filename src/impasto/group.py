@@ -41,11 +41,9 @@ def find_group() -> Group:
 
 def usable_cores(*, processes: int = 1) -> int:
     """Return how many cores each of some processes that share this machine may use, at least one."""
-    # What taskset and containers allow; macOS and Windows do not say.
+    # What taskset and containers allow; macOS and Windows do not say. Slurm's are this process's own.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if "SLURM_CPUS_PER_TASK" in os.environ:  # these are this process's own
-        return cores
-    return max(1, cores // processes)
+    return cores if "SLURM_CPUS_PER_TASK" in os.environ else max(1, cores // processes)
 
 
 def slurm_job() -> str:

@@ -1,10 +1,9 @@
-"""What the machine can do, and what it takes: its description, bf16, and the peak of memory."""
+"""What the machine can do, and what it takes: its description, bf16, glibc's allocator, and the peak of memory."""
 
 import contextlib
 import ctypes
 import platform
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,9 @@ from typing import Any
 
 import psutil
 import torch
+
+# mallopt's numbers for M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD, with no block mapped, and bytes that are kept.
+_KEEPING = {-4: 0, -1: 2**31 - 1, -2: 2**28}
 
 
 def computes_bf16(device: str = "cpu") -> bool:
@@ -93,6 +95,26 @@ def _line(file: str, key: str) -> str | None:
     return None
 
 
+def keep_freed_memory() -> bool:
+    """Keep memory that activations free, for the next activations; return whether it was done (by glibc alone).
+
+    By default glibc maps every large block anew and pays page faults for each of its pages, layer after layer; on a CPU
+    that takes up to half of the time. The price: the process holds its peak until it ends.
+    """
+    return all(_glibc("mallopt", setting, value) == 1 for setting, value in _KEEPING.items())
+
+
+def give_back_freed_memory() -> None:
+    """Give what is kept back to the kernel, where work of another kind comes next; nothing without glibc."""
+    _glibc("malloc_trim", 0)
+
+
+def _glibc(name: str, *arguments: int) -> int:
+    with contextlib.suppress(OSError, AttributeError):
+        return int(getattr(ctypes.CDLL("libc.so.6"), name)(*arguments))
+    return 0
+
+
 def synchronise(device: str) -> None:
     """Wait until a GPU has done what it was given; the clock may then be read."""
     if device.startswith("cuda"):
@@ -120,9 +142,8 @@ def peak_memory(device: str) -> Iterator[Peak]:
         finally:
             peak.bytes = torch.cuda.max_memory_allocated(device)
         return
-    with contextlib.suppress(OSError, AttributeError):
-        if sys.platform == "linux":
-            ctypes.CDLL("libc.so.6").malloc_trim(0)  # what the allocator keeps (see `allocator`) is not counted
+    give_back_freed_memory()  # which is not counted
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     try:
         yield peak

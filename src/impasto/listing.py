@@ -37,16 +37,12 @@ class Found(NamedTuple):
 
 
 def find_images(sources: str | int | Path | Sequence[str | Path] | None, *, output: Path | None = None) -> list[Found]:
-    """List the image files that files, folders and glob patterns name.
+    """List the image files that files, folders and glob patterns name; one that names nothing is refused.
 
     Each comes once, in the order of the sources and sorted within each. Folders are searched with all their subfolders,
     whose names are kept in `Found.name`; what is hidden is passed over, and so are run folders, folders of results and
     `output`, unless they are named themselves. What else cannot be read is counted in a line of the log. A file that is
     named outright is taken whatever it is.
-
-    Raises:
-        FileNotFoundError: a source that does not exist, or a pattern that matches nothing.
-        ValueError: no source at all, or a folder or pattern without images.
     """
     sources = [str(sources)] if isinstance(sources, str | Path | int) else list(sources or [])  # 2024 may be a folder
     if not sources:
@@ -101,7 +97,7 @@ def refuse_original(source: Path, target: Path) -> None:
 def _expand(source: Path, output: Path | None) -> list[Found]:
     passed: Counter[str] = Counter()
     if source.is_dir():
-        found = [Found(source / name, name) for name in sorted(_search(source, output, passed))]
+        found = _search(source, output, passed)
     elif os.path.lexists(source):  # a link to nothing, too: it costs itself, and not the others
         return [Found(source, Path(source.name))]
     else:
@@ -115,17 +111,18 @@ def _expand(source: Path, output: Path | None) -> list[Found]:
     return found
 
 
-def _search(source: Path, output: Path | None, passed: Counter[str]) -> Iterator[Path]:
-    """Yield the images in a folder and below it, relative to it; count what is passed over."""
+def _search(source: Path, output: Path | None, passed: Counter[str]) -> list[Found]:
+    """List the images in a folder and below it; count what is passed over."""
     list(source.iterdir())  # an unreadable folder is an error; os.walk would pass over it
+    names: list[Path] = []
     for top, folders, files in os.walk(source, onerror=lambda _: passed.update(["folders that cannot be read"])):
         here = Path(top)
         visible = [name for name in folders if not name.startswith(".")]
         passed.update("linked folders" for name in visible if (here / name).is_symlink())
         folders[:] = [name for name in visible if not _is_own(here / name, output, passed)]
-        for name in files:
-            if not name.startswith(".") and _is_taken(here / name, passed):
-                yield (here / name).relative_to(source)
+        taken = [here / name for name in files if not name.startswith(".") and _is_taken(here / name, passed)]
+        names += [path.relative_to(source) for path in taken]
+    return [Found(source / name, name) for name in sorted(names)]
 
 
 def _matching(pattern: Path, output: Path | None, passed: Counter[str]) -> Iterator[Found]:
@@ -140,7 +137,7 @@ def _matching(pattern: Path, output: Path | None, passed: Counter[str]) -> Itera
         if any(is_own(folder) for folder in reversed(around)):
             continue
         if path.is_dir():
-            yield from (Found(path / name, name) for name in sorted(_search(path, output, passed)))
+            yield from _search(path, output, passed)
         elif _is_taken(path, passed):
             yield Found(path, Path(path.name))
 
@@ -156,8 +153,8 @@ def _is_own(folder: Path, output: Path | None, passed: Counter[str]) -> bool:
 
 def _is_taken(path: Path, passed: Counter[str]) -> bool:
     suffix = path.suffix.lower()
-    if suffix in TAKEN and path.exists():
-        return True
+    if taken := suffix in TAKEN and path.exists():
+        return taken
     if suffix in TAKEN:
         passed["links to nothing"] += 1
     elif suffix in _NOT_READ:

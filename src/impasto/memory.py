@@ -17,10 +17,6 @@ import torch
 from torch import Tensor, nn
 
 _GROUPS, _GROUPS_OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-_GROUP_FILES = {  # by controller (version 2 has one for all): the limit, what is taken, and the files in that
-    "": ("memory.max", "memory.current", "inactive_file"),
-    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-}
 _COPIES = 3  # of a layer's inputs and outputs
 _OF_CONVOLUTION = 4  # dimensions of its weight
 _BORDER = 96  # pixels by which a network may enlarge what it sees: 2 x 40 in Johnson 2016
@@ -59,28 +55,20 @@ def _left_to_groups() -> Iterator[float]:
     """What Linux leaves to the control groups of this process; files that it can read again are not counted."""
     with contextlib.suppress(OSError):
         for line in _GROUPS_OF_PROCESS.read_text(encoding="utf-8").splitlines():
-            _, controllers, name = line.split(":", 2)
-            for controller in _GROUP_FILES.keys() & controllers.split(","):
-                folder, (limit, taken, files) = _GROUPS / controller / name.strip("/"), _GROUP_FILES[controller]
-                for group in (folder, *folder.parents[: len(folder.relative_to(_GROUPS / controller).parts)]):
-                    with contextlib.suppress(OSError, ValueError):  # "max"
-                        left = int((group / limit).read_text(encoding="ascii"))
-                        left -= int((group / taken).read_text(encoding="ascii"))
-                        rows = (group / "memory.stat").read_text(encoding="ascii").splitlines()
-                        yield left + int(dict(row.split() for row in rows)[files])
+            folder = _GROUPS / line.removeprefix("0::").strip("/")  # other lines, of version 1, name no folder there
+            for group in (folder, *folder.parents[: len(folder.relative_to(_GROUPS).parts)]):
+                with contextlib.suppress(OSError, ValueError):  # "max"
+                    left = int((group / "memory.max").read_text(encoding="ascii"))
+                    left -= int((group / "memory.current").read_text(encoding="ascii"))
+                    rows = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+                    yield left + int(dict(row.split() for row in rows)["inactive_file"])
 
 
 def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | None = None, device: str = "cpu") -> None:
-    """Refuse work that would not fit into the free memory.
+    """Refuse work, named by `what`, whose bytes would not fit into the free memory (TooLargeError).
 
-    Args:
-        needed: bytes.
-        what: names the work in the message.
-        fits: from free bytes to the longer side in pixels that they are enough for; None where that is not known.
-        device: whose memory it would take; that of mps is the machine's.
-
-    Raises:
-        TooLargeError: it would not fit; says both numbers, and the side that would.
+    `fits` gives the longer side in pixels that so many free bytes are enough for, which the message then names; None
+    where that is not known. Memory of mps is the machine's.
     """
     free = free_memory(device)
     if needed <= free:
@@ -88,9 +76,8 @@ def check_memory(needed: float, what: str, *, fits: Callable[[float], int] | Non
     advice = "give a smaller image, or size=<longer side in pixels> where the command has it"
     if fits is not None and (side := fits(free)):
         advice = f"one whose longer side has {side} pixels would fit (size={side})"
-    raise TooLargeError(
-        f"{what} would take about {gibibytes(needed)} of memory and {gibibytes(free)} is free; {advice}"
-    )
+    found = f"{gibibytes(needed)} of memory and {gibibytes(free)} is free"
+    raise TooLargeError(f"{what} would take about {found}; {advice}")
 
 
 def check_disk(needed: float, what: str, folder: Path) -> None:
@@ -105,8 +92,7 @@ def check_disk(needed: float, what: str, folder: Path) -> None:
 def reserve_memory(needed: float, what: str) -> Iterator[None]:
     """Take bytes for the body, which threads do after each other where memory is not enough for all.
 
-    Raises:
-        TooLargeError: it would not fit, though no other has reserved any.
+    What would not fit, though no other has reserved any, is a TooLargeError.
     """
     with _changed:
         _changed.wait_for(lambda: not _promised or needed <= free_memory() - sum(_promised))
@@ -129,10 +115,7 @@ def largest_side(needed: Callable[[int], float], side: int, free: float) -> int:
 class Activations:
     """The bytes of a network's forward pass, from the height and width that it sees: kept, once they were estimated.
 
-    Args:
-        network: in float32, without gradients.
-        channels: of its image.
-        factor: by which it enlarges.
+    The network is in float32, without gradients; `factor` is by which it enlarges.
     """
 
     def __init__(self, network: nn.Module, *, channels: int = 3, factor: int = 1) -> None:

@@ -16,16 +16,9 @@ _LEAST = 32  # pixels a side of a painting: less has no strokes
 
 
 def stained_glass(size: int, *, seed: int, cells: int, leading: float) -> Tensor:
-    """Draw a stained-glass window: Voronoi cells in saturated colours, dark leading between them, light in each pane.
+    """Draw a stained-glass window, (3, size, size) in [0, 1]: Voronoi cells in saturated colours, light in each pane.
 
-    Args:
-        size: pixels of the side.
-        seed: of cells and colours.
-        cells: panes along a side, at least two.
-        leading: width of the dark lines, as a part of the side.
-
-    Returns:
-        RGB in [0, 1], (3, size, size).
+    There are `cells` panes along a side, at least two, and dark lines between them, `leading` of the side wide.
     """
     if cells < 2:
         raise ValueError(f"expected at least 2 cells along a side, got {cells}")
@@ -36,8 +29,9 @@ def stained_glass(size: int, *, seed: int, cells: int, leading: float) -> Tensor
     nearest = torch.cdist(grid, centres, compute_mode="donot_use_mm_for_euclid_dist").topk(2, largest=False)
     first, second = nearest.values.unbind(dim=1)
     pane = nearest.indices[:, 0]
-    hues = torch.rand(cells**2, generator=generator)
-    colours = _saturated(hues, torch.rand(cells**2, generator=generator))
+    wheel = (torch.rand(cells**2, 1, generator=generator) * 6 + torch.tensor([0.0, 4.0, 2.0])) % 6  # hues
+    values = 0.6 + 0.4 * torch.rand(cells**2, 1, generator=generator)
+    colours = (0.15 + 0.85 * ((wheel - 3).abs() - 1).clamp(0, 1)) * values  # HSV to RGB, at saturation 0.85
     light = 1.1 - 0.4 * cells * first.unsqueeze(1)  # brighter at the centre of a pane, as if lit from behind
     streaks = 1 + 0.06 * torch.sin(60 * grid[:, :1] + 25 * grid[:, 1:] + pane.unsqueeze(1))
     glass = colours[pane] * light * streaks
@@ -47,15 +41,9 @@ def stained_glass(size: int, *, seed: int, cells: int, leading: float) -> Tensor
 
 
 def swirls(size: int, *, seed: int, colours: Sequence[Sequence[int]]) -> Tensor:
-    """Draw brush strokes that follow a flow full of eddies, lit from one side as thick paint is.
+    """Draw brush strokes that follow a flow full of eddies, lit from one side as thick paint is: (3, size, size).
 
-    Args:
-        size: pixels of the side, at least 8.
-        seed: of the flow and the strokes.
-        colours: of the paint, RGB of 0 to 255, from the darkest eddies to the brightest, at least two.
-
-    Returns:
-        RGB in [0, 1], (3, size, size).
+    At least two colours of the paint, RGB of 0 to 255, go from the darkest eddies to the brightest.
 
     Source: Cabral and Leedom 1993, "Imaging Vector Fields Using Line Integral Convolution".
     """
@@ -108,9 +96,8 @@ def _along(image: Tensor, flow: Tensor, *, length: float, steps: int = 12) -> Te
             step = functional.grid_sample(flow[None], place, padding_mode="border", align_corners=False)
             step = functional.normalize(step, dim=1).permute(0, 2, 3, 1)
             place = place + sign * (2 * length / steps) * step
-            total += functional.grid_sample(image[None, None], place, padding_mode="reflection", align_corners=False)[
-                0, 0
-            ]
+            seen = functional.grid_sample(image[None, None], place, padding_mode="reflection", align_corners=False)
+            total += seen[0, 0]
     return total / (2 * steps + 1)
 
 
@@ -122,13 +109,6 @@ def _grid(count: int) -> Tensor:
     """Centres of count x count squares over the unit square, (count^2, 2) as (down, across)."""
     axis = (torch.arange(count) + 0.5) / count
     return torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).view(-1, 2)
-
-
-def _saturated(hue: Tensor, value: Tensor) -> Tensor:
-    """HSV to RGB at saturation 0.85, (n,) and (n,) in [0, 1] -> (n, 3)."""
-    wheel = (hue.unsqueeze(1) * 6 + torch.tensor([0.0, 4.0, 2.0])) % 6
-    pure = ((wheel - 3).abs() - 1).clamp(0, 1)
-    return (0.15 + 0.85 * pure) * (0.6 + 0.4 * value.unsqueeze(1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,11 +126,9 @@ class Style:
     path: str | None  # the user's own image, which takes the place of all the above
 
     def image(self, size: int) -> Tensor:
-        """Return the style image, RGB in [0, 1], (1, 3, H, W), whose longer side has `size` pixels.
+        """Return the style image, RGB in [0, 1], (1, 3, H, W), whose longer side has `size` pixels; at least 32 a side.
 
-        Raises:
-            FileNotFoundError: the file is not there; says where to get it.
-            ValueError: it is not an image, or one of less than 32 px a side, or the style has neither file nor drawing.
+        Where the file is not there, a FileNotFoundError says where to get it.
         """
         path = self.path or self.file
         if path is None:
@@ -158,17 +136,14 @@ class Style:
                 raise ValueError(f"style={self.name} needs an image: give style.path=<file>")
             return self.draw(size)[None]
         if not Path(path).is_file():
-            advice = (
-                f' ("{self.title}", {self.painter}, {self.year}); get it from {self.source}, put it there or give '
-                "data_root=<folder>, or use your own image with style.path=<file>"
-            )
-            raise FileNotFoundError(f"no style image {path}{'' if self.path else advice}")
+            advice = "put it there or give data_root=<folder>, or use your own image with style.path=<file>"
+            known = f' ("{self.title}", {self.painter}, {self.year}); get it from {self.source}, {advice}'
+            raise FileNotFoundError(f"no style image {path}{'' if self.path else known}")
         painting = read_image(Path(path))
         height, width = painting.shape[-2:]
         if min(height, width) < _LEAST:
-            raise ValueError(
-                f"{path} is too small for a style: expected {_LEAST} pixels a side, got {width} x {height}"
-            )
+            found = f"expected {_LEAST} pixels a side, got {width} x {height}"
+            raise ValueError(f"{path} is too small for a style: {found}")
         return resize_longer_side(painting, size)[None]
 
     def describe(self) -> dict[str, Any]:

@@ -186,16 +186,6 @@ def test_without_the_extra_a_sentence_says_what_to_install(
     assert "a.mp4: clips need PyAV; expected pip install 'impasto[video]'" in result.err
 
 
-def test_a_clip_in_a_folder_is_passed_over_and_said(impasto: Callable[..., Any], network: Path, tmp_path: Path) -> None:
-
-    (tmp_path / "in").mkdir()
-    Image.new("RGB", (20, 20)).save(tmp_path / "in/d.png")
-    make_clip(tmp_path / "in/a.mp4", frames=1)
-    result = impasto("apply", "in", *WORDS)
-    assert "1 clips, which are taken where they are named" in result.out
-    assert _names() == [".impasto", "d.png"]
-
-
 def test_the_clip_itself_is_never_overwritten(impasto: Callable[..., Any], network: Path, tmp_path: Path) -> None:
     before = make_clip(tmp_path / "a.mp4").read_bytes()
     result = impasto("apply", "a.mp4", *WORDS[:1], *WORDS[2:], "output=.", "overwrite=true")

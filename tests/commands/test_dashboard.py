@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import sys
 import urllib.request
 from collections.abc import Callable
@@ -78,11 +77,3 @@ def test_bad_input_gets_one_sentence(impasto: Callable[..., Any], arguments: tup
     assert result.code == 1
     assert message in result.err
     assert len(result.err.strip().splitlines()) == 1, result.err
-
-
-@_NO_TRACKIO
-def test_a_taken_port_is_named(impasto: Callable[..., Any]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        result = impasto("dashboard", f"port={port}")
-    assert result.err.startswith(f"error: host=127.0.0.1 with port={port} cannot be served (Address already in use")

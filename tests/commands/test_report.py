@@ -82,11 +82,6 @@ def test_misuse_is_one_sentence(
     assert not list(tmp_path.glob("*.html"))
 
 
-def test_a_misspelt_key_is_refused(impasto: Callable[..., Any]) -> None:
-    result = impasto("report", "outptu=x.html")
-    assert result.code == 2 and "did you mean 'output'?" in result.err
-
-
 @pytest.mark.slow
 def test_it_needs_neither_torch_nor_lightning_to_be_imported() -> None:
     heavy = "{'torch', 'lightning', 'wandb', 'omegaconf'}"

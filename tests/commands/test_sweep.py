@@ -24,7 +24,7 @@ from impasto.cli import conf_dir, main
 from impasto.commands import sweep as sweep_module
 from impasto.commands.sweep_definition import SweepSettings, Words, check_trainings
 from impasto.launch.composition import compose_command
-from impasto.sweep.space import read_space
+from impasto.sweep.search import read_space
 
 SMOKE = ("sweep", "experiment=smoke_sweep", "logger=csv")
 KEYS = ("loss.weights.style", "system.optimizer.lr")
@@ -240,7 +240,7 @@ def test_an_experiment_that_cannot_be_searched_is_refused(
 
 @pytest.mark.parametrize("word", ["resume=x", "hydra.run.dir=x", "+folder=x", "~run_id"])
 def test_words_that_a_sweep_sets_itself_are_refused(word: str) -> None:
-    words, space = Words([str(conf_dir())], [], ["experiment=smoke_train", word]), {"a": {"int": [1, 2]}}
+    words, space = Words(conf_dir(), [], ["experiment=smoke_train", word]), {"a": {"int": [1, 2]}}
     with pytest.raises(ValueError, match="can be neither searched nor given to the trainings; the sweep sets it"):
         check_trainings(words, read_space(space))
 
@@ -265,7 +265,7 @@ def test_what_is_no_objective_is_refused(objectives: Any, message: str) -> None:
 
 def test_a_parameter_is_a_word_of_hydras_grammar() -> None:
     parameters = {"network": "johnson2016", "a": 2.5, "b": True, "c": None, "d": "it's, so", "e": "x/y-z_1"}
-    words = Words(["conf", "/my conf"], ["seed=0", "logger=csv"], ["experiment=x"])
+    words = Words(Path("conf"), ["--config-dir", "/my conf"], ["seed=0", "logger=csv", "experiment=x"])
     assert words.of(parameters)[3:] == [
         "network=johnson2016",
         "a=2.5",

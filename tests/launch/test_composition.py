@@ -29,9 +29,7 @@ def test_an_experiment_of_a_command_of_two_words_is_named_by_both() -> None:
             "rule.least_catch=1",
             "unknown key or group 'rule.least_catch'; did you mean 'rule.least_catche",
         ),
-        ("study_create", "rater=3", "unknown key or group 'rater'; did you mean 'raters'?"),
         ("study_analyse", "studdy=x", "unknown key or group 'studdy'; did you mean 'study'?"),
-        ("study_simulate", "preference={a: 1}", "unknown key or group 'preference'; did you mean 'preferences'?"),
     ],
 )
 def test_a_misspelt_word_of_a_study_is_refused(command: str, argument: str, message: str) -> None:

@@ -14,8 +14,7 @@ from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
 from optuna.samplers import BaseSampler, GridSampler, RandomSampler
 from optuna.trial import Trial
 
-from impasto.sweep.objectives import Objective
-from impasto.sweep.space import Sampling, Space, read_space
+from impasto.sweep.search import Objective, Sampling, Space, read_space
 from impasto.sweep.trials import Outcome, Sweep, state_of, storage_errors
 
 SPACE = read_space(

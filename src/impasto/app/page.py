@@ -105,12 +105,13 @@ class Page:
         saved.success(None, None, None, js=_CLICK_LINK, **quiet)
 
     def _on_upload(self, path: str, name: str, mix: Mix, colour: str) -> dict[Any, Any]:
-        work = self._do(path, name, mix, colour)
-        free_again = {self.drop: None}
-        return free_again if work is None else free_again | {self.source: path} | self._show(work)
+        return {self.drop: None} | self._take(path, name, mix, colour)  # free again
 
     def _on_example(self, name: str, mix: Mix, colour: str, event: gr.EventData) -> dict[Any, Any]:
-        path = str(self.samples[event.name])
+        return self._take(str(self.samples[event.name]), name, mix, colour)
+
+    def _take(self, path: str, name: str, mix: Mix, colour: str) -> dict[Any, Any]:
+        """Do the choice to another photograph, which only then takes the place of the one before."""
         work = self._do(path, name, mix, colour)
         return {self.source: gr.skip()} if work is None else {self.source: path} | self._show(work)
 
@@ -146,9 +147,9 @@ class Page:
         return None
 
     def _show(self, work: Work | None) -> dict[Any, Any]:
-        download = gr.update(interactive=work is not None)
+        download = {self.work: work, self.download: gr.update(interactive=work is not None)}
         if work is None:
-            return {self.work: None, self.compare: None, self.note: _NO_PHOTOGRAPH, self.download: download}
+            return download | {self.compare: None, self.note: _NO_PHOTOGRAPH}
         folder = self._new_folder()
         height, width = work.base.shape[:2]
         value: dict[str, Any] = {"width": width, "height": height}
@@ -161,7 +162,7 @@ class Page:
         if work.seen.scenes:
             scenes = html.escape(describe_scenes(work.seen.scenes).replace("_", " "))
             note += f'<p class="said">The network sees: {scenes}.</p>'
-        return {self.work: work, self.compare: value, self.note: note, self.download: download}
+        return download | {self.compare: value, self.note: note}
 
     def _new_folder(self) -> Path:
         return self.folder / secrets.token_hex(16)

@@ -52,10 +52,8 @@ class Choice(NamedTuple):
         engine = partial(eager, precision=torch.float32, device=self.device)
         if self.paints:
             return photo, Stylizing(self.trained, engine, colours=colours)(photo[None])[0]
-        if self.factor > 1:  # bicubic, as one has it without a network
-            base = upscale(photo[None], self.factor)[0].clamp(0, 1)
-        else:
-            base = tinted(photo, torch.zeros(1, 2, 1, 1))
+        enlarged = self.factor > 1  # bicubic, as one has it without a network
+        base = upscale(photo[None], self.factor)[0].clamp(0, 1) if enlarged else tinted(photo, torch.zeros(1, 2, 1, 1))
         return base, method_of(self.trained, engine)(photo[None])[0]
 
 
@@ -79,9 +77,8 @@ def list_choices(networks: Iterable[tuple[str, Trained]], *, device: str) -> lis
 
 
 def _label(trained: Trained) -> str:
-    factor = getattr(trained.network, "factor", None)
     labels = {"stylizer": "Paint in a style of your own", "colorizer": "Colour a grey photograph"}
-    return labels.get(trained.card["system"], f"Enlarge {factor} x")
+    return labels.get(trained.card["system"], f"Enlarge {getattr(trained.network, 'factor', None)} x")
 
 
 def painting(mix: Mapping[str, float], *, device: str) -> Choice:
@@ -105,10 +102,9 @@ class Work(NamedTuple):
 
 
 def read_photograph(path: Path, *, most_megapixels: float, factor: int = 1) -> Tensor:
-    """Read an uploaded file, RGB in [0, 1], (3, H, W); its size is asked of its header, before pixels are decoded.
+    """Read an uploaded file, RGB in [0, 1], (3, H, W); what is no image, broken or too large is refused.
 
-    A result that is enlarged by the factor may have twice as many pixels. What is no image, broken or too large is a
-    ValueError, which names the file without its folder.
+    Its size is asked of its header, before pixels are decoded; enlarged by the factor it may have twice as many.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:

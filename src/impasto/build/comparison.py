@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from impasto.build.settings import in_sentences
-from impasto.build.task import require
+from impasto.build.tasks import require
 from impasto.engines import eager
 from impasto.evaluation.colour import tinted
 from impasto.evaluation.comparison import Comparison
@@ -26,12 +26,11 @@ from impasto.runs import load_named
 
 Source = Callable[[Found, Tensor], Tensor]  # from a photograph's file and its pixels (3, H, W) to a picture
 
-_KINDS = {"style": None, "features": None, "loss": PerceptualLoss}  # what these groups must build
-
 
 def build_comparison(cfg: DictConfig) -> Comparison:
     """Build the comparison of `cfg.evaluation`, with the functions that its fields "build" and "source_of" ask for."""
-    require(cfg, **{group: kind for group, kind in _KINDS.items() if group in cfg.evaluation})
+    kinds: dict[str, list[object]] = {"style": [], "features": [], "loss": [PerceptualLoss]}
+    require(cfg, **{group: wanted for group, wanted in kinds.items() if group in cfg.evaluation})
     kind: type[Comparison] = get_class(cfg.evaluation._target_)
     offered = {"build": instantiate, "source_of": source_of}
     given = {name: function for name, function in offered.items() if name in kind.model_fields}
@@ -45,16 +44,10 @@ def build_comparison(cfg: DictConfig) -> Comparison:
 
 
 def source_of(text: str, name: str, device: str) -> Source:
-    """Find what a user means by a method.
+    """Find what a user means by a method, whose name is for messages, and which runs on a device.
 
-    Args:
-        text: `photograph`, `grey`, a shipped network, a run folder, a network file, or a folder of results.
-        name: of the method, for messages.
-        device: where a network runs.
-
-    Raises:
-        FileNotFoundError: none of these.
-        ValueError: a file that holds no network of ours.
+    The text is `photograph`, `grey`, a shipped network, a run folder, a network file, or a folder of results; what is
+    none of these, or a file that holds no network of ours, is refused.
     """
     if text == "photograph":
         return lambda _, photo: photo

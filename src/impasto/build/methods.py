@@ -54,15 +54,7 @@ def _stylizer(cfg: DictConfig) -> Trained:
 
 
 def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: int | None, vividness: float) -> Method:
-    """Build the colouring of photographs by a shipped network, or that of run=.
-
-    Args:
-        cfg: of `impasto apply`.
-        engine: what computes the network.
-        network: name of the shipped one.
-        working_size: shorter side in pixels at which colours are predicted, at least 8; None: as trained.
-        vividness: by which the predicted chroma is multiplied, 0 (grey) to 4.
-    """
+    """Build the colouring of photographs by a shipped network, or that of run=; conf/method/ explains the values."""
     _refuse(cfg, style="stylizer", look_size="stylizer", factor="upscaler")
     if working_size is not None and (not isinstance(working_size, int) or working_size < 8):
         raise ValueError(f"expected method.working_size of at least 8, got {working_size}")
@@ -78,15 +70,7 @@ def colorizer(cfg: DictConfig, engine: Engine, *, network: str, working_size: in
 
 
 def upscaler(cfg: DictConfig, engine: Engine, *, loss: str, match_histograms: bool, tile: int | None) -> Method:
-    """Build the enlarging of photographs.
-
-    Args:
-        cfg: of `impasto apply`.
-        engine: what computes the network.
-        loss: by which the shipped network was trained, "feature" or "pixel"; used where no run is given.
-        match_histograms: whether the result is given the photograph's histograms, as the paper does.
-        tile: pixels of the photograph a side that are enlarged at once, at least 16; None takes all.
-    """
+    """Build the enlarging of photographs by a shipped network, or that of run=; conf/method/ explains the values."""
     _refuse(cfg, style="stylizer", look_size="stylizer", global_image="colorizer")
     if cfg.factor is not None and cfg.factor not in FACTORS:
         raise ValueError(f"expected factor={' or factor='.join(map(str, FACTORS))}, got {cfg.factor}")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra import compose
@@ -12,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
-from impasto.build.task import require
+from impasto.build.tasks import require
 from impasto.color import Colours
 from impasto.features import LossNetwork
 from impasto.gatys import Level, Optimization, pyramid_sizes, resized, split_steps
@@ -36,7 +37,7 @@ class Painter:
 
     def __init__(self, cfg: DictConfig, further: Sequence[tuple[float, Style]] = ()) -> None:
         check_device(cfg.device)
-        require(cfg, style=None, features=None, loss=PerceptualLoss)
+        require(cfg, style=(), features=(), loss=[PerceptualLoss])
         style: Style = instantiate(cfg.style)
         image = style.image(cfg.style_size or cfg.size or 512)  # random filters are calibrated on it
         features: LossNetwork = instantiate(cfg.features)(image)
@@ -51,7 +52,8 @@ class Painter:
         self.precision = choose_precision(cfg.precision, cfg.device)
         self.device: str = cfg.device
         self.steps: int = cfg.steps
-        self.smallest, self.style_size, self.tile = cfg.smallest, cfg.style_size, cfg.tile
+        self.smallest, self.style_size = cfg.smallest, cfg.style_size
+        self.tile: Any = cfg.tile  # pixels a side, None or "auto"
 
     def optimization(self, photo: Tensor) -> Optimization:
         """Prepare the optimisation of a photograph (1, 3, H, W)."""
@@ -60,8 +62,11 @@ class Painter:
         check_memory(needed, f"optimising {width} x {height} pixels", device=self.device)
         longer = max(height, width)
         sizes = pyramid_sizes(longer, smallest=self.smallest or longer)
-        steps = split_steps(self.steps, sizes)
-        levels = [self._level(photo, size / longer, n) for size, n in zip(sizes, steps, strict=True)]
+        levels = []
+        for size, steps in zip(sizes, split_steps(self.steps, sizes), strict=True):
+            small = resized(photo, *(max(1, round(side * (size / longer))) for side in (height, width)))
+            loss = partial(self._loss, photo, size / longer, self._tile(*small.shape[-2:]))
+            levels.append(Level(self.colours.prepare(small, small)[1], loss, steps))
         start = self.start(levels[0].photo, self._images(photo, sizes[0] / longer)[0][1])
         return Optimization(levels, start=start, optimizer=self.optimizer, precision=self.precision)
 
@@ -70,16 +75,7 @@ class Painter:
         return self.colours.finish(result, resized(photo, *result.shape[-2:]))[0]
 
     def _tile(self, height: int, width: int) -> int | None:
-        chosen: int | None = self.tile
-        if self.tile == "auto":
-            chosen = largest_tile(height, width, history=self.history, device=self.device)
-        return chosen
-
-    def _level(self, photo: Tensor, scale: float, steps: int) -> Level:
-        height, width = (max(1, round(side * scale)) for side in photo.shape[-2:])
-        small = resized(photo, height, width)
-        _, seen = self.colours.prepare(small, small)
-        return Level(seen, partial(self._loss, photo, scale, self._tile(height, width)), steps)
+        return largest_tile(height, width, self.history, self.device) if self.tile == "auto" else self.tile
 
     def _loss(self, photo: Tensor, scale: float, tile: int | None) -> PerceptualLoss:
         loss = self.loss(self.features, self._images(photo, scale), photographs=photo, tile=tile)  # for equal shares
@@ -98,7 +94,7 @@ def _needed(height: int, width: int, tile: int | None, history: int) -> float:
     return seen * _ACTIVATIONS + height * width * (2 * 3 * 4 * history + (_PIXEL if tile else 0))
 
 
-def largest_tile(height: int, width: int, *, history: int, device: str) -> int | None:
+def largest_tile(height: int, width: int, history: int, device: str) -> int | None:
     """Return the side of the largest tile whose optimisation fits into the free memory; None is the whole."""
     free = free_memory(device)
     return next((tile for tile in (None, *_TILES) if _needed(height, width, tile, history) <= free), _TILES[-1])
@@ -123,5 +119,5 @@ def from_network(photo: Tensor, style: Tensor, *, network: str) -> Tensor:
     Photograph and result are (1, 3, H, W); the network is a shipped style, a run folder or a network file.
     """
     del style
-    method = Stylizing(load_named(network, system="stylizer"))
-    return torch.stack([applied.image for applied in method(photo.cpu())]).to(photo)
+    (applied,) = Stylizing(load_named(network, system="stylizer"))(photo.cpu())
+    return applied.image[None].to(photo)

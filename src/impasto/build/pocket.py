@@ -8,7 +8,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from impasto.build.task import Task, common_card, require
+from impasto.build.tasks import Task, common_card, require
 from impasto.data import CentreCrop, Photographs, Shards
 from impasto.images import read_image
 from impasto.listing import find_images
@@ -29,23 +29,11 @@ def distillation(
     adversary: DictConfig | None,
     start: str | None,
 ) -> Task:
-    """Build a small loss network's training.
-
-    Args:
-        cfg: of `impasto train`.
-        data: of the training, files.
-        photographs: over which the teacher's leading directions are found.
-        size: their sides in pixels.
-        painters: shipped styles, or run folders, whose works the network shall know; None takes all that are shipped.
-        adversary: of a painter that learns meanwhile: "styles" (files, folders or patterns of paintings), "steps" after
-            which it starts again, "rate" of Adam; None does without.
-        start: a run folder or file of such a training to go on from; None begins with the teacher, pruned.
-    """
-    require(cfg, features=None, network=Pocket)
+    """Build a small loss network's training, of values that conf/system/distillation.yaml explains."""
+    require(cfg, features=(), network=[Pocket])
     if isinstance(data, Shards) or cfg.loss is not None or cfg.style is not None:
-        raise ValueError(
-            "a pocket network has no loss but its teacher; expected data=photographs, loss=none, style=none"
-        )
+        expected = "data=photographs, loss=none, style=none"
+        raise ValueError(f"a pocket network has no loss but its teacher; expected {expected}")
     side, batch = OmegaConf.select(cfg, "data.train_transform.size"), cfg.data.batch_size
     if side is not None and side % 8:  # else its activations have other shapes than its teacher's
         raise ValueError(f"expected data.train_transform.size to be a multiple of 8, got {side}")
@@ -66,7 +54,7 @@ def distillation(
         photographs=squares,
         pruned=start is None,
         painters=[painter.network for painter in trained],
-        adversary=None if adversary is None else _adversary(adversary, trained),
+        adversary=adversary and _adversary(adversary, trained),
     )
     described = {"teacher": f"{cfg.features.architecture}: {teacher.description}", "painters": names}
     return Task(system, common_card(cfg) | described | {"start": start and Path(start).name})

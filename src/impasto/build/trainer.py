@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from impasto.group import check_size, find_group
 from impasto.hardware import computes_bf16
+from impasto.run_folders import RunFolder
 from impasto.tracking.checkpoints import AtomicCheckpoints
 
 
@@ -65,7 +66,7 @@ def check_schedule(cfg: DictConfig, *, resume: bool) -> None:
     if not isinstance(steps, int):
         raise ValueError(f"expected trainer.max_steps to be a whole number, got {steps}")
     now: Any = OmegaConf.to_container(cfg.system, resolve=True)
-    before: Any = OmegaConf.load(Path(cfg.folder) / "config.yaml").system if resume else now
+    before: Any = RunFolder(Path(cfg.folder)).read_config()["system"] if resume else now
     for key in ("optimizer", "scheduler"):
         # The steps of warm_up_cosine may be made more.
         old, new = ({k: v for k, v in (each[key] or {}).items() if k != "steps"} for each in (before, now))

@@ -15,9 +15,7 @@ from impasto.hardware import check_device
 from impasto.runs import load_named
 
 
-class AppSettings(Settings):
-    """The values of conf/app.yaml."""
-
+class _Settings(Settings):
     networks: Texts
     host: Text
     port: Port
@@ -28,7 +26,7 @@ class AppSettings(Settings):
 
 def run(cfg: DictConfig) -> None:
     """Serve the page until Ctrl-C."""
-    given = AppSettings.read(cfg)
+    given = _Settings.read(cfg)
     check_device(given.device)
     check_address(given.host, given.port)
     networks = [(name, load_named(name)) for name in given.networks]

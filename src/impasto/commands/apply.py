@@ -1,7 +1,6 @@
 """impasto apply: a trained network over photographs and clips."""
 
 import errno
-import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,14 +14,13 @@ from pydantic import Field
 
 from impasto.build.methods import engine_of
 from impasto.build.settings import Count, Flag, Folder, Settings, plain
+from impasto.commands import log
 from impasto.hardware import check_device
 from impasto.listing import find_photographs, is_clip, make_results_folder
 from impasto.methods import Method, Seen, describe_scenes
 from impasto.pipeline import Job, Pipeline
 from impasto.tracking.bar import Bar
 from impasto.tracking.run_folder import Interrupted, StopSignal
-
-log = logging.getLogger(__name__)
 
 _FRAMES = 1000  # photographs that a clip counts as, where an engine is chosen
 _ABOUT = (  # what the result of a clip that goes on must have been begun with
@@ -31,9 +29,7 @@ _ABOUT = (  # what the result of a clip that goes on must have been begun with
 )
 
 
-class ApplySettings(Settings):
-    """What `impasto apply` takes for itself, as in conf/apply.yaml."""
-
+class _Settings(Settings):
     output: Folder
     size: Count | None
     batch: Count
@@ -44,7 +40,7 @@ class ApplySettings(Settings):
 
 def run(cfg: DictConfig) -> None:
     """Apply a shipped network or that of a run to every photograph and clip named."""
-    given = ApplySettings.read(cfg)
+    given = _Settings.read(cfg)
     found = find_photographs(cfg.images, given.output)
     check_device(cfg.device)
     jobs = [Job(source, given.output / name) for source, name in found]
@@ -67,12 +63,12 @@ def run(cfg: DictConfig) -> None:
         raise ValueError(f"{len(failed)} of {len(found)} failed:\n  " + "\n  ".join(failed))
 
 
-def _apply(cfg: DictConfig, method: Method, jobs: Sequence[Job], given: ApplySettings) -> list[str]:
+def _apply(cfg: DictConfig, method: Method, jobs: Sequence[Job], given: _Settings) -> list[str]:
     """Apply a method to photographs; return what failed."""
     pipeline, begin = Pipeline(method, size=given.size, batch=given.batch), time.perf_counter()
     failed: list[str] = []
     remarks: list[str] = []
-    lost: Counter[str] = Counter()
+    lost = Counter[str]()
     try:
         with Bar(total=len(jobs)) as bar, closing(pipeline(jobs)) as results:
             for number, done in enumerate(results, start=1):

@@ -6,9 +6,7 @@ from impasto.build.settings import Folder, Settings, Text
 from impasto.commands.serving import Port, check_address, ended_by_signal, forget_variables, wait
 
 
-class DashboardSettings(Settings):
-    """The values of conf/dashboard.yaml."""
-
+class _Settings(Settings):
     project: Text
     store: Folder
     host: Text
@@ -17,12 +15,11 @@ class DashboardSettings(Settings):
 
 def run(cfg: DictConfig) -> None:
     """Serve trackio's store until Ctrl-C."""
-    given = DashboardSettings.read(cfg)
+    given = _Settings.read(cfg)
     check_address(given.host, given.port)
     if not (given.store / f"{given.project}.db").is_file():
-        raise FileNotFoundError(
-            f"{given.store} holds no runs of project={given.project}; 'impasto train logger=trackio' logs some"
-        )
+        found = f"{given.store} holds no runs of project={given.project}"
+        raise FileNotFoundError(f"{found}; 'impasto train logger=trackio' logs some")
     forget_variables("TRACKIO_", "GRADIO_")  # some would show another store
     from impasto.tracking.loggers import show_trackio
 

@@ -1,20 +1,18 @@
 """impasto evaluate: the comparisons of the papers, measured cell by cell, as a table and a picture."""
 
-import logging
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from impasto.build.comparison import build_comparison
 from impasto.build.settings import plain
+from impasto.commands import log
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.evaluation.comparison import run_comparison
 from impasto.hardware import check_device
 from impasto.launch.resume import begin_again
 from impasto.tracking.bar import Bar
 from impasto.tracking.tables import log_pictures, log_table
-
-log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> None:

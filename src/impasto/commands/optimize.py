@@ -1,6 +1,5 @@
 """impasto optimize: Gatys' optimisation of one image after the other, logged and saved so that nothing is lost."""
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from impasto.build.optimization import Painter, named_style
 from impasto.build.settings import Count, Flag, Folder, Positive, Settings, Text, Tile
+from impasto.commands import log
 from impasto.commands.apply import failure
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.files import short_name, whole_file
@@ -28,12 +28,8 @@ from impasto.tracking.bar import Bar
 from impasto.tracking.metrics import MetricsFile
 from impasto.tracking.run_folder import Interrupted, StopSignal, finish_loggers
 
-log = logging.getLogger(__name__)
 
-
-class OptimizeSettings(Settings):
-    """What `impasto optimize` takes for itself, as in conf/optimize.yaml."""
-
+class _Settings(Settings):
     output: Folder
     size: Count | None
     style_size: Count | None
@@ -47,7 +43,7 @@ class OptimizeSettings(Settings):
 
 def run(cfg: DictConfig) -> None:
     """Optimise every photograph named, one after the other; with `resume`, go on with the one that was interrupted."""
-    given = OptimizeSettings.read(cfg)
+    given = _Settings.read(cfg)
     found = find_photographs(cfg.images, given.output)
     further = [(weight, named_style(name, cfg.data_root)) for name, weight in (given.blend or {}).items()]
     painter = Painter(cfg, further)
@@ -102,16 +98,18 @@ class _Picture:
         chosen = wandb_logger(self.cfg, suffix=suffix, name=f"{self.cfg.name}_{short_name(self.name.stem)}")
         self.loggers = [MetricsFile(self.curve_folder), *([] if chosen is None else [chosen])]
 
-        def save() -> None:
+        def save() -> Tensor:
             for logger in self.loggers:
                 logger.save()  # first: a curve may reach further than the checkpoint, never less far
             with whole_file(self.checkpoint) as temporary:
                 torch.save(optimization.state_dict(), temporary)
-            write_image(self.target, finish(optimization.best), kept)
+            image = finish(optimization.best)
+            write_image(self.target, image, kept)
+            return image
 
         try:
             with peak_memory(self.cfg.device) as peak:
-                self._run(optimization, finish, save)
+                self._run(optimization, save)
             save()
         except FloatingPointError as error:
             if not optimization.calls:
@@ -126,7 +124,7 @@ class _Picture:
         figures = (self.target, optimization.best_value, optimization.calls, gibibytes(peak.bytes))
         log.info("%s: loss %.4g after %d steps, at most %s of memory", *figures)
 
-    def _run(self, optimization: Optimization, finish: Callable[[Tensor], Tensor], save: Callable[[], None]) -> None:
+    def _run(self, optimization: Optimization, save: Callable[[], Tensor]) -> None:
         with StopSignal() as stop, Bar(total=optimization.steps, done=optimization.calls) as bar:
             while (step := optimization.calls) < optimization.steps:
                 if stop.requested:
@@ -139,9 +137,7 @@ class _Picture:
                     logger.log_metrics(metrics, step=step)
                 bar.update(step, " ".join([self.title, *(f"{name} {value:.3g}" for name, value in terms.items())]))
                 if stop.requested or step % self.cfg.save_every == 0:
-                    save()
-                    image = finish(optimization.best)
+                    image = save()
                     write_image(self.folder.sample(step, str(self.name.with_suffix(""))), image)
-                    for logger in self.loggers:
-                        if hasattr(logger, "log_image"):
-                            logger.log_image(f"samples/{short_name(self.name.name)}", [to_uint8(image)], step=step)
+                    for logger in self.loggers[1:]:  # metrics.csv has no pictures
+                        logger.log_image(f"samples/{short_name(self.name.name)}", [to_uint8(image)], step=step)

@@ -1,7 +1,6 @@
 """impasto pack: photographs into shards, which `data=shards` streams from a disk or an object store."""
 
 import hashlib
-import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,17 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from impasto.build.settings import Count, Folder, Natural, Settings
+from impasto.commands import log
 from impasto.data import Photographs
 from impasto.data.layouts import Labelled
 from impasto.data.packing import Packing, pack
 from impasto.data.shards import INDEX, check_sizes
 from impasto.tracking.bar import Bar
 
-log = logging.getLogger(__name__)
-
 _OF_TRAINING = ("train_transform", "val_transform", "batch_size", "num_workers", "seed")
 
 
-class PackSettings(Settings):
-    """The values of conf/pack.yaml."""
-
+class _Settings(Settings):
     output: Folder
     shorter_side: Count | None
     shard_bytes: Count
@@ -35,7 +31,7 @@ class PackSettings(Settings):
 
 def run(cfg: DictConfig) -> None:
     """Write shards and their indices; the same command goes on with what was interrupted."""
-    given = PackSettings.read(cfg)
+    given = _Settings.read(cfg)
     lock = Path(f"{given.output}.lock")
     try:
         with FileLock(lock, timeout=0):
@@ -45,7 +41,7 @@ def run(cfg: DictConfig) -> None:
         raise ValueError(f"another process packs into {given.output}; wait for it, or stop it") from error
 
 
-def _pack(cfg: DictConfig, given: PackSettings) -> None:
+def _pack(cfg: DictConfig, given: _Settings) -> None:
     data = instantiate(cfg.data)
     if not isinstance(data, Photographs):
         raise ValueError("expected data=<photographs in files>, such as data=scenes or data=coco; shards are packed")
@@ -79,10 +75,9 @@ def _pack(cfg: DictConfig, given: PackSettings) -> None:
             except KeyboardInterrupt as error:
                 raise KeyboardInterrupt("stopped; the same command goes on from the last whole shard") from error
             check_sizes(given.output / split, index.sizes)
-            log.info(
-                "%s: %d photographs in %d shards, %.1f MB; %d broken ones left out",
-                split, sum(index.photographs), len(index.sizes), sum(index.sizes.values()) / 1e6, len(index.left_out),
-            )  # fmt: skip
+            found = f"{sum(index.photographs)} photographs in {len(index.sizes)} shards"
+            size = sum(index.sizes.values()) / 1e6
+            log.info("%s: %s, %.1f MB; %d broken ones left out", split, found, size, len(index.left_out))
             for problem in index.left_out:
                 log.info("left out: %s", problem)
             done += len(items)

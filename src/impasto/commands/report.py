@@ -1,25 +1,20 @@
 """impasto report: one HTML file about run folders."""
 
-import logging
-
 from omegaconf import DictConfig
 
 from impasto.build.settings import Folder, Settings, Texts
+from impasto.commands import log
 from impasto.report.page import write_report
 
-log = logging.getLogger(__name__)
 
-
-class ReportSettings(Settings):
-    """The values of conf/report.yaml."""
-
+class _Settings(Settings):
     runs: Texts
     output: Folder
 
 
 def run(cfg: DictConfig) -> None:
     """Write the page; name what could not be read."""
-    given = ReportSettings.read(cfg)
+    given = _Settings.read(cfg)
     report = write_report(given.runs, given.output)
     for folder, problems in report.problems.items():
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-log = logging.getLogger(__name__)
+from impasto.commands import log
 
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 
@@ -33,17 +33,9 @@ def url(host: str, port: int) -> str:
     return f"http://{shown}:{port}"
 
 
-def is_local(host: str) -> bool:
-    """Whether only this machine reaches the page."""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
 def forget_variables(*prefixes: str) -> None:
-    """Remove variables that a library would read when it is imported, so that the configuration decides.
-
-    Proxies are forgotten too: servers ask themselves whether they are up, which a proxy would deny.
-    """
-    for name in list(os.environ):
+    """Remove variables that a library would read when it is imported, so that the configuration decides."""
+    for name in list(os.environ):  # a proxy would deny that a server is up, which it asks itself
         if name.startswith(prefixes) or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
             del os.environ[name]
     logging.getLogger("httpx").setLevel(logging.WARNING)  # by which servers ask themselves
@@ -66,7 +58,7 @@ def ended_by_signal() -> Iterator[None]:
 def wait(host: str, port: int, *, path: str = "") -> None:
     """Say where the page is, and wait for Ctrl-C or SIGTERM inside `ended_by_signal`."""
     log.info("open %s%s in a browser; Ctrl-C ends it", url(host, port), path)
-    if not is_local(host):
+    if host not in ("localhost", "::1") and not host.startswith("127."):
         log.info("everyone who reaches this machine can use the page")
     while True:
         time.sleep(3600)

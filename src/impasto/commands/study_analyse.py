@@ -1,11 +1,11 @@
 """impasto study analyse: what the raters said."""
 
-import logging
 from typing import Any
 
 from omegaconf import DictConfig
 
 from impasto.build.settings import Folder, Settings
+from impasto.commands import log
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.study.analysis import analyse
 from impasto.study.answers import read_answers
@@ -13,12 +13,8 @@ from impasto.study.findings import simulated_note, write_findings
 from impasto.study.folder import image_file, lost_pictures, read_study
 from impasto.tracking.tables import log_table
 
-log = logging.getLogger(__name__)
 
-
-class AnalyseSettings(Settings):
-    """What `impasto study analyse` takes for itself, as in conf/study_analyse.yaml."""
-
+class _Settings(Settings):
     study: Folder
     output: Folder
     seed: int
@@ -26,7 +22,7 @@ class AnalyseSettings(Settings):
 
 def run(cfg: DictConfig) -> None:
     """Write `study.md`, `study.png`, `analysis.json` and the tables; log them with the pictures that were shown."""
-    given = AnalyseSettings.read(cfg)
+    given = _Settings.read(cfg)
     if (given.output / "study.json").exists():
         raise ValueError(f"output={given.output} is a study, whose raters.csv would be overwritten; give another")
     study = read_study(given.study)

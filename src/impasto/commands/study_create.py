@@ -1,6 +1,5 @@
 """impasto study create: methods and photographs become a blinded study."""
 
-import logging
 import secrets
 import shlex
 import time
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from impasto.build.comparison import Source, source_of
 from impasto.build.settings import Count, Folder, Natural, Settings, Text
+from impasto.commands import log
 from impasto.files import sha256
 from impasto.hardware import check_device
 from impasto.images import read_image
@@ -25,12 +25,8 @@ from impasto.study.folder import Question, Rule, Stimulus, Study, image_file, wr
 from impasto.study.pictures import common_size, spoiled, write_blinded
 from impasto.tracking.bar import Bar
 
-log = logging.getLogger(__name__)
 
-
-class CreateSettings(Settings):
-    """What `impasto study create` takes for itself, as in conf/study_create.yaml."""
-
+class _Settings(Settings):
     folder: Folder
     title: Text
     question: Question
@@ -48,7 +44,7 @@ class CreateSettings(Settings):
 
 def run(cfg: DictConfig) -> None:
     """Make the pictures of every method for every photograph, lay out the sessions, write the study."""
-    given = CreateSettings.read(cfg)
+    given = _Settings.read(cfg)
     check_device(given.device)
     found = find_images(cfg.images)
     paths: dict[Path, Path] = {}  # results and tables are by a photograph's name
@@ -84,7 +80,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def _pictures(
-    given: CreateSettings,
+    given: _Settings,
     found: Sequence[Found],
     sources: Mapping[str, Source],
     names: Mapping[tuple[int, int | None], str],

@@ -1,23 +1,18 @@
 """impasto study serve: the raters' web page, until Ctrl-C."""
 
-import logging
-
 from omegaconf import DictConfig
 from pydantic import HttpUrl
 
 from impasto.build.settings import Folder, Settings, Text
+from impasto.commands import log
 from impasto.commands.serving import Port, check_address, ended_by_signal, url
 from impasto.study.folder import read_study, read_tokens, write_private
-
-log = logging.getLogger(__name__)
 
 _ANY = ("0.0.0.0", "::")
 _GOODBYE_SECONDS = 3
 
 
-class ServeSettings(Settings):
-    """What `impasto study serve` takes for itself, as in conf/study_serve.yaml."""
-
+class _Settings(Settings):
     study: Folder
     host: Text
     port: Port
@@ -30,7 +25,7 @@ def run(cfg: DictConfig) -> None:
 
     from impasto.study.server import create_app, finished
 
-    given = ServeSettings.read(cfg)
+    given = _Settings.read(cfg)
     check_address(given.host, given.port)
     if given.host in _ANY and given.address is None:
         raise ValueError(f"host={given.host} needs address=<as raters see it>, such as http://192.168.0.7:{given.port}")

@@ -1,6 +1,5 @@
 """impasto study simulate: answers of simulated raters, to try a study before people do."""
 
-import logging
 import shlex
 from typing import Annotated
 
@@ -8,19 +7,16 @@ from omegaconf import DictConfig
 from pydantic import Field
 
 from impasto.build.settings import Count, Folder, Settings, Share, Text
+from impasto.commands import log
 from impasto.study.answers import Answers, read_answers
 from impasto.study.folder import Study, read_study
 from impasto.study.simulation import Preferences, simulate_rater
 from impasto.tracking.run_folder import Interrupted
 
-log = logging.getLogger(__name__)
-
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
-class SimulateSettings(Settings):
-    """What `impasto study simulate` takes for itself, as in conf/study_simulate.yaml."""
-
+class _Settings(Settings):
     study: Folder
     raters: Count | None
     preferences: dict[Text, Finite] | None
@@ -31,7 +27,7 @@ class SimulateSettings(Settings):
 
 def run(cfg: DictConfig) -> None:
     """Answer the sessions of raters who have not begun; every answer is marked as simulated."""
-    given = SimulateSettings.read(cfg)
+    given = _Settings.read(cfg)
     study = read_study(given.study)
     values = given.preferences
     if not values:  # falling evenly in the order of the methods
@@ -52,7 +48,7 @@ def run(cfg: DictConfig) -> None:
     log.info("next: impasto study analyse %s", shlex.quote(str(given.study)))
 
 
-def _free(given: SimulateSettings, study: Study) -> list[int]:
+def _free(given: _Settings, study: Study) -> list[int]:
     """List the raters to simulate: those who have not begun, where no people have."""
     answered = read_answers(given.study)
     if any(not answer.simulated for answer in answered):

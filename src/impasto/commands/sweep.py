@@ -1,30 +1,35 @@
 """impasto sweep: search hyperparameters of a training; the same command again goes on with the same sweep."""
 
-import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 import optuna
+import yaml
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
+from impasto.commands import log
 from impasto.commands.sweep_definition import SweepSettings, Words, read_definition
-from impasto.commands.sweep_results import in_words, log_end, write_page, write_tables
 from impasto.commands.sweep_trial import LOG, end_group, start_training
+from impasto.files import write_text
 from impasto.group import find_group, usable_cores
+from impasto.hardware import describe_machine
 from impasto.redaction import without_secrets
+from impasto.report.sweep_page import write_sweep_page
 from impasto.run_folders import RunFolder
-from impasto.sweep.objectives import NotLoggedError
-from impasto.sweep.trials import SECONDS_BETWEEN_SIGNS, Outcome, Sweep, storage_errors
+from impasto.sweep.search import NotLoggedError, best_trials
+from impasto.sweep.trials import SECONDS_BETWEEN_SIGNS, Outcome, Sweep, state_of, storage_errors
+from impasto.tables import digits, markdown, write_csv
 from impasto.tracking.bar import Bar
 from impasto.tracking.run_folder import Interrupted, StopSignal, recorded
-
-log = logging.getLogger(__name__)
 
 _ENDS = ("finished", "pruned", "failed")
 _MOST_KILLS = 3  # of a trial's process, the worker surviving: then it is to blame itself
@@ -33,9 +38,8 @@ _MOST_KILLS = 3  # of a trial's process, the worker surviving: then it is to bla
 def run(cfg: DictConfig) -> None:
     """Run trials until the sweep has as many as configured; write what they reached."""
     if (group := find_group()).size > 1:
-        raise ValueError(
-            f"{group.starter} started {group.size} processes of one sweep; expected one, or an array of jobs"
-        )
+        found = f"{group.starter} started {group.size} processes of one sweep"
+        raise ValueError(f"{found}; expected one, or an array of jobs")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     given = SweepSettings.read(cfg)
     if given.workers > 1:
@@ -68,10 +72,9 @@ def work(workers: "Sequence[Worker]", stop: StopSignal) -> None:
     with ThreadPoolExecutor(len(workers)) as pool:
         running = [pool.submit(worker.run) for worker in workers]
         try:
-            while not all(future.done() for future in running):
-                if any(future.done() and future.exception() for future in running):
-                    stop.requested = True
-                time.sleep(0.1)
+            ended = futures.wait(running, return_when=futures.FIRST_EXCEPTION).done
+            stop.requested = stop.requested or any(future.exception() for future in ended)
+            futures.wait(running)
         except KeyboardInterrupt:  # a second Ctrl-C
             for worker in workers:
                 worker.abandoned = True
@@ -115,7 +118,11 @@ class Worker:
             return None
         if code == 1:  # Hydra or an import failed before there was a run folder: so would all other trials
             self.sweep.give_back(trial)
-            raise ValueError(f"trial {trial.number} could not begin: {_last_line(folder.path / LOG)}")
+            console = folder.path / LOG
+            text = console.read_text(encoding="utf-8", errors="replace") if console.exists() else ""
+            lines = [line.strip() for line in text.splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
+            reason = lines[-1].removeprefix("error: ")[:500] if lines else "it did not start"
+            raise ValueError(f"trial {trial.number} could not begin: {reason} (see {console})")
         killed = f"its process was killed by signal {-code}" if code < 0 else f"its process ended with exit code {code}"
         kills = trial.user_attrs.get("kills", 0) + 1
         trial.set_user_attr("kills", kills)
@@ -157,11 +164,9 @@ class Worker:
         first, *others = self.sweep.objectives.values()
         if others or step == 0 or first.metric not in losses:
             return False
-        try:
-            value = first.value(losses[first.metric], folder)
-        except ValueError:  # which is said when the trial ends
-            return False
-        return self.sweep.report(trial, step, value)
+        with suppress(ValueError):  # which is said when the trial ends
+            return self.sweep.report(trial, step, first.value(losses[first.metric], folder))
+        return False
 
     def _give_sign(self, trial: optuna.Trial) -> None:
         if time.monotonic() - self._signed > SECONDS_BETWEEN_SIGNS:
@@ -181,7 +186,60 @@ class Worker:
         return Outcome(state, values, error, float(status.get("seconds", 0.0)))
 
 
-def _last_line(log_file: Path) -> str:
-    text = log_file.read_text(encoding="utf-8", errors="replace") if log_file.exists() else ""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
-    return f"{lines[-1].removeprefix('error: ')[:500] if lines else 'it did not start'} (see {log_file})"
+def write_tables(sweep: Sweep) -> None:
+    """Write `trials.csv` and `trials.md`."""
+    names, folder = list(sweep.objectives), sweep.folder
+    with sweep.lock:
+        best = {trial.number for trial in best_trials(sweep.study)}
+        rows: list[dict[str, Any]] = [
+            {"trial": trial.number, "state": state_of(trial)}
+            | dict(zip(names, trial.values or [None] * len(names), strict=True))
+            | trial.params
+            | {"best": "yes" if trial.number in best else "", "seconds": trial.user_attrs.get("seconds")}
+            | {"error": trial.user_attrs.get("error", "")}
+            for trial in sweep.all()
+        ]
+        write_csv(folder / "trials.csv", rows)
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        cells = [[_cell(row.get(column, "")) for column in columns] for row in rows]
+        write_text(folder / "trials.md", markdown(columns, cells))
+
+
+def write_page(sweep: Sweep, words: Words) -> None:
+    """Write the tables, `sweep.html` and the plots."""
+    write_tables(sweep)
+    with sweep.lock:
+        best, machine = best_trials(sweep.study), describe_machine()
+        commands = {"Train the best trial again": words.again(best[0].params)} if best else {}
+        about = {"storage": without_secrets(sweep.storage_name), **sweep.definition}
+        about["machine"] = f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}"
+        write_sweep_page(
+            sweep.folder,
+            sweep.study,
+            best=[trial.number for trial in best],
+            states={trial.number: state_of(trial) for trial in sweep.all()},
+            total=sweep.total,
+            commands=commands,
+            about=yaml.safe_dump(about, sort_keys=False, allow_unicode=True),
+        )
+
+
+def log_end(sweep: Sweep, words: Words) -> None:
+    """Say how the sweep ended."""
+    folder, counts = sweep.folder, Counter(state_of(trial) for trial in sweep.all())
+    log.info("%d trials: %s", counts.total(), ", ".join(f"{counts[state]} {state}" for state in sorted(counts)))
+    if not (best := best_trials(sweep.study)):
+        raise ValueError(f"no trial finished; {folder / 'trials.csv'} says why")
+    what = "best trial" if len(best) == 1 else f"{len(best)} trials on the Pareto front, the most balanced is"
+    log.info("%s %d: %s", what, best[0].number, in_words(best[0].params))
+    log.info("train it again: %s", words.again(best[0].params))
+    log.info("the sweep's page: %s", folder / "sweep.html")
+
+
+def in_words(parameters: Mapping[str, Any]) -> str:
+    """Return a trial's parameters as a line."""
+    return ", ".join(f"{key}={_cell(value)}" for key, value in parameters.items())
+
+
+def _cell(value: object) -> str:
+    return digits(value) if isinstance(value, float) else "" if value is None else str(value)

@@ -1,5 +1,6 @@
 """What a sweep is: its search space, the words behind every training, its objectives; checked before anything runs."""
 
+import json
 import os
 import re
 import shlex
@@ -20,15 +21,14 @@ from impasto.launch.composition import check_arguments
 from impasto.launch.words import first_key, prepare_arguments, quote
 from impasto.redaction import without_secrets
 from impasto.run_folders import RunFolder
-from impasto.sweep.objectives import Objective
-from impasto.sweep.space import Parameters, Sampling, Space, read_space
+from impasto.sweep.search import Objective, Parameters, Sampling, Space, read_space
 from impasto.sweep.trials import Sweep
 
 _OURS = {"resume", "run_id", "folder", "hydra"}  # keys of a training that the sweep sets itself
 
 
 class SweepSettings(Settings):
-    """What `impasto sweep` takes for itself, as in conf/sweep.yaml."""
+    """The values of conf/sweep.yaml."""
 
     name: Text
     train: list[Text]
@@ -48,23 +48,18 @@ class SweepSettings(Settings):
 class Words(NamedTuple):
     """The words behind `impasto train` of the trials."""
 
-    conf: list[str]  # the folder of the configuration, and the user's own where there is one
-    shared: list[str]  # those that come from the sweep's own configuration
-    train: list[str]  # as the user gave them; they win over those shared
-
-    @property
-    def flags(self) -> list[str]:
-        """What comes before any words."""
-        return ["--config-dir", self.conf[1]] if len(self.conf) > 1 else []
+    conf: Path  # the folder of the configuration
+    flags: list[str]  # that name the user's own, where there is one
+    shared: list[str]  # from the sweep's own configuration, and then as the user gave them
 
     def of(self, parameters: Parameters) -> list[str]:
         """Return the words of a training with some parameters."""
-        return [*self.shared, *self.train, *(_word(key, value) for key, value in parameters.items())]
+        return [*self.shared, *(_word(key, value) for key, value in parameters.items())]
 
     def start(self, parameters: Parameters, folder: Path) -> list[str]:
         """Return what starts a trial in its folder: anew, or going on from its last checkpoint."""
         if RunFolder(folder).can_go_on():
-            return [*self.flags, *prepare_arguments(Path(self.conf[0]), "train", [f"resume={quote(str(folder))}"])]
+            return [*self.flags, *prepare_arguments(self.conf, "train", [f"resume={quote(str(folder))}"])]
         link = "++callbacks.trial._target_=impasto.tracking.trial.TrialLink"
         return [*self.flags, *self.of(parameters), link, f"hydra.run.dir={quote(str(folder))}"]
 
@@ -76,10 +71,9 @@ class Words(NamedTuple):
 
 def _word(key: str, value: Any) -> str:  # noqa: ANN401 (a choice of any kind)
     """Return `key=value` in Hydra's grammar."""
-    if value is None or isinstance(value, bool):
-        return f"{key}={'null' if value is None else str(value).lower()}"
-    plain = not isinstance(value, str) or re.fullmatch(r"[\w/-]+", value, re.ASCII)
-    return f"{key}={value if plain else quote(value)}"
+    if isinstance(value, str) and not re.fullmatch(r"[\w/-]+", value, re.ASCII):
+        value = quote(value)
+    return f"{key}={value if isinstance(value, str) else json.dumps(value)}"
 
 
 def read_definition(cfg: DictConfig, given: SweepSettings) -> tuple[Sweep, Words]:
@@ -88,18 +82,18 @@ def read_definition(cfg: DictConfig, given: SweepSettings) -> tuple[Sweep, Words
     definition["train"] = [without_secrets(word) for word in given.train]  # kept where many may read it
     sampler: partial[BaseSampler] = instantiate(cfg.sampler)
     pruner: BasePruner = instantiate(cfg.pruner) or NopPruner()
-    if (count := len(given.objectives)) > 1:
-        if not isinstance(pruner, NopPruner):
-            raise ValueError(f"pruning needs one objective, got {count}; expected pruner=none")
-        if sampler.func is CmaEsSampler:
-            raise ValueError(f"CMA-ES needs one objective, got {count}; expected sampler=tpe or another")
+    several = len(given.objectives) > 1 and f"one objective, got {len(given.objectives)}; expected"
+    if several and not isinstance(pruner, NopPruner):
+        raise ValueError(f"pruning needs {several} pruner=none")
+    if several and sampler.func is CmaEsSampler:
+        raise ValueError(f"CMA-ES needs {several} sampler=tpe or another")
     sampling = Sampling(sampler, read_space(definition["space"]), seed=given.seed)
     totals = [number for number in (given.n_trials, sampling.combinations) if number is not None]
     if not totals:
         raise ValueError("expected n_trials=<number>; only a grid has an end of its own")
     sources = {s.provider: s.path for s in HydraConfig.get().runtime.config_sources if s.schema == "file"}
-    conf = [sources[provider] for provider in ("main", "command-line") if provider in sources]
-    words = Words(conf, _shared(cfg), given.train)
+    flags = ["--config-dir", sources["command-line"]] if "command-line" in sources else []
+    words = Words(Path(sources["main"]), flags, [*_shared(cfg), *given.train])
     check_trainings(words, sampling.space)
     folder, objectives, total = given.output.absolute(), given.objectives, min(totals)
     return Sweep(given.name, given.storage_name, folder, objectives, sampling, pruner, total, definition), words
@@ -116,7 +110,7 @@ def _shared(cfg: DictConfig) -> list[str]:
 
 def check_trainings(words: Words, space: Space) -> None:
     """Refuse what `impasto train` would refuse, with every choice and the least number of each range."""
-    for key in (*(word.partition("=")[0] for word in words.train), *space):
+    for key in (*(word.partition("=")[0] for word in words.shared), *space):
         if first_key(key) in _OURS:
             raise ValueError(f"{key} can be neither searched nor given to the trainings; the sweep sets it")
     values: dict[str, list[Any]] = {
@@ -126,6 +120,6 @@ def check_trainings(words: Words, space: Space) -> None:
     for index in range(max(map(len, values.values()))):
         tried = words.of({key: value[index % len(value)] for key, value in values.items()})
         try:
-            check_arguments(Path(words.conf[0]), "train", [*words.flags, *tried])
+            check_arguments(words.conf, "train", [*words.flags, *tried])
         except ValueError as error:
             raise ValueError(f"no training of this sweep could begin: {error} (in {shlex.join(tried)})") from error

@@ -21,33 +21,18 @@ from impasto.tracking.trial import VARIABLE
 
 LOG = "console.log"  # of a trial's folder: everything that its process wrote
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    [
-        "impasto.launch.job",
-        "impasto.commands.sweep_trial",
-        "impasto.commands.train",
-        "impasto.features",
-        "impasto.gatys",
-        "impasto.networks",
-        "impasto.systems",
-        "torch._dynamo",
-        "torchmetrics.image",
-        "torchvision.transforms.v2",
-        "wandb.sdk.launch",  # which wandb.init imports: two seconds
-    ]
-)
+_OURS = ("launch.job", "commands.sweep_trial", "commands.train", "features", "gatys", "networks", "systems")
+_THEIRS = ("torch._dynamo", "torchmetrics.image", "torchvision.transforms.v2")
+_LATE = "wandb.sdk.launch"  # which wandb.init imports: two seconds
+_CONTEXT.set_forkserver_preload([*(f"impasto.{name}" for name in _OURS), *_THEIRS, _LATE])
 
 
 def start_training(
     words: Sequence[str], folder: Path, *, run_id: str, gpu: int | None
 ) -> tuple[ForkServerProcess, Connection]:
-    """Start the training of a trial; its `TrialLink` speaks through the pipe.
+    """Start the training of a trial, by its words for Hydra; its `TrialLink` speaks through the pipe.
 
-    Args:
-        words: for Hydra, behind `impasto`.
-        folder: of the trial.
-        run_id: of its W&B run.
-        gpu: number of this machine's GPU that it takes, counted round; None for what it finds.
+    It takes this machine's GPU of that number, counted round; None what it finds. The id is that of its W&B run.
     """
     pipe, theirs = _CONTEXT.Pipe()
     process = _CONTEXT.Process(target=_train, args=(list(words), folder, run_id, theirs, gpu))

@@ -1,6 +1,5 @@
 """impasto train: train a network, or go on with a run that stopped."""
 
-import logging
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig
 
 from impasto.build.settings import Count, Settings
-from impasto.build.task import BuildTask
+from impasto.build.tasks import BuildTask
 from impasto.build.trainer import build_trainer, check_fits, check_schedule
+from impasto.commands import log
 from impasto.commands.wandb_logger import wandb_logger
 from impasto.data import Photographs
 from impasto.group import is_first_process
@@ -24,19 +24,15 @@ from impasto.tracking.checkpoints import Checkpoints
 from impasto.tracking.metrics import MetricsFile
 from impasto.tracking.run_folder import Interrupted, StartAgain
 
-log = logging.getLogger(__name__)
 
-
-class TrainSettings(Settings):
-    """What `impasto train` takes for itself, as in conf/train.yaml."""
-
+class _Settings(Settings):
     style_size: Count
     checkpoint_every: Count
 
 
 def run(cfg: DictConfig) -> None:
     """Train as configured; with `resume`, go on from the last checkpoint."""
-    given = TrainSettings.read(cfg)
+    given = _Settings.read(cfg)
     torch.set_float32_matmul_precision("high")
     seed_everything(cfg.seed, workers=True, verbose=False)
     folder = Path(cfg.folder)

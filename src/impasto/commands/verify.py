@@ -1,15 +1,15 @@
 """impasto verify: list the broken and the grey photographs, in files or in shards, before a training meets them."""
 
-import logging
 import os
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from impasto.build.settings import Natural, Settings
+from impasto.commands import log
 from impasto.data import CentreCrop, Photographs, Shards
 from impasto.data.batches import PhotographDataset
 from impasto.files import whole_file
@@ -18,39 +18,32 @@ from impasto.images import from_uint8, is_grey
 from impasto.tables import write_csv
 from impasto.tracking.bar import Bar
 
-log = logging.getLogger(__name__)
-
 _SEEN_AT = CentreCrop(size=64)  # enough to see whether a photograph is sound, and grey
 
 
-class VerifySettings(Settings):
-    """The values of conf/verify.yaml."""
-
+class _Settings(Settings):
     num_workers: Natural
 
 
 def run(cfg: DictConfig) -> None:
     """Decode every photograph; write `verify.csv` (file, finding) and `skip.txt`, which `data.skip` takes."""
-    workers = min(VerifySettings.read(cfg).num_workers, usable_cores())
+    workers = min(_Settings.read(cfg).num_workers, usable_cores())
     everything = {"val_limit": None, "least_chroma": 0.0}
     data: Photographs | Shards = instantiate(cfg.data, **{k: v for k, v in everything.items() if k in cfg.data})
     data.prepare_data()
     data.setup("fit")
-    datasets = [data.dataset(split, _SEEN_AT) for split in ("train", "val")]
-    loaders: list[Any] = [
-        DataLoader(_Checked(dataset), batch_size=16, collate_fn=list, num_workers=workers) for dataset in datasets
-    ]
-    total, findings = sum(map(len, datasets)), dict[str, str]()
+    checked: Any = ConcatDataset([_Checked(data.dataset(split, _SEEN_AT)) for split in ("train", "val")])
+    total, findings = len(checked), dict[str, str]()
+    loader: DataLoader[list[tuple[str, str]]] = DataLoader(checked, 16, collate_fn=list, num_workers=workers)
     with Bar(total=total) as bar:
-        for number, (name, finding) in enumerate(found for loader in loaders for batch in loader for found in batch):
+        for number, (name, finding) in enumerate(found for batch in loader for found in batch):
             bar.update(number, "verify")
             if finding:
                 findings[name] = finding
     for name, finding in findings.items():
         log.info("%s: %s", name, finding)
     table, skip = (Path(cfg.folder) / name for name in ("verify.csv", "skip.txt"))
-    rows = [{"file": name, "finding": finding} for name, finding in findings.items()]
-    write_csv(table, rows, first=("file", "finding"))
+    write_csv(table, [{"file": name, "finding": found} for name, found in findings.items()], first=("file", "finding"))
     with whole_file(skip) as temporary:
         temporary.write_bytes(b"".join(os.fsencode(name) + b"\n" for name in findings))
     grey = list(findings.values()).count("grey")

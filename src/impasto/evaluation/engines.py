@@ -14,13 +14,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from impasto.allocator import keep_freed_memory
 from impasto.data import sample_paths
 from impasto.engines import ENGINES, form_of
 from impasto.evaluation.comparison import Cells, Comparison, Count, Counts, Figures, Natural, Row, Table, fingerprint
 from impasto.evaluation.plots import plot_bars
 from impasto.evaluation.timing import spread, time_calls
-from impasto.hardware import computes_bf16, peak_memory, synchronise
+from impasto.hardware import computes_bf16, keep_freed_memory, peak_memory, synchronise
 from impasto.images import read_image
 from impasto.memory import gibibytes
 from impasto.networks import Trained

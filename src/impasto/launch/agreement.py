@@ -71,10 +71,8 @@ def _agree(group: Group, decide: Callable[[], dict[str, str]]) -> dict[str, str]
         decided: dict[str, str] = json.loads(store.get(key))
     except distributed.DistError as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"the {group.size} processes that {group.starter} started do not find each other at {address}:{port} "
-            f"(MASTER_ADDR and MASTER_PORT name another place): {reason}"
-        ) from error
+        found = f"the {group.size} processes that {group.starter} started do not find each other at {address}:{port}"
+        raise ValueError(f"{found} (MASTER_ADDR and MASTER_PORT name another place): {reason}") from error
     return decided
 
 

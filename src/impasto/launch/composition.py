@@ -1,16 +1,18 @@
 """A configuration composed once before Hydra does it: what is misspelt becomes a sentence with the nearest word."""
 
+import inspect
 import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, get_args, get_origin
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException, MissingConfigException
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -18,6 +20,7 @@ from impasto.launch.help import experiment_command
 from impasto.launch.words import config_dir, first_key, parse, part, quote, top_level_keys
 from impasto.suggest import did_you_mean
 
+_RESERVED = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 _LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")  # Hydra's plugins that bring more launchers
 
 
@@ -30,23 +33,18 @@ def check_arguments(conf: Path, command: str, arguments: Sequence[str]) -> None:
     if swept and not multirun:
         several = next(iter(swept.values()))
         raise ValueError(f"{several} names several values; add --multirun to run one after the other")
-    outputs = [str(o.input_line) for o in overrides if o.key_or_group == "output"]
-    shared = next((word for word in outputs if "${" not in word), None)
+    shared = [word for word in words if word.startswith("output=") and "${" not in word]
     if shared and swept.keys() - {"images", "output"}:  # whose jobs would write the same names
-        raise ValueError(
-            f"{shared} would be that of several jobs; expected one for each, as '{shared}/${{hydra:job.num}}'"
-        )
+        expected = f"'{shared[0]}/${{hydra:job.num}}'"
+        raise ValueError(f"{shared[0]} would be that of several jobs; expected one for each, as {expected}")
     for variant in _variants(overrides) if multirun else [words]:
         cfg = compose_command(conf, command, [*flags, *variant])
         folder: Any = cfg._get_node("folder")  # resolved, it would ask for the run that is to come
-        if not folder._is_none():  # one that Hydra could not make
-            wanted = Path(str(cfg.hydra.run.dir)).absolute()
-            there = next(path for path in (wanted, *wanted.parents) if path.exists())
-            if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-                raise ValueError(
-                    f"no run folder can be made in {there}, which cannot be written; "
-                    "expected output_root=<a folder that can>"
-                )
+        wanted = Path(str(cfg.hydra.run.dir)).absolute()
+        there = next(path for path in (wanted, *wanted.parents) if path.exists())
+        if not folder._is_none() and not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            expected = "expected output_root=<a folder that can>"
+            raise ValueError(f"no run folder can be made in {there}, which cannot be written; {expected}")
 
 
 def initialize(conf: Path) -> initialize_config_dir:
@@ -100,15 +98,14 @@ def _sentence(error: Exception) -> str:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         if group == "hydra/launcher" and choice in _LAUNCHERS:
             return f"{group}={choice} is not installed; expected pip install 'impasto[launchers]'"
-        shown = [option for option in error.options if not option.startswith("_")]
-        return f"{group} has no '{choice}'{did_you_mean(choice, shown)}"
+        return f"{group} has no '{choice}'{did_you_mean(choice, (o for o in error.options if o[0] != '_'))}"
     cause = error.__cause__
-    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-        above = str(cause.full_key).rpartition(".")[0]
+    if isinstance(cause, OmegaConfBaseException) and (key := str(cause.full_key or "")):
+        above = key.rpartition(".")[0]
         if not cause.parent_node:
-            return f"unknown key '{cause.full_key}': {above} has no keys"
-        names = [f"{above}.{name}" if above else str(name) for name in cause.parent_node]
-        return f"unknown key or group '{cause.full_key}'{did_you_mean(str(cause.full_key), names)}"
+            return f"unknown key '{key}': {above} has no keys"
+        names = [f"{above}.{name}".removeprefix(".") for name in cause.parent_node]
+        return f"unknown key or group '{key}'{did_you_mean(key, names)}"
     return " ".join(str(cause or error).split())
 
 
@@ -121,7 +118,37 @@ def _variants(parsed: list[Override]) -> Iterator[list[str]]:
         for o in parsed
         if not isinstance(o.value(), Glob | IntervalSweep)  # only their sweeper can list those
     ]
-    yield [values[0] for values in choices]
+    first = [values[0] for values in choices]
+    yield first
     for index, values in enumerate(choices):
-        for value in values[1:]:
-            yield [value if i == index else other[0] for i, other in enumerate(choices)]
+        yield from ([*first[:index], value, *first[index + 1 :]] for value in values[1:])
+
+
+def check_targets(node: Any, path: str = "") -> None:  # noqa: ANN401 (any YAML)
+    """Refuse keys beside a `_target_` that it does not take, wherever they came from, and targets that do not exist."""
+    node = OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    known = _arguments(node["_target_"], path) if isinstance(node, dict) and "_target_" in node else None
+    for key, value in items:
+        if known is not None and key not in known | _RESERVED:
+            raise ValueError(f"{path}.{key}: {node['_target_']} takes no '{key}'{did_you_mean(str(key), known)}")
+        check_targets(value, f"{path}.{key}".removeprefix("."))
+
+
+def _arguments(target: str, path: str) -> set[str] | None:
+    """Names that the target takes; None where it takes any."""
+    try:
+        parameters = inspect.signature(get_object(target)).parameters.values()
+    except ValueError:  # a builtin without a signature
+        return None
+    except Exception as error:
+        raise ValueError(f"{path}._target_: cannot import '{target}' ({error})") from error
+    names: set[str] = set()
+    for parameter in parameters:
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            names.add(parameter.name)
+        elif get_origin(parameter.annotation) is Unpack:  # of a TypedDict, which says what they are
+            names |= get_args(parameter.annotation)[0].__annotations__.keys()
+        else:
+            return None
+    return names

@@ -2,7 +2,6 @@
 
 import gc
 import importlib
-import inspect
 import logging
 import os
 import re
@@ -16,18 +15,16 @@ from typing import NoReturn
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, InstantiationException
 from hydra.types import RunMode
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from impasto.allocator import keep_freed_memory
 from impasto.group import requeue
+from impasto.hardware import keep_freed_memory
+from impasto.launch.composition import check_targets
 from impasto.launch.resume import begin_again, keep_to_owner, saved_config
 from impasto.launch.start import fail
-from impasto.launch.targets import check_targets
 from impasto.redaction import without_secrets
 from impasto.run_folders import RunFolder
-from impasto.suggest import did_you_mean
 from impasto.tracking.run_folder import Pruned, StartAgain, recorded
 
 log = logging.getLogger(__name__)
@@ -117,12 +114,8 @@ def _prepare(cfg: DictConfig, folder: Path) -> DictConfig:
 
 def _sentence(error: Exception, folder: Path) -> str:
     if isinstance(error, InstantiationException):  # Hydra wraps what a constructor raises
-        if not isinstance(error.__cause__, _EXPECTED):  # such as a key that it does not take
-            text = " ".join(str(error).split())
-            if found := re.search(r"target '([\w.]+)'.* unexpected keyword argument '(\w+)'", text):
-                known = inspect.signature(get_object(found[1])).parameters
-                return f"{found[1]} takes no '{found[2]}'{did_you_mean(found[2], known)}"
-            return text
+        if not isinstance(error.__cause__, _EXPECTED):
+            return " ".join(str(error).split())
         error = error.__cause__
     if isinstance(error, ModuleNotFoundError):
         package = str(error.name).split(".")[0]

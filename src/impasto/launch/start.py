@@ -63,18 +63,15 @@ def run_hydra(conf: Path) -> None:
 
 def complete(conf: Path, commands: dict[str, str], arguments: Sequence[str]) -> None:
     """Answer the shell's completion of `impasto <command> ...`: as Hydra does, the command left out of the line."""
-    if not any(a.startswith("query=") for a in arguments):  # install or uninstall
-        run_hydra(conf)
-        return
     words = os.environ.get("COMP_LINE", "").split(" ")
-    for count in (2, 1):
-        if (command := " ".join(words[1 : count + 1])) in commands and len(words) > count + 1:
-            os.environ["COMP_LINE"] = " ".join([words[0], *words[count + 1 :]])
-            sys.argv[1:] = ["--config-name", commands[command], *arguments]
-            run_hydra(conf)
-            return
-    place, begun = len(words) - 2, " ".join(words[1:])
-    names = [command.split(" ") for command in commands if command.startswith(begun)]
+    command = next((c for n in (2, 1) if (c := " ".join(words[1 : n + 1])) in commands and len(words) > n + 1), None)
+    if command is not None:
+        os.environ["COMP_LINE"] = " ".join([words[0], *words[1 + len(command.split(" ")) :]])
+        sys.argv[1:] = ["--config-name", commands[command], *arguments]
+    if command is not None or not any(a.startswith("query=") for a in arguments):  # else: install or uninstall
+        return run_hydra(conf)
+    names = [name.split(" ") for name in commands if name.startswith(" ".join(words[1:]))]
+    place = len(words) - 2
     sys.stdout.write(" ".join(dict.fromkeys(name[place] for name in names if len(name) > place)) + "\n")
 
 

@@ -47,12 +47,8 @@ def prepare_arguments(conf: Path, command: str, arguments: Sequence[str]) -> lis
         overrides.append(_bare(command, keys, [*bare, *files], overrides))
     if resumed := _resume_options(overrides):
         # Hydra shall take keys that the command's defaults lack: the run has its own, and refuses all others.
-        overrides = [
-            word
-            if word[0] in "+~" or (key := word.partition("=")[0]) == "resume" or (conf / key).is_dir()
-            else f"++{word}"
-            for word in overrides
-        ]
+        kept = [w for w in overrides if w[0] in "+~" or (k := w.partition("=")[0]) == "resume" or (conf / k).is_dir()]
+        overrides = [word if word in kept else f"++{word}" for word in overrides]
     return [*flags, *overrides, *resumed]
 
 
@@ -98,10 +94,8 @@ def first_key(key: str) -> str:
 def _bare(command: str, keys: set[str], names: list[str], overrides: Sequence[str]) -> str:
     key = next((key for key in _BARE if key in keys), None)
     if key is None:
-        raise ValueError(
-            f"{command.replace('_', ' ')} takes no files; expected key=value, got '{names[0]}'"
-            f"{did_you_mean(names[0], keys)}"
-        )
+        found = f"{command.replace('_', ' ')} takes no files; expected key=value, got '{names[0]}'"
+        raise ValueError(f"{found}{did_you_mean(names[0], keys)}")
     if any(o.startswith(f"{key}=") for o in overrides):
         raise ValueError(f"give files bare or as {key}=..., not both (got '{names[0]}' beside {key}=)")
     if key == "study" and len(names) > 1:
@@ -148,12 +142,12 @@ def _spelled(value: str) -> str:
 def _resume_options(overrides: Sequence[str]) -> list[str]:
     """A resumed run writes into its own folder, and leaves Hydra's record of its first start alone."""
     given = [override.value() for override in parse([o for o in overrides if o.startswith("resume=")])]
-    folders = [Path(str(value)).expanduser().resolve() for value in given if value is not None]
-    if not folders:
+    folder = next((Path(str(value)).expanduser().resolve() for value in given if value is not None), None)
+    if folder is None:
         return []
-    if not RunFolder(folders[0]).config_file.is_file():
-        raise FileNotFoundError(f"resume={folders[0]} is no run folder: it has no config.yaml")
-    return [f"hydra.run.dir={quote(str(folders[0]))}", "hydra.output_subdir=null"]
+    if not RunFolder(folder).config_file.is_file():
+        raise FileNotFoundError(f"resume={folder} is no run folder: it has no config.yaml")
+    return [f"hydra.run.dir={quote(str(folder))}", "hydra.output_subdir=null"]
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:

@@ -5,9 +5,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from impasto.allocator import give_back_freed_memory
 from impasto.color import Colours, PaintingColours
 from impasto.engines import Run, eager
+from impasto.hardware import give_back_freed_memory
 from impasto.memory import Activations, check_disk, free_memory
 from impasto.methods.look import with_look_of
 from impasto.methods.method import PLAIN, Applied, Engine, device_of, refuse_large

@@ -25,8 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from impasto.redaction import without_secrets
 from impasto.run_folders import is_alive
-from impasto.sweep.objectives import Objective
-from impasto.sweep.space import Sampling
+from impasto.sweep.search import Objective, Sampling
 
 SECONDS_BETWEEN_SIGNS = 30.0
 _SECONDS_UNTIL_LOST = 300.0  # without a sign, from a worker on another machine
@@ -57,35 +56,21 @@ def _open(name: str) -> BaseStorage:
     if "://" in name and not name.startswith("sqlite:"):
         return get_storage(RDBStorage(name, engine_kwargs={"pool_pre_ping": True}))
     path.parent.mkdir(parents=True, exist_ok=True)
-    if "://" not in name:
+    if "://" in name:
+        with FileLock(f"{path}.lock"):  # two that make SQLite's tables at the same time would fail
+            return get_storage(RDBStorage(name, engine_kwargs={"connect_args": {"timeout": 60}}))
+    lock = JournalFileOpenLock(str(path))
+    lock.acquire()
+    try:
         with path.open("ab+") as file:
             file.seek(0)
-            if file.read(11) not in (b"", b'{"op_code":'):
+            text = file.read()
+            if not text.startswith(b'{"op_code":') and text:
                 raise ValueError(f"{path} is no journal file of Optuna")
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=_WholeLines(str(path))))
-    with FileLock(f"{path}.lock"):  # two that make SQLite's tables at the same time would fail
-        return get_storage(RDBStorage(name, engine_kwargs={"connect_args": {"timeout": 60}}))
-
-
-class _WholeLines(JournalFileOpenLock):
-    """The lock of a journal, which cuts off the part of a line that a full disk or a power cut has left.
-
-    The next line would be written behind it, and make the journal unreadable.
-    """
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self.path = Path(path)
-
-    def acquire(self) -> bool:
-        """Take the lock; the last line is whole then."""
-        taken = super().acquire()
-        with self.path.open("rb+") as file:
-            if file.seek(0, os.SEEK_END):
-                file.seek(-1, os.SEEK_CUR)
-                if file.read() != b"\n":
-                    file.truncate(self.path.read_bytes().rfind(b"\n") + 1)
-        return taken
+            file.truncate(text.rfind(b"\n") + 1)  # the part of a line that a full disk or a power cut has left
+    finally:
+        lock.release()
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
 
 
 @dataclass
@@ -109,15 +94,15 @@ class Sweep:
         self.storage, self.definition = _open(self.storage_name), json.loads(json.dumps(self.definition))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.lock = FileLock(self.folder / ".lock")
-        with self.lock:
+        directions = [objective.direction for objective in self.objectives.values()]
+        with self.lock, warnings.catch_warnings():
             self.study = optuna.create_study(
-                storage=self.storage,
-                study_name=self.name,
-                directions=[objective.direction for objective in self.objectives.values()],
-                load_if_exists=True,
+                storage=self.storage, study_name=self.name, directions=directions, load_if_exists=True
             )
             self.id = str(self.study.user_attrs.get("id") or secrets.token_hex(3))
             self._begin()
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            self.study.set_metric_names(list(self.objectives))
 
     def _begin(self) -> None:
         began: dict[str, Any] = self.study.user_attrs.get("definition", {})
@@ -125,24 +110,18 @@ class Sweep:
         mark = self.folder / ".sweep"
         marked = mark.read_text(encoding="utf-8") if mark.exists() else None
         if marked != self.id and (began or marked):
-            raise ValueError(
-                f"{self.folder} is not the folder of the sweep '{self.name}' in this storage; expected the output=, "
-                "name= and storage= that it was begun with, or others for a new sweep"
-            )
+            expected = "the output=, name= and storage= that it was begun with, or others for a new sweep"
+            wrong = f"{self.folder} is not the folder of the sweep '{self.name}' in this storage"
+            raise ValueError(f"{wrong}; expected {expected}")
         for key, value in self.definition.items():
             if began and began.get(key) != value:
-                raise ValueError(
-                    f"the sweep '{self.name}' was begun with another definition: {key} was "
-                    f"{json.dumps(began.get(key))} and is {json.dumps(value)}. Give what it was begun with, or "
-                    "name=<another> for a new sweep"
-                )
+                change = f"{key} was {json.dumps(began.get(key))} and is {json.dumps(value)}"
+                advice = "Give what it was begun with, or name=<another> for a new sweep"
+                raise ValueError(f"the sweep '{self.name}' was begun with another definition: {change}. {advice}")
         if not began:
             self.study.set_user_attr("id", self.id)
             mark.write_text(self.id, encoding="utf-8")
             self.study.set_user_attr("definition", self.definition)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            self.study.set_metric_names(list(self.objectives))
 
     def all(self) -> list[FrozenTrial]:
         """Return the trials in the order of their numbers."""
@@ -159,12 +138,8 @@ class Sweep:
             lost = next((t for t in trials if t.state == TrialState.RUNNING and not _has_worker(t)), None)
             if lost is None and len(trials) >= self.total:
                 return None
-            study = optuna.load_study(
-                study_name=self.name,
-                storage=self.storage,
-                sampler=self.sampling.of_trial(len(trials) if lost is None else lost.number),
-                pruner=self.pruner,
-            )
+            sampler = self.sampling.of_trial(len(trials) if lost is None else lost.number)
+            study = optuna.load_study(study_name=self.name, storage=self.storage, sampler=sampler, pruner=self.pruner)
             trial = study.ask() if lost is None else optuna.Trial(study, lost._trial_id)
             for key, distribution in self.sampling.space.items():  # what it has already stays as it is
                 trial._suggest(key, distribution)  # the public ones take a distribution apart, to put it together again
@@ -208,9 +183,7 @@ def state_of(trial: FrozenTrial) -> str:
 
 def _has_worker(trial: FrozenTrial) -> bool:
     """Whether its worker still runs: asked of this machine's processes, or judged by its last sign from another."""
-    worker = trial.user_attrs.get("worker")
-    if worker is None:
-        return False
+    worker = trial.user_attrs.get("worker") or {"host": None, "seen": 0}
     if worker["host"] == socket.gethostname():
         return is_alive(worker["pid"], born=worker["born"])
     return bool(time.time() - worker["seen"] < _SECONDS_UNTIL_LOST)
