@@ -11,9 +11,8 @@ import pytest
 from made_runs import make_image, make_run, make_samples
 from PIL import Image
 
-from impasto.report.page import add_pictures, write_report
-from impasto.report.pictures import Picture, Thumbnail, add_thumbnail, find_pictures
-from impasto.report.record import read_run
+from impasto.report.page import add_pictures, add_thumbnail, find_pictures, write_report
+from impasto.report.record import Picture, Thumbnail, read_run
 
 
 def _decoded(uri: str) -> Image.Image:

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from impasto.commands.wandb_logger import log_table
+from impasto.tracking.loggers import start_wandb
 from impasto.tracking.run_folder import Pruned, finish_loggers, recorded
-from impasto.tracking.tables import log_table
-from impasto.tracking.wandb_run import start_wandb
 
 OFFLINE: dict[str, Any] = {
     "mode": "offline", "project": "p", "entity": None, "group": None, "tags": [], "init_timeout": 5
@@ -209,7 +209,7 @@ def test_a_server_that_goes_away_costs_a_run_nothing(
     thread.start()
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setattr("impasto.tracking.wandb_run._LAST_UPLOAD", 2.0)
+    monkeypatch.setattr("impasto.tracking.loggers._LAST_UPLOAD", 2.0)
     logger = start_wandb(**offline | {"mode": "online"}, folder=tmp_path, run_id="abc", name="n", config={})
     assert not logger.experiment.offline
     server.shutdown()
@@ -229,8 +229,8 @@ def test_a_server_that_goes_away_costs_a_run_nothing(
 _WITHOUT = """
 import logging, pathlib, psutil, time
 from impasto.tracking.run_folder import recorded
-from impasto.tracking.tables import log_table
-from impasto.tracking.wandb_run import start_wandb
+from impasto.commands.wandb_logger import log_table
+from impasto.tracking.loggers import start_wandb
 logging.basicConfig(format="%(message)s")
 with recorded(pathlib.Path(), config=""):
     options = dict(mode="offline", project="p", entity=None, group=None, tags=[], init_timeout=5)
