@@ -12,7 +12,6 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from impasto.allocator import keep_freed_memory
 from impasto.data import sample_paths
@@ -21,7 +20,7 @@ from impasto.evaluation.comparison import Cells, Comparison, Count, Counts, Figu
 from impasto.evaluation.plots import plot_bars
 from impasto.evaluation.speed import spread, time_calls
 from impasto.hardware import computes_bf16
-from impasto.images import read_image
+from impasto.images import read_image, resize
 from impasto.memory import gibibytes
 from impasto.networks import Trained
 from impasto.runs import load_named
@@ -160,8 +159,7 @@ def in_own_process(comparison: Engines, side: Side) -> Figures:
 
 
 def _photographs(size: int, batch: int, channels: int) -> Tensor:
-    photo = read_image(Path(sample_paths(["astronaut.png"])[0]))[None]
-    square = functional.interpolate(photo, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+    square = resize(read_image(Path(sample_paths(["astronaut.png"])[0])), (size, size))[None]
     if channels == 1:
         square = square.mean(dim=1, keepdim=True)
     return torch.cat([square.roll(number * size // 8, dims=-1) for number in range(batch)])

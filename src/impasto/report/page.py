@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from impasto.listing import SUFFIXES
 from impasto.report import record
-from impasto.report.record import Comparison, Picture, Run, Thumbnail
+from impasto.report.record import Comparison, Picture, Run
 from impasto.report.rendering import clean, write_page
 from impasto.run_folders import PASSED_OVER, RunFolder, open_inside
 from impasto.srgb import pixels_of
@@ -25,6 +25,7 @@ _MOST_STEPS = 6  # of samples: the newest, and others evenly before it
 _RESULTS = frozenset({"images", "overwrite"})  # keys of the commands whose results are pictures
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # others, such as EPS, start programs
 _MOST_PIXELS = 50_000_000  # of a file's picture
+Small = tuple[str, int, int, int, str]  # what a picture has once it is small: its uri, number, width, height, full
 _SIDES = ((100, 720), (250, 480), (10**9, 320))  # longer side in pixels, by the number of pictures
 
 
@@ -103,22 +104,21 @@ def add_pictures(runs: Sequence[Run], budget: int = _PICTURES) -> int:
         shown = [picture for c in run.comparisons for picture in (*c.after[:1], c.before, *c.after[1:]) if picture]
         queues.append([(run, picture) for picture in (*run.plots, *shown)])
     wanted = [item for turn in zip_longest(*queues) for item in turn if item]
-    side, made = next(side for most, side in _SIDES if len(wanted) <= most), dict[bytes, Thumbnail]()
+    side, made = next(side for most, side in _SIDES if len(wanted) <= most), dict[bytes, Small]()
     with Bar(total=len(wanted), log_every_seconds=10.0) as bar:
         for index, (run, picture) in enumerate(wanted):
             bar.update(index, f"reducing {clean(picture.file.name)[-40:]}")
-            if sum(len(thumbnail.uri) for thumbnail in made.values()) > budget:
+            if sum(len(uri) for uri, *_ in made.values()) > budget:
                 run.left_out += 1
                 continue
             box = (2 * side, 6 * side) if picture in run.plots else (side, side)  # plots have writing in them
             with run.noting(picture.path):
                 add_thumbnail(picture, run.folder, box, made)
     for run in runs:
-        run.plots = [picture for picture in run.plots if picture.thumbnail]
+        run.plots = [picture for picture in run.plots if picture.uri]
         for comparison in run.comparisons:
-            comparison.after = [picture for picture in comparison.after if picture.thumbnail]
-            if comparison.before and not comparison.before.thumbnail:
-                comparison.before = None
+            comparison.after = [picture for picture in comparison.after if picture.uri]
+            comparison.before = comparison.before if comparison.before and comparison.before.uri else None
         run.comparisons = [comparison for comparison in run.comparisons if comparison.after]
     return side
 
@@ -151,7 +151,7 @@ def find_pictures(folder: Path, config: Mapping[str, Any]) -> tuple[list[Picture
     return plots, [found[key] for key in sorted(found)]
 
 
-def add_thumbnail(picture: Picture, folder: Path, box: tuple[int, int], made: dict[bytes, Thumbnail]) -> None:
+def add_thumbnail(picture: Picture, folder: Path, box: tuple[int, int], made: dict[bytes, Small]) -> None:
     """Reduce a picture of a run folder into a box (width, height); those that were `made` before are taken again.
 
     What is no image, broken, too large, or a link out of the folder is a ValueError.
@@ -173,8 +173,8 @@ def add_thumbnail(picture: Picture, folder: Path, box: tuple[int, int], made: di
             except Image.DecompressionBombError as error:
                 raise ValueError(f"is too large; at most {_MOST_PIXELS:,} pixels are decoded") from error
             small.thumbnail(box, Image.Resampling.LANCZOS)
-            made[content] = Thumbnail(len(made), data_uri(small), *small.size, full)
-    picture.thumbnail = made[content]
+            made[content] = (data_uri(small), len(made), *small.size, full)
+    picture.uri, picture.number, picture.width, picture.height, picture.full = made[content]
 
 
 def data_uri(image: Image.Image) -> str:

@@ -26,24 +26,18 @@ _MOST_PHOTOGRAPHS = 12  # of a run, of which curves are read
 _ITS_OWN = ("folder", "run_id", "resume")  # keys of the configuration that differ between any two runs
 
 
-class Thumbnail(NamedTuple):
-    """A picture in the page."""
-
-    number: int  # a picture that is shown again has the number of the first
-    uri: str  # data:image/webp;base64,...
-    width: int  # of the reduced picture, in pixels
-    height: int
-    full: str  # size of the file's picture: "1024 x 768"
-
-
 @dataclass
 class Picture:
-    """A picture of a run, and what the page shows of it once it has been made small."""
+    """A picture of a run, and what the page shows of it."""
 
     label: str  # "photograph", "step 700", "result", or the file's name
     file: Path
     path: str  # of the file, as it is shown
-    thumbnail: Thumbnail | None = None
+    uri: str = ""  # data:image/webp;base64,... once it has been made small
+    number: int = 0  # a picture that is shown again has the number of the first
+    width: int = 0  # of the reduced picture, in pixels
+    height: int = 0
+    full: str = ""  # size of the file's picture: "1024 x 768"
 
 
 @dataclass
