@@ -55,6 +55,7 @@ def test_a_chart_and_a_picture_are_logged_beside_it(logger: _Logger, tmp_path: P
 
 def test_without_a_logger_or_rows_nothing_is_done(logger: _Logger) -> None:
     log_table(None, "benchmark/speed", ROWS)
+    log_pictures(None, "study/pictures/a", [Path("nothing.png")])
     log_table(logger, "benchmark/speed", [])
     assert logger.logged == []
 
@@ -100,11 +101,6 @@ def test_pictures_are_logged_beside_each_other_with_their_captions(logger: _Logg
     assert [image._caption for image in images] == ["0", "1", "2"]
     for file, image in zip(files, images, strict=True):
         np.testing.assert_array_equal(np.asarray(image.image), _pixels(file))
-
-
-def test_without_a_logger_no_picture_is_opened() -> None:
-    log_pictures(None, "study/pictures/a", [Path("nothing.png")])
-    log_table(None, "study/samples", [{"picture": Path("nothing.png")}])
 
 
 @pytest.fixture

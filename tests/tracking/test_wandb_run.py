@@ -3,7 +3,6 @@
 import contextlib
 import http.server
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -140,18 +139,6 @@ def test_two_runs_in_one_process_stay_apart(offline: dict[str, Any], tmp_path: P
         finish_loggers()
     for name in ("one", "two"):
         assert f'"{name}"' in json.dumps(_inspect(tmp_path / name, "--summary")[0]["config"])
-
-
-@pytest.mark.slow
-def test_images_of_tables_stay_in_the_run_folder(offline: dict[str, Any], tmp_path: Path) -> None:
-    import wandb
-
-    logger = start_wandb(**offline, folder=tmp_path / "run", run_id="abc", name="n", config={})
-    picture = wandb.Image(np.zeros((4, 4, 3), dtype=np.uint8))
-    logger.log_table("study", columns=["image"], data=[[picture]])
-    finish_loggers()
-    assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "run" / "wandb")
-    assert not (tmp_path / ".local").exists()
 
 
 @pytest.mark.slow
