@@ -9,7 +9,6 @@ import torch
 
 from impasto.networks import (
     FACTORS,
-    Colorizer,
     ConditionalStylizer,
     Stylizer,
     Upscaler,
@@ -43,29 +42,6 @@ def test_at_least_ten_styles_are_shipped_in_one_small_network_that_says_where_it
     assert card["final"]["val/loss"] > 0
     assert "vgg16" in card["loss_network"]
     assert "/work" not in str(card) and "/home" not in str(card) and "/tmp" not in str(card)
-
-
-def test_a_run_is_found_by_folder_and_by_file(tmp_path: Path) -> None:
-    network = Stylizer(width=4, blocks=1)
-    save_network(tmp_path / "network.safetensors", network, CARD)
-    image = torch.rand(1, 3, 20, 20)
-    for path in (tmp_path, tmp_path / "network.safetensors"):
-        torch.testing.assert_close(load_run(path, system="stylizer").network(image), network(image), atol=1e-2, rtol=0)
-
-
-def test_another_system_is_refused(tmp_path: Path) -> None:
-    save_network(tmp_path / "network.safetensors", Stylizer(width=4, blocks=1), CARD | {"system": "upscaler"})
-    with pytest.raises(ValueError, match="holds an upscaler; expected a stylizer"):
-        load_run(tmp_path, system="stylizer")
-
-
-def test_a_colorizer_is_found_by_folder_and_is_no_stylizer(tmp_path: Path) -> None:
-    sizes = {"width": 2, "classes": 3, "channels": 2, "global_size": 32, "mean": 0.5, "global_features": True}
-    card = {"system": "colorizer", "network": {"class": "Colorizer", **sizes}}
-    save_network(tmp_path / "network.safetensors", Colorizer(**sizes), card)  # type: ignore[arg-type]
-    assert load_run(tmp_path, system="colorizer").card["folded"]
-    with pytest.raises(ValueError, match="holds a colorizer; expected a stylizer"):
-        load_run(tmp_path, system="stylizer")
 
 
 def test_a_colorizer_that_is_not_shipped_says_how_to_train_one() -> None:

@@ -21,7 +21,7 @@ from impasto.data import Shards
 from impasto.data.layouts import Labelled
 from impasto.data.packing import Packing, pack
 from impasto.data.photographs import spread
-from impasto.evaluation.timing import time_calls
+from impasto.evaluation.speed import time_calls
 from impasto.files import write_text
 from impasto.hardware import describe_machine
 from impasto.launch.composition import initialize
@@ -85,9 +85,9 @@ def measure(batches: Iterable[object]) -> dict[str, float]:
         for _ in itertools.islice(coming, BATCHES):
             pass
 
-    timing = time_calls(take, warmup=WARMUP, repeats=REPEATS, device="cpu")
+    found = time_calls(take, warmup=WARMUP, repeats=REPEATS, device="cpu")
     count = BATCHES * BATCH
-    return {"images_per_second": count / timing.median, "low": count / timing.high, "high": count / timing.low}
+    return {"images_per_second": count / found["seconds"], "low": count / found["high"], "high": count / found["low"]}
 
 
 if __name__ == "__main__":

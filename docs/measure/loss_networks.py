@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from impasto.data import CentreCrop
 from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Natural, Table, fingerprint
-from impasto.evaluation.timing import spread, time_calls
+from impasto.evaluation.speed import spread, time_calls
 from impasto.features import LossNetwork
 from impasto.hardware import computes_bf16
 from impasto.images import read_image, sheet, write_image
@@ -170,8 +170,7 @@ def time_gradient(
 
     with torch.autocast(device, precision, enabled=precision != torch.float32):
         targets = loss.targets(photo)
-    timing = time_calls(call, warmup=warmup, repeats=repeats, device=device)
-    return {"seconds": timing.median, "low": timing.low, "high": timing.high}
+    return time_calls(call, warmup=warmup, repeats=repeats, device=device)
 
 
 @torch.inference_mode()

@@ -131,9 +131,10 @@ def main() -> None:
             build(outputs / f"{run:02d}_synthetic", run)
         page = Path(sys.argv[1] if len(sys.argv) > 1 else temporary).resolve() / "report.html"
         begin = time.perf_counter()
-        report, megabytes = with_peak(lambda: write_report([str(outputs)], page))
+        runs, megabytes = with_peak(lambda: write_report([str(outputs)], page))
         seconds = time.perf_counter() - begin
-        sys.stdout.write(f"{report}\nmade in {seconds:.1f} s, the process grew by {megabytes:.0f} MB\n")
+        sys.stdout.write(f"{page}: {len(runs)} runs, {page.stat().st_size / 1e6:.1f} MB\n")
+        sys.stdout.write(f"made in {seconds:.1f} s, the process grew by {megabytes:.0f} MB\n")
         with sync_playwright() as engine:
             browser = engine.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
             found = [opened(browser, page) for _ in range(5)]

@@ -16,6 +16,15 @@ WEIGHTS = Path(__file__).parent / "weights"  # a folder a system
 SYSTEMS = ("stylizer", "colorizer", "upscaler")  # of which we ship networks
 
 
+def _files(system: str) -> dict[str, Path]:
+    """The files of the shipped networks by name; a file of many styles has the names of all."""
+    files: dict[str, Path] = {}
+    for path in sorted((WEIGHTS / system).glob("*.safetensors")):
+        names = [style["name"] for style in network_card(path).get("styles", [])]
+        files |= dict.fromkeys(names or [path.stem], path)
+    return files
+
+
 def shipped(system: str) -> list[str]:
     """List what comes with the package: styles of "stylizer" in their order, networks of "colorizer" and "upscaler"."""
     return list(_files(system))
@@ -34,21 +43,8 @@ def styles_of(card: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [card["style"]] if isinstance(card.get("style"), dict) else []
 
 
-def _files(system: str) -> dict[str, Path]:
-    """The files of the shipped networks by name; a file of many styles has the names of all."""
-    files: dict[str, Path] = {}
-    for path in sorted((WEIGHTS / system).glob("*.safetensors")):
-        names = [style["name"] for style in network_card(path).get("styles", [])]
-        files |= dict.fromkeys(names or [path.stem], path)
-    return files
-
-
 def load_shipped(name: str, *, system: str = "stylizer") -> Trained:
-    """Load a network that we trained; of one for many styles, the named style.
-
-    Raises:
-        FileNotFoundError: none of that name is shipped; says how to train one.
-    """
+    """Load a network that we trained, of one for many styles the named style; FileNotFoundError without such a name."""
     trained = load_network(_shipped_file(name, system))
     return mixed_style(trained, {name: 1.0}) if "styles" in trained.card else trained
 
@@ -57,7 +53,7 @@ def _shipped_file(name: str, system: str) -> Path:
     files = _files(system)
     if name in files:
         return files[name]
-    asked, words = {
+    asked, words = {  # and how to train one
         "stylizer": (f"style={name}", f"style={name}"),
         "colorizer": (f"method.network={name}", "experiment=iizuka2016_scenes"),
         "upscaler": (f"upscaler {name}", f"experiment=upscaler network.factor={name[1:].replace('_', ' loss=')}"),
@@ -72,8 +68,7 @@ def _shipped_file(name: str, system: str) -> Path:
 def load_trunk(name: str) -> Trained:
     """Load a shipped network of many styles as one of a single style, their mean, for a new style to begin with.
 
-    Returns:
-        The network, of whose parameters only the norms' are to be trained, and a card with "network" and "trunk".
+    Of its parameters only the norms' are to be trained; its card has "network" and "trunk".
     """
     path = WEIGHTS / "stylizer" / f"{name}.safetensors"
     known = [file.stem for file in path.parent.glob("*.safetensors") if "styles" in network_card(file)]
@@ -88,12 +83,7 @@ def load_trunk(name: str) -> Trained:
 
 
 def load_mix(mix: Mapping[str, float]) -> Trained:
-    """Load the shipped network that paints all of these styles (weights by name), as one that paints their mix.
-
-    Raises:
-        FileNotFoundError: a style that is not shipped.
-        ValueError: styles of several networks, which cannot be mixed, or weights that cannot be.
-    """
+    """Load the shipped network that paints all of these styles (weights by name), as one that paints their mix."""
     paths = {_shipped_file(str(name), "stylizer") for name in mix}
     if len(paths) != 1:
         found = ", ".join(sorted(path.stem for path in paths)) or "none"
@@ -141,7 +131,7 @@ def load_named(text: str, *, system: str | None = None) -> Trained:
         system: what the network must be, such as "stylizer"; None takes any.
 
     Raises:
-        FileNotFoundError: neither a shipped name nor a path; names the nearest shipped one.
+        FileNotFoundError: no network there; names the nearest shipped one.
         ValueError: not a network that impasto wrote, or one of another system.
     """
     systems = {name: kind for kind in (SYSTEMS if system is None else (system,)) for name in shipped(kind)}
@@ -171,23 +161,16 @@ def load_run(path: Path, *, system: str | None) -> Trained:
     if file.suffix == ".onnx":
         card = read_card(file)
         trained = Trained(build_network(card["network"], file).eval(), card, file)
-    else:
-        trained = _load(file)
+    elif (wanted := network_card(file).get("trunk")) is None:
+        trained = load_network(file)
+    else:  # a style, whose trunk is one that we ship
+        trunk = load_trunk(wanted["name"])
+        if (here := trunk.card["trunk"]) != wanted:
+            ours, theirs = (f"{card['name']} {card['sha256'][:12]}" for card in (here, wanted))
+            raise ValueError(f"{file} is a style for the trunk {theirs}, and here is {ours}; train it again")
+        trained = load_network(file, onto=trunk.network)
     found = trained.card.get("system")
     if system is not None and found != system:
         found_one, expected = (f"{'an' if str(noun)[:1] in 'aeiou' else 'a'} {noun}" for noun in (found, system))
         raise ValueError(f"{file} holds {found_one}; expected {expected} (method={found} applies it)")
     return trained
-
-
-def _load(path: Path) -> Trained:
-    """Load a network, or a style, whose trunk is one that we ship."""
-    wanted = network_card(path).get("trunk")
-    if wanted is None:
-        return load_network(path)
-    trunk = load_trunk(wanted["name"])
-    found = trunk.card["trunk"]
-    if found != wanted:
-        ours, theirs = (f"{card['name']} {card['sha256'][:12]}" for card in (found, wanted))
-        raise ValueError(f"{path} is a style for the trunk {theirs}, and here is {ours}; train it again")
-    return load_network(path, onto=trunk.network)

@@ -36,3 +36,8 @@ def digits(value: float | None, count: int = 3) -> str:
         return "-"
     text = f"{value:.{count}g}"
     return f"{value:,.0f}" if "e+" in text and abs(value) < 1e7 else text
+
+
+def fixed(value: float | None, places: int) -> str:
+    """Say a number with so many digits behind the point."""
+    return "-" if value is None else f"{value:.{places}f}"

@@ -132,7 +132,7 @@ def test_the_command_that_trains_the_best_again_composes_to_what_it_was(swept: P
     assert (impasto, train) == ("impasto", "train")
     again: Any = OmegaConf.to_container(compose_command(conf_dir(), "train", words), resolve=False)
     first = yaml.safe_load((swept / best / ".hydra/config.yaml").read_text())
-    assert first["callbacks"].pop("trial") == {"_target_": "impasto.tracking.trial.TrialLink"}
+    assert first["callbacks"].pop("trial") == {"_target_": "impasto.tracking.callbacks.TrialLink"}
     first.pop("logger"), again.pop("logger"), again.pop("hydra")
     assert again == first
 

@@ -17,7 +17,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from PIL import Image
-from pydantic import ValidationError
 
 from impasto.cli import conf_dir
 from impasto.data import class_folders
@@ -303,22 +302,6 @@ def test_bad_input_is_one_sentence_before_any_training(
     with pytest.raises((ValueError, OSError), match=re.escape(message)) as error:
         _evaluate(tmp_path / "e", **({"variants": {"joint": None, 2: None}} | changed))
     assert "\n" not in str(error.value) and not trainings()
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"variants": {}},
-        {"variants": None},
-        {"variants": {"a/b": None}},
-        {"variants": {"..": None}},
-        {"count": 0},
-        {"rows": 0},
-    ],
-)
-def test_a_key_of_another_kind_is_refused(tmp_path: Path, changed: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        _evaluate(tmp_path / "e", **({"variants": {"joint": None}} | changed))
 
 
 def test_a_run_of_other_scenes_is_refused(tmp_path: Path, tree: Path) -> None:

@@ -13,7 +13,9 @@ from made_runs import HOSTILE, make_image, make_run, make_samples, write_metrics
 from parsed_page import Parsed
 
 from impasto.report import page as page_module
+from impasto.report import record
 from impasto.report.page import write_report
+from impasto.report.record import count_statuses
 
 ELEMENTS = set(
     re.findall(
@@ -104,9 +106,10 @@ def test_every_state_of_a_run_is_said(tmp_path: Path) -> None:
     (outputs / "rubbish").mkdir()
     (outputs / "rubbish/status.json").write_bytes(b"\xff")
     path = tmp_path / "report.html"
-    report = write_report([str(outputs)], path)
-    assert str(report).startswith(f"{path}: 5 runs (1 finished, 1 interrupted, 1 failed, 1 died, 1 unreadable), ")
-    assert list(report.problems) == [outputs / "rubbish"]
+    runs = write_report([str(outputs)], path)
+    statuses = {"finished": 1, "interrupted": 1, "failed": 1, "died": 1, "unreadable": 1}
+    assert count_statuses(runs) == statuses and list(count_statuses(runs)) == list(statuses)
+    assert [run.folder for run in runs if run.problems] == [outputs / "rubbish"]
     text = path.read_text()
     for told in (
         "ValueError: no such style",
@@ -141,9 +144,9 @@ def test_an_odd_run_folder_stops_nothing(tmp_path: Path, name: str, content: str
     (odd / ".hydra").mkdir()
     (odd / name).write_text(content)
     make_run(tmp_path / "runs" / "other", status="failed")
-    report = write_report([str(tmp_path / "runs")], tmp_path / "report.html")
-    assert sum(report.statuses.values()) == 2
-    assert [problem[: len(told)] for problem in report.problems.get(odd, [])] == ([told] if told else [])
+    run, other = write_report([str(tmp_path / "runs")], tmp_path / "report.html")
+    assert (run.folder, other.problems) == (odd, [])
+    assert [problem[: len(told)] for problem in run.problems] == ([told] if told else [])
 
 
 def test_results_plots_and_pictures_are_in_it(tmp_path: Path) -> None:
@@ -176,9 +179,9 @@ def test_an_interrupt_leaves_the_older_page_as_it_was(tmp_path: Path, monkeypatc
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    for name in ("read_run", "add_pictures"):
+    for module, name in ((record, "read_run"), (page_module, "add_pictures")):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(page_module, name, interrupt)
+            patch.setattr(module, name, interrupt)
             write_report([str(run)], path)
     assert path.read_text() == "older"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "report.html"]
@@ -195,7 +198,7 @@ def test_what_cannot_be_written_is_found_before_the_work(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "folder.html").mkdir()
-    monkeypatch.setattr(page_module, "read_run", None)
+    monkeypatch.setattr(record, "read_run", None)
     with pytest.raises(ValueError, match=r"expected output=<file>\.html"):
         write_report([str(make_run(tmp_path / "a"))], NAMES[name](tmp_path))
 

@@ -11,9 +11,8 @@ import pytest
 from made_runs import make_image, make_run, make_samples
 from PIL import Image
 
-from impasto.report.page import add_pictures, write_report
-from impasto.report.pictures import Picture, Thumbnail, add_thumbnail, find_pictures
-from impasto.report.record import read_run
+from impasto.report.page import add_pictures, add_thumbnail, find_pictures, write_report
+from impasto.report.record import Picture, read_run
 
 
 def _decoded(uri: str) -> Image.Image:
@@ -22,11 +21,10 @@ def _decoded(uri: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(data)))
 
 
-def _thumbnail(path: Path) -> Thumbnail:
+def _thumbnail(path: Path) -> Picture:
     picture = Picture("", path, "")
     add_thumbnail(picture, path.parent, (720, 720), {})
-    assert picture.thumbnail is not None
-    return picture.thumbnail
+    return picture
 
 
 def test_samples_stand_beside_their_photographs_the_newest_first(tmp_path: Path) -> None:
@@ -132,8 +130,8 @@ def test_the_same_picture_is_embedded_once(tmp_path: Path) -> None:
         make_samples(make_run(tmp_path / str(run)), seed=run)
     runs = [read_run(tmp_path / str(run), str(run)) for run in range(3)]
     add_pictures(runs)
-    befores = [c.before.thumbnail for run in runs for c in run.comparisons if c.before]
-    assert len(befores) == 6 and len({picture.number for picture in befores if picture}) == 2
+    befores = [c.before for run in runs for c in run.comparisons if c.before]
+    assert len(befores) == 6 and len({picture.number for picture in befores}) == 2
     assert all(len(c.after) == 2 for run in runs for c in run.comparisons)
     assert not any(run.left_out for run in runs)
     write_report([str(tmp_path)], tmp_path / "report.html")

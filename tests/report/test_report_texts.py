@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from made_runs import make_run
 
-from impasto.report.charts import columns_of, find_differences, make_charts
-from impasto.report.record import Run, read_run
+from impasto.report.record import Run, columns_of, find_differences, make_charts, read_run
 from impasto.report.rendering import clean, duration, flatten, markdown, number
-from impasto.run_folders.folder import moment
+from impasto.run_folders import moment
 from impasto.tables import markdown as table
 
 

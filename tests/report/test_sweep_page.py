@@ -15,6 +15,7 @@ from PIL import Image
 
 from impasto.report import sweep_page as sweep_module
 from impasto.report.page import write_report
+from impasto.report.record import count_statuses
 from impasto.report.sweep_page import write_sweep_page
 
 STATES = ("finished", "finished", "pruned", "failed")
@@ -47,7 +48,7 @@ def _write(folder: Path, study: Study, states: Sequence[str], *, best: Sequence[
         best=best,
         states=dict(enumerate(states)),
         total=total,
-        commands={"Train the best trial again": "impasto train a=b"} if best else {},
+        command="impasto train a=b" if best else "",
         about=f"sampler: TPE\nname: {HOSTILE[0]}",
     )
     return _parsed(folder)
@@ -141,8 +142,8 @@ def test_the_report_reads_a_pruned_trial_and_the_plots_of_a_sweep(tmp_path: Path
     for name in ("history", "importance", "pareto"):
         make_image(folder / f"{name}.png", seed=len(name))
     (folder / "trials.md").write_text("| trial | value |\n| --- | --- |\n| 1 | 0.25 |\n")
-    report = write_report([str(tmp_path)], tmp_path / "report.html")
-    assert report.statuses == {"finished": 2, "pruned": 1} and not report.problems
+    runs = write_report([str(tmp_path)], tmp_path / "report.html")
+    assert count_statuses(runs) == {"finished": 2, "pruned": 1} and not any(run.problems for run in runs)
     page = Parsed((tmp_path / "report.html").read_text())
     plots = [a["data-path"] for a in page.all("img", **{"class": "plot-image"})]
     assert plots == ["history.png", "importance.png", "pareto.png"]

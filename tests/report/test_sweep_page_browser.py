@@ -38,8 +38,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
         )
     states = dict.fromkeys(range(5), "finished") | {3: "failed"}
-    commands = {"Train the best trial again": "impasto train x"}
-    write_sweep_page(folder, study, best=[0, 1, 2, 4], states=states, total=9, commands=commands, about="a: 1\n")
+    given = {"states": states, "total": 9, "command": "impasto train x", "about": "a: 1\n"}
+    write_sweep_page(folder, study, best=[0, 1, 2, 4], **given)
     return folder / "sweep.html"
 
 

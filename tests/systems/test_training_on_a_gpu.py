@@ -31,7 +31,7 @@ from impasto.systems import ColorizerSystem, DistillationSystem, StylizerSystem,
 from impasto.systems.adversary import Adversary
 from impasto.systems.augmentation import Augmentation
 from impasto.systems.system import System
-from impasto.tracking.progress import Progress
+from impasto.tracking.callbacks import Progress
 
 SIDE = 64
 

@@ -54,12 +54,6 @@ def test_lines_come_no_more_often_than_told(clock: _Clock, no_terminal: pytest.L
     assert [message.split()[1] for message in no_terminal.messages] == ["11", "22", "33"]
 
 
-def test_no_line_comes_before_its_time(clock: _Clock, no_terminal: pytest.LogCaptureFixture) -> None:
-    with Bar(total=3, done=0, log_every_seconds=1e9) as told:
-        told.update(3, "loss 1.5")
-    assert no_terminal.messages == []
-
-
 def test_a_step_that_was_not_done_yet_divides_by_no_zero(clock: _Clock, no_terminal: pytest.LogCaptureFixture) -> None:
     told = Bar(total=10, done=4, log_every_seconds=1.0)
     clock.now += 60

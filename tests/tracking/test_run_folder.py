@@ -91,5 +91,5 @@ def test_a_disk_that_is_full_at_the_end_does_not_hide_the_error(
         raise OSError(28, "No space left on device")
 
     with pytest.raises(ValueError, match="the real one"), recorded(tmp_path, config=""):
-        monkeypatch.setattr("impasto.run_folders.folder.write_text", full)
+        monkeypatch.setattr("impasto.run_folders.write_text", full)
         raise ValueError("the real one")

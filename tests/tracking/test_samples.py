@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from impasto.images import write_image
-from impasto.tracking.samples import Samples
+from impasto.tracking.callbacks import Samples
 
 
 def _start(folder: Path, paths: list[Path], *, count: int) -> Samples:

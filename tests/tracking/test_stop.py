@@ -70,16 +70,6 @@ def test_the_handlers_are_given_back_after_an_error(handlers: list[object]) -> N
     assert _handlers() == handlers
 
 
-def test_a_signal_goes_to_whoever_had_it_before() -> None:
-    got: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
-    with StopSignal() as stop:
-        signal.raise_signal(signal.SIGTERM)
-    assert got == [] and stop.requested
-    signal.raise_signal(signal.SIGTERM)
-    assert got == [signal.SIGTERM]
-
-
 def test_another_thread_takes_no_signals(handlers: list[object]) -> None:
     seen: list[object] = []
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from impasto.tracking.callbacks import VARIABLE, TrialLink
 from impasto.tracking.run_folder import Pruned
-from impasto.tracking.trial import VARIABLE, TrialLink
 
 
 class _Strategy:

@@ -3,7 +3,6 @@
 import contextlib
 import http.server
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -16,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from impasto.commands.wandb_logger import log_table
+from impasto.tracking.loggers import start_wandb
 from impasto.tracking.run_folder import Pruned, finish_loggers, recorded
-from impasto.tracking.tables import log_table
-from impasto.tracking.wandb_run import start_wandb
 
 OFFLINE: dict[str, Any] = {
     "mode": "offline", "project": "p", "entity": None, "group": None, "tags": [], "init_timeout": 5
@@ -143,18 +142,6 @@ def test_two_runs_in_one_process_stay_apart(offline: dict[str, Any], tmp_path: P
 
 
 @pytest.mark.slow
-def test_images_of_tables_stay_in_the_run_folder(offline: dict[str, Any], tmp_path: Path) -> None:
-    import wandb
-
-    logger = start_wandb(**offline, folder=tmp_path / "run", run_id="abc", name="n", config={})
-    picture = wandb.Image(np.zeros((4, 4, 3), dtype=np.uint8))
-    logger.log_table("study", columns=["image"], data=[[picture]])
-    finish_loggers()
-    assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "run" / "wandb")
-    assert not (tmp_path / ".local").exists()
-
-
-@pytest.mark.slow
 def test_online_without_a_key_goes_on_offline(
     offline: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -209,7 +196,7 @@ def test_a_server_that_goes_away_costs_a_run_nothing(
     thread.start()
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setattr("impasto.tracking.wandb_run._LAST_UPLOAD", 2.0)
+    monkeypatch.setattr("impasto.tracking.loggers._LAST_UPLOAD", 2.0)
     logger = start_wandb(**offline | {"mode": "online"}, folder=tmp_path, run_id="abc", name="n", config={})
     assert not logger.experiment.offline
     server.shutdown()
@@ -229,8 +216,8 @@ def test_a_server_that_goes_away_costs_a_run_nothing(
 _WITHOUT = """
 import logging, pathlib, psutil, time
 from impasto.tracking.run_folder import recorded
-from impasto.tracking.tables import log_table
-from impasto.tracking.wandb_run import start_wandb
+from impasto.commands.wandb_logger import log_table
+from impasto.tracking.loggers import start_wandb
 logging.basicConfig(format="%(message)s")
 with recorded(pathlib.Path(), config=""):
     options = dict(mode="offline", project="p", entity=None, group=None, tags=[], init_timeout=5)

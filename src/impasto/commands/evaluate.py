@@ -7,12 +7,11 @@ from omegaconf import DictConfig
 from impasto.build.comparison import build_comparison
 from impasto.build.settings import plain
 from impasto.commands import log
-from impasto.commands.wandb_logger import wandb_logger
+from impasto.commands.wandb_logger import log_pictures, log_table, wandb_logger
 from impasto.evaluation.comparison import run_comparison
 from impasto.hardware import check_device
 from impasto.launch.resume import begin_again
 from impasto.tracking.bar import Bar
-from impasto.tracking.tables import log_pictures, log_table
 
 
 def run(cfg: DictConfig) -> None:
@@ -27,6 +26,5 @@ def run(cfg: DictConfig) -> None:
         table, pictures = run_comparison(comparison, folder, about=about, resume=bool(cfg.resume), progress=bar.update)
     logger, name = wandb_logger(cfg), f"evaluate/{comparison.name}"
     log_table(logger, name, table.rows, bars=table.bars)
-    if pictures:
-        log_pictures(logger, f"{name}_picture", pictures, [path.stem for path in pictures])
+    log_pictures(logger, f"{name}_picture", pictures)
     log.info("%s", table.text)

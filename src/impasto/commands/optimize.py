@@ -25,7 +25,7 @@ from impasto.memory import gibibytes
 from impasto.pipeline import Job
 from impasto.run_folders import RunFolder
 from impasto.tracking.bar import Bar
-from impasto.tracking.metrics import MetricsFile
+from impasto.tracking.loggers import MetricsFile
 from impasto.tracking.run_folder import Interrupted, StopSignal, finish_loggers
 
 

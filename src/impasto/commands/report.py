@@ -5,6 +5,7 @@ from omegaconf import DictConfig
 from impasto.build.settings import Folder, Settings, Texts
 from impasto.commands import log
 from impasto.report.page import write_report
+from impasto.report.record import count_statuses
 
 
 class _Settings(Settings):
@@ -15,8 +16,11 @@ class _Settings(Settings):
 def run(cfg: DictConfig) -> None:
     """Write the page; name what could not be read."""
     given = _Settings.read(cfg)
-    report = write_report(given.runs, given.output)
-    for folder, problems in report.problems.items():
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        log.info("%s: %s%s", folder, problems[0], more)
-    log.info("%s", report)
+    runs = write_report(given.runs, given.output)
+    for run in runs:
+        if run.problems:
+            more = f" (and {len(run.problems) - 1} more)" if len(run.problems) > 1 else ""
+            log.info("%s: %s%s", run.folder, run.problems[0], more)
+    statuses = ", ".join(f"{count} {status}" for status, count in count_statuses(runs).items())
+    what, size = "run" if len(runs) == 1 else "runs", given.output.stat().st_size / 1e6
+    log.info("%s: %d %s (%s), %.1f MB", given.output, len(runs), what, statuses, size)

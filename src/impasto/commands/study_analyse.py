@@ -6,12 +6,11 @@ from omegaconf import DictConfig
 
 from impasto.build.settings import Folder, Settings
 from impasto.commands import log
-from impasto.commands.wandb_logger import wandb_logger
+from impasto.commands.wandb_logger import log_table, wandb_logger
 from impasto.study.analysis import analyse
 from impasto.study.answers import read_answers
 from impasto.study.findings import simulated_note, write_findings
 from impasto.study.folder import image_file, lost_pictures, read_study
-from impasto.tracking.tables import log_table
 
 
 class _Settings(Settings):

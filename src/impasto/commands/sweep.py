@@ -210,7 +210,6 @@ def write_page(sweep: Sweep, words: Words) -> None:
     write_tables(sweep)
     with sweep.lock:
         best, machine = best_trials(sweep.study), describe_machine()
-        commands = {"Train the best trial again": words.again(best[0].params)} if best else {}
         about = {"storage": without_secrets(sweep.storage_name), **sweep.definition}
         about["machine"] = f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}"
         write_sweep_page(
@@ -219,7 +218,7 @@ def write_page(sweep: Sweep, words: Words) -> None:
             best=[trial.number for trial in best],
             states={trial.number: state_of(trial) for trial in sweep.all()},
             total=sweep.total,
-            commands=commands,
+            command=words.again(best[0].params) if best else "",
             about=yaml.safe_dump(about, sort_keys=False, allow_unicode=True),
         )
 

@@ -60,7 +60,7 @@ class Words(NamedTuple):
         """Return what starts a trial in its folder: anew, or going on from its last checkpoint."""
         if RunFolder(folder).can_go_on():
             return [*self.flags, *prepare_arguments(self.conf, "train", [f"resume={quote(str(folder))}"])]
-        link = "++callbacks.trial._target_=impasto.tracking.trial.TrialLink"
+        link = "++callbacks.trial._target_=impasto.tracking.callbacks.TrialLink"
         return [*self.flags, *self.of(parameters), link, f"hydra.run.dir={quote(str(folder))}"]
 
     def again(self, parameters: Parameters) -> str:

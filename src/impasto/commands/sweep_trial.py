@@ -17,7 +17,7 @@ from multiprocessing.context import ForkServerProcess
 from multiprocessing.process import parent_process
 from pathlib import Path
 
-from impasto.tracking.trial import VARIABLE
+from impasto.tracking.callbacks import VARIABLE
 
 LOG = "console.log"  # of a trial's folder: everything that its process wrote
 _CONTEXT = multiprocessing.get_context("forkserver")

@@ -21,7 +21,7 @@ from impasto.group import is_first_process
 from impasto.launch.resume import begin_again
 from impasto.run_folders import RunFolder
 from impasto.tracking.checkpoints import Checkpoints
-from impasto.tracking.metrics import MetricsFile
+from impasto.tracking.loggers import MetricsFile
 from impasto.tracking.run_folder import Interrupted, StartAgain
 
 

@@ -16,13 +16,14 @@ import yaml
 from pydantic import BeforeValidator, Field
 
 from impasto.data import Places
-from impasto.evaluation.colour import Measured, colorizer_of, mean_chroma, measure_colorizer, measure_guesses, tinted
+from impasto.evaluation.colour import colorizer_of, mean_chroma, measure_colorizer, measure_guesses, tinted
 from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Listed, Row, Table, fingerprint
 from impasto.evaluation.lpips import FoundLPIPS
 from impasto.images import read_image, sheet, write_image
 from impasto.networks import Trained
 from impasto.run_folders import RunFolder
 from impasto.runs import load_run
+from impasto.tables import fixed
 
 log = logging.getLogger(__name__)
 
@@ -137,10 +138,8 @@ class Ablations(Comparison):
     def _measure(self, name: str) -> Figures:
         trained = load_run(self._folders[name], system="colorizer")
         if trained.card["classes"] != self._data.classes:
-            raise ValueError(
-                f"{self._folders[name]} was trained on other scenes than those of {self._data.root}; expected one data "
-                "set for all"
-            )
+            what = f"{self._folders[name]} was trained on other scenes than those of {self._data.root}"
+            raise ValueError(f"{what}; expected one data set for all")
         trained.network.to(self.device)
         found = measure_colorizer(trained, *self._held_out, lpips=self.lpips)
         scenes, colours = bool(trained.card["loss"]["weights"]["class"]), _learned_colour(trained)
@@ -158,8 +157,7 @@ class Ablations(Comparison):
         columns = {k: v for k, v in _COLUMNS.items() if k != "lpips" or self.lpips is not None}
         order = [*_GUESSES[:2], *self.variants, _GUESSES[2]]
         rows: list[Row] = [{"variant": name, **{key: found[name].get(key) for key in columns}} for name in order]
-        cells = [["-" if row[k] is None else f"{row[k]:.{n}f}" for k, (_, n) in columns.items()] for row in rows]
-        lines = [[name, *line] for name, line in zip(order, cells, strict=True)]
+        lines = [[row["variant"], *(fixed(row[key], n) for key, (_, n) in columns.items())] for row in rows]
         shown = [row["variant"] for row in rows if row["ciede2000"] is not None and row["variant"] != "mean chroma"]
         notes = [
             f"{len(self._held_out[0])} held-out photographs of {len(self._data.classes)} scenes, each at its own size; "
@@ -185,7 +183,7 @@ def _spread(items: Sequence[Any], count: int | None) -> list[Any]:
     return [items[index * len(items) // taken] for index in range(taken)]
 
 
-def _finite(found: Measured) -> Figures:
+def _finite(found: Figures) -> Figures:
     """What JSON holds: without the infinite PSNR of no error."""
     return {key: value for key, value in found.items() if value is not None and math.isfinite(value)}
 

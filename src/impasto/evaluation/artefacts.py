@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from statistics import fmean
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -11,13 +10,14 @@ from scipy import ndimage
 from torch import Tensor
 
 from impasto.data import sample_paths
-from impasto.evaluation.comparison import Cells, Comparison, Count, Counts, Figures, Listed, Row, Table
+from impasto.evaluation.comparison import Cells, Comparison, Count, Counts, Figures, Listed, Row, Table, means
 from impasto.evaluation.lpips import FoundLPIPS
 from impasto.features import LossNetwork
 from impasto.images import read_image, sheet, write_image
 from impasto.listing import Found, find_images
 from impasto.losses import gram, repeated_share
 from impasto.networks import LAYERS
+from impasto.run_folders import RunFolder
 from impasto.runs import shipped
 from impasto.styles import Style
 from impasto.tables import digits
@@ -66,10 +66,13 @@ class Artefacts(Comparison):
 
     def about(self) -> dict[str, Any]:
         """Say which methods and photographs, and what is measured; refuse what is not there."""
-        about = {"methods": {name: self._texts[name] for name in self._sources}, "photographs": len(self._found)}
-        network = None if self._features is None else self._features.description
-        style = None if self.painting is None else self.painting.describe()
-        return about | {"lpips": self.lpips is not None, "loss_network": network, "style": style}
+        return {
+            "methods": {name: self._texts[name] for name in self._sources},
+            "photographs": len(self._found),
+            "lpips": self.lpips is not None,
+            "loss_network": None if self._features is None else self._features.description,
+            "style": None if self.painting is None else self.painting.describe(),
+        }
 
     def cells(self) -> Cells:
         """Measure each method on each photograph."""
@@ -79,30 +82,21 @@ class Artefacts(Comparison):
 
     def _measure(self, method: str, item: Found) -> Figures:
         photo, source = read_image(item.path, at_most=self.size), self._sources[method]
-        image = source(item, photo)
+        image, folder = source(item, photo), Path(self._texts[method]).expanduser()
+        results = folder.is_dir() and not RunFolder(folder).network_file.is_file()
+        still = results or self._texts[method] == "photograph"  # files, which another photograph does not change
         figures: Figures = {"method": method, "photograph": str(item.name)}
         for period in self.periods:
             figures[f"repeated {period} px, %"] = float(repeated_share(image[None].double(), period))
         figures |= {"border": border_ratio(image, photo), "spots, %": spot_share(image, photo)}
         for shift in self.shifts:
-            response = None if self._is_still(method) else shift_response(partial(source, item), photo, shift)
+            response = None if still else shift_response(partial(source, item), photo, shift)
             figures[f"shift {shift} px, levels"] = response
         if self.lpips is not None:
             figures["LPIPS"] = float(self.lpips(image[None], photo[None]))
-        return figures | self._gram_errors(image)
-
-    def _is_still(self, method: str) -> bool:
-        """Whether its pictures are files, which another photograph does not change."""
-        folder = Path(self._texts[method]).expanduser()
-        results = folder.is_dir() and not (folder / "network.safetensors").is_file()
-        return results or self._texts[method] == "photograph"
-
-    def _gram_errors(self, image: Tensor) -> Figures:
-        """|G - A| / |A| of a picture and the style by layer, of the size of the style that is nearest."""
-        own = self._grams(image[None])
-        return {
-            layer: min(float((own[layer] - t[layer]).norm() / t[layer].norm()) for t in self._targets) for layer in own
-        }
+        for layer, own in self._grams(image[None]).items():  # |G - A| / |A|, of the style's size that is nearest
+            figures[layer] = min(float((own - t[layer]).norm() / t[layer].norm()) for t in self._targets)
+        return figures
 
     @torch.inference_mode()
     def _grams(self, image: Tensor) -> dict[str, Tensor]:
@@ -117,12 +111,10 @@ class Artefacts(Comparison):
     def table(self, figures: Mapping[str, Figures]) -> Table:
         """A row a method: means over the photographs; what has "%" in its name is multiplied by a hundred."""
         keys = [key for key in next(iter(figures.values())) if key not in ("method", "photograph")]
-        rows: list[Row] = []
-        for method in self._sources:
-            own = [figures[_key(method, item)] for item in self._found]
-            known = {key: [found[key] for found in own if found[key] is not None] for key in keys}
-            rows.append({"method": method} | {key: fmean(values) if values else None for key, values in known.items()})
-        lines = [[row["method"], *(_cell(row[key], percent="%" in key) for key in keys)] for row in rows]
+        found = {method: [figures[_key(method, item)] for item in self._found] for method in self._sources}
+        rows: list[Row] = [{"method": method} | means(own, keys) for method, own in found.items()]
+        shares = [{key: row[key] and 100 * row[key] if "%" in key else row[key] for key in keys} for row in rows]
+        lines = [[row["method"], *map(digits, said.values())] for row, said in zip(rows, shares, strict=True)]
         return Table(rows, self.words(["method", *keys], lines, [f"Means over {len(self._found)} photographs."]))
 
     def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
@@ -136,46 +128,37 @@ def _key(method: str, item: Found) -> str:
     return f"{method}, {item.name}"
 
 
-def _cell(value: float | None, *, percent: bool) -> str:
-    return digits(100 * value if percent and value is not None else value)
-
-
 def border_ratio(image: Tensor, photograph: Tensor) -> float:
     """Differences between neighbours near the border over those inside, relative to the photograph's: 1 for no border.
 
     Both are (C, H, W), more than 32 px a side.
     """
-    return _border(image) / _border(photograph)
-
-
-def _border(image: Tensor) -> float:
-    across, down = (image.diff(dim=dim).square().mean(dim=0) for dim in (2, 1))
-    energy = across[:-1] + down[:, :-1]
     near, inside = torch.ones(image.shape[-2:], dtype=torch.bool), torch.zeros(image.shape[-2:], dtype=torch.bool)
     near[_BORDER:-_BORDER, _BORDER:-_BORDER] = False
     inside[2 * _BORDER : -2 * _BORDER, 2 * _BORDER : -2 * _BORDER] = True
-    return float((energy[near[:-1, :-1]].mean() + 1e-6) / (energy[inside[:-1, :-1]].mean() + 1e-6))
+    ratios = []
+    for picture in (image, photograph):
+        across, down = (picture.diff(dim=dim).square().mean(dim=0) for dim in (2, 1))
+        energy = across[:-1] + down[:, :-1]
+        ratios.append(float((energy[near[:-1, :-1]].mean() + 1e-6) / (energy[inside[:-1, :-1]].mean() + 1e-6)))
+    return ratios[0] / ratios[1]
 
 
 def spot_share(image: Tensor, photograph: Tensor) -> float:
     """Share of the pixels (3, H, W) that stand out of their neighbourhood, less that of the photograph."""
-    found, expected = (float((_apart(x).amax(dim=0) > _SPOT).float().mean()) for x in (image, photograph))
-    return found - expected
-
-
-def _apart(image: Tensor) -> Tensor:
-    """How far each value is from the median of its neighbourhood."""
-    return (image - torch.from_numpy(ndimage.median_filter(image.numpy(), size=(1, _WINDOW, _WINDOW)))).abs()
+    shares = []
+    for picture in (image, photograph):
+        median = ndimage.median_filter(picture.numpy(), size=(1, _WINDOW, _WINDOW))
+        apart = (picture - torch.from_numpy(median)).abs().amax(dim=0)
+        shares.append(float((apart > _SPOT).float().mean()))
+    return shares[0] - shares[1]
 
 
 @torch.inference_mode()
 def shift_response(network: Callable[[Tensor], Tensor], photograph: Tensor, shift: int) -> float:
     """Mean change of a picture when the photograph is moved, in grey levels, where both show the same.
 
-    Args:
-        network: what paints, (3, H, W) -> (3, H, W).
-        photograph: RGB in [0, 1], (3, H, W).
-        shift: pixels, down and across.
+    The network paints RGB in [0, 1], (3, H, W) -> (3, H, W); the shift is in pixels, down and across.
     """
     h, w = photograph.shape[-2:]
     here = network(photograph[:, : h - shift, : w - shift])

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 
 import skimage.color
 import torch
@@ -13,12 +12,11 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from impasto.color import ChromaCode, colour_code, join_chroma, lab
 from impasto.colorization import Colorized, colorize
+from impasto.evaluation.comparison import Figures, means
 from impasto.evaluation.lpips import LPIPS
 from impasto.images import read_image
 from impasto.losses import UNKNOWN
 from impasto.networks import Trained
-
-Measured = dict[str, float | None]
 
 
 def colour_error(image: Tensor, truth: Tensor, lpips: LPIPS | None = None) -> dict[str, float]:
@@ -77,62 +75,46 @@ def colorizer_of(trained: Trained, *, vividness: float = 1.0) -> Callable[[Tenso
 
 
 def measure_colorizer(
-    trained: Trained,
-    paths: Sequence[Path],
-    labels: Sequence[int],
-    *,
-    lpips: LPIPS | None = None,
-    vividness: float = 1.0,
-) -> Measured:
+    trained: Trained, paths: Sequence[Path], labels: Sequence[int], *, lpips: LPIPS | None = None, vividness: float = 1
+) -> Figures:
     """Colour photographs at their own size and compare; labels of their scenes are -1 where they are unknown.
 
     Returns:
         Means of `colour_error`, and the shares "top1" and "top5" of the photographs whose scene is the most probable,
         or among five; None where there are no scenes.
     """
-    method = colorizer_of(trained, vividness=vividness)
-    errors, ranks = [], []
-    for path, label in zip(paths, labels, strict=True):
-        photo = read_image(path)
+    method, errors, ranks = colorizer_of(trained, vividness=vividness), [], []
+    for photo, label in zip(map(read_image, paths), labels, strict=True):
         found = method(photo)
         errors.append(colour_error(found.image, photo, lpips))
         if found.prediction.logits is not None and label != UNKNOWN:
             order = found.prediction.logits[0].argsort(descending=True, stable=True).tolist()
             ranks.append(order.index(label))
     shares = {f"top{k}": sum(rank < k for rank in ranks) / len(ranks) if ranks else None for k in (1, 5)}
-    return _means(errors) | shares
+    return means(errors, errors[0]) | shares
 
 
 def measure_guesses(
     paths: Sequence[Path], labels: Sequence[int], chroma: Tensor, *, lpips: LPIPS | None = None
-) -> dict[str, Measured]:
+) -> dict[str, Figures]:
     """Measure what needs no network: no colour, one colour for all, the most frequent scenes, the truth itself.
 
-    Args:
-        paths: of the photographs.
-        labels: of their scenes.
-        chroma: the one colour, a and b of CIE Lab, (1, 2, 1, 1).
-        lpips: None leaves it out.
+    The one colour is `chroma`, a and b of CIE Lab, (1, 2, 1, 1); otherwise as `measure_colorizer`.
     """
     pictures: dict[str, Callable[[Tensor], Tensor]] = {
         "grey": partial(tinted, chroma=torch.zeros_like(chroma)),
         "mean chroma": partial(tinted, chroma=chroma),
         "truth": lambda photo: photo,
     }
-    errors: dict[str, list[dict[str, float]]] = {name: [] for name in pictures}
+    errors: dict[str, list[Figures]] = {name: [] for name in pictures}
     for photo in map(read_image, paths):
         for name, picture in pictures.items():
             errors[name].append(colour_error(picture(photo), photo, lpips))
-    found = {name: _means(each) | {"top1": None, "top5": None} for name, each in errors.items()}
-    known = Counter(label for label in labels if label != UNKNOWN)
-    if known:
-        shares = {f"top{k}": sum(n for _, n in known.most_common(k)) / known.total() for k in (1, 5)}
-        found["mean chroma"] |= shares
+    found = {name: means(each, each[0]) | {"top1": None, "top5": None} for name, each in errors.items()}
+    if known := Counter(label for label in labels if label != UNKNOWN):
+        counts = {k: sum(count for _, count in known.most_common(k)) for k in (1, 5)}
+        found["mean chroma"] |= {f"top{k}": count / known.total() for k, count in counts.items()}
     return found
-
-
-def _means(errors: Sequence[dict[str, float]]) -> Measured:
-    return {key: fmean(error[key] for error in errors) for key in errors[0]}
 
 
 def tinted(photo: Tensor, chroma: Tensor) -> Tensor:

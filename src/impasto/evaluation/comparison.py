@@ -3,8 +3,9 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -78,14 +79,10 @@ def run_comparison(
     resume: bool,
     progress: Callable[[int, str], None],
 ) -> tuple[Table, list[Path]]:
-    """Measure cell by cell, saving each; then write `<name>.json`, `.csv`, `.md` and `.png`.
+    """Measure cell by cell, saving each; then write `<name>.json`, `.csv`, `.md` and `.png` into a folder.
 
-    Args:
-        comparison: what is measured.
-        folder: of the files.
-        about: what the cells depend on, plain data: the configuration's keys and what the comparison says of itself.
-        resume: keep the cells that an earlier start has measured, where that is the same.
-        progress: called with the number of cells that are done and the next one's name.
+    With `resume`, the cells that an earlier start has measured are kept where `about` is the same: what they depend on,
+    plain data. `progress` is called with the number of cells that are done and the next one's name.
     """
     file = folder / f"{comparison.name}.json"
     shared = json.loads(json.dumps(about))
@@ -111,3 +108,9 @@ def fingerprint(network: nn.Module) -> str:
     for value in network.state_dict().values():
         content.update(value.cpu().contiguous().numpy().tobytes())
     return content.hexdigest()
+
+
+def means(found: Sequence[Figures], keys: Iterable[str]) -> Figures:
+    """Return the means of figures by key; None where there are none, or one is unknown: it would be that of others."""
+    columns = {key: [figures[key] for figures in found] for key in keys}
+    return {key: fmean(values) if values and None not in values else None for key, values in columns.items()}

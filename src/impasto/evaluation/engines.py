@@ -1,10 +1,10 @@
 """Every engine and precision, each in a process of its own, beside PyTorch as users run it."""
 
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cached_property, partial
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -12,15 +12,14 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from impasto.data import sample_paths
 from impasto.engines import ENGINES, form_of
 from impasto.evaluation.comparison import Cells, Comparison, Count, Counts, Figures, Natural, Row, Table, fingerprint
 from impasto.evaluation.plots import plot_bars
-from impasto.evaluation.timing import spread, time_calls
-from impasto.hardware import computes_bf16, keep_freed_memory, peak_memory, synchronise
-from impasto.images import read_image
+from impasto.evaluation.speed import spread, time_calls
+from impasto.hardware import computes_bf16, keep_freed_memory
+from impasto.images import read_image, resize
 from impasto.memory import gibibytes
 from impasto.networks import Trained
 from impasto.runs import load_named
@@ -85,48 +84,38 @@ class Engines(Comparison):
         about = {"engine": side.engine or "as trained", "precision": side.precision}
         about["allocator"] = "kept" if side.kept else "plain"
         rows = []
-        for size in sorted(self.sizes):
-            for batch in sorted(self.batches):
-                image = _photographs(size, batch, form_of(self._trained.network).channels).to(self.device)
-                row, output = self._timed(partial(run, image))
-                gap = 255 * (_image(output) - _image(expected(image))).abs()
-                row |= {"mean_deviation": float(gap.mean()), "largest_deviation": float(gap.max())}
-                rows.append({**about, "size": size, "batch": batch, "images_per_second": batch / row["seconds"], **row})
+        for size, batch in product(sorted(self.sizes), sorted(self.batches)):
+            image = _photographs(size, batch, form_of(self._trained.network).channels).to(self.device)
+            row, (ours, theirs) = self._timed(partial(run, image)), (each(image) for each in (run, expected))
+            gap = 255 * (_image(ours) - _image(theirs)).abs()
+            row |= {"mean_deviation": float(gap.mean()), "largest_deviation": float(gap.max())}
+            rows.append({**about, "size": size, "batch": batch, "images_per_second": batch / row["seconds"], **row})
         return {"rows": rows}
 
     def _prepared(self, side: Side) -> Callable[[Tensor], Any]:
         if side.engine is None:
-            run: Callable[[Tensor], Any] = torch.inference_mode()(self._trained.network.to(self.device).forward)
-            return run
+            return torch.inference_mode()(self._trained.network.to(self.device).forward)
         precision = torch.bfloat16 if side.precision == "bf16" else torch.float32
         return ENGINES[side.engine](self._trained, precision=precision, device=self.device)
 
-    def _timed(self, call: Callable[[], Any]) -> tuple[Row, Any]:
-        with peak_memory(self.device) as peak:
-            begin = time.perf_counter()
-            output = call()
-            synchronise(self.device)
-            first = time.perf_counter() - begin
-            once = time_calls(call, warmup=0, repeats=1, device=self.device).median
-            repeats = min(self.repeats, max(_FEWEST, int(self.most_seconds / max(once, 1e-6))))
-            timing = time_calls(call, warmup=self.warmup, repeats=repeats, device=self.device)
-        return {**timing.figures(), "first_seconds": first, "peak_bytes": peak.bytes}, output
+    def _timed(self, call: Callable[[], Any]) -> Row:
+        first = time_calls(call, warmup=0, repeats=1, device=self.device)
+        once = time_calls(call, warmup=0, repeats=1, device=self.device)["seconds"]
+        repeats = min(self.repeats, max(_FEWEST, int(self.most_seconds / max(once, 1e-6))))
+        row = time_calls(call, warmup=self.warmup, repeats=repeats, device=self.device)
+        peak = max(first["peak_bytes"], row.pop("peak_bytes"))
+        return {**row, "first_seconds": first["seconds"], "peak_bytes": peak}
 
-    def _rows(self, figures: Mapping[str, Figures]) -> list[Row]:
-        """Rows with how many times as fast they are as PyTorch with either allocator."""
+    def table(self, figures: Mapping[str, Figures]) -> Table:
+        """A row an engine, precision, size and batch, with how many times as fast as PyTorch; errors are notes."""
+        columns = ["engine", "precision", "allocator", "size", "batch", "seconds", "images / s", "x plain", "x kept"]
+        columns += ["deviation: mean", "largest", "peak memory", "first call, s"]
         rows = [dict(row) for found in figures.values() for row in found.get("rows", [])]
         plain = {(r["allocator"], r["size"], r["batch"]): r["seconds"] for r in rows if r["engine"] == "as trained"}
         for row in rows:
             for allocator in ("plain", "kept"):
                 base = plain.get((allocator, row["size"], row["batch"]))
                 row[f"ratio_{allocator}"] = None if base is None else base / row["seconds"]
-        return rows
-
-    def table(self, figures: Mapping[str, Figures]) -> Table:
-        """A row an engine, precision, size and batch; what could not be measured is a note."""
-        columns = ["engine", "precision", "allocator", "size", "batch", "seconds", "images / s", "x plain", "x kept"]
-        columns += ["deviation: mean", "largest", "peak memory", "first call, s"]
-        rows = self._rows(figures)
         lines = [
             [
                 *(str(row[key]) for key in ("engine", "precision", "allocator", "size", "batch")),
@@ -137,9 +126,8 @@ class Engines(Comparison):
             ]
             for row in rows
         ]
-        notes = [
-            f"Network {self.run}. Medians, quartiles in brackets; deviations in grey levels from the first row's side.",
-        ]
+        about = "Medians, quartiles in brackets; deviations in grey levels from the first row's side."
+        notes = [f"Network {self.run}. {about}"]
         notes += [f"{name}: {found['error']}" for name, found in figures.items() if "error" in found]
         return Table(rows, self.words(columns, lines, notes))
 
@@ -170,8 +158,7 @@ def in_own_process(comparison: Engines, side: Side) -> Figures:
 
 
 def _photographs(size: int, batch: int, channels: int) -> Tensor:
-    photo = read_image(Path(sample_paths(["astronaut.png"])[0]))[None]
-    square = functional.interpolate(photo, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+    square = resize(read_image(Path(sample_paths(["astronaut.png"])[0])), (size, size))[None]
     if channels == 1:
         square = square.mean(dim=1, keepdim=True)
     return torch.cat([square.roll(number * size // 8, dims=-1) for number in range(batch)])

@@ -80,13 +80,6 @@ def _lines(text: str) -> Iterator[_Line]:
         before = cells
 
 
-def _values(line: _Line, place: Place) -> list[str]:
-    """Return what a row has in a place's columns, the first word of each; nothing where the row is another."""
-    cells = dict(zip(line.titles, line.cells, strict=False))
-    meant = any(fnmatchcase(" | ".join(line.cells), f"{row}*") for row in place.row) and {*place.columns} <= {*cells}
-    return [", ".join(cells[column].split()[0] for column in place.columns)] if meant else []
-
-
 class Ledger(Comparison):
     """One row for every table and figure, read from the pages that commands' results are on."""
 
@@ -121,16 +114,18 @@ class Ledger(Comparison):
         """Return the figures of a place, and what its page says of how they were measured."""
         found, about = list[str](), dict[str, str]()
         for line in _lines((self.pages / place.page).read_text(encoding="utf-8")):
+            row, cells = " | ".join(line.cells), dict(zip(line.titles, line.cells, strict=False))
             if place.sentence is not None:
                 new = [", ".join(match.groups()) for match in re.finditer(place.sentence, line.cells[0])]
+            elif any(fnmatchcase(row, f"{start}*") for start in place.row) and {*place.columns} <= {*cells}:
+                new = [", ".join(cells[column].split()[0] for column in place.columns)]
             else:
-                new = _values(line, place)
+                new = []
             if new and (not found or line.about is about):  # of one section, the first that has any
                 found, about = [*found, *new], line.about
         if not found:
-            raise ValueError(
-                f"expected figures at {place.sentence or place.row} on {self.pages / place.page}, got none"
-            )
+            where = f"{place.sentence or place.row} on {self.pages / place.page}"
+            raise ValueError(f"expected figures at {where}, got none")
         return "; ".join(found), about
 
     def table(self, figures: Mapping[str, Figures]) -> Table:
@@ -138,13 +133,12 @@ class Ledger(Comparison):
         states = Counter(entry.state for rows in self.rows.values() for entry in rows)
         text = _INTRODUCTION + ", ".join(f"{count} {state}" for state, count in states.items()) + ".\n"
         for paper in self.rows:
-            rows = [row for row in figures.values() if row["paper"] == paper]
-            text += f"\n## {paper}\n\n" + markdown(_TITLES, [_cells(row) for row in rows])
+            lines = []
+            for row in (row for row in figures.values() if row["paper"] == paper):
+                ours, measured = row["ours"], "-"
+                if row["page"] != "-":
+                    ours, measured = f"[{ours}]({row['page']})", "; ".join(row[name] for name in _HEAD)
+                where = [row["what"], row["the paper's"], row["source"]]
+                lines.append([*where, ours, row["state"], row["command"], measured])
+            text += f"\n## {paper}\n\n" + markdown(_TITLES, lines)
         return Table([*figures.values()], text)
-
-
-def _cells(row: Figures) -> list[str]:
-    """Return a row for people: our figure with a link to its page, and all of how it was measured in one."""
-    ours = row["ours"] if row["page"] == "-" else f"[{row['ours']}]({row['page']})"
-    measured = "; ".join(row[name] for name in _HEAD) if row["page"] != "-" else "-"
-    return [row["what"], row["the paper's"], row["source"], ours, row["state"], row["command"], measured]

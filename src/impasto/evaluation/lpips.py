@@ -18,11 +18,7 @@ _LEAST = 31  # pixels a side, of which AlexNet's last layers have one
 
 
 def find_lpips(file: str | None) -> "LPIPS | None":
-    """Load LPIPS from its file; without one, comparisons leave its column out.
-
-    Raises:
-        ValueError: the file holds other weights.
-    """
+    """Load LPIPS from its file; without one, comparisons leave its column out."""
     if file is None:
         return None
     if not (path := Path(file).expanduser()).is_file():
@@ -34,12 +30,10 @@ def find_lpips(file: str | None) -> "LPIPS | None":
 class LPIPS(nn.Module):
     """Learned perceptual image patch similarity, version 0.1, with AlexNet: 0 for the same picture.
 
-    Args:
-        weights: a safetensors file with torchvision's keys of AlexNet's convolutions (`features.N`) and the linear
-            heads `lin0.weight` to `lin4.weight`.
+    Its weights are a safetensors file with torchvision's keys of AlexNet's convolutions (`features.N`) and the linear
+    heads `lin0.weight` to `lin4.weight`; others are a ValueError.
 
-    Source:
-        Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric".
+    Source: Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric".
     """
 
     def __init__(self, weights: Path) -> None:

@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from impasto.data import CentreCrop
 from impasto.evaluation.comparison import Cells, Comparison, Count, Counts, Figures, Listed, Row, Table, fingerprint
-from impasto.evaluation.plots import plot_curves
+from impasto.evaluation.plots import new_figure, save_figure
 from impasto.features import LossNetwork
 from impasto.gatys import ImageOptimizer, Level, Optimization, lowered
 from impasto.hardware import choose_precision
@@ -78,9 +79,7 @@ class Objective(Comparison):
 
     @cached_property
     def _network(self) -> nn.Module | None:
-        if self.network is None:
-            return None
-        return load_named(self.network, system="stylizer").network.to(self.device)
+        return None if self.network is None else load_named(self.network, system="stylizer").network.to(self.device)
 
     def about(self) -> dict[str, Any]:
         """Say style, loss network and network."""
@@ -131,52 +130,46 @@ class Objective(Comparison):
         notes = [f"{precision}; loss network {self._loss_network}."]
         for size, paths in self._paths.items():
             curves, lines = self._means(figures, size)
-            found = {name: [_at(curve, mark) for mark in self.marks] for name, curve in curves.items()}
-            found |= {name: [(value, None) for _ in self.marks] for name, value in lines.items()}
-            for name, marked in found.items():
-                row = {f"loss_{mark}": loss for mark, (loss, _) in zip(self.marks, marked, strict=True)}
-                row |= {f"seconds_{mark}": seconds for mark, (_, seconds) in zip(self.marks, marked, strict=True)}
-                rows.append({"size": size, "photographs": len(paths), "method": name, **row})
-            notes += [_crossing(size, *curve, *line) for curve in curves.items() for line in lines.items()]
+            flat = {name: Curve([value] * (max(self.marks) + 1), []) for name, value in lines.items()}
+            for name, (values, seconds) in (curves | flat).items():
+                row: Row = {"size": size, "photographs": len(paths), "method": name}
+                for key, reached in (("loss", values), ("seconds", seconds)):
+                    row |= {f"{key}_{mark}": reached[mark] if mark < len(reached) else None for mark in self.marks}
+                rows.append(row)
+            for (name, curve), (line, value) in product(curves.items(), lines.items()):
+                call = first_below(curve, value)
+                when = f"after {call} calls" if call is not None else f"not within {len(curve.values) - 1} calls"
+                notes.append(f"- {size} px: {name} passes {line} ({value:.4g}) {when}")
         columns = ["size", "photographs", "method", *(f"loss after {mark} (seconds)" for mark in self.marks)]
-        cells = [
-            [
-                *(str(row[key]) for key in ("size", "photographs", "method")),
-                *(_loss_and_seconds(row[f"loss_{mark}"], row[f"seconds_{mark}"]) for mark in self.marks),
-            ]
-            for row in rows
-        ]
+        cells = []
+        for row in rows:
+            losses = ["-" if row[f"loss_{mark}"] is None else f"{row[f'loss_{mark}']:.4g}" for mark in self.marks]
+            times = [row[f"seconds_{mark}"] for mark in self.marks]
+            marked = zip(losses, ("" if time is None else f" ({digits(time)})" for time in times), strict=True)
+            cells.append([*(str(row[key]) for key in ("size", "photographs", "method")), *map("".join, marked)])
         return Table(rows, self.words(columns, cells, notes))
 
     def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
         """Draw the mean curves with the lines, a panel a size."""
-        panels = {}
-        for size, paths in self._paths.items():
+        plot = new_figure(len(self._paths))
+        axes = plot.subplots(1, len(self._paths), squeeze=False)[0]
+        for axis, (size, paths) in zip(axes, self._paths.items(), strict=True):
             curves, lines = self._means(figures, size)
-            values = {name: curve.values for name, curve in curves.items()}
-            panels[f"{size} px, photographs: {len(paths)}"] = (values, lines)
-        plot_curves(path, panels, caption=f"{self.style.describe().get('title')}; {self._loss_network}")
+            for curve, (name, (values, _)) in enumerate(curves.items()):
+                axis.plot(range(len(values)), values, label=name, color=f"C{curve}")
+            for dash, (name, value) in zip(("--", ":"), lines.items(), strict=False):
+                axis.axhline(value, label=name, color="#990000", linestyle=dash)
+            axis.set(title=f"{size} px, photographs: {len(paths)}", xlabel="closure calls", yscale="log")
+            axis.grid(visible=True, which="both", alpha=0.25)
+        axes[0].set_ylabel("loss (mean)")
+        axes[0].legend(fontsize=8)
+        plot.supxlabel(f"{self.style.describe().get('title')}; {self._loss_network}", fontsize=7)
+        save_figure(plot, path)
         return [path]
 
 
 def _key(size: int, path: Path) -> str:
     return f"{size} px, {path.name}"
-
-
-def _at(curve: Curve, mark: int) -> tuple[float | None, float | None]:
-    """Loss and seconds after so many calls."""
-    return (curve.values[mark], curve.seconds[mark]) if mark < len(curve.values) else (None, None)
-
-
-def _crossing(size: int, name: str, curve: Curve, line: str, value: float) -> str:
-    call = first_below(curve, value)
-    when = f"after {call} calls" if call is not None else f"not within {len(curve.values) - 1} calls"
-    return f"- {size} px: {name} passes {line} ({value:.4g}) {when}"
-
-
-def _loss_and_seconds(loss: float | None, seconds: float | None) -> str:
-    text = "-" if loss is None else f"{loss:.4g}"
-    return text if seconds is None else f"{text} ({digits(seconds)})"
 
 
 def objective(image: Tensor, photo: Tensor, loss: PerceptualLoss, *, precision: torch.dtype) -> float:

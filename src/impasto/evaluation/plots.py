@@ -1,7 +1,6 @@
-"""Pictures of measurements as PNG: curves and bars."""
+"""Plots of measurements as PNG."""
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,43 +9,18 @@ from impasto.files import whole_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_DPI = 110
-
 
 def new_figure(columns: int) -> "Figure":
     """Return an empty figure, wide enough for so many panels."""
     from matplotlib.figure import Figure  # seconds to import
 
-    return Figure(figsize=(max(5.5, 4.2 * columns), 4.0), layout="constrained", dpi=_DPI)
+    return Figure(figsize=(max(5.5, 4.2 * columns), 4.0), layout="constrained", dpi=110)
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure as PNG, whole."""
     with whole_file(path) as temporary:
         figure.savefig(temporary, metadata={"Software": None})
-
-
-def plot_curves(
-    path: Path, panels: Mapping[str, tuple[Mapping[str, Sequence[float]], Mapping[str, float]]], *, caption: str
-) -> None:
-    """Draw curves of the loss against closure calls, a panel a size, with horizontal lines.
-
-    Panels are, by title, losses by the curve's name, and lines by name.
-    """
-    figure = new_figure(len(panels))
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    names = list(dict.fromkeys(name for curves, _ in panels.values() for name in curves))
-    for axis, (title, (curves, lines)) in zip(axes, panels.items(), strict=True):
-        for name, curve in curves.items():
-            axis.plot(range(len(curve)), curve, label=name, color=f"C{names.index(name)}")
-        for dash, (name, value) in zip(cycle(("--", ":", "-.")), lines.items(), strict=False):
-            axis.axhline(value, label=name, color="#990000", linestyle=dash)
-        axis.set(title=title, xlabel="closure calls", yscale="log")
-        axis.grid(visible=True, which="both", alpha=0.25)
-    axes[0].set_ylabel("loss (mean)")
-    axes[0].legend(fontsize=8)
-    figure.supxlabel(caption, fontsize=7)
-    save_figure(figure, path)
 
 
 def plot_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[float]], *, label: str) -> None:

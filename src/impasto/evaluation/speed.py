@@ -1,5 +1,7 @@
-"""The papers' tables of seconds: Johnson's of the optimisation beside one pass, Iizuka's of colouring."""
+"""Seconds, measured as one should, and the papers' tables of them: Johnson's of painting, Iizuka's of colouring."""
 
+import statistics
+import time
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,12 +14,11 @@ from torch import Tensor, nn
 from impasto.color import colour_code
 from impasto.colorization import colorize
 from impasto.data import CentreCrop, sample_paths
-from impasto.evaluation.comparison import Cells, Comparison, Count, Counts, Figures, Natural, Row, Table
+from impasto.evaluation.comparison import Cells, Comparison, Count, Counts, Figures, Natural, Table
 from impasto.evaluation.plots import plot_bars
-from impasto.evaluation.timing import Timing, spread, time_calls
 from impasto.features import LossNetwork
-from impasto.gatys import ImageOptimizer, Level, Optimization, lowered
-from impasto.hardware import choose_precision, peak_memory
+from impasto.gatys import ImageOptimizer, Level, Optimization, lowered, optimize_image
+from impasto.hardware import choose_precision, peak_memory, synchronise
 from impasto.images import read_image
 from impasto.losses import PerceptualLoss
 from impasto.memory import gibibytes
@@ -29,6 +30,33 @@ from impasto.tables import digits
 Size = Annotated[list[Count], Field(min_length=2, max_length=2)]  # width, height
 
 
+def time_calls(function: Callable[[], object], *, warmup: int, repeats: int, device: str) -> dict[str, Any]:
+    """Time a function's calls one by one, after some that are not: caches fill, kernels are chosen.
+
+    Returns:
+        "seconds", the median of the repeats (1 or more), with its quartiles "low" and "high"; "peak_bytes" of the
+        process, or of the GPU, which is waited for at both ends.
+    """
+    seconds = []
+    with peak_memory(device) as peak:
+        for _ in range(warmup):
+            function()
+        for _ in range(repeats):
+            synchronise(device)
+            begin = time.perf_counter()
+            function()
+            synchronise(device)
+            seconds.append(time.perf_counter() - begin)
+    low, _, high = statistics.quantiles(seconds, n=4, method="inclusive") if repeats > 1 else seconds * 3
+    return {"seconds": statistics.median(seconds), "low": low, "high": high, "peak_bytes": peak.bytes}
+
+
+def spread(row: Mapping[str, Any], before: str = "") -> str:
+    """Word a median with its quartiles, `"0.12 (0.11-0.14)"`, of a row whose keys have this in front."""
+    median, low, high = (digits(row[f"{before}{key}"]) for key in ("seconds", "low", "high"))
+    return f"{median} ({low}-{high})"
+
+
 class Speed(Comparison):
     """What both tables have: how often calls are timed, and the paper's seconds by the side of a square."""
 
@@ -37,11 +65,8 @@ class Speed(Comparison):
     label: str
     paper: dict[int, dict[str, Any]]
 
-    def _timed(self, call: Callable[[], object]) -> tuple[Timing, int | None]:
-        """Time a call; return also the bytes of the process at its peak."""
-        with peak_memory(self.device) as peak:
-            timing = time_calls(call, warmup=self.warmup, repeats=self.repeats, device=self.device)
-        return timing, peak.bytes
+    def _timed(self, call: Callable[[], object]) -> Figures:
+        return time_calls(call, warmup=self.warmup, repeats=self.repeats, device=self.device)
 
     def _photo(self, size: int) -> Tensor:
         square = CentreCrop(size=size)(read_image(Path(sample_paths(["astronaut.png"])[0])))
@@ -76,7 +101,7 @@ class GatysSpeed(Speed):
         style = self.style.image(self.style_size)
         return self.loss(self.features(style), style).to(self.device)
 
-    @cached_property
+    @property
     def _dtype(self) -> torch.dtype:
         return choose_precision(self.precision, self.device)
 
@@ -91,72 +116,64 @@ class GatysSpeed(Speed):
 
     def _measure(self, size: int) -> Figures:
         photo = self._photo(size)
-        iteration, gatys_bytes = self._timed(self._optimization(photo).step)
-        bare, _ = self._timed(bare_pass(photo, self._loss, self._dtype))
-        forward, network_bytes = self._timed(self._forward(photo))
-        figures: Figures = {"height": size, "width": size}
-        for part, timing in {"iteration": iteration, "network": forward, "vgg": bare}.items():
-            figures |= {f"{part}_{key}": value for key, value in timing.figures().items()}
-        figures["iteration_per_vgg"] = iteration.median / bare.median
-        figures["iteration_per_network"] = iteration.median / forward.median
-        figures |= {"gatys_peak_bytes": gatys_bytes, "network_peak_bytes": network_bytes}
-        figures |= {f"gatys_{count}_seconds": count * iteration.median for count in self.iterations}
-        figures |= {f"speedup_{count}": count * iteration.median / forward.median for count in self.iterations}
-        return figures | self._whole(size, photo, iteration.median)
-
-    def _whole(self, size: int, photo: Tensor, iteration: float) -> Figures:
-        """An optimisation from beginning to end, where one of this size is wanted."""
-        if self.whole is None or self.whole["size"] != size:
-            return dict.fromkeys(("whole_iterations", "whole_seconds", "whole_per_extrapolated"))
-        optimization, count = self._optimization(photo), self.whole["iterations"]
-
-        def run() -> None:
-            for _ in range(count):
-                optimization.step()
-
-        seconds = time_calls(run, warmup=0, repeats=1, device=self.device).median
-        ratio = seconds / (count * iteration)
-        return {"whole_iterations": count, "whole_seconds": seconds, "whole_per_extrapolated": ratio}
-
-    def _optimization(self, photo: Tensor) -> Optimization:
         levels = [Level(photo, lambda: self._loss, 10**9)]
-        return Optimization(levels, start=photo, optimizer=self.optimizer, precision=self._dtype)
-
-    def _forward(self, photo: Tensor) -> Callable[[], object]:
+        optimization = Optimization(levels, start=photo, optimizer=self.optimizer, precision=self._dtype)
+        iteration = self._timed(optimization.step)
+        del optimization  # whose memory is not the network's
+        bare = self._timed(partial(bare_pass, photo, self._loss, self._dtype))
         network, image = self.network.eval().to(self.device), photo.contiguous(memory_format=torch.channels_last)
+        forward = self._timed(partial(self._forward, network, image))
+        seconds, ratio = iteration["seconds"], iteration["seconds"] / forward["seconds"]
+        figures: Figures = {"height": size, "width": size}
+        for part, found in {"iteration": iteration, "network": forward, "vgg": bare}.items():
+            figures |= {f"{part}_{key}": found[key] for key in ("seconds", "low", "high")}
+        figures["iteration_per_vgg"] = seconds / bare["seconds"]
+        figures["iteration_per_network"] = ratio
+        figures |= {"gatys_peak_bytes": iteration["peak_bytes"], "network_peak_bytes": forward["peak_bytes"]}
+        figures |= {f"gatys_{count}_seconds": count * seconds for count in self.iterations}
+        figures |= {f"speedup_{count}": count * ratio for count in self.iterations}
+        figures |= dict.fromkeys(("whole_iterations", "whole_seconds", "whole_per_extrapolated"))
+        if self.whole is not None and self.whole["size"] == size:
+            count = self.whole["iterations"]
+            call = partial(optimize_image, photo, loss=self._loss, steps=count, optimizer=self.optimizer)
+            call = partial(call, precision=self._dtype)
+            whole = time_calls(call, warmup=0, repeats=1, device=self.device)["seconds"]
+            figures |= {"whole_iterations": count, "whole_seconds": whole}
+            figures["whole_per_extrapolated"] = whole / (count * seconds)
+        return figures
 
-        @torch.inference_mode()
-        def run() -> object:
-            with lowered(image, self._dtype):
-                return network(image)
-
-        return run
+    @torch.inference_mode()
+    def _forward(self, network: nn.Module, image: Tensor) -> object:
+        with lowered(image, self._dtype):
+            return network(image)
 
     def table(self, figures: Mapping[str, Figures]) -> Table:
         """A row a size, in Markdown with the paper's below each."""
         rows = [{"size": size, **found} for size, found in figures.items()]
         columns = ["seconds", *(f"{n} iterations" for n in self.iterations), "one pass"]
         columns += [*(f"ratio {n}" for n in self.iterations), "iteration / pass", "iteration / bare VGG", "peak memory"]
-        lines = []
+        lines, notes = [], ["\\* extrapolated from the median iteration:"]
         for row in rows:
-            lines.append(self._line(row))
+            times = [f"{digits(row[f'gatys_{n}_seconds'])} *" for n in self.iterations]
+            ratios = [f"{row[f'speedup_{n}']:.0f}" for n in self.iterations]
+            per = [digits(row["iteration_per_network"]), digits(row["iteration_per_vgg"])]
+            memory = f"{gibibytes(row['gatys_peak_bytes'])}; {gibibytes(row['network_peak_bytes'])}"
+            lines.append([f"**{row['size']}, here**", *times, spread(row, "network_"), *ratios, *per, memory])
             if row["height"] in self.paper:
                 lines.append(self._line_of_paper(row["size"], **self.paper[row["height"]]))
+            note = f"- {row['size']}: {spread(row, 'iteration_')} s an iteration; "
+            note += f"a bare VGG pass {digits(row['vgg_seconds'])} s"
+            if row["whole_seconds"] is not None:
+                note += f"; {row['whole_iterations']} iterations measured whole: {digits(row['whole_seconds'])} s, "
+                note += f"{row['whole_per_extrapolated']:.2f} of the extrapolation"
+            notes.append(note)
         precision, loss_network = self.about().values()
-        notes = [
+        first = (
             f"{precision}, channels_last, both sides; loss network {loss_network}. Medians; quartiles in brackets. "
-            "Memory of the process: optimisation; network.",
-            "\\* extrapolated from the median iteration:",
-            *map(_extrapolation, rows),
-        ]
-        return Table(rows, self.words(columns, lines, notes), bars=("size", f"speedup_{max(self.iterations)}"))
-
-    def _line(self, row: Row) -> list[str]:
-        times = [f"{digits(row[f'gatys_{n}_seconds'])} *" for n in self.iterations]
-        ratios = [f"{row[f'speedup_{n}']:.0f}" for n in self.iterations]
-        per = [digits(row["iteration_per_network"]), digits(row["iteration_per_vgg"])]
-        memory = f"{gibibytes(row['gatys_peak_bytes'])}; {gibibytes(row['network_peak_bytes'])}"
-        return [f"**{row['size']}, here**", *times, spread(row, "network_"), *ratios, *per, memory]
+            "Memory of the process: optimisation; network."
+        )
+        text = self.words(columns, lines, [first, *notes])
+        return Table(rows, text, bars=("size", f"speedup_{max(self.iterations)}"))
 
     def _line_of_paper(self, size: str, *, gatys: Mapping[int, float], network: float) -> list[str]:
         times = [digits(gatys.get(n)) for n in self.iterations]
@@ -176,27 +193,13 @@ class GatysSpeed(Speed):
         return [path]
 
 
-def _extrapolation(row: Row) -> str:
-    text = f"- {row['size']}: {spread(row, 'iteration_')} s an iteration; "
-    text += f"a bare VGG pass {digits(row['vgg_seconds'])} s"
-    if row["whole_seconds"] is None:
-        return text
-    count, seconds, ratio = row["whole_iterations"], digits(row["whole_seconds"]), row["whole_per_extrapolated"]
-    return f"{text}; {count} iterations measured whole: {seconds} s, {ratio:.2f} of the extrapolation"
-
-
-def bare_pass(photo: Tensor, loss: PerceptualLoss, precision: torch.dtype) -> Callable[[], object]:
+def bare_pass(photo: Tensor, loss: PerceptualLoss, precision: torch.dtype) -> tuple[Tensor, ...]:
     """Forward to the deepest layer of the loss and backward to the image: no Gram matrix, no distance, no step."""
-    layers = [*loss.content_layers, *loss.style_layers]
-    deepest = max(layers, key=lambda layer: loss.features.depth_of([layer]))
-
-    def run() -> object:
-        image = photo.detach().clone(memory_format=torch.channels_last).requires_grad_()
-        with torch.enable_grad(), lowered(image, precision):
-            activation = loss.features(image, [deepest])[deepest]
-        return torch.autograd.grad(activation, image, torch.ones_like(activation))
-
-    return run
+    deepest = max([*loss.content_layers, *loss.style_layers], key=lambda layer: loss.features.depth_of([layer]))
+    image = photo.detach().clone(memory_format=torch.channels_last).requires_grad_()
+    with torch.enable_grad(), lowered(image, precision):
+        activation = loss.features(image, [deepest])[deepest]
+    return torch.autograd.grad(activation, image, torch.ones_like(activation))
 
 
 class ColouringSpeed(Speed):
@@ -234,10 +237,9 @@ class ColouringSpeed(Speed):
         photo = nn.functional.interpolate(square, size=(height, width), mode="bilinear")
         code = colour_code(self._trained.card["color_space"])
         call = torch.inference_mode()(partial(colorize, network, photo, code=code, size=size))
-        timing, most = self._timed(call)
         reported = self.paper.get(height, {}) if height == width else {}
-        row = {"method": method, "height": height, "width": width, **timing.figures(), "peak_bytes": most}
-        return row | {"paper_cpu": reported.get("cpu"), "paper_gpu": reported.get("gpu")}
+        paper = {"paper_cpu": reported.get("cpu"), "paper_gpu": reported.get("gpu")}
+        return {"method": method, "height": height, "width": width, **self._timed(call), **paper}
 
     def table(self, figures: Mapping[str, Figures]) -> Table:
         """A row a size and network."""

@@ -1,8 +1,7 @@
 """Johnson's tables of super-resolution: PSNR, SSIM and sharpness of methods over test sets, and a sheet of crops."""
 
 import math
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -12,7 +11,7 @@ from pydantic import Field
 from torchvision.transforms.v2.functional import center_crop
 
 from impasto.engines import eager
-from impasto.evaluation.comparison import Cells, Comparison, Figures, Keys, Listed, Row, Table, fingerprint
+from impasto.evaluation.comparison import Cells, Comparison, Figures, Keys, Listed, Row, Table, fingerprint, means
 from impasto.evaluation.lpips import FoundLPIPS
 from impasto.evaluation.super_resolution_protocol import (
     Protocol,
@@ -29,6 +28,7 @@ from impasto.networks import Trained
 from impasto.resampling import upscale
 from impasto.runs import load_named
 from impasto.suggest import did_you_mean
+from impasto.tables import fixed
 
 _SHOWN, _CELL = 6, 128  # photographs on a sheet, and pixels of their middles
 _RESERVED = ("bicubic", "truth")  # columns that no network makes
@@ -72,16 +72,15 @@ class SuperResolution(Comparison):
     @cached_property
     def _trained(self) -> dict[int, dict[str, Trained]]:
         """By factor and name, the networks."""
-        return {factor: self._load(factor) for factor in self.factors}
-
-    def _load(self, factor: int) -> dict[str, Trained]:
-        loaded = {}
-        for name, text in self._named(factor).items():
-            if name in _RESERVED:
-                raise ValueError(f"'{name}' cannot name a network; {', '.join(_RESERVED)} are columns already")
-            loaded[name] = load_named(text, system="upscaler")
-            if (found := loaded[name].card["network"].get("factor")) != factor:
-                raise ValueError(f"evaluation.networks.x{factor}.{name}={text} enlarges by {found}; expected {factor}")
+        loaded: dict[int, dict[str, Trained]] = {factor: {} for factor in self.factors}
+        for factor, networks in loaded.items():
+            for name, text in self._named(factor).items():
+                if name in _RESERVED:
+                    raise ValueError(f"'{name}' cannot name a network; {', '.join(_RESERVED)} are columns already")
+                networks[name] = load_named(text, system="upscaler")
+                if (found := networks[name].card["network"].get("factor")) != factor:
+                    what = f"evaluation.networks.x{factor}.{name}={text}"
+                    raise ValueError(f"{what} enlarges by {found}; expected {factor}")
         return loaded
 
     def _named(self, factor: int) -> dict[str, str]:
@@ -109,12 +108,12 @@ class SuperResolution(Comparison):
 
     def cells(self) -> Cells:
         """Measure every photograph of every set at every factor."""
-        cells: dict[str, Callable[[], Figures]] = {}
-        for factor in self.factors:
-            measure = partial(self._measure, factor, self._methods(factor))
-            for name, paths in self._images.items():
-                cells |= {_key(name, factor, image): partial(measure, path) for image, path in paths.items()}
-        return cells
+        return {
+            _key(name, factor, image): partial(self._measure, factor, methods, path)
+            for factor, methods in ((factor, self._methods(factor)) for factor in self.factors)
+            for name, paths in self._images.items()
+            for image, path in paths.items()
+        }
 
     def _measure(self, factor: int, methods: Mapping[str, Upscaling], path: Path) -> Figures:
         photo, grey = read_test_image(path)
@@ -145,7 +144,7 @@ class SuperResolution(Comparison):
                     found = [image[method] for image in images if method in image]
                     psnr, ssim = reported.rows.get(method, (None, None))
                     row: Row = {"set": name, "factor": factor, "method": method.replace("_", " ")}
-                    row |= {key: _mean([each[key] for each in found]) for key, _, _ in self._measured}
+                    row |= means(found, [key for key, _, _ in self._measured])
                     row |= {"paper_psnr": psnr, "paper_ssim": ssim}
                     row |= {"paper_checked": None if psnr is None else reported.checked, "images": len(found) or None}
                     rows.append(row)
@@ -159,14 +158,16 @@ class SuperResolution(Comparison):
         lines = [
             [
                 *(row["set"], f"x{row['factor']}", row["method"]),
-                *(_cell(row[key], places) for key, _, places in self._measured),
-                *(_cell(row[k], n, row["paper_checked"]) for k, n in (("paper_psnr", 2), ("paper_ssim", 4))),
+                *(fixed(row[key], places) for key, _, places in self._measured),
+                *(fixed(row[key], places) + star for key, places in (("paper_psnr", 2), ("paper_ssim", 4))),
             ]
-            for row in rows
+            for row, star in ((row, "*" if row["paper_checked"] is False else "") for row in rows)
         ]
         protocol = ", ".join(f"{key} {value}" for key, value in self.protocol)
-        notes = [f"- Protocol of docs/results/super_resolution.md with {protocol}."]
-        notes.append("- Sharpness: energy of the gradient of Y, as a share of the truth's.")
+        notes = [
+            f"- Protocol of docs/results/super_resolution.md with {protocol}.",
+            "- Sharpness: energy of the gradient of Y, as a share of the truth's.",
+        ]
         if self.lpips is not None:
             notes.append("- LPIPS: version 0.1, AlexNet, of whole pictures in RGB; less is nearer.")
         for factor, found in self._trained.items():
@@ -176,9 +177,8 @@ class SuperResolution(Comparison):
                 notes.append(f"- x{factor} {name.replace('_', ' ')}: {what}.")
         if any(row["paper_checked"] is False for row in rows):
             notes.append("- \\* from memory, not checked against the PDF of Johnson 2016.")
-        notes.append("- Float32; no loss network is used in measuring.")
         shown = ", ".join(["bicubic", *self._trained[self.factors[0]], "truth"]).replace("_", " ")
-        notes.append(f"- Columns of the sheets: {shown}.")
+        notes += ["- Float32; no loss network is used in measuring.", f"- Columns of the sheets: {shown}."]
         return Table(rows, self.words(columns, lines, notes))
 
     def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:
@@ -199,13 +199,3 @@ class SuperResolution(Comparison):
 
 def _key(name: str, factor: int, image: str) -> str:
     return f"{name} x{factor}, {image}"
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    """The mean; None where there are no values, or one is unknown: it would be the mean of others."""
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known and len(known) == len(values) else None
-
-
-def _cell(value: float | None, places: int, checked: bool | None = True) -> str:
-    return "-" if value is None else f"{value:.{places}f}{'*' if checked is False else ''}"

@@ -43,10 +43,8 @@ class Protocol(Keys):
         height, width = photo.shape[-2:]
         least = 2 * self.margin(factor) + 2 * _reach(self.ssim_sigma) + 1
         if min(height - height % factor, width - width % factor) < least:
-            raise ValueError(
-                f"{path}: {width} x {height} pixels are too few at factor {factor}: the border and SSIM's window take "
-                f"{least} of each side"
-            )
+            what = f"{path}: {width} x {height} pixels are too few at factor {factor}"
+            raise ValueError(f"{what}: the border and SSIM's window take {least} of each side")
 
 
 def _reach(ssim_sigma: float) -> int:
@@ -95,16 +93,12 @@ def enlarge(method: Upscaling, low: Tensor, *, matched: bool) -> Tensor:
 
 
 def luma(image: Tensor, *, grey: bool) -> Tensor:
-    """Return the luma in which pictures are compared, on the scale 0..255 and not rounded.
+    """Return the luma in which pictures are compared, on the scale 0..255 and not rounded: (N, 1, H, W), float64.
 
     Args:
         image: RGB in [0, 1], (N, 3, H, W).
         grey: the file has one channel, which is its own luma: full range, as MATLAB scripts have it that convert only
-            what has three channels. Of such an image's enlargement, which may have got some colour, BT.601 in full
-            range is taken.
-
-    Returns:
-        (N, 1, H, W), float64.
+            what has three channels. Of its enlargement, which may have got some colour, BT.601 in full range is taken.
     """
     exact = image.double()
     if not grey:

@@ -8,21 +8,26 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from importlib import resources
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from impasto import __version__
+from impasto.files import whole_file
 from impasto.redaction import without_secrets
 
 
-def render_page(template: str, *, styles: Sequence[str], scripts: Sequence[str], **values: object) -> bytes:
-    """Return a page in UTF-8: a template with styles and scripts, names of assets, and values.
+def write_page(path: Path, template: str, *, styles: Sequence[str], scripts: Sequence[str], **values: object) -> None:
+    """Write a page, whole: a template with styles and scripts, names of assets, and values.
 
     The template is given `style`, `script`, `policy`, `made` and `version` besides.
     """
-    style, script = ("".join(map(_asset, names)) for names in (styles, scripts))
+    assets = resources.files("impasto.report") / "assets"
+    parts = ("".join((assets / name).read_text(encoding="utf-8") for name in names) for names in (styles, scripts))
+    style, script = map(Markup, parts)
+    hashes = [base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode() for text in (style, script)]
     environment = Environment(
         loader=PackageLoader("impasto.report"),
         autoescape=True,
@@ -34,14 +39,16 @@ def render_page(template: str, *, styles: Sequence[str], scripts: Sequence[str],
     environment.globals["seen"] = set[int]()  # pictures that the page holds already
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     text = environment.get_template(template).render(
-        style=Markup(style),
-        script=Markup(script),
-        policy=_policy(style, script),
+        style=style,
+        script=script,
+        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
+        "base-uri 'none'; form-action 'none'",
         made=time.strftime("%Y-%m-%d %H:%M %Z"),
         version=__version__,
         **values,
     )
-    return text.encode("utf-8", "replace")
+    with whole_file(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8", "replace"))
 
 
 def markdown(text: str) -> Markup:
@@ -53,19 +60,6 @@ def markdown(text: str) -> Markup:
         if token.type.startswith("heading_"):
             token.tag = "h5"
     return Markup(reader.renderer.render(tokens, reader.options, {}))
-
-
-def _asset(name: str) -> str:
-    return resources.files("impasto.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    """The content security policy: nothing but what is in the page, and only the script and the style that we wrote."""
-    hashes = [base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode() for text in (style, script)]
-    return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 def flatten(value: object, name: str = "") -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 import logging
 import time
+from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 log = logging.getLogger(__name__)
 
 
-class Bar:
+class Bar(AbstractContextManager["Bar"]):
     """Shows how many steps are done, those of an earlier start among them, a text, and the time left."""
 
     def __init__(self, *, total: int, done: int = 0, log_every_seconds: float = 30.0) -> None:
@@ -39,12 +39,8 @@ class Bar:
             self._logged = now
             log.info("step %d of %d, %s, %.1f minutes left", done, self.total, text, left / 60)
 
-    def stop(self) -> None:
+    def stop(self, *_: object) -> None:
         """Take the bar away."""
         self._bar.stop()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
+    __exit__ = stop

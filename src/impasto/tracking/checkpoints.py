@@ -53,23 +53,20 @@ class Checkpoints(Callback):
         stop = self.stop.requested if trainer.world_size == 1 else pl_module.stopping
         step = trainer.global_step
         if step != self._saved_step and (stop or step % self.every == 0 or step == trainer.max_steps):
-            self._save(trainer, pl_module)
+            for name, value in pl_module.state_dict().items():
+                if value.is_floating_point() and not torch.isfinite(value).all():
+                    raise FloatingPointError(f"the weights {name} are not finite after step {step}")
+            for logger in trainer.loggers:
+                logger.save()  # first: a curve may reach further than the checkpoint, never less far
+            trainer.save_checkpoint(self.last)
+            self._saved_step = step
+            self.save_network(trainer, pl_module)
         if stop:
             trainer.should_stop = self._stopping = True
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember to which step the losses on the card belong."""
         self.validated_step = trainer.global_step
-
-    def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for name, value in pl_module.state_dict().items():
-            if value.is_floating_point() and not torch.isfinite(value).all():
-                raise FloatingPointError(f"the weights {name} are not finite after step {trainer.global_step}")
-        for logger in trainer.loggers:
-            logger.save()  # first: a curve may reach further than the checkpoint, never less far
-        trainer.save_checkpoint(self.last)
-        self._saved_step = trainer.global_step
-        self.save_network(trainer, pl_module)
 
     def save_network(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write `network.safetensors` with the latest losses on its card."""

@@ -48,11 +48,12 @@ class StopSignal:
         self.requested = self.again = False
         self._handlers: dict[int, Any] = {}
 
-    def listen(self) -> None:
+    def listen(self) -> Self:
         """Take the signals; only the main thread can."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, *((signal.SIGUSR1,) if slurm_job() else ())):
                 self._handlers[number] = signal.signal(number, self._on_signal)
+        return self
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.requested and number == signal.SIGINT:
@@ -61,17 +62,12 @@ class StopSignal:
         self.again = self.again or number not in (signal.SIGINT, signal.SIGTERM)
         log.info("stopping after this step and saving; Ctrl-C again stops at once")
 
-    def give_back(self) -> None:
+    def give_back(self, *_: object) -> None:
         """Return the signals to whoever had them."""
         while self._handlers:
             signal.signal(*self._handlers.popitem())
 
-    def __enter__(self) -> Self:
-        self.listen()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.give_back()
+    __enter__, __exit__ = listen, give_back
 
 
 @contextmanager

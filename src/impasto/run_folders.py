@@ -1,30 +1,40 @@
 """A run folder explains itself: configuration, status, environment, metrics, samples, checkpoints, network."""
 
+import csv
 import json
 import os
-import re
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
+import yaml
 
 from impasto.files import remove_unfinished, short_name, write_text
 from impasto.redaction import without_secrets
-from impasto.run_folders.reading import Curve, read_json, read_metrics, read_text, read_yaml
 
 MARKS = frozenset({"config.yaml", "status.json", "environment.json"})  # a folder with any of them is a run's
 PASSED_OVER = frozenset({"samples", "checkpoints", "curves", "wandb", "tensorboard"})  # many files, never a run
 STATUSES = ("running", "finished", "pruned", "interrupted", "failed")
 
 
+class Curve(NamedTuple):
+    """A metric over the steps at which it was logged; values may be NaN or infinite."""
+
+    steps: list[float]
+    values: list[float]
+
+
 class RunFolder:
     """Where a run's files are, how they are written, and how they are read. No other place knows their names.
 
-    Readers raise ValueError or OSError where a file is missing, broken, or a link out of the folder.
+    What is read may be broken, or a stranger's: readers raise ValueError or OSError where a file is missing, broken, or
+    a link out of the folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,19 +82,23 @@ class RunFolder:
 
     # Reading
 
-    def status(self) -> dict[str, Any]:
-        """Return the record of how the run stands; nothing where it is missing or broken."""
-        try:
-            return self.read_status()
-        except (OSError, ValueError):
-            return {}
+    def read_text(self, name: str) -> str:
+        """Read a text file."""
+        with open_inside(self.path / name, self.path) as file:
+            return file.read().decode("utf-8")
 
     def read_status(self) -> dict[str, Any]:
         """Return the record of how the run stands: status, started, pid, and of an ended one ended, seconds, error."""
-        record = read_json(self.path, self.status_file.name)
+        record = _mapping(json.loads, self.read_text("status.json"), "JSON object")
         if record.get("status") not in STATUSES:
             raise ValueError(f"expected a status of {', '.join(STATUSES)}; got {str(record.get('status'))[:60]}")
         return record
+
+    def status(self) -> dict[str, Any]:
+        """Return the same; nothing where it is missing or broken."""
+        with suppress(OSError, ValueError):
+            return self.read_status()
+        return {}
 
     def running_process(self) -> int | None:
         """Return the number of the process that works in the folder on this machine; None where there is none."""
@@ -99,20 +113,33 @@ class RunFolder:
 
     def read_config(self) -> dict[str, Any]:
         """Return the resolved configuration."""
-        return read_yaml(read_text(self.path, self.config_file.name))
+        return read_yaml(self.read_text("config.yaml"))
 
     def read_environment(self) -> dict[str, Any]:
         """Return command, packages and machine."""
-        return read_json(self.path, self.environment_file.name)
+        return _mapping(json.loads, self.read_text("environment.json"), "JSON object")
 
     def read_words(self) -> list[str]:
         """Return the words of the command line; of a job of a multirun those are its own."""
-        words = read_yaml(f"words:\n{read_text(self.path, '.hydra/overrides.yaml')}")["words"]
+        words = read_yaml(f"words:\n{self.read_text('.hydra/overrides.yaml')}")["words"]
         return [str(word) for word in words] if isinstance(words, list) else []
 
     def read_metrics(self, photograph: str = "") -> dict[str, Curve]:
-        """Return the curves of the run, or of one of the photographs of an `impasto optimize`."""
-        return read_metrics(self.path, f"curves/{photograph}/metrics.csv" if photograph else "metrics.csv")
+        """Return the curves of the run, or of one of the photographs of an `impasto optimize`, by metric."""
+        name = f"curves/{photograph}/metrics.csv" if photograph else "metrics.csv"
+        found: dict[str, Curve] = {}
+        rows = csv.DictReader(self.read_text(name).splitlines(), restval="?")
+        try:
+            for row in rows:
+                step = float(row.pop("step"))
+                for metric, text in row.items():
+                    if text:  # else it was not logged
+                        curve = found.setdefault(metric, Curve([], []))
+                        curve.steps.append(step)
+                        curve.values.append(float(text))
+        except (csv.Error, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"line {rows.line_num} of {name} is not numbers by step: {error}") from error
+        return found
 
     def photographs_with_curves(self) -> list[str]:
         """Return the photographs that have their own curves; "" for the run's own."""
@@ -126,13 +153,9 @@ class RunFolder:
 
     # Places
 
-    def sample(self, step: int, name: str) -> Path:
-        """Return the file of a sample."""
-        return self.samples / f"step_{step:06d}" / f"{name}.png"
-
-    def sample_sheet(self, step: int) -> Path:
-        """Return the file of the sheet of all samples."""
-        return self.samples / f"step_{step:06d}.png"
+    def sample(self, step: int, name: str = "") -> Path:
+        """Return the file of a sample; without a name, that of the sheet of all."""
+        return self.samples / f"step_{step:06d}{name and '/'}{name}.png"
 
     def sample_photograph(self, name: str) -> Path:
         """Return the file of the photograph of a sample."""
@@ -157,10 +180,9 @@ def _clock() -> str:
 
 def moment(text: object) -> datetime | None:
     """Read a time as the status has it; None where it is none."""
-    try:
+    with suppress(ValueError, OverflowError):
         return datetime.fromisoformat(str(text)).astimezone()
-    except (ValueError, OverflowError):
-        return None
+    return None
 
 
 def is_alive(pid: object, *, born: float | None) -> bool:
@@ -171,51 +193,45 @@ def is_alive(pid: object, *, born: float | None) -> bool:
         process = psutil.Process(pid)
         late = born is not None and process.create_time() > born + 5
         return not late and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.AccessDenied:
-        return True
-    except psutil.Error:
-        return False
+    except psutil.Error as error:
+        return isinstance(error, psutil.AccessDenied)
 
 
-def find_runs(sources: Sequence[str]) -> list[Path]:
-    """Find run folders: the named folders themselves, and all below them, however deep, runs within runs included.
+def open_inside(path: Path, folder: Path) -> BufferedReader:
+    """Open a file of a folder; pipes and devices are refused, and so are links that lead out of the folder."""
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        raise ValueError(f"is a link to {os.path.realpath(path)}, outside of the run folder; not followed")
+    if path.exists() and not path.is_file():
+        raise ValueError("is no file")
+    return path.open("rb")
 
-    Returns:
-        Run folders, each once, in the order of the sources and sorted within each.
 
-    Raises:
-        FileNotFoundError: a source that is no folder.
-        ValueError: no source, or none below a source.
+def read_yaml(text: str) -> dict[str, Any]:
+    """Read a YAML mapping; nothing but what JSON has is made of it: dates become texts, for example.
+
+    References (`&a`, `*a`) are refused: impasto writes none, and a few of them can fill the memory.
     """
-    if not sources:
-        raise ValueError("no folders were given; expected runs=<run folder, multirun, or a folder of them>")
-    runs: dict[str, Path] = {}
-    for source in sources:
-        folder = Path(source).expanduser()
-        if not folder.is_dir():
-            raise FileNotFoundError(f"no such folder: {folder}")
-        if not (found := list(_walk(folder))):
-            raise ValueError(f"no run folder in {folder}; expected one with config.yaml and status.json, or such below")
-        for path in found:
-            runs.setdefault(os.path.realpath(path), path)
-    return list(runs.values())
+
+    def load(text: str) -> object:
+        loader: Any = yaml.SafeLoader if "\\uDC" in text else getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # no UTF-8
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=loader)):
+            raise ValueError("references, which impasto does not write")
+        return json.loads(json.dumps(yaml.load(text, Loader=loader), default=str))
+
+    return _mapping(load, text, "YAML mapping")
 
 
-def _walk(top: Path) -> Iterator[Path]:
-    for base, folders, _ in os.walk(top):
-        if is_run := RunFolder(Path(base)).is_run():
-            yield Path(base)
-        folders[:] = [name for name in folders if not name.startswith(".") and not (is_run and name in PASSED_OVER)]
-        folders.sort(key=natural)
+def _mapping(load: Callable[[str], object], text: str, expected: str) -> dict[str, Any]:
+    try:
+        value = load(text)
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"is no {expected}: {reason(error)}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"is no {expected}, but {type(value).__name__}")
+    return value
 
 
-def natural(name: str) -> list[tuple[int, str]]:
-    """Return what sorts 2 before 10."""
-    return [(int(part[:15]) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
-
-
-def names_of(folders: Sequence[Path]) -> list[str]:
-    """Name folders apart: their paths from the folder above all of them; jobs (0, 1, ...) have two."""
-    paths = [Path(os.path.abspath(folder)) for folder in folders]  # noqa: PTH100 (links keep their names)
-    above = os.path.commonpath([path.parent.parent if path.name.isdigit() else path.parent for path in paths])
-    return [path.relative_to(above).as_posix() for path in paths]
+def reason(error: Exception) -> str:
+    """Say what is wrong with a file, in one line and without its name."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split())[:300]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from made_runs import make_run
 
-from impasto.run_folders import find_runs, names_of
+from impasto.report.page import find_runs, names_of
 
 
 def test_runs_are_found_at_the_folder_itself_and_however_deep(tmp_path: Path) -> None:
