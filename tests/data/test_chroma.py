@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from skimage.color import lab2rgb, rgb2lab
 
-from impasto.data import chroma
-from impasto.data.chroma import FILE, chroma_spread, measure_chroma
+from impasto.data import places
+from impasto.data.places import FILE, chroma_spread, measure_chroma
 
 
 def _write(path: Path, pixels: np.ndarray) -> Path:
@@ -108,7 +108,7 @@ def test_photographs_are_measured_once_and_remembered_beside_the_data(
         rows = {row["file"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["scene/0.png", "scene/1.png", "scene/2.png"]
     assert int(rows["scene/1.png"]["bytes"]) == paths[1].stat().st_size
-    monkeypatch.setattr(chroma, "chroma_spread", _refuse)
+    monkeypatch.setattr(places, "chroma_spread", _refuse)
     assert measure_chroma(paths, tmp_path, workers=0) == measured  # to the last digit: processes must agree
     assert measure_chroma(paths[1:2], tmp_path, workers=0) == {paths[1]: measured[paths[1]]}
 
@@ -117,7 +117,7 @@ def test_data_set_may_move_and_be_named_otherwise(tmp_path: Path, monkeypatch: p
     measured = measure_chroma(_tree(tmp_path / "data"), tmp_path / "data", workers=0)
     (tmp_path / "data").rename(tmp_path / "moved")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(chroma, "chroma_spread", _refuse)
+    monkeypatch.setattr(places, "chroma_spread", _refuse)
     paths = sorted(Path("moved").rglob("*.png"))
     assert list(measure_chroma(paths, Path("moved"), workers=0).values()) == list(measured.values())
 
@@ -133,7 +133,7 @@ def test_only_new_and_changed_photographs_are_measured(tmp_path: Path, monkeypat
         measured.append(path)
         return 1.5
 
-    monkeypatch.setattr(chroma, "chroma_spread", spread)
+    monkeypatch.setattr(places, "chroma_spread", spread)
     after = measure_chroma(paths, tmp_path, workers=0)
     assert measured == [paths[1], paths[3]]
     assert after == before | {paths[1]: 1.5, paths[3]: 1.5}
@@ -183,7 +183,7 @@ def test_data_that_cannot_be_written_is_remembered_at_home(
     measured = measure_chroma(paths, read_only, workers=0)
     assert not (read_only / FILE).exists()
     assert len(list((tmp_path / "home/.cache/impasto").glob("chroma_*.csv"))) == 1
-    monkeypatch.setattr(chroma, "chroma_spread", _refuse)
+    monkeypatch.setattr(places, "chroma_spread", _refuse)
     assert measure_chroma(paths, read_only, workers=0) == measured
 
 
@@ -196,7 +196,7 @@ def test_what_others_measured_in_data_that_cannot_be_written_is_used(
         measured = measure_chroma(paths[:2], read_only, workers=0)
     theirs = (read_only / FILE).read_bytes()
     measured |= measure_chroma(paths[2:], read_only, workers=0)
-    monkeypatch.setattr(chroma, "chroma_spread", _refuse)
+    monkeypatch.setattr(places, "chroma_spread", _refuse)
     assert measure_chroma(paths, read_only, workers=0) == measured
     assert (read_only / FILE).read_bytes() == theirs
 
@@ -219,11 +219,11 @@ def test_what_was_measured_before_an_interrupt_is_kept(tmp_path: Path, monkeypat
         return chroma_spread(path)
 
     with monkeypatch.context() as once:
-        once.setattr(chroma, "chroma_spread", interrupted)
+        once.setattr(places, "chroma_spread", interrupted)
         with pytest.raises(KeyboardInterrupt):
             measure_chroma(paths, tmp_path, workers=0)
     with monkeypatch.context() as again:
-        again.setattr(chroma, "chroma_spread", _refuse)
+        again.setattr(places, "chroma_spread", _refuse)
         assert len(measure_chroma(paths[:2], tmp_path, workers=0)) == 2
 
 
@@ -231,7 +231,7 @@ def test_what_was_measured_before_an_interrupt_is_kept(tmp_path: Path, monkeypat
 def test_any_file_name_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     path = _write(tmp_path / "a.png", _noise(0)).rename(tmp_path / name)
     measured = measure_chroma([path], tmp_path, workers=0)
-    monkeypatch.setattr(chroma, "chroma_spread", _refuse)
+    monkeypatch.setattr(places, "chroma_spread", _refuse)
     assert measure_chroma([path], tmp_path, workers=0) == measured
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.data import Places, Squeeze, class_folders, places
-from impasto.data.chroma import FILE
+from impasto.data.places import FILE
 
 FOLDERS = functools.partial(class_folders, val_part=0.25, seed=0)
 STEP = 20  # levels of red between one label and the next

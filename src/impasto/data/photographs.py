@@ -30,10 +30,7 @@ class Loading(TypedDict):
 
 
 class PhotographModule(LightningDataModule):
-    """What data of files and of shards have in common: checked arguments, workers, the loader of the validation.
-
-    Training batches never end; the trainer's `max_steps` says how many are used.
-    """
+    """What data of files and of shards have in common: checked arguments, workers, loaders; training never ends."""
 
     blocks: Sequence[int] = ()  # in which the photographs to train on lie (`EndlessBatches`)
 
@@ -52,13 +49,7 @@ class PhotographModule(LightningDataModule):
         """Read the paths and names of the photographs that are left out."""
         if not self.skip:
             return set()
-        file = Path(self.skip).expanduser()
-        return set(file.read_text(encoding="utf-8", errors="surrogateescape").split("\n"))
-
-    @property
-    def next_batch(self) -> int:
-        """Number of the batch at which the trainer stands: a resumed training goes on there."""
-        return 0 if self.trainer is None else self.trainer.global_step * self.trainer.accumulate_grad_batches
+        return set(Path(self.skip).expanduser().read_text(encoding="utf-8", errors="surrogateescape").split("\n"))
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401
         """Scale images to [0, 1] where they are used: as uint8 they take a quarter of the way there."""
@@ -69,15 +60,10 @@ class PhotographModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Endless batches, from the step at which the trainer stands."""
         dataset = self.dataset("train", self.train_transform)
+        first = 0 if self.trainer is None else self.trainer.global_step * self.trainer.accumulate_grad_batches
         rank, size = self._place()
         batches = EndlessBatches(
-            photographs=len(dataset),
-            batch_size=self.batch_size,
-            seed=self.seed,
-            first=self.next_batch,
-            rank=rank,
-            world_size=size,
-            blocks=self.blocks,
+            len(dataset), self.batch_size, seed=self.seed, first=first, rank=rank, world_size=size, blocks=self.blocks
         )
         return self._loader(dataset, batch_sampler=batches)
 
@@ -97,12 +83,10 @@ class PhotographModule(LightningDataModule):
         """Rank of this process and number of all."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
-    def _workers(self) -> int:
-        return min(self.num_workers, usable_cores(processes=1 if self.trainer is None else self.trainer.num_devices))
-
     def _loader(self, dataset: Dataset[Any], **options: object) -> DataLoader[Batch]:
         build: Callable[..., DataLoader[Batch]] = DataLoader
-        workers, on_gpu = self._workers(), torch.cuda.is_available()
+        processes = 1 if self.trainer is None else self.trainer.num_devices
+        workers, on_gpu = min(self.num_workers, usable_cores(processes=processes)), torch.cuda.is_available()
         always = {"persistent_workers": workers > 0, "pin_memory": on_gpu, "collate_fn": collate}
         return build(dataset, num_workers=workers, **always, **options)
 
@@ -111,12 +95,9 @@ class Photographs(PhotographModule):
     """Photographs from folders, files or patterns.
 
     Args:
-        train: folders, files or patterns to train on.
+        train: folders, files or patterns to train on; `setup` refuses those without photographs.
         val: likewise, held out.
-
-    Raises:
-        FileNotFoundError: a folder or file that does not exist (raised by `setup`).
-        ValueError: a folder without photographs (likewise), or a batch size or limit below 1.
+        loading: as `Loading` says; a ValueError where a batch size or limit is below 1.
     """
 
     def __init__(self, *, train: Sequence[str], val: Sequence[str], **loading: Unpack[Loading]) -> None:
