@@ -48,10 +48,8 @@ def pretrained_vgg(
         mean: of the images that a file's weights were trained on, RGB in [0, 1]; None where the file says it.
         std: likewise.
 
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: an unknown name, a file that holds no such weights or no mean and std, or code instead of weights.
-        ConnectionError: the download failed; says what to do.
+    A file that is not there, holds no such weights or code instead of them, says no mean and std, an unknown name, or a
+    failed download is refused with what to do.
     """
     del style
     layers = layer_names(architecture)
@@ -68,9 +66,8 @@ def pretrained_vgg(
     said = _statistics(architecture, path) | said
     mean, std = mean or said.get("mean"), std or said.get("std")
     if mean is None or std is None:
-        raise ValueError(
-            f"{path} does not say the mean and std of its images; give features.mean=[..] features.std=[..]"
-        )
+        advice = "give features.mean=[..] features.std=[..]"
+        raise ValueError(f"{path} does not say the mean and std of its images; {advice}")
     renamed = {}  # from torchvision's features.0.weight to conv1_1.weight, without the classifier
     for key, value in tensors.items():
         match = re.fullmatch(r"features\.(\d+)\.(weight|bias)", key)
@@ -113,9 +110,7 @@ def _downloaded(architecture: str, name: str) -> Path:
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, list[float]]]:
     metadata, tensors = read_safetensors(path)
     try:
-        return tensors, {
-            key: [float(v) for v in json.loads(metadata[key])] for key in ("mean", "std") if key in metadata
-        }
+        return tensors, {k: [float(v) for v in json.loads(metadata[k])] for k in ("mean", "std") if k in metadata}
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: expected a mean and a std as '[0.4, 0.5, 0.6]' in its metadata") from error
 

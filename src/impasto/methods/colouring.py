@@ -44,10 +44,7 @@ class Colouring:
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor) -> list[Applied]:
-        """Colour photographs, with the most probable scenes; refuse what would not fit into memory.
-
-        With a global photograph, the scenes are its own.
-        """
+        """Colour photographs, with the most probable scenes: a global photograph's own; refuse what would not fit."""
         refuse_large(photos, self._activations, self._seen, lambda h, w: _BYTES_TO_JOIN * h * w, device=self._device)
         other = None if self.global_photo is None else self.global_photo.expand(len(photos), -1, -1, -1)
         found = colorize(self.run, photos, code=self.code, size=self.size, global_photo=other, vividness=self.vividness)

@@ -1,5 +1,6 @@
 """A style network as a method."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -8,8 +9,8 @@ from torch import Tensor
 from impasto.allocator import give_back_freed_memory
 from impasto.color import Colours, PaintingColours
 from impasto.engines import Run, eager
+from impasto.images import resized
 from impasto.memory import Activations, check_disk, free_memory
-from impasto.methods.look import with_look_of
 from impasto.methods.method import PLAIN, Applied, Engine, device_of, refuse_large
 from impasto.networks import Trained
 from impasto.strips import Image, Strips, pointwise
@@ -80,6 +81,44 @@ class Stylizing:
             painted: Image = run(seen)[..., :height, :width]  # the paper's network rounds up to multiples of 4
             return painted
 
-        paint = network if self.look_size is None else partial(with_look_of, self.look_size, network)
+        paint = network if self.look_size is None else partial(_with_look_of, self.look_size, network)
         painted = self.colours.paint(paint, photo)
         return pointwise(partial(torch.lerp, weight=self.strength), photo, painted) if self.strength < 1 else painted
+
+
+def _with_look_of(size: int, network: Callable[[Image], Image], photo: Image) -> Image:
+    """Paint a photograph so that, reduced, it is what the network paints of its preview of that longer side.
+
+    As in a Laplacian pyramid: the preview's painting, and the detail that the network gives at the full size.
+    """
+    painted = network(photo)
+    height, width = photo.shape[-2:]
+    share = size / max(height, width)
+    if share >= 1:
+        return painted
+    small = max(1, round(share * height)), max(1, round(share * width))
+    preview: Tensor = network(_reduced(photo, small))  # type: ignore[arg-type, assignment]
+    look = preview - _reduced(painted, small)
+    if isinstance(painted, Strips):
+        rows, columns = _bicubic(small[0], height).to(look), _bicubic(small[1], width).to(look)
+        wide = look @ columns.T
+        found = painted + Strips(painted.shape, lambda a, b: rows[a:b] @ wide, like=painted.like, folder=painted.folder)
+        return found.map(lambda x: x.clamp_(0, 1))
+    return (painted + resized(look, (height, width))).clamp(0, 1)
+
+
+def _reduced(image: Image, size: tuple[int, int]) -> Tensor:
+    if isinstance(image, Tensor):
+        return resized(image, size)
+    rows, columns = (_bicubic(old, new) for old, new in zip(image.shape[-2:], size, strict=True))
+    found, first = torch.zeros(*image.shape[:2], *size), 0
+    for strip in image:
+        last = first + strip.shape[2]
+        found += rows[:, first:last] @ (strip.float().cpu() @ columns.T)
+        first = last
+    return found.to(image.device, image.dtype)
+
+
+def _bicubic(old: int, new: int) -> Tensor:
+    """What `resized` does to a column: (new, old)."""
+    return resized(torch.eye(old)[None, None], (new, old))[0, 0]

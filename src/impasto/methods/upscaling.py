@@ -1,6 +1,5 @@
 """An upscaler as a method, tile by tile."""
 
-from collections.abc import Iterator
 from itertools import pairwise, product
 
 import torch
@@ -52,10 +51,11 @@ class Upscaling:
         refuse_large(photos, self._activations, self._seen, self._finishing, factor=self.factor, device=self._device)
         height, width = photos.shape[-2:]
         large = torch.empty(len(photos), 3, self.factor * height, self.factor * width)
-        for (top, bottom), (left, right) in product(_parts(height, self.tile), _parts(width, self.tile)):
-            tile = self._enlarge(photos, slice(top, bottom), slice(left, right))
-            rows, columns = (slice(self.factor * a, self.factor * b) for a, b in ((top, bottom), (left, right)))
-            large[..., rows, columns] = tile.clamp(0, 1)
+        for rows, columns in product(_parts(height, self.tile), _parts(width, self.tile)):
+            top, left = max(0, rows.start - self._reach), max(0, columns.start - self._reach)
+            tile = self.run(photos[..., top : rows.stop + self._reach, left : columns.stop + self._reach])
+            inner = tile[..., self._enlarged(rows, top), self._enlarged(columns, left)]
+            large[..., self._enlarged(rows), self._enlarged(columns)] = inner.clamp(0, 1)
         return [Applied(self._finish(image, photo)) for image, photo in zip(large, photos, strict=True)]
 
     def _finish(self, large: Tensor, photo: Tensor) -> Tensor:
@@ -66,15 +66,9 @@ class Upscaling:
             large = luma[0].clamp(0, 1).expand(3, -1, -1)
         return large
 
-    def _enlarge(self, photos: Tensor, rows: slice, columns: slice) -> Tensor:
-        """Enlarge a part of the photographs, which the network sees with its neighbourhood."""
-        top, left = max(0, rows.start - self._reach), max(0, columns.start - self._reach)
-        result: Tensor = self.run(photos[..., top : rows.stop + self._reach, left : columns.stop + self._reach])
-        inner_rows, inner_columns = (
-            slice(self.factor * (part.start - at), self.factor * (part.stop - at))
-            for part, at in ((rows, top), (columns, left))
-        )
-        return result[..., inner_rows, inner_columns]
+    def _enlarged(self, part: slice, begin: int = 0) -> slice:
+        """Where a part of the photograph is in the result, or in that of a tile which begins there."""
+        return slice(self.factor * (part.start - begin), self.factor * (part.stop - begin))
 
     def _seen(self, height: int, width: int) -> tuple[int, int]:
         most = max(height, width) if self.tile is None else self.tile + 2 * self._reach
@@ -93,7 +87,7 @@ def _reach(network: nn.Module) -> int:
     return sum(max(size) // 2 for size in sizes)
 
 
-def _parts(side: int, most: int | None) -> Iterator[tuple[int, int]]:
-    """Cut a side into parts of nearly the same length: from and to."""
+def _parts(side: int, most: int | None) -> list[slice]:
+    """Cut a side into parts of nearly the same length."""
     count = 1 if most is None else -(-side // most)
-    return pairwise(side * number // count for number in range(count + 1))
+    return [slice(a, b) for a, b in pairwise(side * number // count for number in range(count + 1))]

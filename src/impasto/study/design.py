@@ -3,10 +3,9 @@
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
-from typing import Literal
+from itertools import combinations, product
 
-from impasto.study.folder import CATCH, RATED, REPEAT, Kind, Trial
+from impasto.study.folder import CATCH, RATED, REPEAT, Trial
 
 Name = Callable[[int, int | None], str]  # of the picture of a photograph by a method, by their numbers; None: spoiled
 
@@ -74,66 +73,36 @@ def design_sessions(
     sessions: list[list[Trial]] = []
     while len(sessions) < raters:
         mirrored = len(sessions) // len(shown) % 2 == 1
-        cycle = _Cycle(photographs, methods, shown, name=name, mirrored=mirrored, generator=generator)
+        zigzag = [(step + 1) // 2 * (-1 if (step % 2 == 0) != mirrored else 1) for step in range(len(shown))]
+        order = generator.sample(range(photographs), photographs)
         extras = _places_of_extras(photographs * rounds, repeats, catches, generator)
         for offset in generator.sample(range(len(shown)), len(shown)):
-            rated = [trial for number in range(rounds) for trial in cycle.round(offset, number)]
-            sessions.append(_with_extras(rated, [cycle.catch(offset, number) for number in range(catches)], *extras))
+            own, *_ = [_mixed(order, len(shown), generator) for _ in range(rounds)]  # more are drawn, so that seeds hold
+            rated = []
+            for number, (place, photograph) in product(range(rounds), enumerate(own)):
+                condition = shown[(zigzag[place % len(shown)] + offset + number) % len(shown)]
+                rated.append(Trial(kind=RATED, pictures=tuple(name(photograph, method) for method in condition)))
+            caught = [_catch(offset + number, photographs, methods, pictures, name) for number in range(catches)]
+            sessions.append(_with_extras(rated, caught, *extras))
     return sessions[:raters]
 
 
-class _Cycle:
-    """As many raters as there are conditions, each with another offset."""
+def _mixed(photographs: Sequence[int], count: int, generator: random.Random) -> list[int]:
+    """Mix the photographs that the balance of so many conditions lets change places: a whole number of blocks apart."""
+    order = list(photographs)
+    for first in range(min(count, len(order))):
+        order[first::count] = generator.sample(order[first::count], len(order[first::count]))
+    return order
 
-    def __init__(
-        self,
-        photographs: int,
-        methods: int,
-        shown: Sequence[tuple[int, ...]],
-        *,
-        name: Name,
-        mirrored: bool,
-        generator: random.Random,
-    ) -> None:
-        self.methods, self.shown, self.name, self.generator = methods, shown, name, generator
-        count = len(shown)
-        zigzag = [(step + 1) // 2 * (1 if step % 2 else -1) % count for step in range(count)]
-        self.zigzag = [-step % count for step in zigzag] if mirrored else zigzag
-        self.order = generator.sample(range(photographs), photographs)
-        self._of_offset: dict[int, list[int]] = {}
 
-    def round(self, offset: int, number: int) -> list[Trial]:
-        """Lay out one round of the rater with that offset."""
-        count = len(self.shown)
-        order = self._of_offset.setdefault(offset, self._photographs())
-        return [
-            self._trial(RATED, photograph, self.shown[(self.zigzag[place % count] + offset + number) % count])
-            for place, photograph in enumerate(order)
-        ]
-
-    def _photographs(self) -> list[int]:
-        """Mix the photographs that the balance lets change places: those a whole number of blocks apart."""
-        order = list(self.order)
-        for first in range(min(len(self.shown), len(order))):
-            places = slice(first, None, len(self.shown))
-            order[places] = self.generator.sample(order[places], len(order[places]))
-        return order
-
-    def catch(self, offset: int, number: int) -> Trial:
-        """Lay out a catch trial of the rater with that offset; of two pictures the sound one is on either side."""
-        photograph, number = (number + offset) % len(self.order), number + offset
-        if len(self.shown[0]) == 1:
-            return self._trial(CATCH, photograph, (None,), expected=0)
-        sound = number // 2 % self.methods
-        if number % 2:
-            return self._trial(CATCH, photograph, (None, sound), expected=1)
-        return self._trial(CATCH, photograph, (sound, None), expected=0)
-
-    def _trial(
-        self, kind: Kind, photograph: int, methods: tuple[int | None, ...], *, expected: Literal[0, 1] | None = None
-    ) -> Trial:
-        pictures = tuple(self.name(photograph, method) for method in methods)
-        return Trial(kind=kind, pictures=pictures, expected=expected)
+def _catch(number: int, photographs: int, methods: int, pictures: int, name: Name) -> Trial:
+    """Lay out a catch trial; of two pictures the sound one is on either side."""
+    photograph, sound = number % photographs, number // 2 % methods
+    spoiled = name(photograph, None)
+    if pictures == 1:
+        return Trial(kind=CATCH, pictures=(spoiled,), expected=0)
+    pair = (name(photograph, sound), spoiled)
+    return Trial(kind=CATCH, pictures=pair[::-1] if number % 2 else pair, expected=1 if number % 2 else 0)
 
 
 def _places_of_extras(

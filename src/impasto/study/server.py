@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 
 from impasto.study.answers import Answers, read_answers
 from impasto.study.folder import Study, image_file, lost_pictures, read_study, read_tokens
@@ -42,28 +42,10 @@ class Given(BaseModel):
     pauses: int = Field(ge=0, le=1000)
 
 
-class _WithHeaders:
-    """ASGI middleware around everything that answers: headers on every response, errors included."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-                message = {**message, "headers": [*message.get("headers", []), *own]}
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
-
-
-def create_app(folder: Path) -> ASGIApp:
+def create_app(folder: Path) -> FastAPI:
     """Build the web application of a study; a rater's link is `/r/<token>`, answers go to `answers.sqlite`.
 
-    Raises:
-        FileNotFoundError: no study there.
-        ValueError: it is damaged, or pictures are missing or changed.
+    Refuses a folder without a study, a damaged one, and one of which pictures are missing or changed.
     """
     desk = _Desk(folder)
     app = FastAPI(
@@ -83,7 +65,8 @@ def create_app(folder: Path) -> ASGIApp:
     app.add_api_route("/r/{token}/answers", desk.answer, dependencies=known, methods=["POST"])
     app.add_api_route("/r/{token}/pictures/{position}/{side}", desk.picture, dependencies=known)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
-    return _WithHeaders(app)
+    app.add_middleware(BaseHTTPMiddleware, dispatch=_with_headers)
+    return app
 
 
 def finished(study: Study, folder: Path) -> int:
@@ -165,6 +148,12 @@ class _Desk:
         return Response(file.read_bytes(), media_type="image/png")
 
 
+async def _with_headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    response = await call_next(request)
+    response.headers.update(HEADERS)
+    return response
+
+
 async def _malformed(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     fault = error.errors()[0]
@@ -173,4 +162,4 @@ async def _malformed(_: Request, error: Exception) -> Response:
 
 async def _failed(_: Request, error: Exception) -> Response:
     log.error("not served, the page asks again", exc_info=error)
-    return JSONResponse({"error": "the server cannot do it now; nothing was saved"}, 503)
+    return JSONResponse({"error": "the server cannot do it now; nothing was saved"}, 503, HEADERS)
