@@ -8,8 +8,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from impasto.data import Photographs
-from impasto.data.sample import sample_path
+from impasto.data import Photographs, sample_path
 from impasto.images import read_image
 
 CONF = Path(__file__).parents[2] / "conf" / "data" / "sample.yaml"

@@ -1,10 +1,12 @@
-"""Photographs of scenes as they lie on disks: class folders, torchvision's Places365, the lists of Places205."""
+"""Photographs of scenes as they lie on disks: class folders, Places365's, Places205's lists; and scikit-image's own."""
 
+from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import URLError
 
+import skimage.data
 import torch
 from torchvision.datasets import Places365
 
@@ -134,3 +136,13 @@ def _listed(file: Path) -> list[tuple[str, int]]:
         return [(name, int(number)) for name, number in (line.rsplit(maxsplit=1) for line in lines)]
     except ValueError as error:
         raise ValueError(f"{file}: expected a name and a number on each line ({error})") from error
+
+
+def sample_path(name: str) -> str:
+    """Return the path of one of scikit-image's own photographs, such as "chelsea.png": on every machine that has it."""
+    return str(Path(skimage.data.__file__).parent / name)
+
+
+def sample_paths(names: Sequence[str]) -> list[str]:
+    """Return the paths of several of them, for `Photographs`."""
+    return [sample_path(name) for name in names]

@@ -82,16 +82,11 @@ def check_sizes(folder: Path, sizes: dict[str, int]) -> None:
 
 
 class Shards(PhotographModule):
-    """Photographs in shards, read from a disk or an object store.
-
-    Shards come in a random order, and the photographs of each, so that a shard is read, or fetched, once in a round.
+    """Photographs in shards, which come in a random order, and the photographs of each: read once in a round.
 
     Args:
-        urls: the folder that `impasto pack` wrote; or s3://, gs://, r2:// or azure://..., of such a folder.
-
-    Raises:
-        ValueError: shards that are not finished, missing, or of another size (raised by `setup`).
-        OSError: the shards are not there or cannot be reached (likewise).
+        urls: the folder that `impasto pack` wrote; or s3://, gs://, r2:// or azure://..., of such a folder. `setup`
+            refuses shards that are not finished, missing, or of another size.
     """
 
     def __init__(self, *, urls: str, **loading: Unpack[Loading]) -> None:
@@ -102,11 +97,11 @@ class Shards(PhotographModule):
 
     @cached_property
     def index(self) -> dict[str, ShardIndex]:
-        """What was packed, by split."""
-        folders = {split: Path(self._address(split)) for split in SPLITS}
-        if self.folder is None:  # litdata's copies
-            folders = {split: Path(open_stream(self._address(split)).input_dir.path) for split in SPLITS}
-        return {split: read_index(folder / INDEX) for split, folder in folders.items()}
+        """What was packed, by split; of a store litdata has copies."""
+        addresses = {split: self._address(split) for split in SPLITS}
+        if self.folder is None:
+            addresses = {split: open_stream(address).input_dir.path for split, address in addresses.items()}
+        return {split: read_index(Path(address, INDEX)) for split, address in addresses.items()}
 
     @property
     def blocks(self) -> list[int]:  # type: ignore[override]

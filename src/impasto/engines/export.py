@@ -21,8 +21,8 @@ _AGREES = 0.5  # grey levels: no pixel is rounded further away than to the next 
 def export_network(trained: Trained, path: Path, kind: Format, *, check: bool = True) -> dict[str, Any]:
     """Write a trained network, normalisation included, and its card beside it, both whole or not at all.
 
-    With `check`, the file is read again and compared with eager float32 at three odd sizes. Returns the card; its
-    "exported" says what goes in and comes out, the checksum, and how far the file deviates from eager.
+    With `check`, the file is read again and compared with eager float32 at three odd sizes. Returns the card, whose
+    "exported" says what goes in and comes out, the checksum, and how far the file deviates.
 
     Raises:
         ValueError: an exported network, one that cannot be exported, or one whose export computes something else.

@@ -68,11 +68,12 @@ def pretrained_vgg(
     if mean is None or std is None:
         advice = "give features.mean=[..] features.std=[..]"
         raise ValueError(f"{path} does not say the mean and std of its images; {advice}")
-    renamed = {}  # from torchvision's features.0.weight to conv1_1.weight, without the classifier
-    for key, value in tensors.items():
-        match = re.fullmatch(r"features\.(\d+)\.(weight|bias)", key)
-        if match and int(match[1]) < len(layers):
-            renamed[f"{layers[int(match[1])]}.{match[2]}"] = value
+    renamed = {  # from torchvision's features.0.weight to conv1_1.weight, without the classifier
+        f"{layer}.{kind}": tensors[f"features.{number}.{kind}"]
+        for number, layer in enumerate(layers)
+        for kind in ("weight", "bias")
+        if f"features.{number}.{kind}" in tensors
+    }
     description = f"{path.name}, sha256 {sha256(path)[:16]}"
     return VGG(renamed, architecture=architecture, mean=mean, std=std, pooling=pooling, description=description)
 
@@ -85,9 +86,10 @@ def _statistics(architecture: str, path: Path) -> dict[str, list[float]]:
     """The mean and std of the images, where a file is one that can be downloaded, by its name."""
     if path.name == Path(CAFFE[architecture]).name:
         return _CAFFE_STATISTICS
-    known = {Path(weights.url).name: weights.transforms() for weights in get_model_weights(architecture)}
-    found = known.get(path.name)
-    return {} if found is None else {"mean": list(found.mean), "std": list(found.std)}
+    for weights in get_model_weights(architecture):
+        if Path(weights.url).name == path.name:
+            return {"mean": list(weights.transforms().mean), "std": list(weights.transforms().std)}
+    return {}
 
 
 def _downloaded(architecture: str, name: str) -> Path:

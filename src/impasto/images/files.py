@@ -144,13 +144,11 @@ def _decode(
     convert: Callable[[Image.Image], Tensor] | None = None,
 ) -> Decoded:
     needed, size = _BYTES_OF_COEFFICIENTS * pixels_of(image) * bool(image.info.get("progressive")), image.size
-    scale = 1 if at_least is None else at_least / min(size)
-    if at_most is not None:
-        scale = min(scale, _MARGIN * at_most / max(size))
+    shrunk = min(1.0, (at_most or max(size)) / max(size))
+    scale = min(1.0 if at_least is None else at_least / min(size), _MARGIN * shrunk)
     drafted = image.draft("RGB", scaled(size, scale)) if scale < 1 else None
     small = at_most is not None and _MARGIN * at_most <= max(image.size)
-    longer = max(size)
-    wanted = size if at_most is None or at_most >= longer else scaled(size, at_most / longer)
+    wanted = scaled(size, shrunk)
     folder = None if scratch is None else scratch(wanted[1], wanted[0])
     whole = _BYTES_TO_DECODE if folder is None else _BYTES_TO_HOLD
     needed += pixels_of(image) * (_BYTES_TO_REDUCE if small else whole)

@@ -10,6 +10,7 @@ from impasto.allocator import give_back_freed_memory
 from impasto.color import Colours, PaintingColours
 from impasto.engines import Run, eager
 from impasto.images import resized
+from impasto.images.pixels import scaled
 from impasto.memory import Activations, check_disk, free_memory
 from impasto.methods.method import PLAIN, Applied, Engine, device_of, refuse_large
 from impasto.networks import Trained
@@ -63,12 +64,9 @@ class Stylizing:
         return height * width >= _LARGE or not self._activations.fit(height, width, free_memory(self._device))
 
     def paint_strips(self, photo: Strips) -> Strips:
-        """Paint a photograph (1, 3, H, W), with PyTorch whatever the engine; refuse what would not fit onto the disk.
-
-        What no layer needs any more is deleted, so that there is never more than two layers, and what a residual adds.
-        """
+        """Paint a photograph (1, 3, H, W), with PyTorch whatever the engine; refuse what does not fit onto the disk."""
         height, width = photo.shape[2:]
-        files = self._activations(height, width) // 3  # of which a third is the largest layer's input and output
+        files = self._activations(height, width) // 3  # the largest layer's input and output: what is done is deleted
         check_disk(files, f"painting {width} x {height} pixels", photo.folder)
         give_back_freed_memory()  # that decoding took
         painted = self._paint(eager(self.trained, precision=self._precision, device=self._device), photo)
@@ -77,8 +75,7 @@ class Stylizing:
 
     def _paint(self, run: Run, photo: Image) -> Image:
         def network(seen: Image) -> Image:
-            height, width = seen.shape[-2:]
-            painted: Image = run(seen)[..., :height, :width]  # the paper's network rounds up to multiples of 4
+            painted: Image = run(seen)[..., : seen.shape[-2], : seen.shape[-1]]  # Johnson's rounds up to multiples of 4
             return painted
 
         paint = network if self.look_size is None else partial(_with_look_of, self.look_size, network)
@@ -93,10 +90,9 @@ def _with_look_of(size: int, network: Callable[[Image], Image], photo: Image) ->
     """
     painted = network(photo)
     height, width = photo.shape[-2:]
-    share = size / max(height, width)
-    if share >= 1:
+    if size >= max(height, width):
         return painted
-    small = max(1, round(share * height)), max(1, round(share * width))
+    small = scaled((height, width), size / max(height, width))
     preview: Tensor = network(_reduced(photo, small))  # type: ignore[arg-type, assignment]
     look = preview - _reduced(painted, small)
     if isinstance(painted, Strips):

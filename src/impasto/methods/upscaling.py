@@ -19,8 +19,8 @@ _TILE = 256  # pixels of the photograph a side; measured against 512: a third sl
 class Upscaling:
     """Enlarges photographs of any size by the factor of a network; what is grey stays grey.
 
-    A network that sees only its neighbourhood gives the same result tile by tile, in less memory, as at once: each tile
-    is cut from the photograph with as many pixels around it as the network sees.
+    Tile by tile, in less memory, the result is the same as at once: each is cut out with as much around it as the
+    network sees.
 
     Args:
         trained: an upscaler.
@@ -79,10 +79,7 @@ class Upscaling:
 
 
 def _reach(network: nn.Module) -> int:
-    """Pixels of the photograph that a pixel of the result sees to each side, at most.
-
-    As if all convolutions worked at the photograph's size; one that works at a larger size sees less.
-    """
+    """Pixels of the photograph that a pixel of the result sees to each side, at most."""
     sizes = [m.kernel_size for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     return sum(max(size) // 2 for size in sizes)
 

@@ -8,6 +8,7 @@ from itertools import combinations, product
 from impasto.study.folder import CATCH, RATED, REPEAT, Trial
 
 Name = Callable[[int, int | None], str]  # of the picture of a photograph by a method, by their numbers; None: spoiled
+_Places = Mapping[int, list[int]]
 
 
 def conditions(methods: int, *, pictures: int) -> list[tuple[int, ...]]:
@@ -41,9 +42,8 @@ def design_sessions(
 
     Raters come in cycles of as many as there are conditions. Within a whole cycle every photograph is shown under every
     condition equally often, and every condition stands equally often at every place of the session; a rater meets all
-    conditions equally often, within one a round. Successive conditions follow Williams' zigzag, so that none follows
-    another more often than it must. Photographs come in another order for each rater as far as that balance leaves
-    room: where there are fewer photographs than conditions, a cycle's raters share one order.
+    equally often, within one a round. Conditions follow each other in Williams' zigzag, none more often than it must.
+    Photographs come in another order for each rater as far as that balance leaves room.
 
     Args:
         photographs: how many.
@@ -77,7 +77,9 @@ def design_sessions(
         order = generator.sample(range(photographs), photographs)
         extras = _places_of_extras(photographs * rounds, repeats, catches, generator)
         for offset in generator.sample(range(len(shown)), len(shown)):
-            own, *_ = [_mixed(order, len(shown), generator) for _ in range(rounds)]  # more are drawn, so that seeds hold
+            own, *_ = [
+                _mixed(order, len(shown), generator) for _ in range(rounds)
+            ]  # more are drawn, so that seeds hold
             rated = []
             for number, (place, photograph) in product(range(rounds), enumerate(own)):
                 condition = shown[(zigzag[place % len(shown)] + offset + number) % len(shown)]
@@ -105,14 +107,8 @@ def _catch(number: int, photographs: int, methods: int, pictures: int, name: Nam
     return Trial(kind=CATCH, pictures=pair[::-1] if number % 2 else pair, expected=1 if number % 2 else 0)
 
 
-def _places_of_extras(
-    rated: int, repeats: int, catches: int, generator: random.Random
-) -> tuple[Mapping[int, list[int]], Mapping[int, list[int]]]:
-    """Draw after which rated trials others come, at the same places for all raters of a cycle.
-
-    Returns:
-        The numbers of the rated trials that come again, and those of the catch trials, by the rated trial before.
-    """
+def _places_of_extras(rated: int, repeats: int, catches: int, generator: random.Random) -> tuple[_Places, _Places]:
+    """Draw after which rated trials others come in a whole cycle: numbers of the repeated and of the catch trials."""
     half = rated // 2
     repeated, caught = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
     for number, source in enumerate(generator.sample(range(half), repeats)):
@@ -122,14 +118,8 @@ def _places_of_extras(
     return repeated, caught
 
 
-def _with_extras(
-    rated: Sequence[Trial],
-    catches: Sequence[Trial],
-    repeated: Mapping[int, list[int]],
-    caught: Mapping[int, list[int]],
-) -> list[Trial]:
-    session: list[Trial] = []
-    places: list[int] = []
+def _with_extras(rated: Sequence[Trial], catches: Sequence[Trial], repeated: _Places, caught: _Places) -> list[Trial]:
+    session, places = list[Trial](), list[int]()
     for index, trial in enumerate(rated):
         places.append(len(session))
         session.append(trial)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from impasto.images.pixels import scaled
+
 _SIDE = 192  # pixels of the longer side at which frames are compared; 256 takes a third longer
 _APART = 0.5  # pixels there by which the flows forwards and backwards may differ
 _UNLIKE = 0.04  # of [0, 1]: by which a frame may differ from the one before, moved
@@ -22,7 +24,7 @@ class Steadying:
 
     Where the flow from the frame before is the same forwards and backwards, and that frame, moved, looks as this one,
     the picture before is moved likewise and blended in; elsewhere (what was hidden, a cut) the picture stays as it is.
-    A mean of pictures has less detail than each of them: what is shown is given as much as the frame's own picture has.
+    What is shown has as much detail as the frame's own picture, of which a mean has less.
 
     Args:
         share: of the picture before, from 0 (as they come) to below 1.
@@ -60,19 +62,18 @@ class Steadying:
 
 
 def _small_grey(frame: Tensor) -> Tensor:
+    height, width = frame.shape[-2:]
+    size = scaled((height, width), min(1.0, _SIDE / max(height, width)))
     grey = frame.mean(dim=1, keepdim=True)
-    scale = min(1.0, _SIDE / max(grey.shape[-2:]))
-    size = [max(1, round(side * scale)) for side in grey.shape[-2:]]
     return functional.interpolate(grey, size, mode="bilinear", antialias=True, align_corners=False)
 
 
 def _detail(image: Tensor) -> Tensor:
-    half = _BLUR // 2
-    return image - functional.avg_pool2d(image, _BLUR, 1, half, count_include_pad=False)
+    return image - functional.avg_pool2d(image, _BLUR, 1, _BLUR // 2, count_include_pad=False)
 
 
 def moved(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
-    """Move an image along a flow: what comes back at x is the image at x + flow(x), beyond the border the nearest.
+    """Move an image along a flow: what comes back at x is the image at x + flow(x), or the nearest.
 
     Args:
         image: (N, C, H, W).
@@ -119,10 +120,7 @@ def optical_flow(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _registered(here: Tensor, there: Tensor, flow: Tensor) -> Tensor:
-    """Solve for the flow of each pixel's window, linearised about the flow of each of its pixels.
-
-    Linearised about that of the window's centre, as usual, it diverges (sec. 3 of the source).
-    """
+    """Solve for each window's flow, linearised about that of each pixel: about its centre's, it diverges (sec. 3)."""
     mean = functional.pad((here + there) / 2, (1, 1, 1, 1), mode="replicate")
     dx, dy = (mean[..., 1:-1, 2:] - mean[..., 1:-1, :-2]) / 2, (mean[..., 2:, 1:-1] - mean[..., :-2, 1:-1]) / 2
     target = here - there + dx * flow[:, :1] + dy * flow[:, 1:]
