@@ -82,10 +82,6 @@ def test_photographs_of_any_size_are_measured(tmp_path: Path, size: tuple[int, i
     assert chroma_spread(path) == pytest.approx(_reference_spread(path), abs=1)
 
 
-def test_grey_file_of_one_channel_has_none(tmp_path: Path) -> None:
-    assert chroma_spread(_write(tmp_path / "a.png", _noise(0, 1)[..., 0])) < 1e-2
-
-
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n broken"])
 def test_broken_photograph_has_no_number_and_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
@@ -158,12 +154,6 @@ def test_damaged_memory_is_measured_again(tmp_path: Path, caplog: pytest.LogCapt
     caplog.clear()
     assert measure_chroma(paths, tmp_path, workers=0) == expected
     assert not caplog.records  # and it is whole again
-
-
-def test_empty_memory_is_measured_again(tmp_path: Path) -> None:
-    paths = _tree(tmp_path)
-    (tmp_path / FILE).touch()
-    assert measure_chroma(paths, tmp_path, workers=0) == {path: chroma_spread(path) for path in paths}
 
 
 def test_broken_photograph_is_not_remembered_as_broken(tmp_path: Path) -> None:
