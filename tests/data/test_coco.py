@@ -69,7 +69,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Server:
                 archive.write(path, f"{split}/{path.name}")
         sums[split] = hashlib.md5((folder / f"{split}.zip").read_bytes()).hexdigest()
     stand_in = _Server(folder)
-    monkeypatch.setattr("impasto.data.coco._MD5", sums)
+    monkeypatch.setattr("impasto.data.photographs._MD5", sums)
     monkeypatch.setattr("torchvision.datasets.utils.download_url", stand_in.download)
     return stand_in
 

@@ -39,14 +39,6 @@ def _saved(path: Path, image: Image.Image, **options: Any) -> Path:
     return path
 
 
-def _touch(folder: Path, *names: str) -> list[Path]:
-    paths = [folder / name for name in names]
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return paths
-
-
 def _over_white(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     part = alpha[..., None] / 255
     return colours * part + 255 * (1 - part)

@@ -4,7 +4,6 @@ import logging
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +19,7 @@ log = logging.getLogger(__name__)
 
 _MANY = 30  # photographs from which the seconds of the first export are won back
 _MEAN, _LARGEST = 1.0, 16.0  # ours: grey levels by which an engine may deviate
-
-
-class Engine(Protocol):
-    """From a trained network to a function with its arguments and results."""
-
-    def __call__(self, trained: Trained, *, precision: torch.dtype | None, device: str) -> Run:
-        """Prepare the network."""
+Engine = Callable[..., Run]  # from a trained network, its precision and device, to a function in the network's place
 
 
 def eager(trained: Trained, *, precision: torch.dtype | None, device: str) -> Run:

@@ -48,8 +48,9 @@ def pretrained_vgg(
         mean: of the images that a file's weights were trained on, RGB in [0, 1]; None where the file says it.
         std: likewise.
 
-    A file that is not there, holds no such weights or code instead of them, says no mean and std, an unknown name, or a
-    failed download is refused with what to do.
+    Raises:
+        OSError: no such file, or a failed download; says what to do.
+        ValueError: an unknown name, a file that holds no such weights or no mean and std, or code instead of weights.
     """
     del style
     layers = layer_names(architecture)
