@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import torch
 from PIL import Image
@@ -27,12 +27,6 @@ class PatchBatch(NamedTuple):
     low: Tensor  # RGB: uint8, (N, size / factor, size / factor, 3) from a loader; float32 on the device, as in `Batch`
     image: Tensor  # likewise, of `size`
     seconds: Any  # decoding, cutting and degrading, one number each
-
-
-class PatchTransform(Transform, Protocol):
-    """From a photograph to a square of its own pixels, `size` a side."""
-
-    size: int
 
 
 class PatchDataset(PhotographDataset):
@@ -69,9 +63,6 @@ class Patches(Photographs):
     Source: Johnson 2016, sec. 4.2.
     """
 
-    train_transform: PatchTransform
-    val_transform: PatchTransform
-
     def __init__(
         self,
         *,
@@ -86,7 +77,7 @@ class Patches(Photographs):
     ) -> None:
         super().__init__(train=train, val=val, **loading)
         for name, transform in (("train", self.train_transform), ("val", self.val_transform)):
-            if not hasattr(transform, "size") or transform.at_least is not None:
+            if transform.at_least is not None:
                 raise ValueError(f"expected data.{name}_transform to cut patches, as RandomPatch does")
             if transform.size < factor or transform.size % factor:
                 size = f"data.{name}_transform.size"

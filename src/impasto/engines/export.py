@@ -64,10 +64,9 @@ def read_card(path: Path) -> dict[str, Any]:
 
 def onnx_file(trained: Trained) -> Path:
     """Return the ONNX file of a network: the exported one, or one that is made once and kept below ~/.cache/impasto."""
-    path = _kept(trained)
     if not is_exported(trained):
-        export_network(trained, path, format_of("onnx"), check=False)
-    return path
+        export_network(trained, _kept(trained), format_of("onnx"), check=False)
+    return _kept(trained)
 
 
 def is_exported(trained: Trained) -> bool:
