@@ -134,6 +134,19 @@ def _decode_uint8(image: Image.Image, name: str, *, at_least: int | None) -> Ten
     return found
 
 
+def _to_tensor(shown: Image.Image | np.ndarray) -> Tensor:
+    stored = np.asarray(shown)
+    if stored.ndim == 2:
+        return torch.from_numpy(np.repeat(stored[None].clip(0, 1), 3, axis=0))
+    image = np.empty((3, *stored.shape[:2]), dtype=np.float32)
+    np.divide(stored.transpose(2, 0, 1), 255, out=image, dtype=np.float32)
+    return torch.from_numpy(image)
+
+
+def _to_levels(shown: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(shown) if shown.mode == "RGB" else to_uint8(_to_tensor(shown)))
+
+
 def _decode(
     image: Image.Image,
     name: str,
@@ -141,7 +154,7 @@ def _decode(
     at_least: int | None = None,
     at_most: int | None = None,
     scratch: Scratch | None = None,
-    convert: Callable[[Image.Image], Tensor] | None = None,
+    convert: Callable[[Any], Tensor] = _to_tensor,
 ) -> Decoded:
     needed, size = _BYTES_OF_COEFFICIENTS * pixels_of(image) * bool(image.info.get("progressive")), image.size
     shrunk = min(1.0, (at_most or max(size)) / max(size))
@@ -162,27 +175,12 @@ def _decode(
         shown.info = image.info  # EXIF says which way is up
         ImageOps.exif_transpose(shown, in_place=True)
         remarks = [*lost, *(["transparency was laid over white"] if transparent else [])]
-        found = _to_strips(shown, folder) if folder is not None else (convert or _to_tensor)(shown)
-        return Decoded(found, kept, tuple(remarks))
-
-
-def _to_tensor(shown: Image.Image | np.ndarray) -> Tensor:
-    stored = np.asarray(shown)
-    if stored.ndim == 2:
-        return torch.from_numpy(np.repeat(stored[None].clip(0, 1), 3, axis=0))
-    image = np.empty((3, *stored.shape[:2]), dtype=np.float32)
-    np.divide(stored.transpose(2, 0, 1), 255, out=image, dtype=np.float32)
-    return torch.from_numpy(image)
-
-
-def _to_strips(shown: Image.Image, folder: Path) -> Strips:
-    stored = np.asarray(shown)  # in 256 levels; many small pictures of Pillow's, cropped, would fragment the memory
-    shape = (1, 3, *stored.shape[:2])
-    return Strips(shape, lambda a, b: _to_tensor(stored[a:b])[None], like=torch.empty(0), folder=folder)
-
-
-def _to_levels(shown: Image.Image) -> Tensor:
-    return torch.from_numpy(np.array(shown) if shown.mode == "RGB" else to_uint8(_to_tensor(shown)))
+        if folder is None:
+            return Decoded(convert(shown), kept, tuple(remarks))
+        stored = np.asarray(shown)  # in 256 levels; many small pictures of Pillow's, cropped, would fragment the memory
+        like, shape = torch.empty(0), (1, 3, *stored.shape[:2])
+        strips = Strips(shape, lambda a, b: convert(stored[a:b])[None], like=like, folder=folder)
+        return Decoded(strips, kept, tuple(remarks))
 
 
 def write_image(path: Path, image: Tensor | Strips, kept: Mapping[str, Any] | None = None) -> None:

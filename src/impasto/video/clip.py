@@ -140,14 +140,10 @@ def join(segments: Sequence[Path], clip: Clip, target: Path) -> list[str]:
                 sounds[sound.index] = result.add_stream_from_template(sound)
             else:
                 lost.append(f"sound in {sound.codec.canonical_name}")
-        for packet in merge(_pictures(segments, video), _sound(source, sounds), key=_time):
+        packets = _pictures(segments, video), _sound(source, sounds)
+        for packet in merge(*packets, key=lambda packet: (packet.dts or 0) * packet.time_base):
             result.mux(packet)
     return lost
-
-
-def _time(packet: AnyPacket) -> Fraction:
-    assert packet.dts is not None
-    return packet.dts * packet.time_base
 
 
 def _pictures(segments: Sequence[Path], stream: VideoStream) -> Iterator[AnyPacket]:
