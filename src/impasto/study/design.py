@@ -73,13 +73,12 @@ def design_sessions(
     sessions: list[list[Trial]] = []
     while len(sessions) < raters:
         mirrored = len(sessions) // len(shown) % 2 == 1
-        zigzag = [(step + 1) // 2 * (-1 if (step % 2 == 0) != mirrored else 1) for step in range(len(shown))]
+        zigzag = [(step + 1) // 2 * (1 if (step % 2 == 1) != mirrored else -1) for step in range(len(shown))]
         order = generator.sample(range(photographs), photographs)
         extras = _places_of_extras(photographs * rounds, repeats, catches, generator)
         for offset in generator.sample(range(len(shown)), len(shown)):
-            own, *_ = [
-                _mixed(order, len(shown), generator) for _ in range(rounds)
-            ]  # more are drawn, so that seeds hold
+            # One order would do, but then a seed would no longer give the design that it gave.
+            own, *_ = [_mixed(order, len(shown), generator) for _ in range(rounds)]
             rated = []
             for number, (place, photograph) in product(range(rounds), enumerate(own)):
                 condition = shown[(zigzag[place % len(shown)] + offset + number) % len(shown)]
