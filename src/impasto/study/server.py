@@ -11,7 +11,8 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from impasto.study.answers import Answers, read_answers
 from impasto.study.folder import Study, image_file, lost_pictures, read_study, read_tokens
@@ -42,7 +43,7 @@ class Given(BaseModel):
     pauses: int = Field(ge=0, le=1000)
 
 
-def create_app(folder: Path) -> FastAPI:
+def create_app(folder: Path) -> ASGIApp:
     """Build the web application of a study; a rater's link is `/r/<token>`, answers go to `answers.sqlite`.
 
     Refuses a folder without a study, a damaged one, and one of which pictures are missing or changed.
@@ -65,8 +66,7 @@ def create_app(folder: Path) -> FastAPI:
     app.add_api_route("/r/{token}/answers", desk.answer, dependencies=known, methods=["POST"])
     app.add_api_route("/r/{token}/pictures/{position}/{side}", desk.picture, dependencies=known)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
-    app.add_middleware(BaseHTTPMiddleware, dispatch=_with_headers)
-    return app
+    return _with_headers(app)
 
 
 def finished(study: Study, folder: Path) -> int:
@@ -148,10 +148,18 @@ class _Desk:
         return Response(file.read_bytes(), media_type="image/png")
 
 
-async def _with_headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
-    response = await call_next(request)
-    response.headers.update(HEADERS)
-    return response
+def _with_headers(app: ASGIApp) -> ASGIApp:
+    """Set the headers of everything that answers, errors of the server included."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await app(scope, receive, send_with_headers)
+
+    return answer
 
 
 async def _malformed(_: Request, error: Exception) -> Response:
@@ -162,4 +170,4 @@ async def _malformed(_: Request, error: Exception) -> Response:
 
 async def _failed(_: Request, error: Exception) -> Response:
     log.error("not served, the page asks again", exc_info=error)
-    return JSONResponse({"error": "the server cannot do it now; nothing was saved"}, 503, HEADERS)
+    return JSONResponse({"error": "the server cannot do it now; nothing was saved"}, 503)
