@@ -6,7 +6,7 @@ from typing import Any
 from tiny import tiny_vgg
 from torch import Tensor
 
-from impasto.data.sample import sample_path
+from impasto.data import sample_path
 from impasto.gatys import resized
 from impasto.images import read_image
 from impasto.losses import PerceptualLoss, mean_square, squared_frobenius

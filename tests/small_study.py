@@ -31,9 +31,9 @@ from impasto.study.pictures import spoiled, write_blinded
 
 _SPEC = spec_from_file_location("docs_measure_coverage", conf_dir().parent / "docs" / "measure" / "coverage.py")
 assert _SPEC is not None and _SPEC.loader is not None
-_MEASURED = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_MEASURED)
-imagined_study = _MEASURED.imagined_study  # a study whose pictures do not exist
+MEASURED = module_from_spec(_SPEC)
+_SPEC.loader.exec_module(MEASURED)
+imagined_study = MEASURED.imagined_study  # a study whose pictures do not exist
 
 METHODS = ("secretgatys", "secretjohnson")
 NATURAL = Question(text="Does this image look natural to you?", pictures=1, answers=("Not natural", "Natural"))

@@ -12,7 +12,7 @@ import pytest
 from conftest import Result
 from omegaconf import OmegaConf
 
-from impasto.data.sample import sample_path
+from impasto.data import sample_path
 from impasto.launch.help import choices
 
 ROOT = Path(__file__).parents[1]

@@ -310,7 +310,7 @@ def test_strips_are_painted_as_the_whole(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("impasto.strips.image._BYTES", 30_000)
+    monkeypatch.setattr("impasto.strips._BYTES", 30_000)
     method = Stylizing(_stylizer(), strength=strength, colours=colours, look_size=look_size)
     photo = _photo(131, 47)
     strips = Strips((1, 3, 131, 47), lambda a, b: photo[None, :, a:b].clone(), like=photo, folder=tmp_path)

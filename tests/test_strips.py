@@ -18,7 +18,7 @@ from impasto.strips import Strips, pointwise
 @pytest.fixture(autouse=True)
 def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     """Strips of eight to a few dozen rows."""
-    monkeypatch.setattr("impasto.strips.image._BYTES", 20_000)
+    monkeypatch.setattr("impasto.strips._BYTES", 20_000)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ newest() { ls -d "$folder"/runs/*/*_"$1"_* 2>/dev/null | tail -1; }
 
 # What runs, and how large
 machine=$(python -c 'from impasto.hardware import describe_machine as m; m = m(); print(m["gpu"] or m["processor"], "torch", m["torch"])')
-photo=$(python -c 'from impasto.data.sample import sample_path; print(sample_path("rocket.jpg"))')
+photo=$(python -c 'from impasto.data import sample_path; print(sample_path("rocket.jpg"))')
 cp "$(dirname "$photo")/coffee.png" "$folder/scenes/train/indoor" && cp "$photo" "$folder/scenes/train/outdoor"
 cp "$(dirname "$photo")/chelsea.png" "$folder/scenes/val/indoor" && cp "$(dirname "$photo")/motorcycle_left.png" "$folder/scenes/val/outdoor"
 run="output_root=$folder/runs" i="python -m impasto.cli"

@@ -17,7 +17,7 @@ import openvino
 from numpy.typing import NDArray
 
 from impasto.data import sample_paths
-from impasto.engines.form import form_of
+from impasto.engines import form_of
 from impasto.engines.formats import write_onnx
 from impasto.images import read_image
 from impasto.runs import load_shipped

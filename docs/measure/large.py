@@ -21,7 +21,7 @@ import torch
 from measuring import composed, measure, parser
 from PIL import Image
 
-from impasto.data.sample import sample_path
+from impasto.data import sample_path
 from impasto.evaluation.comparison import Cells, Comparison, Figures, Table
 from impasto.images import read_image, resize
 from impasto.tables import digits, markdown

@@ -18,7 +18,7 @@ from typing import ClassVar
 import psutil
 from measuring import measure, parser
 
-from impasto.data.sample import sample_path
+from impasto.data import sample_path
 from impasto.evaluation.comparison import Cells, Comparison, Counts, Figures, Row, Table
 from impasto.images import read_image, resize, write_image
 

@@ -23,7 +23,7 @@ from measuring import measure, parser
 from torch import Tensor
 from video import View, seen, sharpness, true_flow, warp_error
 
-from impasto.data.sample import sample_path
+from impasto.data import sample_path
 from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Row, Table
 from impasto.images import read_image, to_uint8
 from impasto.tables import digits

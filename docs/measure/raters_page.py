@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from impasto.data.sample import sample_path
+from impasto.data import sample_path
 from impasto.files import sha256
 from impasto.images import read_image, resize_longer_side
 from impasto.study.answers import read_answers

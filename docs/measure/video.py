@@ -24,7 +24,7 @@ from impasto.methods import Method, method_of
 from impasto.runs import load_shipped
 from impasto.tables import digits
 from impasto.video import Steadying, moved
-from impasto.video.flow import inside
+from impasto.video.steadying import inside
 
 _ITSELF = "the clip itself"
 _SHARES = (0, 0.7, 0.8, 0.9, 0.95)  # of steady=; the first is what the others are compared with

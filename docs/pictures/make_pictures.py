@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional
 
-from impasto.data.sample import sample_path
+from impasto.data import sample_path
 from impasto.evaluation.colour import colorizer_of, tinted
 from impasto.evaluation.plots import save_figure
 from impasto.evaluation.super_resolution_protocol import Protocol, compare, enlarge, low_and_truth, luma

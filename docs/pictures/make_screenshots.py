@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.text import Text
 from served import served
 
-from impasto.data.sample import sample_paths
+from impasto.data import sample_paths
 
 HERE = Path(__file__).parent
 PHOTOGRAPHS = [str(path) for path in sample_paths(["chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg"])]

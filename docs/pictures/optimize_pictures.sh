@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The four results in the picture of `impasto optimize`; then: python docs/pictures/make_pictures.py gatys=<folder>
 set -euo pipefail
-photo=$(python -c 'from impasto.data.sample import sample_path; print(sample_path("rocket.jpg"))')
+photo=$(python -c 'from impasto.data import sample_path; print(sample_path("rocket.jpg"))')
 paint() { impasto optimize style=starry_night images="$photo" size=384 logger=csv output="$folder/$1" "${@:2}"; }
 folder=${1:?give a folder}
 paint plain steps=200

@@ -15,7 +15,7 @@ from torch import Tensor
 from impasto.images import Decoded, read_file, write_image
 from impasto.listing import refuse_original
 from impasto.memory import TooLargeError
-from impasto.methods import Applied, ByStrips, Method, Seen
+from impasto.methods import Applied, Method, Seen, Stylizing
 from impasto.strips import Strips
 
 _THREADS = 2  # that decode, and as many that encode; Pillow lets go of Python's lock
@@ -129,7 +129,7 @@ class Pipeline:
 
     def _scratch(self, job: Job, height: int, width: int) -> Path | None:
         """Where the layers of a large photograph lie: beside the result, since /tmp may be memory."""
-        if not isinstance(self.method, ByStrips) or not self.method.is_large(height, width):
+        if not isinstance(self.method, Stylizing) or not self.method.is_large(height, width):
             return None
         job.target.parent.mkdir(parents=True, exist_ok=True)
         return job.target.parent
@@ -140,7 +140,7 @@ class Pipeline:
         try:
             if len(whole) == len(images):
                 return self.method(torch.stack(whole))
-            if len(images) == 1 and isinstance(self.method, ByStrips) and isinstance(images[0], Strips):
+            if len(images) == 1 and isinstance(self.method, Stylizing) and isinstance(images[0], Strips):
                 return [self.method.paint_strips(images[0])]
         except _FAILURES as error:
             if len(group) == 1:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto.color import CODES, ColourCode
-from impasto.data.sample import sample_path
+from impasto.data import sample_path
 from impasto.images import read_image, resize_longer_side
 
 REACH = {"lab": (100.0, 100.0), "yuv": (0.436, 0.615)}

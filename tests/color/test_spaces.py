@@ -23,7 +23,7 @@ from impasto.color import (
     match_colours,
     yuv,
 )
-from impasto.data.sample import sample_path
+from impasto.data import sample_path
 from impasto.gatys import resized
 from impasto.images import read_image
 

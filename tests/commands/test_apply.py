@@ -241,7 +241,7 @@ def test_a_large_photograph_is_painted_strip_by_strip(
     _photograph(tmp_path / "in" / name, 90, 131)
     whole = impasto("apply", "in", f"run={network}", "output=whole", "precision=fp32")
     monkeypatch.setattr("impasto.methods.stylizing._LARGE", 100)
-    monkeypatch.setattr("impasto.strips.image._BYTES", 30_000)
+    monkeypatch.setattr("impasto.strips._BYTES", 30_000)
     strips = impasto("apply", "in", f"run={network}", "output=out", "precision=fp32")
     assert whole.code == strips.code == 0, strips.err
     assert sorted(p.name for p in Path("out").iterdir()) == [".impasto", name]

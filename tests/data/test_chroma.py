@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from skimage.color import lab2rgb, rgb2lab
 
-from impasto.data import chroma
-from impasto.data.chroma import FILE, chroma_spread, measure_chroma
+from impasto.data import places
+from impasto.data.places import FILE, chroma_spread, measure_chroma
 
 
 def _write(path: Path, pixels: np.ndarray) -> Path:
@@ -82,10 +82,6 @@ def test_photographs_of_any_size_are_measured(tmp_path: Path, size: tuple[int, i
     assert chroma_spread(path) == pytest.approx(_reference_spread(path), abs=1)
 
 
-def test_grey_file_of_one_channel_has_none(tmp_path: Path) -> None:
-    assert chroma_spread(_write(tmp_path / "a.png", _noise(0, 1)[..., 0])) < 1e-2
-
-
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n broken"])
 def test_broken_photograph_has_no_number_and_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
@@ -108,7 +104,7 @@ def test_photographs_are_measured_once_and_remembered_beside_the_data(
         rows = {row["file"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["scene/0.png", "scene/1.png", "scene/2.png"]
     assert int(rows["scene/1.png"]["bytes"]) == paths[1].stat().st_size
-    monkeypatch.setattr(chroma, "chroma_spread", _refuse)
+    monkeypatch.setattr(places, "chroma_spread", _refuse)
     assert measure_chroma(paths, tmp_path, workers=0) == measured  # to the last digit: processes must agree
     assert measure_chroma(paths[1:2], tmp_path, workers=0) == {paths[1]: measured[paths[1]]}
 
@@ -117,7 +113,7 @@ def test_data_set_may_move_and_be_named_otherwise(tmp_path: Path, monkeypatch: p
     measured = measure_chroma(_tree(tmp_path / "data"), tmp_path / "data", workers=0)
     (tmp_path / "data").rename(tmp_path / "moved")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(chroma, "chroma_spread", _refuse)
+    monkeypatch.setattr(places, "chroma_spread", _refuse)
     paths = sorted(Path("moved").rglob("*.png"))
     assert list(measure_chroma(paths, Path("moved"), workers=0).values()) == list(measured.values())
 
@@ -133,7 +129,7 @@ def test_only_new_and_changed_photographs_are_measured(tmp_path: Path, monkeypat
         measured.append(path)
         return 1.5
 
-    monkeypatch.setattr(chroma, "chroma_spread", spread)
+    monkeypatch.setattr(places, "chroma_spread", spread)
     after = measure_chroma(paths, tmp_path, workers=0)
     assert measured == [paths[1], paths[3]]
     assert after == before | {paths[1]: 1.5, paths[3]: 1.5}
@@ -160,12 +156,6 @@ def test_damaged_memory_is_measured_again(tmp_path: Path, caplog: pytest.LogCapt
     assert not caplog.records  # and it is whole again
 
 
-def test_empty_memory_is_measured_again(tmp_path: Path) -> None:
-    paths = _tree(tmp_path)
-    (tmp_path / FILE).touch()
-    assert measure_chroma(paths, tmp_path, workers=0) == {path: chroma_spread(path) for path in paths}
-
-
 def test_broken_photograph_is_not_remembered_as_broken(tmp_path: Path) -> None:
     paths = _tree(tmp_path)
     whole = paths[1].read_bytes()
@@ -183,7 +173,7 @@ def test_data_that_cannot_be_written_is_remembered_at_home(
     measured = measure_chroma(paths, read_only, workers=0)
     assert not (read_only / FILE).exists()
     assert len(list((tmp_path / "home/.cache/impasto").glob("chroma_*.csv"))) == 1
-    monkeypatch.setattr(chroma, "chroma_spread", _refuse)
+    monkeypatch.setattr(places, "chroma_spread", _refuse)
     assert measure_chroma(paths, read_only, workers=0) == measured
 
 
@@ -196,7 +186,7 @@ def test_what_others_measured_in_data_that_cannot_be_written_is_used(
         measured = measure_chroma(paths[:2], read_only, workers=0)
     theirs = (read_only / FILE).read_bytes()
     measured |= measure_chroma(paths[2:], read_only, workers=0)
-    monkeypatch.setattr(chroma, "chroma_spread", _refuse)
+    monkeypatch.setattr(places, "chroma_spread", _refuse)
     assert measure_chroma(paths, read_only, workers=0) == measured
     assert (read_only / FILE).read_bytes() == theirs
 
@@ -219,11 +209,11 @@ def test_what_was_measured_before_an_interrupt_is_kept(tmp_path: Path, monkeypat
         return chroma_spread(path)
 
     with monkeypatch.context() as once:
-        once.setattr(chroma, "chroma_spread", interrupted)
+        once.setattr(places, "chroma_spread", interrupted)
         with pytest.raises(KeyboardInterrupt):
             measure_chroma(paths, tmp_path, workers=0)
     with monkeypatch.context() as again:
-        again.setattr(chroma, "chroma_spread", _refuse)
+        again.setattr(places, "chroma_spread", _refuse)
         assert len(measure_chroma(paths[:2], tmp_path, workers=0)) == 2
 
 
@@ -231,7 +221,7 @@ def test_what_was_measured_before_an_interrupt_is_kept(tmp_path: Path, monkeypat
 def test_any_file_name_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     path = _write(tmp_path / "a.png", _noise(0)).rename(tmp_path / name)
     measured = measure_chroma([path], tmp_path, workers=0)
-    monkeypatch.setattr(chroma, "chroma_spread", _refuse)
+    monkeypatch.setattr(places, "chroma_spread", _refuse)
     assert measure_chroma([path], tmp_path, workers=0) == measured
 
 

@@ -91,18 +91,6 @@ def test_a_square_lies_in_eight_ways(folder: Path) -> None:
     assert torch.equal(RandomPatch(size=8, flip=False)(image, generator), image)
 
 
-def test_the_middle_is_the_middle() -> None:
-    image = _photograph(9, 13, 0)
-    assert torch.equal(CentrePatch(size=5)(image, torch.Generator()), image[:, 2:7, 4:9])
-
-
-def test_batches_depend_on_seed_and_number_alone(folder: Path) -> None:
-    first, second = (next(iter(_ready(folder).train_dataloader())) for _ in range(2))
-    other = next(iter(_ready(folder, seed=1).train_dataloader()))
-    assert torch.equal(first.low, second.low) and torch.equal(first.image, second.image)
-    assert not torch.equal(first.image, other.image)
-
-
 def test_photographs_smaller_than_a_patch_are_left_out_with_one_warning(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -86,10 +86,6 @@ def test_order_is_shuffled_anew_in_each_round() -> None:
     assert tuple(range(20)) not in rounds
 
 
-def test_every_batch_is_full() -> None:
-    assert {len(batch) for batch in itertools.islice(_batches(7, 3), 20)} == {3}
-
-
 def test_same_seed_gives_the_same_batches_and_another_seed_others() -> None:
     first, second, other = (_draws(40, _batches(seed=seed)) for seed in (1, 1, 2))
     assert first == second
@@ -113,12 +109,6 @@ def test_processes_together_equal_one_with_the_global_batch(world_size: int) -> 
     shared = [list(itertools.islice(_batches(rank=rank, world_size=world_size), 10)) for rank in range(world_size)]
     for step in range(10):
         assert [draw for rank in shared for draw in rank[step]] == alone[step]
-
-
-def test_processes_resume_like_one() -> None:
-    for rank in range(2):
-        expected = list(itertools.islice(_batches(rank=rank, world_size=2), 5, 9))
-        assert list(itertools.islice(_batches(first=5, rank=rank, world_size=2), 4)) == expected
 
 
 # ---------------------------------------------------------------- PhotographDataset
@@ -150,15 +140,6 @@ def test_unreadable_file_is_replaced_by_the_next_with_a_warning(
     assert "t01.png" in caplog.text
 
 
-def test_truncated_and_vanished_files_are_replaced_too(train: Path, caplog: pytest.LogCaptureFixture) -> None:
-    paths = sorted(train.iterdir())
-    paths[3].write_bytes(paths[3].read_bytes()[:200])
-    paths[4].unlink()
-    dataset = PhotographDataset(paths, range(5), CentreCrop(size=16))
-    assert torch.equal(dataset[3].image, dataset[0].image)  # behind the last comes the first
-    assert [name in caplog.text for name in ("t03.png", "t04.png", "t00.png")] == [True, True, False]
-
-
 def test_photographs_of_which_none_can_be_read_are_an_error(train: Path) -> None:
     for path in train.iterdir():
         path.write_bytes(b"")
@@ -167,20 +148,6 @@ def test_photographs_of_which_none_can_be_read_are_an_error(train: Path) -> None
 
 
 # ---------------------------------------------------------------- Photographs
-
-
-def test_missing_folder_is_named(tmp_path: Path, val: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        _data(tmp_path / "nowhere", val).setup("fit")
-
-
-@pytest.mark.parametrize("which", ["train", "val"])
-def test_empty_folder_is_named(tmp_path: Path, train: Path, val: Path, which: str) -> None:
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    folders = {"train": train, "val": val} | {which: empty}
-    with pytest.raises(ValueError, match=r"no images in folder .*empty"):
-        _data(**folders).setup("fit")
 
 
 @pytest.mark.parametrize("val_limit", [0, -5])
@@ -200,13 +167,6 @@ def test_files_folders_and_patterns_can_be_mixed(tmp_path: Path, train: Path, va
     data = _data([str(train / "t0[12].png"), str(more)], val)
     data.setup("fit")
     assert [path.name for path in data.train_paths] == ["t01.png", "t02.png", "alone.png"]
-
-
-def test_folders_may_hold_files_of_the_same_name(tmp_path: Path, val: Path) -> None:
-    folders = [_folder(tmp_path / name, 2) for name in ("summer", "winter")]
-    data = _data([str(folder) for folder in folders], val)
-    data.setup("fit")
-    assert len(data.train_paths) == 4
 
 
 def test_skipped_names_are_left_out(tmp_path: Path, train: Path, val: Path) -> None:
@@ -236,13 +196,6 @@ def test_val_limit_is_spread_evenly(tmp_path: Path, train: Path, count: int, lim
     assert max(steps) - min(steps) <= 1
     assert chosen[0] < max(steps)
     assert count - 1 - chosen[-1] <= max(steps)  # and none is far from the end
-
-
-@pytest.mark.parametrize("limit", [None, 3, 100])
-def test_val_limit_at_or_above_the_count_takes_all(train: Path, val: Path, limit: int | None) -> None:
-    data = _data(train, val, val_limit=limit)
-    data.setup("fit")
-    assert [path.name for path in data.val_paths] == ["v00.png", "v01.png", "v02.png"]
 
 
 def test_batches_hold_photographs_and_their_times(train: Path, val: Path) -> None:
@@ -305,12 +258,6 @@ def test_crops_in_256_levels_are_those_of_floats_rounded(train: Path, val: Path)
     for number, path in enumerate(paths):
         exact = crop(read_image(path), generator_of(number + 7)).permute(1, 2, 0) * 255
         assert (dataset[Draw(number, number + 7)].image - exact).abs().max() < 1.6  # each axis is rounded
-
-
-def test_training_never_ends(train: Path, val: Path) -> None:
-    data = _data(train, val)
-    data.setup("fit")
-    assert len(list(itertools.islice(data.train_dataloader(), 12))) == 12
 
 
 # A machine with one core is advised against two workers: https://github.com/pytorch/pytorch/pull/46867

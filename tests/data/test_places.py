@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.data import Places, Squeeze, class_folders, places
-from impasto.data.chroma import FILE
+from impasto.data.places import FILE
 
 FOLDERS = functools.partial(class_folders, val_part=0.25, seed=0)
 STEP = 20  # levels of red between one label and the next
@@ -36,10 +36,6 @@ def _noise(path: Path, seed: int, *, grey: bool = False) -> Path:
 
 def _labels_of(images: Tensor) -> list[int]:
     return ((images[..., 0].float().mean(dim=(1, 2)) / STEP).round().long() - 2).tolist()
-
-
-def _numbers_of(images: Tensor) -> list[int]:
-    return (images[..., 1].float().mean(dim=(1, 2)) / 5).round().long().tolist()
 
 
 def _places(root: Path | str, **options: Any) -> Places:
@@ -97,13 +93,6 @@ def test_labels_follow_the_photographs_through_the_shuffling(scenes: Path) -> No
     assert labels.bincount().tolist() == [10, 10, 10]  # two rounds
     assert labels.tolist() != sorted(labels.tolist())
     assert data.classes == ["alp", "bog", "sea"]
-
-
-def test_validation_gives_each_photograph_once_with_its_label(scenes: Path) -> None:
-    batches = list(_ready(scenes, batch_size=4).val_dataloader())
-    assert [len(batch.label) for batch in batches] == [4, 4, 1]
-    assert torch.cat([batch.label for batch in batches]).tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
-    assert all(batch.label.tolist() == _labels_of(batch.image) for batch in batches)
 
 
 def test_replacement_of_an_unreadable_photograph_brings_its_own_label(
@@ -191,13 +180,6 @@ def test_grey_photographs_are_left_out_and_counted(
     assert (photographs / FILE).is_file()
 
 
-def test_broken_photographs_are_left_out_too(photographs: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (photographs / "train/sea/1.png").write_bytes(b"broken")
-    data = _ready(photographs, least_chroma=4.0)
-    assert len(data.train_paths) == 3
-    assert "sea/1.png" in caplog.text
-
-
 def test_without_least_chroma_nothing_is_measured(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "measure_chroma", None)
     data = _ready(photographs, least_chroma=0.0)
@@ -267,13 +249,4 @@ def test_bad_data_gets_one_sentence(
     assert result.code == 1, result.err
     assert message in result.err
     assert [line for line in result.err.splitlines() if line.startswith("error: ")] == result.err.splitlines()[-1:]
-    assert "Traceback" not in result.err
-
-
-@pytest.mark.slow
-def test_grey_data_gets_one_sentence_from_a_training(impasto: Callable[..., Any], tmp_path: Path) -> None:
-    _grey_tree(tmp_path)
-    result = impasto("train", "experiment=smoke_colorizer", "logger=csv", "data.root=grey", "data.least_chroma=4")
-    assert result.code == 1, result.err
-    assert "no photographs of grey are left to train on: the colours of all spread less than" in result.err
     assert "Traceback" not in result.err

@@ -3,14 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from impasto.data import Photographs
-from impasto.data.sample import sample_path
-from impasto.images import read_image
 
 CONF = Path(__file__).parents[2] / "conf" / "data" / "sample.yaml"
 
@@ -24,15 +21,6 @@ def _sample(**options: Any) -> Photographs:
     cfg = OmegaConf.merge(OmegaConf.load(CONF), {"seed": 0, "batch_size": 2, "train_transform": {"size": 32}}, options)
     data: Photographs = instantiate(cfg)
     return data
-
-
-def test_photographs_are_there_without_any_download() -> None:
-    for name in [*_lists()[0], *_lists()[1]]:
-        path = Path(sample_path(name))
-        assert path.is_file(), name
-        image = read_image(path)
-        assert image.shape[0] == 3
-        assert min(image.shape[-2:]) >= 128, name
 
 
 def test_training_and_validation_share_no_photograph() -> None:
@@ -59,8 +47,3 @@ def test_sample_gives_batches() -> None:
     assert batch.image.dtype == torch.uint8
     held_out = list(data.val_dataloader())
     assert sum(len(batch.image) for batch in held_out) == len(_lists()[1])
-
-
-def test_unknown_photograph_is_named() -> None:
-    with pytest.raises(FileNotFoundError, match=r"chelsey\.png"):
-        _sample(val={"names": ["chelsey.png"]}).setup("fit")

@@ -13,7 +13,7 @@ from small_loss import PHOTO, STYLE, small_loss
 from torch import Tensor
 
 from impasto.cli import conf_dir
-from impasto.data.sample import sample_path
+from impasto.data import sample_path
 from impasto.evaluation.objective import Curve, objective
 from impasto.gatys import evaluate
 from impasto.losses import squared_frobenius

@@ -9,7 +9,7 @@ import torch
 from impasto.cli import conf_dir
 from impasto.networks import Stylizer, Trained
 from impasto.video import moved
-from impasto.video.flow import inside
+from impasto.video.steadying import inside
 
 sys.path.insert(0, str(conf_dir().parent / "docs" / "measure"))
 import video

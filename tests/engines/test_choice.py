@@ -10,7 +10,7 @@ from small_networks import small
 from torch import Tensor
 
 from impasto.engines import Run, auto, eager
-from impasto.engines import choice as module
+from impasto.engines import engines as module
 from impasto.engines.export import onnx_file
 from impasto.networks import Trained
 

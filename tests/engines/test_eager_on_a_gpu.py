@@ -18,7 +18,7 @@ def test_a_network_runs_there_and_its_results_come_back(
     kind: str, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = small(kind)
-    module: Any = import_module("impasto.engines.eager")
+    module: Any = import_module("impasto.engines.engines")
     ready = module._lowered(rewritten(trained.network), precision)  # copies of fake tensors have no storage
     monkeypatch.setattr(module, "rewritten", lambda network: network)
     monkeypatch.setattr(module, "_lowered", lambda *_: ready)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from impasto.data.sample import sample_path
+from impasto.data import sample_path
 from impasto.evaluation.super_resolution_protocol import (
     Protocol,
     Quality,

@@ -12,7 +12,7 @@ import torch
 from tiny import tiny_vgg
 from torch import Tensor, nn
 
-from impasto.data.sample import sample_path
+from impasto.data import sample_path
 from impasto.features import pretrained_vgg
 from impasto.gatys import (
     LBFGS,

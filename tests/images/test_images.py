@@ -39,14 +39,6 @@ def _saved(path: Path, image: Image.Image, **options: Any) -> Path:
     return path
 
 
-def _touch(folder: Path, *names: str) -> list[Path]:
-    paths = [folder / name for name in names]
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return paths
-
-
 def _over_white(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     part = alpha[..., None] / 255
     return colours * part + 255 * (1 - part)
@@ -85,12 +77,6 @@ def test_grey_is_repeated_in_three_channels(tmp_path: Path) -> None:
     grey = COLOURS[..., 0]
     levels = _levels(_saved(tmp_path / "a.png", Image.fromarray(grey)))
     np.testing.assert_array_equal(levels, np.repeat(grey[..., None], 3, axis=2))
-
-
-def test_one_bit_is_black_and_white(tmp_path: Path) -> None:
-    bits = COLOURS[..., 0] > 127
-    levels = _levels(_saved(tmp_path / "a.png", Image.fromarray(bits)))
-    np.testing.assert_array_equal(levels[..., 1], np.where(bits, 255, 0))
 
 
 @pytest.mark.parametrize("alphas", [None, [255, 0, 255], [0, 100, 255]])
@@ -174,12 +160,6 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"a\.png is a pipe; expected a file"):
         read_image(tmp_path / "a.png")
-
-
-def test_one_pixel_is_an_image(tmp_path: Path) -> None:
-    path = tmp_path / "dot.png"
-    write_image(path, torch.tensor([0.0, 1.0, 0.2]).view(3, 1, 1))
-    np.testing.assert_array_equal(_levels(path), [[[0, 255, 51]]])
 
 
 # Pillow warns of the directory that it does not find, before it gives up:
@@ -385,11 +365,6 @@ def test_one_pixel_in_a_hundred_may_have_colour(coloured: int, grey: bool) -> No
     assert is_grey(image) is grey
 
 
-@pytest.mark.parametrize(("colour", "grey"), [((0, 0, 0), True), ((1, 1, 1), True), ((0.6, 0.5, 0.4), False)])
-def test_one_pixel_is_grey_or_not(colour: tuple[float, ...], grey: bool) -> None:
-    assert is_grey(torch.tensor(colour).view(3, 1, 1).float()) is grey
-
-
 @pytest.mark.parametrize("quality", [20, 60, 95])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_a_grey_photograph_is_grey_as_a_jpeg_too(tmp_path: Path, quality: int, mode: str) -> None:
@@ -413,10 +388,6 @@ def test_levels_are_rounded_and_clamped() -> None:
     assert result.dtype == np.uint8
     assert result.shape == (1, 8, 3)
     assert result[0, :, 0].tolist() == [0, 0, 0, 1, 254, 255, 255, 255]
-
-
-def test_half_precision_is_taken() -> None:
-    assert to_uint8(torch.full((3, 1, 1), 0.5, dtype=torch.bfloat16)).tolist() == [[[128, 128, 128]]]
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 4, 4), (1, 4, 4), (4, 4, 3), (4, 4)])

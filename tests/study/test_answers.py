@@ -5,7 +5,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -87,42 +86,7 @@ def test_nobody_has_answered_a_new_study(tmp_path: Path) -> None:
     assert read_answers(tmp_path) == []
 
 
-def test_answers_go_on_where_they_were(tmp_path: Path) -> None:
-    for position in range(3):
-        opened = Answers(tmp_path)
-        assert opened.count(1) == position
-        assert opened.add(1, position, 1, milliseconds=1)
-    assert [answer.position for answer in read_answers(tmp_path)] == [0, 1, 2]
-
-
-def test_answers_are_read_while_others_are_written(tmp_path: Path, answers: Answers) -> None:
-    for position in range(20):
-        answers.add(1, position, 1, milliseconds=1)
-        assert len(read_answers(tmp_path)) == position + 1
-
-
 # ---------------------------------------------------------------- at once
-
-
-def test_of_many_threads_with_the_same_answer_one_is_heard(tmp_path: Path, answers: Answers) -> None:
-    taken: list[tuple[int, int]] = []
-    barrier = threading.Barrier(8)
-
-    def write(thread: int) -> None:
-        barrier.wait()
-        for position in range(25):
-            while answers.count(1) < position:
-                pass
-            if answers.add(1, position, thread % 2, milliseconds=thread):
-                taken.append((position, thread))
-
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(position for position, _ in taken) == list(range(25))
-    assert {(a.position, a.milliseconds) for a in read_answers(tmp_path)} == set(taken)
 
 
 @pytest.mark.slow
@@ -139,19 +103,6 @@ def test_of_two_processes_with_the_same_answers_each_is_heard_once(tmp_path: Pat
     for rater in (1, 2, 3):
         positions = [answer.position for answer in read_answers(tmp_path) if answer.rater == rater]
         assert positions == list(range(len(positions)))
-
-
-@pytest.mark.slow
-def test_two_processes_with_different_raters_lose_nothing(tmp_path: Path) -> None:
-    processes = [_start(tmp_path, first=first, raters=2, count=40) for first in (1, 3)]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    for process in processes:
-        assert len(process.communicate()[0].splitlines()) == 80
-    found = [(answer.rater, answer.position) for answer in read_answers(tmp_path)]
-    assert found == [(rater, position) for rater in range(1, 5) for position in range(40)]
 
 
 @pytest.mark.slow
@@ -216,14 +167,6 @@ def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path, content: 
         with pytest.raises(ValueError, match=r"answers\.sqlite cannot be used for answers: \w"):
             use(tmp_path)
     assert file.read_bytes() == content
-
-
-def test_another_database_is_refused(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "answers.sqlite")) as connection:
-        connection.execute("CREATE TABLE answers (name TEXT)")
-        connection.commit()
-    with pytest.raises(ValueError, match=r"answers\.sqlite cannot be used for answers: no such column: rater"):
-        read_answers(tmp_path)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -161,16 +161,6 @@ def test_a_study_in_progress_is_described(tmp_path: Path, question: Question, co
         assert "Raters: 0 kept of 0" in text and "Catch trials passed" not in text
 
 
-def test_one_method_alone_has_no_comparisons(tmp_path: Path) -> None:
-    layout = {"photographs": 4, "raters": 2, "rounds": 1, "repeats": 0, "catches": 0, "seed": 0}
-    study = imagined_study(NATURAL, RULE, ["only"], **layout)
-    preferences = Preferences(values={"only": 0.5}, rater_spread=0, careless=0)
-    answers = [answer for rater in (1, 2) for answer in simulate_rater(study, rater, preferences, seed=0)]
-    text = _written(tmp_path, study, answers)
-    assert "comparison |" not in text and len(_rows(text, "method")) == 1
-    assert _csv(tmp_path / "comparisons.csv") == []
-
-
 # ---------------------------------------------------------------- simulated
 
 
@@ -181,14 +171,6 @@ def test_simulated_raters_are_said_first(question: Question) -> None:
     analysis = _analyse(study, some)
     assert simulated_note(analysis) == "SIMULATED: 5 of 12 raters are simulated, not people"
     assert describe(study, analysis).startswith(f"**{simulated_note(analysis)}.**\n")
-
-
-@QUESTIONS
-def test_people_are_not_said_to_be_simulated(tmp_path: Path, question: Question) -> None:
-    study = _study(question)
-    analysis = _analyse(study, _answers(study, simulated=False))
-    assert simulated_note(analysis) == ""
-    assert "simulated" not in describe(study, analysis).lower()
 
 
 # ---------------------------------------------------------------- plot
@@ -244,15 +226,6 @@ def test_what_is_not_known_is_not_drawn(tmp_path: Path, count: int, monkeypatch:
     plot_methods(tmp_path / "plot.png", study, _analyse(study, people))
     assert len(axis.lines) == count  # the point of one rater, without an interval
     assert axis.title == NATURAL.text
-
-
-@pytest.mark.slow
-def test_the_same_analysis_is_the_same_plot(tmp_path: Path) -> None:
-    study = _study(NATURAL)
-    analysis = _analyse(study, _answers(study))
-    for name in ("one.png", "two.png"):
-        plot_methods(tmp_path / name, study, analysis)
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
 @pytest.mark.slow

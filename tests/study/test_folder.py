@@ -16,7 +16,6 @@ from impasto.study.folder import (
     lost_pictures,
     read_study,
     read_tokens,
-    write_study,
 )
 
 RULE: dict[str, Any] = {"least_catches": 0.75, "least_repeats": None, "least_milliseconds": 250, "least_done": 0}
@@ -29,14 +28,6 @@ PICTURES = pytest.mark.parametrize("pictures", [1, 2])
 @pytest.mark.parametrize("break_every", [None, 3])
 def test_a_study_is_read_as_it_was_written(tmp_path: Path, pictures: int, break_every: int | None) -> None:
     study = small_study(tmp_path, pictures=pictures, raters=3, break_every=break_every)
-    assert read_study(tmp_path) == study
-
-
-def test_text_of_any_script_is_kept(tmp_path: Path) -> None:
-    question = Question(text="Wirkt dieses Bild natürlich?", pictures=1, answers=("künstlich", "natürlich"))
-    title = '写真 <b>"q"</b> \\ \u2028'
-    study = small_study(tmp_path).model_copy(update={"title": title, "question": question})
-    write_study(tmp_path, study)
     assert read_study(tmp_path) == study
 
 
@@ -92,12 +83,6 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"study"', "{}", "\x00", '{"title": 1}'])
 def test_what_is_no_study_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "study.json").write_text(text)
-    with pytest.raises(ValueError, match=r"study\.json is damaged: ."):
-        read_study(tmp_path)
-
-
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "study.json").write_bytes(b"\xff\xfe\x00garbage")
     with pytest.raises(ValueError, match=r"study\.json is damaged: ."):
         read_study(tmp_path)
 
@@ -164,12 +149,6 @@ def test_lost_tokens_are_named(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------- what is refused from the start
-
-
-@pytest.mark.parametrize("pictures", [0, 3, "2", None, 1.5])
-def test_a_question_shows_one_or_two_pictures(pictures: Any) -> None:
-    with pytest.raises(ValueError, match=r"pictures\n  Input should be 1 or 2"):
-        Question(text="?", pictures=pictures, answers=("a", "b"))
 
 
 @pytest.mark.parametrize("answers", [(), ("a",), ("a", "b", "c"), (0, 1), ("a", ""), ("a", None)])

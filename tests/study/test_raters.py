@@ -80,12 +80,6 @@ def test_wrong_answers_are_counted(pictures: int, kind: str, name: str) -> None:
         assert getattr(_described(study, _answers(study, 1, _wrong(kind, count))), name) == most - count
 
 
-def test_a_pair_repeated_with_the_same_side_is_the_other_picture() -> None:
-    study = _study(2, catches=0)
-    assert _described(study, _answers(study, 1, lambda _trial, _given: 0)).repeats_same == 0
-    assert _described(_study(1, catches=0), _answers(_study(1, catches=0), 1, lambda *_: 0)).repeats_same == 5
-
-
 def test_the_share_of_first_answers_and_the_median_time_are_told() -> None:
     study = _study(repeats=0, catches=0)
     answers = [
@@ -148,13 +142,6 @@ def test_who_answers_too_fast_is_dropped(milliseconds: int) -> None:
     assert fast.dropped == f"took {milliseconds - 1} ms an answer"
 
 
-def test_one_slow_answer_does_not_hide_the_fast_ones() -> None:
-    study = _study(least_milliseconds=250)
-    answers = _answers(study, 1, _careful, milliseconds=100)
-    answers[3] = answers[3]._replace(milliseconds=10**7)
-    assert _described(study, answers).dropped == "took 100 ms an answer"
-
-
 def test_who_has_answered_too_little_is_dropped() -> None:
     study = _study(repeats=0, catches=0, least_done=0.55)
     answers = _answers(study, 1, _careful)
@@ -176,11 +163,6 @@ def test_a_session_that_has_just_begun_is_not_dropped_for_what_it_has_not_met(pi
     first = next(place for place, trial in enumerate(study.sessions[0]) if trial.kind != RATED)
     rater = _described(study, answers[:first])
     assert (rater.dropped, rater.catches_met, rater.repeats_met) == ("", 0, 0)
-
-
-def test_repeats_are_not_asked_where_the_rule_does_not() -> None:
-    study = _study(least_repeats=None)
-    assert _described(study, _answers(study, 1, _wrong(REPEAT, 5))).dropped == ""
 
 
 # ---------------------------------------------------------------- answers of another study

@@ -71,12 +71,6 @@ def test_only_the_current_and_the_next_pictures_are_shown(tmp_path: Path) -> Non
         assert asking.get(f"/r/{token}/pictures/6/0").status_code == 404
 
 
-def test_last_trial_has_no_next_pictures(tmp_path: Path) -> None:
-    small_study(tmp_path, trials=1)
-    with client(tmp_path) as asking:
-        assert asking.get(f"/r/{tokens(tmp_path)[0]}/trial").json()["next"] == []
-
-
 @pytest.mark.parametrize("position", [1, 3, 2**70])
 def test_what_is_not_the_next_trial_is_refused_with_the_state(tmp_path: Path, position: int) -> None:
     small_study(tmp_path)
@@ -89,18 +83,6 @@ def test_what_is_not_the_next_trial_is_refused_with_the_state(tmp_path: Path, po
         assert response.status_code == 409
         assert response.json()["position"] == 2
         assert response.json()["pictures"] == ["pictures/2/0"]
-        assert read_answers(tmp_path) == before
-
-
-def test_nothing_is_taken_after_the_end(tmp_path: Path) -> None:
-    small_study(tmp_path, trials=1)
-    with client(tmp_path) as asking:
-        token = tokens(tmp_path)[0]
-        assert post(asking, token).json() == {"done": True}
-        before = read_answers(tmp_path)
-        for position in (0, 1):
-            response = post(asking, token, position)
-            assert (response.status_code, response.json()["done"]) == (409, True)
         assert read_answers(tmp_path) == before
 
 

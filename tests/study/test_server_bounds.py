@@ -98,23 +98,10 @@ def _check_headers(response: httpx.Response) -> None:
         [],
         None,
         {},
-        {**GIVEN, "position": True},
-        {**GIVEN, "position": "1"},
-        {**GIVEN, "position": -1},
-        {**GIVEN, "position": None},
-        {**GIVEN, "position": 1.0},
-        {**GIVEN, "answer": 2},
-        {**GIVEN, "answer": -1},
-        {**GIVEN, "answer": True},
-        {**GIVEN, "answer": False},
-        {**GIVEN, "answer": 0.5},
-        {**GIVEN, "answer": "1"},
-        {**GIVEN, "milliseconds": -1},
-        {**GIVEN, "milliseconds": 86_400_001},
-        {**GIVEN, "milliseconds": 1.5},
-        {**GIVEN, "milliseconds": 2**70},
-        {**GIVEN, "pauses": 1001},
-        {**GIVEN, "pauses": [0]},
+        *({**GIVEN, "position": value} for value in (True, "1", -1, None, 1.0)),
+        *({**GIVEN, "answer": value} for value in (2, -1, True, False, 0.5, "1")),
+        *({**GIVEN, "milliseconds": value} for value in (-1, 86_400_001, 1.5, 2**70)),
+        *({**GIVEN, "pauses": value} for value in (1001, [0])),
         {**GIVEN, "rater": 2},
         {**GIVEN, "simulated": True},
         {name: value for name, value in GIVEN.items() if name != "pauses"},
@@ -138,37 +125,16 @@ def test_other_content_types_change_nothing(served: Served, kind: str) -> None:
     assert served.unchanged()
 
 
-def test_content_type_may_name_its_character_set(served: Served) -> None:
-    assert served.post(GIVEN, **{"content-type": "Application/JSON; charset=utf-8"}).status_code == 200
-
-
 @pytest.mark.parametrize(
     ("method", "path", "code"),
     [
-        ("GET", "/", 404),
-        ("GET", "/r", 404),
-        ("GET", "/r/", 404),
-        ("GET", "/docs", 404),
-        ("GET", "/openapi.json", 404),
-        ("GET", "/favicon.ico", 404),
-        ("GET", "/r/{token}/", 404),
-        ("GET", "/r/{token}/nothing", 404),
-        ("GET", "/r/{token}x/trial", 404),
+        *(("GET", path, 404) for path in ("/", "/r", "/r/", "/docs", "/openapi.json", "/favicon.ico")),
+        *(("GET", f"/r/{{token}}{path}", 404) for path in ("/", "/nothing", "x/trial", "/pictures/0/0")),
+        *(("GET", f"/r/{{token}}/pictures/{path}", 404) for path in ("-1/0", "1/99999999999999999999999999")),
+        *(("GET", f"/r/{{token}}/pictures/{path}", 422) for path in ("one/0", "1/" + "9" * 5000)),
         ("POST", "/r/{token}x/answers", 404),
-        ("GET", "/r/{token}/pictures/0/0", 404),
-        ("GET", "/r/{token}/pictures/-1/0", 404),
-        ("GET", "/r/{token}/pictures/one/0", 422),
-        ("GET", "/r/{token}/pictures/1/99999999999999999999999999", 404),
-        ("GET", "/r/{token}/pictures/1/" + "9" * 5000, 422),
-        ("POST", "/r/{token}", 405),
-        ("PUT", "/r/{token}/answers", 405),
-        ("DELETE", "/r/{token}/answers", 405),
-        ("GET", "/r/{token}/answers", 405),
-        ("POST", "/r/{token}/trial", 405),
-        ("OPTIONS", "/r/{token}/answers", 405),
-        ("TRACE", "/r/{token}/answers", 405),
-        ("BREW", "/r/{token}/answers", 405),
-        ("POST", "/static/study.js", 405),
+        *((method, "/r/{token}/answers", 405) for method in ("PUT", "DELETE", "GET", "OPTIONS", "TRACE", "BREW")),
+        *(("POST", path, 405) for path in ("/r/{token}", "/r/{token}/trial", "/static/study.js")),
     ],
 )
 def test_wrong_paths_and_methods_change_nothing(served: Served, method: str, path: str, code: int) -> None:
@@ -218,11 +184,6 @@ def test_body_over_a_kilobyte_is_refused(served: Served, path: str) -> None:
     assert response.status_code == 413
     _check_headers(response)
     assert served.unchanged()
-
-
-def test_body_of_a_kilobyte_is_taken(served: Served) -> None:
-    given = json.dumps(GIVEN).encode()
-    assert served.post(given + b" " * (1024 - len(given))).status_code == 200
 
 
 def test_body_without_a_length_is_counted(served: Served) -> None:

@@ -66,15 +66,6 @@ def test_the_stronger_is_chosen_with_the_logistic_of_the_difference_on_either_si
         assert _near(seconds, count, 1 / (1 + np.exp(STRENGTHS[left] - STRENGTHS[right])))
 
 
-def test_certain_preferences_are_certain() -> None:
-    found = _chosen(_study(NATURAL), _all(_study(NATURAL), _preferences({"a": 1.0, "b": 0.0, "c": 0.5})))
-    assert found["a",] == (600, 600) and found["b",] == (0, 600)
-    strong = _preferences({"a": 1e6, "b": 0.0, "c": -1e6})
-    order = "abc"
-    for (left, right), (seconds, count) in _chosen(_study(BETTER), _all(_study(BETTER), strong)).items():
-        assert seconds == (count if order.index(right) < order.index(left) else 0)
-
-
 @pytest.mark.parametrize(("question", "values"), [(NATURAL, SHARES), (BETTER, STRENGTHS)])
 def test_careful_raters_pass_catch_trials_and_careless_ones_half(question: Question, values: dict[str, float]) -> None:
     study = _study(question)
@@ -166,7 +157,3 @@ def test_preferences_that_do_not_fit_are_refused(changed: dict[str, Any], messag
     preferences = Preferences(**{"values": SHARES, "rater_spread": 0.0, "careless": 0.0} | changed)
     with pytest.raises(ValueError, match=message):
         simulate_rater(_study(NATURAL, raters=3), 1, preferences, seed=0)
-
-
-def test_strengths_may_be_any_number() -> None:
-    assert simulate_rater(_study(BETTER, raters=6), 1, _preferences({"a": 50.0, "b": -3.0, "c": 0.0}), seed=0)

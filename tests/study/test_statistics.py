@@ -1,14 +1,12 @@
 """Laws of the study's statistics: each against its formula retyped, an independent fit, or a published example."""
 
-from itertools import pairwise, permutations, product
+from itertools import product
 from math import sqrt
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.stats import binom
 
 from impasto.study.statistics import (
     bradley_terry,
@@ -39,12 +37,6 @@ def test_wilson_is_the_formula(successes: int, total: int) -> None:
     assert (low, high) == pytest.approx(_reference_wilson(successes, total), abs=1e-12)
     assert np.all(np.diff([0, low, successes / total, high, 1]) >= -1e-12) and high - low > 1e-3
     assert wilson(total - successes, total) == pytest.approx((1 - high, 1 - low))
-
-
-@pytest.mark.parametrize("share", [0.1, 0.4, 0.65, 0.93])
-def test_wilson_covers_95_in_100_exactly_counted(share: float) -> None:
-    covered = [low <= share <= high for low, high in (wilson(count, 120) for count in range(121))]
-    assert 0.93 <= (binom.pmf(range(121), 120, share) * covered).sum() <= 0.97
 
 
 # ---------------------------------------------------------------- Holm
@@ -106,11 +98,6 @@ def test_the_paired_test_is_exact_up_to_thirteen_raters_and_near_beyond() -> Non
     assert found == paired_test(values.tolist(), seed=0)
 
 
-def test_the_paired_test_knows_no_direction() -> None:
-    values = [0.5, 0.25, -0.1, 0.4, 0.3]
-    assert paired_test(values, seed=0) == paired_test([-value for value in values], seed=0)
-
-
 @pytest.mark.parametrize("differences", [[], [0.7]])
 def test_fewer_than_two_raters_cannot_be_tested(differences: list[float]) -> None:
     assert paired_test(differences, seed=0) is None
@@ -159,51 +146,6 @@ def _reference_strengths(wins: Array) -> Array:
 )
 def test_strengths_have_the_greatest_likelihood(wins: Array) -> None:
     np.testing.assert_allclose(bradley_terry(wins), _reference_strengths(wins), atol=2e-5)
-
-
-@pytest.mark.parametrize("methods", [3, 5])
-def test_strengths_are_those_of_a_logistic_regression(methods: int) -> None:
-    wins = _wins(methods, 12, seed=1) + 1
-    np.fill_diagonal(wins, 0)
-    pairs = [(a, b) for a in range(methods) for b in range(a)]
-    design = [[float(column == a) - float(column == b) for column in range(1, methods)] for a, b in pairs]
-    answers = [[wins[a, b] + 0.25, wins[b, a] + 0.25] for a, b in pairs]
-    fitted = sm.GLM(np.array(answers), np.array(design), family=sm.families.Binomial()).fit(tol=1e-12).params
-    expected = np.concatenate([[0.0], fitted])
-    np.testing.assert_allclose(bradley_terry(wins), expected - expected.mean(), atol=1e-6)
-
-
-def test_two_methods_differ_by_their_log_odds() -> None:
-    first, second = bradley_terry(np.array([[0.0, 30], [10, 0]]))
-    assert first - second == pytest.approx(np.log(30.25 / 10.25))
-
-
-def test_equal_wins_are_equal_strengths_and_changed_wins_changed_signs() -> None:
-    np.testing.assert_allclose(bradley_terry(np.full((4, 4), 7.0) - 7 * np.eye(4)), 0, atol=1e-9)
-    wins = _wins(4, 9)
-    np.testing.assert_allclose(bradley_terry(wins.T), -bradley_terry(wins), atol=1e-6)
-
-
-def test_the_order_of_methods_does_not_matter() -> None:
-    wins = _wins(4, 9)
-    for order in permutations(range(4)):
-        found = bradley_terry(wins[np.ix_(order, order)])
-        np.testing.assert_allclose(found, bradley_terry(wins)[list(order)], atol=1e-6)
-
-
-def test_more_wins_are_more_strength_and_the_mean_is_zero() -> None:
-    wins = _wins(4, 9)
-    more = wins.copy()
-    more[2, 1] += 5
-    assert bradley_terry(more)[2] > bradley_terry(wins)[2]
-    assert bradley_terry(more)[1] < bradley_terry(wins)[1]
-    assert bradley_terry(more).mean() == pytest.approx(0, abs=1e-9)
-
-
-def test_a_method_that_wins_everything_stays_finite() -> None:
-    found = bradley_terry(_ladder(5, 10_000))
-    assert np.isfinite(found).all()
-    assert all(one > other for one, other in pairwise(found))
 
 
 def test_methods_never_compared_are_average_and_change_nothing() -> None:
@@ -334,25 +276,11 @@ def test_alpha_is_one_less_observed_over_expected_disagreement(seed: int) -> Non
     assert krippendorff_alpha(_counts(table)) == pytest.approx(_reference_alpha(table))
 
 
-def test_alpha_is_one_where_all_agree() -> None:
-    assert krippendorff_alpha(np.array([[4.0, 0], [0, 3], [2, 0]])) == 1
-
-
-def test_alpha_is_about_zero_where_answers_are_random() -> None:
-    yes = np.random.default_rng(0).binomial(6, 0.7, 4000)
-    assert krippendorff_alpha(np.stack([6.0 - yes, yes], axis=1)) == pytest.approx(0, abs=0.02)
-
-
 def test_alpha_of_few_pairs_is_zero_on_average_where_answers_are_random() -> None:
     first = np.random.default_rng(0).binomial(4, 0.5, (4000, 5))
     counts = np.stack([4.0 - first, first], axis=2)
     found = [krippendorff_alpha(np.vstack([one, one[:, ::-1]]), chance=0.5) for one in counts]
     assert np.mean(found) == pytest.approx(0, abs=0.01)  # a chance taken from the answers gives 0.023
-
-
-def test_alpha_is_below_zero_where_raters_disagree_more_than_by_chance() -> None:
-    found = krippendorff_alpha(np.array([[1.0, 1]] * 10))
-    assert found is not None and found < 0
 
 
 def test_units_with_one_answer_do_not_count() -> None:
@@ -377,10 +305,6 @@ def test_one_rater_tells_no_interval_of_a_share() -> None:
 def test_raters_who_differ_widen_the_interval_of_a_share() -> None:
     narrow, wide = wilson(20, 40), wilson_over_raters([10, 0, 10, 0], [10, 10, 10, 10])
     assert wide[0] < narrow[0] < narrow[1] < wide[1]
-
-
-def test_raters_with_one_answer_each_are_independent_answers() -> None:
-    assert wilson_over_raters([1, 0, 1, 1], [1, 1, 1, 1]) == pytest.approx(wilson(3, 4))
 
 
 @pytest.mark.parametrize(("answers", "gain"), [(6, -0.02), (60, 0.1)])  # over taking answers as independent

@@ -160,18 +160,6 @@ def test_double_and_held_keys_give_one_answer(tmp_path: Path) -> None:
         assert visit.errors == []
 
 
-def test_double_click_and_space_after_a_click_give_one_answer(tmp_path: Path) -> None:
-    small_study(tmp_path)
-    with visiting(tmp_path) as (visit, _):
-        visit.page.click("#start")
-        wait_until_ready(visit, 1)
-        visit.page.dblclick("[data-answer='1']", delay=5)
-        wait_until_ready(visit, 2)
-        visit.page.keyboard.press("Space")  # pauses; the button has no focus any more
-        assert visit.page.is_visible("#pause")
-        assert stored(tmp_path) == [1]
-
-
 def test_keys_wait_for_a_slow_picture(tmp_path: Path) -> None:
     small_study(tmp_path)
     with visiting(tmp_path) as (visit, _):

@@ -84,12 +84,6 @@ def test_sound_that_the_target_does_not_hold_is_named(tmp_path: Path) -> None:
     assert b"".join(data for _, data in sound_of(tmp_path / "c.mkv")) == b"".join(data for _, data in sound_of(source))
 
 
-def test_a_clip_without_sound(tmp_path: Path) -> None:
-    source = make_clip(tmp_path / "a.mp4", sound=None)
-    assert _copied(source, tmp_path / "b.mp4") == []
-    assert len(pictures_of(tmp_path / "b.mp4")[1]) == 12
-
-
 def test_a_damaged_packet_costs_that_packet_only(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "a.avi", codec="ffv1", sound=None, frames=30)
     data = bytearray(source.read_bytes())

@@ -10,7 +10,7 @@ from torch import Tensor
 from impasto.data import sample_paths
 from impasto.images import read_image
 from impasto.video import moved, optical_flow
-from impasto.video.flow import inside, resized_flow
+from impasto.video.steadying import inside, resized_flow
 
 
 @pytest.fixture(scope="module")

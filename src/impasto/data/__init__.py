@@ -1,12 +1,10 @@
 """DataModules: photographs for training and validation, as endless batches that resume where they stopped."""
 
 from impasto.data.batches import Batch
-from impasto.data.coco import Coco
-from impasto.data.layouts import class_folders, places205, places365
+from impasto.data.layouts import class_folders, places205, places365, sample_path, sample_paths
 from impasto.data.patches import PatchBatch, Patches
-from impasto.data.photographs import Photographs
+from impasto.data.photographs import Coco, Photographs
 from impasto.data.places import Places
-from impasto.data.sample import sample_paths
 from impasto.data.shards import Shards
 from impasto.data.transforms import CentreCrop, CentrePatch, RandomCrop, RandomPatch, Squeeze, SqueezeAndCrop
 
@@ -27,5 +25,6 @@ __all__ = [
     "class_folders",
     "places205",
     "places365",
+    "sample_path",
     "sample_paths",
 ]

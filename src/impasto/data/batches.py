@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 
 
 class Transform(Protocol):
-    """From a photograph of any size to a square of one size."""
+    """From a photograph of any size to a square of `size` pixels a side."""
+
+    size: int
 
     @property
     def at_least(self) -> int | None:

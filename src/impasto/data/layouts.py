@@ -1,10 +1,12 @@
-"""Photographs of scenes as they lie on disks: class folders, torchvision's Places365, the lists of Places205."""
+"""Photographs of scenes as they lie on disks: class folders, Places365's, Places205's lists; and scikit-image's own."""
 
+from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import URLError
 
+import skimage.data
 import torch
 from torchvision.datasets import Places365
 
@@ -38,8 +40,8 @@ def class_folders(root: Path, *, val_part: float, seed: int) -> Layout:
         seed: of that split.
 
     Raises:
-        FileNotFoundError: no such folder, or `val` without `train`.
         ValueError: no class folders, an empty one, or other classes in `val` than in `train`.
+        FileNotFoundError: no such folder, or `val` without `train`.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"no folder {root}; expected one with train/<class>/ and val/<class>/")
@@ -49,18 +51,23 @@ def class_folders(root: Path, *, val_part: float, seed: int) -> Layout:
     if val.is_dir() and not train.is_dir():
         raise FileNotFoundError(f"no folder {train} beside {val}")
     folder = train if train.is_dir() else root
-    found = _tree(folder)
-    if val.is_dir():
-        held_out = _tree(val)
-        if odd := sorted(found.keys() ^ held_out.keys()):
-            where = train if odd[0] in found else val
-            raise ValueError(f"{train} and {val} hold different classes: '{odd[0]}' is only in {where}")
-    else:
-        held_out = {name: _part(paths, val_part, seed) for name, paths in found.items()}
-        found = {name: [path for path in paths if path not in set(held_out[name])] for name, paths in found.items()}
-        if single := [name for name, paths in found.items() if not paths]:
-            raise ValueError(f"class folder {folder / single[0]} holds one photograph; expected two, one to hold out")
-    return Layout(list(found), _labelled(found), _labelled(held_out))
+    found, held_out = _tree(folder), _tree(val) if val.is_dir() else {}
+    if not val.is_dir():
+        for name, paths in found.items():
+            if len(paths) < 2:
+                raise ValueError(f"class folder {folder / name} holds one photograph; expected two, one to hold out")
+            count = min(max(1, round(len(paths) * val_part)), len(paths) - 1)
+            order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(seed)).tolist()
+            held_out[name] = [paths[index] for index in sorted(order[:count])]
+            found[name] = [paths[index] for index in sorted(order[count:])]
+    if odd := sorted(found.keys() ^ held_out.keys()):
+        where = train if odd[0] in found else val
+        raise ValueError(f"{train} and {val} hold different classes: '{odd[0]}' is only in {where}")
+    train_items, val_items = (
+        [Labelled(path, label) for label, paths in enumerate(tree.values()) for path in paths]
+        for tree in (found, held_out)
+    )
+    return Layout(list(found), train_items, val_items)
 
 
 def _tree(folder: Path) -> dict[str, list[Path]]:
@@ -69,17 +76,6 @@ def _tree(folder: Path) -> dict[str, list[Path]]:
     if not names:
         raise ValueError(f"{folder} holds no class folders; expected {folder}/<class>/")
     return {name: [found.path for found in find_images(folder / name)] for name in names}
-
-
-def _labelled(tree: dict[str, list[Path]]) -> list[Labelled]:
-    return [Labelled(path, label) for label, paths in enumerate(tree.values()) for path in paths]
-
-
-def _part(paths: list[Path], val_part: float, seed: int) -> list[Path]:
-    """Those of a class that are held out, at least one, and not all where there are two."""
-    count = min(max(1, round(len(paths) * val_part)), max(1, len(paths) - 1))
-    order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(seed)).tolist()
-    return [paths[index] for index in sorted(order[:count])]
 
 
 def places365(root: Path, *, small: bool, download: bool) -> Layout:
@@ -112,7 +108,7 @@ def places365(root: Path, *, small: bool, download: bool) -> Layout:
 
 
 def places205(root: Path, *, images: str, train: str, val: str, classes: str) -> Layout:
-    """Find photographs by lists, as Places205 has them.
+    """Find photographs by lists, as Places205 has them; a FileNotFoundError or a ValueError says what is wrong in them.
 
     Args:
         root: the folder of the lists.
@@ -120,10 +116,6 @@ def places205(root: Path, *, images: str, train: str, val: str, classes: str) ->
         train: list with a path and a label a line, "a/abbey/gsun_0003.jpg 0".
         val: likewise.
         classes: list with a class and its label a line, "/a/abbey 0".
-
-    Raises:
-        FileNotFoundError: no such list.
-        ValueError: a line that is not a name and a number, or a label outside the classes.
     """
     numbered = sorted(_listed(root / classes), key=itemgetter(1))
     if [label for _, label in numbered] != list(range(len(numbered))):
@@ -144,3 +136,13 @@ def _listed(file: Path) -> list[tuple[str, int]]:
         return [(name, int(number)) for name, number in (line.rsplit(maxsplit=1) for line in lines)]
     except ValueError as error:
         raise ValueError(f"{file}: expected a name and a number on each line ({error})") from error
+
+
+def sample_path(name: str) -> str:
+    """Return the path of one of scikit-image's own photographs, such as "chelsea.png": on every machine that has it."""
+    return str(Path(skimage.data.__file__).parent / name)
+
+
+def sample_paths(names: Sequence[str]) -> list[str]:
+    """Return the paths of several of them, for `Photographs`."""
+    return [sample_path(name) for name in names]

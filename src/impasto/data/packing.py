@@ -4,12 +4,12 @@ import io
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from impasto.data.layouts import Labelled
 from impasto.data.shards import INDEX, Sample, ShardIndex, checksum, read_index
@@ -33,16 +33,10 @@ class Packing(NamedTuple):
 
 
 def pack(items: Sequence[Labelled], folder: Path, packing: Packing) -> ShardIndex:
-    """Write the shards of one split that are not there yet, photographs in order, and at the end the index.
-
-    Args:
-        items: the photographs.
-        folder: of the split.
-        packing: how.
+    """Write the shards of one split into its folder, photographs in order, that are not there yet; at last the index.
 
     Raises:
         ValueError: not one photograph can be read, or the folder holds a pack with other settings.
-        OSError: the folder cannot be written, or the disk is full.
     """
     from litdata.streaming.writer import BinaryWriter  # Cache's would do, but for a __del__ in which a Ctrl-C is lost
 
@@ -54,11 +48,11 @@ def pack(items: Sequence[Labelled], folder: Path, packing: Packing) -> ShardInde
             raise ValueError(f"{folder} is a pack with another {', '.join(changed)}; give another output=<folder>")
         if file == index:
             return read_index(index)
-    reading, rest = _Reading(items, packing.shorter_side), range(state["done"], len(items))
-    loader = DataLoader(reading, batch_size=None, sampler=rest, num_workers=packing.workers)
-    samples: list[Sample] = []
-    size = 0
-    for number, found in enumerate(loader, start=rest.start + 1):
+    build: Callable[..., DataLoader[Sample | str]] = DataLoader
+    read = partial(_sample, shorter_side=packing.shorter_side)
+    loader = build(items[state["done"] :], batch_size=None, collate_fn=read, num_workers=packing.workers)
+    samples, size = list[Sample](), 0
+    for number, found in enumerate(loader, start=state["done"] + 1):
         if isinstance(found, str):
             state["left_out"].append(found)
         else:
@@ -83,23 +77,16 @@ def pack(items: Sequence[Labelled], folder: Path, packing: Packing) -> ShardInde
     return read_index(index)
 
 
-@dataclass
-class _Reading(Dataset[Sample | str]):
-    """Photographs as they are packed; of a broken one, what is wrong with it."""
-
-    items: Sequence[Labelled]
-    shorter_side: int | None
-
-    def __getitem__(self, index: int) -> Sample | str:
-        path, label = self.items[index]
-        name = path.name.encode(errors="backslashreplace").decode()
-        try:
-            content = _smaller(path.read_bytes(), path.name, self.shorter_side)
-        except OSError as error:
-            return f"{name}: {error.strerror}"
-        except ValueError as error:
-            return str(error)
-        return Sample(content=content, label=label, name=name, checksum=checksum(content, label, name))
+def _sample(item: Labelled, shorter_side: int | None) -> Sample | str:
+    """Read a photograph as it is packed; of a broken one, say what is wrong with it."""
+    name = item.path.name.encode(errors="backslashreplace").decode()
+    try:
+        content = _smaller(item.path.read_bytes(), item.path.name, shorter_side)
+    except OSError as error:
+        return f"{name}: {error.strerror}"
+    except ValueError as error:
+        return str(error)
+    return Sample(content=content, label=item.label, name=name, checksum=checksum(content, item.label, name))
 
 
 def _smaller(content: bytes, name: str, shorter_side: int | None) -> bytes:

@@ -1,10 +1,11 @@
 """Any folder of photographs as patches with their low-resolution images, degraded on the fly."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import torch
 from PIL import Image
@@ -26,12 +27,6 @@ class PatchBatch(NamedTuple):
     low: Tensor  # RGB: uint8, (N, size / factor, size / factor, 3) from a loader; float32 on the device, as in `Batch`
     image: Tensor  # likewise, of `size`
     seconds: Any  # decoding, cutting and degrading, one number each
-
-
-class PatchTransform(Transform, Protocol):
-    """From a photograph to a square of its own pixels."""
-
-    size: int
 
 
 class PatchDataset(PhotographDataset):
@@ -58,21 +53,15 @@ class Patches(Photographs):
     Args:
         train: folders, files or patterns to train on.
         val: likewise, held out.
-        factor: by which the patches are made smaller.
+        factor: by which the patches are made smaller; a divisor of their size.
         sigma: of the Gaussian blur before that in training, least and greatest, in pixels of the patch.
         val_sigma: of the blur in validation and for samples.
         train_limit: train on at most this many photographs, spread evenly over all; None uses all.
         leave_out: names of files that are not trained on, such as those that a test set has, too.
-        loading: as `Loading` says; the transforms give squares of the photograph's own pixels.
-
-    Raises:
-        ValueError: as `Photographs`, or sizes that are no multiples of the factor.
+        loading: as `Photographs`; the transforms give squares of the photograph's own pixels.
 
     Source: Johnson 2016, sec. 4.2.
     """
-
-    train_transform: PatchTransform
-    val_transform: PatchTransform
 
     def __init__(
         self,
@@ -88,18 +77,16 @@ class Patches(Photographs):
     ) -> None:
         super().__init__(train=train, val=val, **loading)
         for name, transform in (("train", self.train_transform), ("val", self.val_transform)):
-            if not hasattr(transform, "size") or transform.at_least is not None:
+            if transform.at_least is not None:
                 raise ValueError(f"expected data.{name}_transform to cut patches, as RandomPatch does")
             if transform.size < factor or transform.size % factor:
-                raise ValueError(
-                    f"expected data.{name}_transform.size to be a multiple of {factor}, got {transform.size}"
-                )
+                size = f"data.{name}_transform.size"
+                raise ValueError(f"expected {size} to be a multiple of {factor}, got {transform.size}")
         if train_limit is not None and train_limit < 1:
             raise ValueError(f"expected data.train_limit of at least 1, or null for all, got {train_limit}")
         if len(sigma) != 2 or not 0 <= sigma[0] <= sigma[1] or val_sigma < 0:
-            raise ValueError(
-                f"expected data.sigma=[least,greatest] and data.val_sigma from 0, got {sigma}, {val_sigma}"
-            )
+            blurs = "data.sigma=[least,greatest] and data.val_sigma from 0"
+            raise ValueError(f"expected {blurs}, got {sigma}, {val_sigma}")
         self.factor, self.sigma, self.val_sigma = factor, (sigma[0], sigma[1]), val_sigma
         self.train_limit, self.leave_out = train_limit, set(leave_out)
 
@@ -123,18 +110,14 @@ class Patches(Photographs):
 
 def _large_enough(paths: Sequence[Path], size: int, name: str) -> list[Path]:
     """Leave out photographs with a side below `size`; broken ones stay, and are told of when they are read."""
-    shorter = [_shorter_side(path) for path in paths]
-    kept = [path for path, side in zip(paths, shorter, strict=True) if side is None or side >= size]
+    kept = []
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError, SyntaxError), Image.open(path) as image:  # reads the head only
+            if min(image.size) < size:
+                continue
+        kept.append(path)
     if not kept:
         raise ValueError(f"all {len(paths)} photographs are smaller than data.{name}_transform.size={size}")
     if len(kept) < len(paths):
         log.warning("left out: %d of %d photographs are smaller than %d px", len(paths) - len(kept), len(paths), size)
     return kept
-
-
-def _shorter_side(path: Path) -> int | None:
-    try:
-        with Image.open(path) as image:  # reads the head of the file only
-            return min(image.size)
-    except (OSError, ValueError, SyntaxError):
-        return None

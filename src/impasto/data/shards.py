@@ -37,14 +37,6 @@ def checksum(content: bytes, label: int, name: str) -> int:
     return zlib.crc32(f"{label} {name}".encode(), zlib.crc32(content))
 
 
-def decode(sample: Sample, at_least: int | None) -> Tensor:
-    """Decode a photograph, RGB uint8, (H, W, 3); ValueError with its name where it is damaged."""
-    content, label, name = bytes(sample["content"]), sample["label"], sample["name"]  # litdata gives a view of it
-    if checksum(content, label, name) != sample["checksum"]:
-        raise ValueError(f"{name} is damaged: its checksum is another than when it was packed")
-    return read_uint8(content, name=name, at_least=at_least)
-
-
 class ShardIndex(NamedTuple):
     """What is known of one split."""
 
@@ -82,31 +74,26 @@ def check_sizes(folder: Path, sizes: dict[str, int]) -> None:
 
 
 class Shards(PhotographModule):
-    """Photographs in shards, read from a disk or an object store.
-
-    Shards come in a random order, and the photographs of each, so that a shard is read, or fetched, once in a round.
+    """Photographs in shards, which come in a random order, and the photographs of each: read once in a round.
 
     Args:
-        urls: the folder that `impasto pack` wrote; or s3://, gs://, r2:// or azure://..., of such a folder.
-
-    Raises:
-        ValueError: shards that are not finished, missing, or of another size (raised by `setup`).
-        OSError: the shards are not there or cannot be reached (likewise).
+        urls: the folder that `impasto pack` wrote; or s3://, gs://, r2:// or azure://..., of such a folder. `setup`
+            refuses shards that are not finished, missing, or of another size.
     """
 
     def __init__(self, *, urls: str, **loading: Unpack[Loading]) -> None:
         super().__init__(**loading)
-        self.urls = str(urls).rstrip("/")
-        elsewhere = "://" in self.urls or self.urls.startswith("local:")
-        self.folder = None if elsewhere else Path(self.urls).expanduser()
+        elsewhere = "://" in str(urls) or str(urls).startswith("local:")
+        self.folder = None if elsewhere else Path(str(urls)).expanduser()
+        self.addresses = {split: f"{str(self.folder or urls).rstrip('/')}/{split}" for split in SPLITS}
 
     @cached_property
     def index(self) -> dict[str, ShardIndex]:
-        """What was packed, by split."""
-        folders = {split: Path(self._address(split)) for split in SPLITS}
-        if self.folder is None:  # litdata's copies
-            folders = {split: Path(open_stream(self._address(split)).input_dir.path) for split in SPLITS}
-        return {split: read_index(folder / INDEX) for split, folder in folders.items()}
+        """What was packed, by split; of a store litdata has copies."""
+        addresses = self.addresses
+        if self.folder is None:
+            addresses = {split: open_stream(address).input_dir.path for split, address in addresses.items()}
+        return {split: read_index(Path(address, INDEX)) for split, address in addresses.items()}
 
     @property
     def blocks(self) -> list[int]:  # type: ignore[override]
@@ -127,7 +114,7 @@ class Shards(PhotographModule):
     def dataset(self, split: str, transform: Transform) -> PhotographDataset:
         """Return the single photographs of "train" or "val", in the order in which they were packed."""
         numbers = spread(sum(self.index[split].photographs), self.val_limit if split == "val" else None)
-        return PackedDataset(self._address(split), numbers, transform, self.skipped())
+        return PackedDataset(self.addresses[split], numbers, transform, self.skipped())
 
     def sample_photographs(self, count: int) -> Iterator[tuple[str, Tensor]]:
         """Yield names and held-out photographs, whole: `count` spread evenly, then others, in case some are broken."""
@@ -137,9 +124,6 @@ class Shards(PhotographModule):
                 yield Path(dataset.name(index)).stem, from_uint8(dataset.read(index)[0])
             except ValueError as error:
                 log.warning("left out: %s", error)
-
-    def _address(self, split: str) -> str:
-        return f"{self.urls if self.folder is None else self.folder}/{split}"
 
 
 def open_stream(folder: str) -> Any:  # noqa: ANN401 (litdata's StreamingDataset, which has no types)
@@ -173,8 +157,11 @@ class PackedDataset(PhotographDataset):
         return str(self._stream[self.numbers[index]]["name"])
 
     def read(self, index: int) -> tuple[Tensor, int]:
-        """Return one photograph, RGB uint8, (H, W, 3), and its label."""
+        """Return one photograph, RGB uint8, (H, W, 3), and its label; ValueError with its name where it is damaged."""
         sample: Sample = self._stream[self.numbers[index]]
-        if sample["name"] in self.skipped:
-            raise ValueError(f"{sample['name']}, as data.skip says")
-        return decode(sample, self.transform.at_least), sample["label"]
+        content, label, name = bytes(sample["content"]), sample["label"], sample["name"]  # litdata gives a view of it
+        if name in self.skipped:
+            raise ValueError(f"{name}, as data.skip says")
+        if checksum(content, label, name) != sample["checksum"]:
+            raise ValueError(f"{name} is damaged: its checksum is another than when it was packed")
+        return read_uint8(content, name=name, at_least=self.transform.at_least), label

@@ -98,10 +98,9 @@ class RandomPatch:
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """RGB, (3, H, W) -> (3, size, size)."""
         down, across, *ways = torch.rand(5, generator=generator).tolist()
-        patch = _cut(image, self.size, down=down, across=across)
         mirrored, upside_down, turned = [self.flip and way < 0.5 for way in ways]
-        patch = patch.flip(-1) if mirrored else patch
-        patch = patch.flip(-2) if upside_down else patch
+        patch = _cut(image, self.size, down=down, across=across)
+        patch = patch.flip([-1] * mirrored + [-2] * upside_down)
         return patch.mT if turned else patch
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from impasto.engines.form import Form, form_of
-from impasto.engines.formats import Format, format_of
+from impasto.engines.formats import Form, Format, form_of, format_of
 from impasto.files import cache_file, sha256, whole_file, write_text
 from impasto.networks import Trained
 from impasto.networks.rewriting import rewritten
@@ -22,8 +21,8 @@ _AGREES = 0.5  # grey levels: no pixel is rounded further away than to the next 
 def export_network(trained: Trained, path: Path, kind: Format, *, check: bool = True) -> dict[str, Any]:
     """Write a trained network, normalisation included, and its card beside it, both whole or not at all.
 
-    With `check`, the file is read again and compared with eager float32 at three odd sizes. Returns the card; its
-    "exported" says what goes in and comes out, the checksum, and how far the file deviates from eager.
+    With `check`, the file is read again and compared with eager float32 at three odd sizes. Returns the card, whose
+    "exported" says what goes in and comes out, the checksum, and how far the file deviates.
 
     Raises:
         ValueError: an exported network, one that cannot be exported, or one whose export computes something else.
@@ -45,9 +44,7 @@ def export_network(trained: Trained, path: Path, kind: Format, *, check: bool = 
 def read_card(path: Path) -> dict[str, Any]:
     """Read the card of an exported file, and see that the file is the one that it describes.
 
-    Raises:
-        FileNotFoundError: no file, or no card beside it.
-        ValueError: no card of ours, or a file that was changed.
+    A FileNotFoundError or a ValueError says what is not there, or was changed.
     """
     beside = path.with_suffix(_CARD)
     if not path.is_file():
@@ -60,19 +57,16 @@ def read_card(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{beside} is no card of impasto export") from error
     if (found := sha256(path)) != expected:
-        raise ValueError(
-            f"{path} was changed since it was exported: expected SHA-256 {expected[:16]}..., got {found[:16]}...; "
-            "export it again"
-        )
+        gap = f"expected SHA-256 {expected[:16]}..., got {found[:16]}..."
+        raise ValueError(f"{path} was changed since it was exported: {gap}; export it again")
     return card
 
 
 def onnx_file(trained: Trained) -> Path:
     """Return the ONNX file of a network: the exported one, or one that is made once and kept below ~/.cache/impasto."""
-    path = _kept(trained)
     if not is_exported(trained):
-        export_network(trained, path, format_of("onnx"), check=False)
-    return path
+        export_network(trained, _kept(trained), format_of("onnx"), check=False)
+    return _kept(trained)
 
 
 def is_exported(trained: Trained) -> bool:
@@ -98,11 +92,9 @@ def fingerprint(trained: Trained) -> str:
 
 def _describe(form: Form) -> dict[str, Any]:
     """Say what goes in and comes out: names, shapes, ranges."""
-    inputs: dict[str, Any] = {
-        form.inputs[0]: {"shape": ["N", form.channels, "H", "W"], "range": [0, 1], "multiple_of": form.multiple}
-    }
-    if form.square is not None:
-        inputs[form.inputs[1]] = {"shape": ["N", 1, form.square, form.square], "range": [0, 1]}
+    first = {"shape": ["N", form.channels, "H", "W"], "range": [0, 1], "multiple_of": form.multiple}
+    second = {"shape": ["N", 1, form.square, form.square], "range": [0, 1]}
+    inputs = dict(zip(form.inputs, (first, second), strict=False))
     return {"inputs": inputs, "outputs": list(form.outputs), "torch": torch.__version__}
 
 

@@ -1,4 +1,4 @@
-"""Forms of networks as files: ONNX and torch.export, each written and read."""
+"""What an engine computes of a network: tensors in, a tuple of tensors out; and files of that, ONNX or torch."""
 
 import logging
 import warnings
@@ -8,12 +8,70 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from impasto.engines.form import Compute, Form
+from impasto.networks import LightnessNetwork, Prediction
 from impasto.suggest import did_you_mean
 
 _TRACED = (2, 45, 70)  # N, height and width of what a network is traced with: nothing is 1, no side needs no padding
+
+
+Run = Callable[..., Any]  # what a network is called with, and what it returns
+Compute = Callable[..., tuple[Tensor, ...]]  # the tensors of a form
+
+
+class Form(NamedTuple):
+    """A network as an engine sees it."""
+
+    module: nn.Module  # from the inputs to a tuple of the outputs
+    inputs: tuple[str, ...] = ("image",)  # names; the first is (N, C, H, W), a second one has a fixed size
+    outputs: tuple[str, ...] = ("result",)
+    channels: int = 3  # of the first input
+    multiple: int = 1  # of which its height and width must be multiples
+    square: int | None = None  # side of the second input, (N, 1, square, square); None where there is none
+
+    def examples(self, count: int, height: int, width: int) -> tuple[Tensor, ...]:
+        """Inputs of a size, random from a fixed seed."""
+        generator = torch.Generator().manual_seed(0)
+        sizes = [(self.channels, height, width)] + ([(1, self.square, self.square)] if self.square else [])
+        return tuple(torch.rand(count, *size, generator=generator) for size in sizes)
+
+
+def form_of(network: nn.Module) -> Form:
+    """Return the form of a network: images to images, or lightness to colour and scenes."""
+    if not isinstance(network, LightnessNetwork):
+        return Form(_Tuple(network))
+    if network.global_size is None:
+        return Form(_Tuple(network), ("lightness",), ("colour",), 1, network.MULTIPLE)
+    inputs, outputs = ("lightness", "global_lightness"), ("colour", "logits")
+    return Form(_Tuple(network), inputs, outputs, 1, network.MULTIPLE, network.global_size)
+
+
+class _Tuple(nn.Module):  # no branch depends on a size
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor, square: Tensor | None = None) -> tuple[Tensor, ...]:
+        if not isinstance(self.network, LightnessNetwork):
+            return (self.network(image),)
+        colour, logits = self.network.predict(image, square)
+        return (colour,) if logits is None else (colour, logits)
+
+
+def as_called(network: nn.Module, compute: Compute) -> Run:
+    """Return a function with the network's own arguments and results, of one from its form's inputs to its outputs."""
+    if not isinstance(network, LightnessNetwork):
+        return lambda image: compute(image)[0]
+
+    def predict(lightness: Tensor, global_lightness: Tensor | None = None) -> Prediction:
+        network.check(lightness, global_lightness)
+        if network.global_size is None:
+            return Prediction(compute(lightness)[0], None)
+        square = network.square(lightness if global_lightness is None else global_lightness)
+        return Prediction(*compute(lightness, square))
+
+    return predict
 
 
 class Format(NamedTuple):
@@ -22,13 +80,6 @@ class Format(NamedTuple):
     suffix: str
     write: Callable[[Form, Path], None]
     read: Callable[[Path], Compute]  # as a function of the form's tensors, on the CPU in float32
-
-
-def format_of(name: str) -> Format:
-    """Return a format by its name."""
-    if name not in FORMATS:
-        raise ValueError(f"expected format={' or format='.join(FORMATS)}, got {name}{did_you_mean(name, FORMATS)}")
-    return FORMATS[name]
 
 
 def write_onnx(form: Form, path: Path) -> None:
@@ -94,6 +145,13 @@ FORMATS = {
 }
 
 
+def format_of(name: str) -> Format:
+    """Return a format by its name."""
+    if name not in FORMATS:
+        raise ValueError(f"expected format={' or format='.join(FORMATS)}, got {name}{did_you_mean(name, FORMATS)}")
+    return FORMATS[name]
+
+
 def refusal(engine: str, image: Tensor, error: Exception) -> ValueError:
     """Say that an engine refused an image."""
     size = f"{image.shape[-1]} x {image.shape[-2]} pixels"
@@ -108,10 +166,8 @@ def one_line(error: Exception) -> str:
 def _dynamic(form: Form) -> tuple[dict[int, Any], ...]:
     """Any number of images, of any height and width that are multiples of what the network halves."""
     any_size: Any = torch.export.Dim.DYNAMIC
-    height, width = any_size, any_size
-    if form.multiple > 1:
-        height, width = (form.multiple * torch.export.Dim(name) for name in ("h", "w"))
-    return ({0: any_size, 2: height, 3: width}, *[{0: any_size}] * (len(form.inputs) - 1))
+    sides = [any_size if form.multiple == 1 else form.multiple * torch.export.Dim(name) for name in ("h", "w")]
+    return ({0: any_size, 2: sides[0], 3: sides[1]}, *[{0: any_size}] * (len(form.inputs) - 1))
 
 
 def _example(form: Form) -> tuple[Tensor, ...]:
@@ -123,17 +179,13 @@ def _example(form: Form) -> tuple[Tensor, ...]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the exporters, which speak to programmers."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(before)
 
 
 @contextmanager

@@ -49,9 +49,8 @@ def pretrained_vgg(
         std: likewise.
 
     Raises:
-        FileNotFoundError: no such file.
+        OSError: no such file, or a failed download; says what to do.
         ValueError: an unknown name, a file that holds no such weights or no mean and std, or code instead of weights.
-        ConnectionError: the download failed; says what to do.
     """
     del style
     layers = layer_names(architecture)
@@ -68,14 +67,14 @@ def pretrained_vgg(
     said = _statistics(architecture, path) | said
     mean, std = mean or said.get("mean"), std or said.get("std")
     if mean is None or std is None:
-        raise ValueError(
-            f"{path} does not say the mean and std of its images; give features.mean=[..] features.std=[..]"
-        )
-    renamed = {}  # from torchvision's features.0.weight to conv1_1.weight, without the classifier
-    for key, value in tensors.items():
-        match = re.fullmatch(r"features\.(\d+)\.(weight|bias)", key)
-        if match and int(match[1]) < len(layers):
-            renamed[f"{layers[int(match[1])]}.{match[2]}"] = value
+        advice = "give features.mean=[..] features.std=[..]"
+        raise ValueError(f"{path} does not say the mean and std of its images; {advice}")
+    renamed = {  # from torchvision's features.0.weight to conv1_1.weight, without the classifier
+        f"{layer}.{kind}": tensors[f"features.{number}.{kind}"]
+        for number, layer in enumerate(layers)
+        for kind in ("weight", "bias")
+        if f"features.{number}.{kind}" in tensors
+    }
     description = f"{path.name}, sha256 {sha256(path)[:16]}"
     return VGG(renamed, architecture=architecture, mean=mean, std=std, pooling=pooling, description=description)
 
@@ -88,9 +87,10 @@ def _statistics(architecture: str, path: Path) -> dict[str, list[float]]:
     """The mean and std of the images, where a file is one that can be downloaded, by its name."""
     if path.name == Path(CAFFE[architecture]).name:
         return _CAFFE_STATISTICS
-    known = {Path(weights.url).name: weights.transforms() for weights in get_model_weights(architecture)}
-    found = known.get(path.name)
-    return {} if found is None else {"mean": list(found.mean), "std": list(found.std)}
+    for weights in get_model_weights(architecture):
+        if Path(weights.url).name == path.name:
+            return {"mean": list(weights.transforms().mean), "std": list(weights.transforms().std)}
+    return {}
 
 
 def _downloaded(architecture: str, name: str) -> Path:
@@ -113,9 +113,7 @@ def _downloaded(architecture: str, name: str) -> Path:
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, list[float]]]:
     metadata, tensors = read_safetensors(path)
     try:
-        return tensors, {
-            key: [float(v) for v in json.loads(metadata[key])] for key in ("mean", "std") if key in metadata
-        }
+        return tensors, {k: [float(v) for v in json.loads(metadata[k])] for k in ("mean", "std") if k in metadata}
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: expected a mean and a std as '[0.4, 0.5, 0.6]' in its metadata") from error
 

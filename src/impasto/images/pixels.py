@@ -18,10 +18,7 @@ def is_grey(image: Tensor) -> bool:
 
 
 def to_uint8(image: Tensor) -> np.ndarray:
-    """Convert an image (3, H, W), clamped to [0, 1], to what files, W&B and screens take: uint8, (H, W, 3), rounded.
-
-    This is the only place where it is done: `wandb.Image` writes a float image black (wandb 0.31).
-    """
+    """Convert an image (3, H, W), clamped to [0, 1], to what files, W&B and screens take: uint8, (H, W, 3), rounded."""
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"expected an image of shape (3, H, W), got {tuple(image.shape)}")
     levels = image.detach().float().clamp(0, 1).mul(255).round().byte()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from impasto.methods.colouring import Colouring, describe_scene, describe_scenes
-from impasto.methods.method import PLAIN, Applied, ByStrips, Engine, Method, Seen
+from impasto.methods.method import PLAIN, Applied, Engine, Method, Seen
 from impasto.methods.stylizing import Stylizing
 from impasto.methods.upscaling import Upscaling
 from impasto.networks import Trained
@@ -11,7 +11,6 @@ from impasto.networks import Trained
 __all__ = [
     "PLAIN",
     "Applied",
-    "ByStrips",
     "Colouring",
     "Engine",
     "Method",
@@ -23,19 +22,16 @@ __all__ = [
     "method_of",
 ]
 
+_KINDS: dict[str, Callable[[Trained, Engine], Method]] = {
+    "stylizer": Stylizing,
+    "colorizer": Colouring,
+    "upscaler": Upscaling,
+}
+
 
 def method_of(trained: Trained, engine: Engine = PLAIN) -> Method:
-    """Return what a trained network, computed by an engine, does to photographs: paints, colours or enlarges them.
-
-    Raises:
-        ValueError: a network of another system than "stylizer", "colorizer" and "upscaler".
-    """
-    kinds: dict[str, Callable[[Trained, Engine], Method]] = {
-        "stylizer": Stylizing,
-        "colorizer": Colouring,
-        "upscaler": Upscaling,
-    }
+    """Return what a trained network, computed by an engine, does to photographs; refuse one of another system."""
     system = str(trained.card.get("system"))
-    if system not in kinds:
-        raise ValueError(f"expected a network of {', '.join(kinds)}, got one of {system}")
-    return kinds[system](trained, engine)
+    if system not in _KINDS:
+        raise ValueError(f"expected a network of {', '.join(_KINDS)}, got one of {system}")
+    return _KINDS[system](trained, engine)

@@ -1,5 +1,7 @@
 """A colorizer as a method."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -44,11 +46,9 @@ class Colouring:
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor) -> list[Applied]:
-        """Colour photographs, with the most probable scenes; refuse what would not fit into memory.
-
-        With a global photograph, the scenes are its own.
-        """
-        refuse_large(photos, self._activations, self._seen, lambda h, w: _BYTES_TO_JOIN * h * w, device=self._device)
+        """Colour photographs, with the most probable scenes: a global photograph's own; refuse what would not fit."""
+        seen = partial(working_size, size=self.size)
+        refuse_large(photos, self._activations, seen, lambda h, w: _BYTES_TO_JOIN * h * w, device=self._device)
         other = None if self.global_photo is None else self.global_photo.expand(len(photos), -1, -1, -1)
         found = colorize(self.run, photos, code=self.code, size=self.size, global_photo=other, vividness=self.vividness)
         logits = found.prediction.logits
@@ -57,9 +57,6 @@ class Colouring:
             Applied(image, Seen(own, lost_colours=not is_grey(photo)))
             for image, own, photo in zip(found.image, scenes, photos, strict=True)
         ]
-
-    def _seen(self, height: int, width: int) -> tuple[int, int]:
-        return working_size(height, width, self.size)
 
 
 def _scenes(logits: Tensor, classes: list[str]) -> tuple[tuple[str, float], ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,18 +10,6 @@ from torch import Tensor
 from impasto.engines import Run, eager
 from impasto.memory import Activations, check_memory, free_memory, largest_side
 from impasto.networks import Trained
-from impasto.strips import Strips
-
-
-@runtime_checkable
-class ByStrips(Protocol):
-    """A method that also takes photographs whose layers do not fit into memory."""
-
-    def is_large(self, height: int, width: int) -> bool:
-        """Whether a photograph should come as strips."""
-
-    def paint_strips(self, photo: Strips) -> Strips:
-        """As the method, of one photograph (1, 3, H, W)."""
 
 
 class Seen(NamedTuple):
@@ -65,7 +53,7 @@ def refuse_large(
     count, _, height, width = photos.shape
     if device == "cpu" and count * (activations.most(*seen(height, width)) + around(height, width)) < free_memory():
         return
-    what = f"an image of {width} x {height} pixels" if count == 1 else f"{count} images of {width} x {height} pixels"
+    what = f"{'an image' if count == 1 else f'{count} images'} of {width} x {height} pixels"
     if factor > 1:
         what += f", {factor * width} x {factor * height} when enlarged,"
     longer = max(height, width)

@@ -1,5 +1,6 @@
 """A style network as a method."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor
 from impasto.color import Colours, PaintingColours
 from impasto.engines import Run, eager
 from impasto.hardware import give_back_freed_memory
+from impasto.images import resized
+from impasto.images.pixels import scaled
 from impasto.memory import Activations, check_disk, free_memory
-from impasto.methods.look import with_look_of
 from impasto.methods.method import PLAIN, Applied, Engine, device_of, refuse_large
 from impasto.networks import Trained
 from impasto.strips import Image, Strips, pointwise
@@ -62,12 +64,9 @@ class Stylizing:
         return height * width >= _LARGE or not self._activations.fit(height, width, free_memory(self._device))
 
     def paint_strips(self, photo: Strips) -> Strips:
-        """Paint a photograph (1, 3, H, W), with PyTorch whatever the engine; refuse what would not fit onto the disk.
-
-        What no layer needs any more is deleted, so that there is never more than two layers, and what a residual adds.
-        """
+        """Paint a photograph (1, 3, H, W), with PyTorch whatever the engine; refuse what does not fit onto the disk."""
         height, width = photo.shape[2:]
-        files = self._activations(height, width) // 3  # of which a third is the largest layer's input and output
+        files = self._activations(height, width) // 3  # the largest layer's input and output: what is done is deleted
         check_disk(files, f"painting {width} x {height} pixels", photo.folder)
         give_back_freed_memory()  # that decoding took
         painted = self._paint(eager(self.trained, precision=self._precision, device=self._device), photo)
@@ -76,10 +75,46 @@ class Stylizing:
 
     def _paint(self, run: Run, photo: Image) -> Image:
         def network(seen: Image) -> Image:
-            height, width = seen.shape[-2:]
-            painted: Image = run(seen)[..., :height, :width]  # the paper's network rounds up to multiples of 4
+            painted: Image = run(seen)[..., : seen.shape[-2], : seen.shape[-1]]  # Johnson's rounds up to multiples of 4
             return painted
 
-        paint = network if self.look_size is None else partial(with_look_of, self.look_size, network)
+        paint = network if self.look_size is None else partial(_with_look_of, self.look_size, network)
         painted = self.colours.paint(paint, photo)
         return pointwise(partial(torch.lerp, weight=self.strength), photo, painted) if self.strength < 1 else painted
+
+
+def _with_look_of(size: int, network: Callable[[Image], Image], photo: Image) -> Image:
+    """Paint a photograph so that, reduced, it is what the network paints of its preview of that longer side.
+
+    As in a Laplacian pyramid: the preview's painting, and the detail that the network gives at the full size.
+    """
+    painted = network(photo)
+    height, width = photo.shape[-2:]
+    if size >= max(height, width):
+        return painted
+    small = scaled((height, width), size / max(height, width))
+    preview: Tensor = network(_reduced(photo, small))  # type: ignore[arg-type, assignment]
+    look = preview - _reduced(painted, small)
+    if isinstance(painted, Strips):
+        rows, columns = _bicubic(small[0], height).to(look), _bicubic(small[1], width).to(look)
+        wide = look @ columns.T
+        found = painted + Strips(painted.shape, lambda a, b: rows[a:b] @ wide, like=painted.like, folder=painted.folder)
+        return found.map(lambda x: x.clamp_(0, 1))
+    return (painted + resized(look, (height, width))).clamp(0, 1)
+
+
+def _reduced(image: Image, size: tuple[int, int]) -> Tensor:
+    if isinstance(image, Tensor):
+        return resized(image, size)
+    rows, columns = (_bicubic(old, new) for old, new in zip(image.shape[-2:], size, strict=True))
+    found, first = torch.zeros(*image.shape[:2], *size), 0
+    for strip in image:
+        last = first + strip.shape[2]
+        found += rows[:, first:last] @ (strip.float().cpu() @ columns.T)
+        first = last
+    return found.to(image.device, image.dtype)
+
+
+def _bicubic(old: int, new: int) -> Tensor:
+    """What `resized` does to a column: (new, old)."""
+    return resized(torch.eye(old)[None, None], (new, old))[0, 0]

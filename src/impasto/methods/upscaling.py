@@ -1,6 +1,5 @@
 """An upscaler as a method, tile by tile."""
 
-from collections.abc import Iterator
 from itertools import pairwise, product
 
 import torch
@@ -20,8 +19,8 @@ _TILE = 256  # pixels of the photograph a side; measured against 512: a third sl
 class Upscaling:
     """Enlarges photographs of any size by the factor of a network; what is grey stays grey.
 
-    A network that sees only its neighbourhood gives the same result tile by tile, in less memory, as at once: each tile
-    is cut from the photograph with as many pixels around it as the network sees.
+    Tile by tile, in less memory, the result is the same as at once: each is cut out with as much around it as the
+    network sees.
 
     Args:
         trained: an upscaler.
@@ -52,10 +51,11 @@ class Upscaling:
         refuse_large(photos, self._activations, self._seen, self._finishing, factor=self.factor, device=self._device)
         height, width = photos.shape[-2:]
         large = torch.empty(len(photos), 3, self.factor * height, self.factor * width)
-        for (top, bottom), (left, right) in product(_parts(height, self.tile), _parts(width, self.tile)):
-            tile = self._enlarge(photos, slice(top, bottom), slice(left, right))
-            rows, columns = (slice(self.factor * a, self.factor * b) for a, b in ((top, bottom), (left, right)))
-            large[..., rows, columns] = tile.clamp(0, 1)
+        for rows, columns in product(_parts(height, self.tile), _parts(width, self.tile)):
+            top, left = max(0, rows.start - self._reach), max(0, columns.start - self._reach)
+            tile = self.run(photos[..., top : rows.stop + self._reach, left : columns.stop + self._reach])
+            inner = tile[..., self._enlarged(rows, top), self._enlarged(columns, left)]
+            large[..., self._enlarged(rows), self._enlarged(columns)] = inner.clamp(0, 1)
         return [Applied(self._finish(image, photo)) for image, photo in zip(large, photos, strict=True)]
 
     def _finish(self, large: Tensor, photo: Tensor) -> Tensor:
@@ -66,15 +66,9 @@ class Upscaling:
             large = luma[0].clamp(0, 1).expand(3, -1, -1)
         return large
 
-    def _enlarge(self, photos: Tensor, rows: slice, columns: slice) -> Tensor:
-        """Enlarge a part of the photographs, which the network sees with its neighbourhood."""
-        top, left = max(0, rows.start - self._reach), max(0, columns.start - self._reach)
-        result: Tensor = self.run(photos[..., top : rows.stop + self._reach, left : columns.stop + self._reach])
-        inner_rows, inner_columns = (
-            slice(self.factor * (part.start - at), self.factor * (part.stop - at))
-            for part, at in ((rows, top), (columns, left))
-        )
-        return result[..., inner_rows, inner_columns]
+    def _enlarged(self, part: slice, begin: int = 0) -> slice:
+        """Where a part of the photograph is in the result, or in that of a tile which begins there."""
+        return slice(self.factor * (part.start - begin), self.factor * (part.stop - begin))
 
     def _seen(self, height: int, width: int) -> tuple[int, int]:
         most = max(height, width) if self.tile is None else self.tile + 2 * self._reach
@@ -85,15 +79,12 @@ class Upscaling:
 
 
 def _reach(network: nn.Module) -> int:
-    """Pixels of the photograph that a pixel of the result sees to each side, at most.
-
-    As if all convolutions worked at the photograph's size; one that works at a larger size sees less.
-    """
+    """Pixels of the photograph that a pixel of the result sees to each side, at most."""
     sizes = [m.kernel_size for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     return sum(max(size) // 2 for size in sizes)
 
 
-def _parts(side: int, most: int | None) -> Iterator[tuple[int, int]]:
-    """Cut a side into parts of nearly the same length: from and to."""
+def _parts(side: int, most: int | None) -> list[slice]:
+    """Cut a side into parts of nearly the same length."""
     count = 1 if most is None else -(-side // most)
-    return pairwise(side * number // count for number in range(count + 1))
+    return [slice(a, b) for a, b in pairwise(side * number // count for number in range(count + 1))]

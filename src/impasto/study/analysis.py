@@ -100,7 +100,7 @@ def analyse(study: Study, answers: Sequence[Answer], *, seed: int, resamples: in
         ValueError: answers of another study.
     """
     raters = describe_raters(study, answers)
-    kept = {rater.rater for rater in raters if not rater.dropped}
+    kept = [rater.rater for rater in raters if not rater.dropped]
     choices = [choice for answer in answers if answer.rater in kept for choice in _choices(study, answer)]
     numbers = sorted({choice.rater for choice in choices})
     judged: Array = np.zeros((len(numbers), len(study.methods), len(study.methods)))  # by rater, method, other method

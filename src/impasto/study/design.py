@@ -3,12 +3,12 @@
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
-from typing import Literal
+from itertools import combinations, product
 
-from impasto.study.folder import CATCH, RATED, REPEAT, Kind, Trial
+from impasto.study.folder import CATCH, RATED, REPEAT, Trial
 
 Name = Callable[[int, int | None], str]  # of the picture of a photograph by a method, by their numbers; None: spoiled
+_Places = Mapping[int, list[int]]
 
 
 def conditions(methods: int, *, pictures: int) -> list[tuple[int, ...]]:
@@ -42,9 +42,8 @@ def design_sessions(
 
     Raters come in cycles of as many as there are conditions. Within a whole cycle every photograph is shown under every
     condition equally often, and every condition stands equally often at every place of the session; a rater meets all
-    conditions equally often, within one a round. Successive conditions follow Williams' zigzag, so that none follows
-    another more often than it must. Photographs come in another order for each rater as far as that balance leaves
-    room: where there are fewer photographs than conditions, a cycle's raters share one order.
+    equally often, within one a round. Conditions follow each other in Williams' zigzag, none more often than it must.
+    Photographs come in another order for each rater as far as that balance leaves room.
 
     Args:
         photographs: how many.
@@ -74,76 +73,41 @@ def design_sessions(
     sessions: list[list[Trial]] = []
     while len(sessions) < raters:
         mirrored = len(sessions) // len(shown) % 2 == 1
-        cycle = _Cycle(photographs, methods, shown, name=name, mirrored=mirrored, generator=generator)
+        zigzag = [(step + 1) // 2 * (1 if (step % 2 == 1) != mirrored else -1) for step in range(len(shown))]
+        order = generator.sample(range(photographs), photographs)
         extras = _places_of_extras(photographs * rounds, repeats, catches, generator)
         for offset in generator.sample(range(len(shown)), len(shown)):
-            rated = [trial for number in range(rounds) for trial in cycle.round(offset, number)]
-            sessions.append(_with_extras(rated, [cycle.catch(offset, number) for number in range(catches)], *extras))
+            # One order would do, but then a seed would no longer give the design that it gave.
+            own, *_ = [_mixed(order, len(shown), generator) for _ in range(rounds)]
+            rated = []
+            for number, (place, photograph) in product(range(rounds), enumerate(own)):
+                condition = shown[(zigzag[place % len(shown)] + offset + number) % len(shown)]
+                rated.append(Trial(kind=RATED, pictures=tuple(name(photograph, method) for method in condition)))
+            caught = [_catch(offset + number, photographs, methods, pictures, name) for number in range(catches)]
+            sessions.append(_with_extras(rated, caught, *extras))
     return sessions[:raters]
 
 
-class _Cycle:
-    """As many raters as there are conditions, each with another offset."""
-
-    def __init__(
-        self,
-        photographs: int,
-        methods: int,
-        shown: Sequence[tuple[int, ...]],
-        *,
-        name: Name,
-        mirrored: bool,
-        generator: random.Random,
-    ) -> None:
-        self.methods, self.shown, self.name, self.generator = methods, shown, name, generator
-        count = len(shown)
-        zigzag = [(step + 1) // 2 * (1 if step % 2 else -1) % count for step in range(count)]
-        self.zigzag = [-step % count for step in zigzag] if mirrored else zigzag
-        self.order = generator.sample(range(photographs), photographs)
-        self._of_offset: dict[int, list[int]] = {}
-
-    def round(self, offset: int, number: int) -> list[Trial]:
-        """Lay out one round of the rater with that offset."""
-        count = len(self.shown)
-        order = self._of_offset.setdefault(offset, self._photographs())
-        return [
-            self._trial(RATED, photograph, self.shown[(self.zigzag[place % count] + offset + number) % count])
-            for place, photograph in enumerate(order)
-        ]
-
-    def _photographs(self) -> list[int]:
-        """Mix the photographs that the balance lets change places: those a whole number of blocks apart."""
-        order = list(self.order)
-        for first in range(min(len(self.shown), len(order))):
-            places = slice(first, None, len(self.shown))
-            order[places] = self.generator.sample(order[places], len(order[places]))
-        return order
-
-    def catch(self, offset: int, number: int) -> Trial:
-        """Lay out a catch trial of the rater with that offset; of two pictures the sound one is on either side."""
-        photograph, number = (number + offset) % len(self.order), number + offset
-        if len(self.shown[0]) == 1:
-            return self._trial(CATCH, photograph, (None,), expected=0)
-        sound = number // 2 % self.methods
-        if number % 2:
-            return self._trial(CATCH, photograph, (None, sound), expected=1)
-        return self._trial(CATCH, photograph, (sound, None), expected=0)
-
-    def _trial(
-        self, kind: Kind, photograph: int, methods: tuple[int | None, ...], *, expected: Literal[0, 1] | None = None
-    ) -> Trial:
-        pictures = tuple(self.name(photograph, method) for method in methods)
-        return Trial(kind=kind, pictures=pictures, expected=expected)
+def _mixed(photographs: Sequence[int], count: int, generator: random.Random) -> list[int]:
+    """Mix the photographs that the balance of so many conditions lets change places: a whole number of blocks apart."""
+    order = list(photographs)
+    for first in range(min(count, len(order))):
+        order[first::count] = generator.sample(order[first::count], len(order[first::count]))
+    return order
 
 
-def _places_of_extras(
-    rated: int, repeats: int, catches: int, generator: random.Random
-) -> tuple[Mapping[int, list[int]], Mapping[int, list[int]]]:
-    """Draw after which rated trials others come, at the same places for all raters of a cycle.
+def _catch(number: int, photographs: int, methods: int, pictures: int, name: Name) -> Trial:
+    """Lay out a catch trial; of two pictures the sound one is on either side."""
+    photograph, sound = number % photographs, number // 2 % methods
+    spoiled = name(photograph, None)
+    if pictures == 1:
+        return Trial(kind=CATCH, pictures=(spoiled,), expected=0)
+    pair = (name(photograph, sound), spoiled)
+    return Trial(kind=CATCH, pictures=pair[::-1] if number % 2 else pair, expected=1 if number % 2 else 0)
 
-    Returns:
-        The numbers of the rated trials that come again, and those of the catch trials, by the rated trial before.
-    """
+
+def _places_of_extras(rated: int, repeats: int, catches: int, generator: random.Random) -> tuple[_Places, _Places]:
+    """Draw after which rated trials others come in a whole cycle: numbers of the repeated and of the catch trials."""
     half = rated // 2
     repeated, caught = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
     for number, source in enumerate(generator.sample(range(half), repeats)):
@@ -153,14 +117,8 @@ def _places_of_extras(
     return repeated, caught
 
 
-def _with_extras(
-    rated: Sequence[Trial],
-    catches: Sequence[Trial],
-    repeated: Mapping[int, list[int]],
-    caught: Mapping[int, list[int]],
-) -> list[Trial]:
-    session: list[Trial] = []
-    places: list[int] = []
+def _with_extras(rated: Sequence[Trial], catches: Sequence[Trial], repeated: _Places, caught: _Places) -> list[Trial]:
+    session, places = list[Trial](), list[int]()
     for index, trial in enumerate(rated):
         places.append(len(session))
         session.append(trial)

@@ -62,9 +62,7 @@ def common_size(pictures: Mapping[str, Tensor], size: Sequence[int], photograph:
     for name, image in pictures.items():
         height, width = image.shape[-2:]
         if abs(width * high / (height * wide) - 1) > _SAME_SHAPE + 1 / min(height, width):
-            raise ValueError(
-                f"methods.{name}: expected a picture of {photograph} with sides as {wide} x {high}, got "
-                f"{width} x {height}"
-            )
+            sides = f"sides as {wide} x {high}, got {width} x {height}"
+            raise ValueError(f"methods.{name}: expected a picture of {photograph} with {sides}")
     least = min((image.shape[-2:] for image in pictures.values()), key=lambda sides: sides[0] * sides[1])
     return {name: resize(image, (least[0], least[1])) for name, image in pictures.items()}

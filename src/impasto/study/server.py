@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from impasto.study.answers import Answers, read_answers
@@ -42,28 +43,10 @@ class Given(BaseModel):
     pauses: int = Field(ge=0, le=1000)
 
 
-class _WithHeaders:
-    """ASGI middleware around everything that answers: headers on every response, errors included."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-                message = {**message, "headers": [*message.get("headers", []), *own]}
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
-
-
 def create_app(folder: Path) -> ASGIApp:
     """Build the web application of a study; a rater's link is `/r/<token>`, answers go to `answers.sqlite`.
 
-    Raises:
-        FileNotFoundError: no study there.
-        ValueError: it is damaged, or pictures are missing or changed.
+    Refuses a folder without a study, a damaged one, and one of which pictures are missing or changed.
     """
     desk = _Desk(folder)
     app = FastAPI(
@@ -83,7 +66,7 @@ def create_app(folder: Path) -> ASGIApp:
     app.add_api_route("/r/{token}/answers", desk.answer, dependencies=known, methods=["POST"])
     app.add_api_route("/r/{token}/pictures/{position}/{side}", desk.picture, dependencies=known)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
-    return _WithHeaders(app)
+    return _with_headers(app)
 
 
 def finished(study: Study, folder: Path) -> int:
@@ -163,6 +146,20 @@ class _Desk:
             raise HTTPException(404, "no picture that is shown now")
         file = image_file(self.folder, shown[position - current].pictures[side])
         return Response(file.read_bytes(), media_type="image/png")
+
+
+def _with_headers(app: ASGIApp) -> ASGIApp:
+    """Set the headers of everything that answers, errors of the server included."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await app(scope, receive, send_with_headers)
+
+    return answer
 
 
 async def _malformed(_: Request, error: Exception) -> Response:

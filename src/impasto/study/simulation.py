@@ -28,7 +28,11 @@ def simulate_rater(study: Study, rater: int, preferences: Preferences, *, seed: 
     Raises:
         ValueError: preferences that do not fit the study's methods.
     """
-    _check(study, preferences.values)
+    values = preferences.values
+    if set(values) != set(study.methods):
+        raise ValueError(f"expected a value for each of {', '.join(study.methods)}, got {', '.join(values) or 'none'}")
+    if study.question.pictures == 1 and not all(0 <= value <= 1 for value in values.values()):
+        raise ValueError(f"expected probabilities between 0 and 1, got {dict(values)}")
     generator = np.random.default_rng((seed, rater))
     careless = generator.random() < preferences.careless
     draws = generator.normal(0, 1, len(study.methods)) * preferences.rater_spread
@@ -54,10 +58,3 @@ def _chance(study: Study, trial: Trial, preferences: Preferences, shift: Mapping
         return float(expit(logit(preferences.values[methods[0]]) + shift[methods[0]]))
     left, right = (preferences.values[method] + shift[method] for method in methods)
     return float(expit(right - left))
-
-
-def _check(study: Study, values: Mapping[str, float]) -> None:
-    if set(values) != set(study.methods):
-        raise ValueError(f"expected a value for each of {', '.join(study.methods)}, got {', '.join(values) or 'none'}")
-    if study.question.pictures == 1 and not all(0 <= value <= 1 for value in values.values()):
-        raise ValueError(f"expected probabilities between 0 and 1, got {dict(values)}")

@@ -36,9 +36,8 @@ def wilson(successes: float, total: float, *, alpha: float = 1 - CONFIDENCE) -> 
 def wilson_over_raters(chosen: Sequence[int], answers: Sequence[int]) -> tuple[float, float] | None:
     """Return the 95 % interval of a share of answers, several of each rater, whose standards may differ.
 
-    Wilson's interval for the number of independent answers that would have the same variance, which is taken from how
-    much raters differ; Student's t for the number of raters where that is less than the number of answers. It is at
-    most a quarter more than there are answers. None with fewer than two raters, which do not tell how much they differ.
+    Wilson's, for the number of independent answers that would vary as much as raters do, at most a quarter more than
+    there are, by Student's t where there are fewer. None with fewer than two raters.
 
     Source: Dean, Pagano 2015, "Evaluating confidence interval methods for binomial proportions in clustered surveys";
     the variance is that of a ratio, Cochran 1977, "Sampling techniques", eq. 2.39.
@@ -124,17 +123,11 @@ def _curvature(games: Array, logs: Array) -> tuple[Array, Array]:
 
 
 def bradley_terry_interval(wins: Array, *, resamples: int, seed: int) -> tuple[Array, Array, Array]:
-    """Fit strengths with 95 % intervals by resampling raters: strengths, lower and upper ends, (M,) each.
+    """Fit strengths to the wins of each rater, (R, M, M): strengths, lower and upper ends of the 95 % interval, (M,).
 
-    The spread of the resampled strengths is the standard error; Student's t for the number of raters makes it an
-    interval. The quantiles of the resamples themselves are too narrow where raters are few. No interval is narrower
-    than the likelihood's, which takes answers as independent: where a method has won everything, so it has in every
-    resample, and their spread is nothing. The ends are infinite with fewer than two raters.
-
-    Args:
-        wins: (R, M, M), of each rater.
-        resamples: of the bootstrap.
-        seed: of the resamples.
+    The standard error is the spread over resampled raters, widened by Student's t, since the quantiles of resamples are
+    too narrow where raters are few; it is at least that of the likelihood, since a method that has won everything does
+    so in every resample. The ends are infinite with fewer than two raters.
 
     Source: Efron, Tibshirani 1993, "An introduction to the bootstrap", ch. 6 and 12.
     """
@@ -158,12 +151,11 @@ def bradley_terry_interval(wins: Array, *, resamples: int, seed: int) -> tuple[A
 def krippendorff_alpha(counts: Array, *, chance: float | None = None) -> float | None:
     """Return the agreement of raters on nominal answers: 1 all agree, 0 as by chance, below 0 they disagree.
 
+    None where nothing can be compared, or where no two answers would differ by chance.
+
     Args:
         counts: (units, answers), how many raters gave which answer to a unit; units with fewer than two do not count.
         chance: that two answers at random differ, where it is known; None takes it from the answers.
-
-    Returns:
-        The agreement; None where nothing can be compared, or where no two answers would differ by chance.
 
     Source: Krippendorff 2011, "Computing Krippendorff's alpha-reliability", section C.
     """

@@ -23,7 +23,6 @@ from impasto.images import to_uint8
 _OPTIONS = {"crf": "18", "preset": "veryfast", "bf": "0"}  # without B-frames, segments can be joined as they are
 _RATE = Fraction(25)  # where a file has none
 _BT709 = 1  # in H.264's tables
-
 AnyPacket: TypeAlias = "Packet[Any]"  # generic in its types only
 
 
@@ -36,15 +35,11 @@ class Frame(NamedTuple):
 
 
 class Clip:
-    """A clip's file: what its head says, and its frames, one after the other.
+    """A clip's file: what its head says, and its frames, one after the other; a ValueError where it cannot be read.
 
     Args:
         path: of the file.
         size: longer side of the frames in pixels at most; None keeps their size.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: no clip that can be read, or one without moving pictures.
     """
 
     def __init__(self, path: Path, *, size: int | None) -> None:
@@ -67,13 +62,16 @@ class Clip:
 
     def frames(self, first: int = 0) -> Iterator[Frame]:
         """Decode the frames from the one with that number on; starts increase strictly."""
+        width, height = self.size
         step = max(1, round(1 / (self.rate * self.time_base)))
         start = -step
         for number, frame in enumerate(self._decoded()):
             given = start + step if frame.pts is None else frame.pts
             start = max(given, start + 1) if number else given
             if number >= first:
-                yield Frame(self._image(frame), start, frame.duration or 0)
+                pixels = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BICUBIC")
+                image = (torch.from_numpy(pixels).permute(2, 0, 1) / 255).rot90(round(frame.rotation / 90), (1, 2))
+                yield Frame(image.contiguous(), start, frame.duration or 0)
 
     def _decoded(self) -> Iterator[VideoFrame]:
         """What cannot be decoded is counted and passed over, as players do."""
@@ -90,12 +88,6 @@ class Clip:
                 except av.error.InvalidDataError:
                     self.damaged += 1
 
-    def _image(self, frame: VideoFrame) -> Tensor:
-        width, height = self.size
-        pixels = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BICUBIC")
-        image = torch.from_numpy(pixels).permute(2, 0, 1) / 255
-        return image.rot90(round(frame.rotation / 90), dims=(1, 2)).contiguous()
-
 
 class Segment:
     """A file of pictures in H.264, a part of a clip; finished when the `with` block is left."""
@@ -104,15 +96,6 @@ class Segment:
         self.clip, self.frames = clip, 0
         self._container = av.open(f"file:{path}", "w", format="nut")  # which keeps any time base
 
-    def _add_stream(self, width: int, height: int, turned: bool) -> None:
-        self._stream = self._container.add_stream("libx264", rate=self.clip.rate, options=dict(_OPTIONS))
-        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
-        context = self._stream.codec_context
-        context.time_base = self.clip.time_base
-        pixel = self.clip.shape_of_pixels
-        context.sample_aspect_ratio = 1 / pixel if turned else pixel
-        context.colorspace = context.color_primaries = context.color_trc = context.color_range = _BT709
-
     def add(self, picture: Tensor, frame: Frame) -> None:
         """Add the picture (3, H, W) of a frame; an odd side, which H.264 has not, is repeated at its end."""
         pixels = to_uint8(picture)
@@ -120,7 +103,11 @@ class Segment:
         pixels = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         if not self.frames:
             turned = (frame.image.shape[-1] > frame.image.shape[-2]) != (self.clip.size[0] > self.clip.size[1])
-            self._add_stream(pixels.shape[1], pixels.shape[0], turned)
+            self._stream = self._container.add_stream("libx264", rate=self.clip.rate, options=dict(_OPTIONS))
+            self._stream.height, self._stream.width, self._stream.pix_fmt = *pixels.shape[:2], "yuv420p"
+            context, pixel = self._stream.codec_context, self.clip.shape_of_pixels
+            context.time_base, context.sample_aspect_ratio = self.clip.time_base, 1 / pixel if turned else pixel
+            context.colorspace = context.color_primaries = context.color_trc = context.color_range = _BT709
         shown = VideoFrame.from_ndarray(pixels, format="rgb24")
         shown = shown.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
         shown.pts, shown.time_base, shown.duration = frame.start, self.clip.time_base, frame.duration
@@ -139,8 +126,7 @@ class Segment:
 def join(segments: Sequence[Path], clip: Clip, target: Path) -> list[str]:
     """Write segments and the sound of a clip as one file, whole or not at all; nothing is encoded again.
 
-    Returns:
-        What of the sound the target's format does not hold, in words.
+    Returns, in words, what of the sound the target's format does not hold.
     """
     lost = []
     with whole_file(target) as temporary, ExitStack() as stack:
@@ -154,14 +140,10 @@ def join(segments: Sequence[Path], clip: Clip, target: Path) -> list[str]:
                 sounds[sound.index] = result.add_stream_from_template(sound)
             else:
                 lost.append(f"sound in {sound.codec.canonical_name}")
-        for packet in merge(_pictures(segments, video), _sound(source, sounds), key=_time):
+        packets = _pictures(segments, video), _sound(source, sounds)
+        for packet in merge(*packets, key=lambda packet: (packet.dts or 0) * packet.time_base):
             result.mux(packet)
     return lost
-
-
-def _time(packet: AnyPacket) -> Fraction:
-    assert packet.dts is not None
-    return packet.dts * packet.time_base
 
 
 def _pictures(segments: Sequence[Path], stream: VideoStream) -> Iterator[AnyPacket]:

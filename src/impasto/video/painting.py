@@ -30,11 +30,7 @@ class Painting:
         source: the clip's file.
         target: the file of the result.
         about: what the pictures depend on, plain data; what was finished of a result about something else is removed.
-        size: longer side of the frames in pixels at most; None keeps their size.
-
-    Raises:
-        FileNotFoundError: no such clip.
-        ValueError: no clip that can be read.
+        size: as of `Clip`, which refuses what cannot be read.
     """
 
     def __init__(self, source: Path, target: Path, *, about: Mapping[str, Any], size: int | None) -> None:
@@ -71,9 +67,6 @@ class Painting:
 
         Returns:
             What of the clip its result has not, in words; None where it was stopped.
-
-        Raises:
-            ValueError: no frame can be decoded, or the result would not fit on the disk.
         """
         first, state = self.done, self._state(self.done)
         steadying = Steadying(steady, device=device, last=load_file(state) if state.is_file() else {})

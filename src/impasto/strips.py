@@ -1,19 +1,21 @@
 """Images that are too large for memory: computed strip by strip, with what layers make of them kept in files."""
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from impasto.strips.file import Moments, StripFile
-
 _BYTES = 8_000_000  # of a strip and of what a layer makes of it
 _FEWEST = 8  # rows of a strip: with fewer, most of what is read are its neighbours
 _Number = int | float
 _Two = int | Sequence[int]
+_Bias = Tensor | None
+_Moments = tuple[Tensor, Tensor]  # mean and variance of each channel, (C,), float64
 Rows = Callable[[int, int], Tensor]  # from the first row and the one behind the last to them, (1, C, rows, W)
 
 
@@ -26,13 +28,12 @@ class Strips:
 
     Args:
         shape: (1, C, H, W).
-        compute: any of its rows, as a tensor that may be changed in place.
-        like: has their type and device.
+        compute: any of its rows, of the type and on the device of `like`, as a tensor that may be changed in place.
         folder: where files lie.
     """
 
     def __init__(
-        self, shape: Sequence[int], compute: Rows, *, like: Tensor, folder: Path, moments: Moments | None = None
+        self, shape: Sequence[int], compute: Rows, *, like: Tensor, folder: Path, moments: _Moments | None = None
     ) -> None:
         self.shape, self._compute, self.folder, self.moments = torch.Size(shape), compute, folder, moments
         self.like = like.new_empty(0)
@@ -44,17 +45,15 @@ class Strips:
         return self._compute(first, last)
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Yield all rows, strip by strip."""
         return (self.rows(*part) for part in _parts(self.shape[2], 4 * self.shape.numel() * self.like.itemsize))
 
-    def map(self, function: Callable[[Tensor], Tensor], *, like: Tensor | None = None) -> "Strips":
-        """Return what a function of pixels makes of each."""
-        return self._with(self.shape, lambda first, last: function(self.rows(first, last)), like=like)
+    def map(self, function: Callable[..., Tensor], *others: "Strips", like: Tensor | None = None) -> "Strips":
+        """Return what a function of pixels makes of these, and of others of the same size."""
+        images = (self, *others)
+        return self._with(self.shape, lambda a, b: function(*(each.rows(a, b) for each in images)), like=like)
 
     def _with(self, shape: Sequence[int], compute: Rows, *, like: Tensor | None = None) -> "Strips":
         return Strips(shape, compute, like=self.like if like is None else like, folder=self.folder)
-
-    # ---------------------------------------------------------------- what networks ask of a tensor
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
@@ -82,7 +81,6 @@ class Strips:
         return self._with(self.shape, lambda first, last: self.rows(first, last).add_(part(first, last)))
 
     def __truediv__(self, other: _Number) -> "Strips":
-        """Divide by a number."""
         return self.map(lambda x: x / other)
 
     def __getitem__(self, key: tuple[Any, slice, slice]) -> "Strips":
@@ -98,15 +96,7 @@ Image = TypeVar("Image", Tensor, Strips)
 
 def pointwise(function: Callable[..., Tensor], image: Image, *others: Image) -> Image:
     """Apply a function of pixels to images of one size."""
-    if isinstance(image, Tensor):
-        return function(image, *others)
-    images = [each for each in (image, *others) if isinstance(each, Strips)]
-    return Strips(
-        image.shape,
-        lambda first, last: function(*(each.rows(first, last) for each in images)),
-        like=image.like,
-        folder=image.folder,
-    )
+    return function(image, *others) if isinstance(image, Tensor) else image.map(function, *others)
 
 
 def _parts(height: int, weight: int) -> Iterator[tuple[int, int]]:
@@ -116,52 +106,84 @@ def _parts(height: int, weight: int) -> Iterator[tuple[int, int]]:
 
 
 def _stored(x: Strips, shape: Sequence[int], compute: Rows) -> Strips:
-    """Compute all strips of a shape, write them to a file, and gather the moments."""
-    file = StripFile(shape, like=x.like, folder=x.folder)
+    """Compute all strips of a shape and write them to a file; gather mean and variance of each channel.
+
+    In place, since what is allocated between two strips and stays keeps their memory from being used again.
+    Source: Chan, Golub, LeVeque 1979, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances".
+    """
+    file = _File(shape, like=x.like, folder=x.folder)
+    mean, squares = torch.zeros(2, shape[1], dtype=torch.float64)
     for first, last in _parts(shape[2], x.like.itemsize * (x.shape.numel() + torch.Size(shape).numel())):
-        file.write(first, compute(first, last))
-    return Strips(shape, file.read, like=x.like, folder=x.folder, moments=file.moments())
+        strip = compute(first, last)
+        own, variance = _moments(strip)
+        rows, gap = last - first, own - mean
+        mean += gap * (rows / last)
+        squares += rows * variance + gap.square() * (first * rows / last)
+        file.write(first, strip)
+    return Strips(shape, file.read, like=x.like, folder=x.folder, moments=(mean, squares / shape[2]))
+
+
+def _moments(strip: Tensor) -> _Moments:
+    """Mean and variance of each channel, (C,), by the kernel of group norm: a tenth of the time of `torch.var_mean`."""
+    _, channels, rows, width = strip.shape
+    exact = strip.to(torch.promote_types(strip.dtype, torch.float32))
+    _, mean, scale = torch.native_group_norm(exact, None, None, 1, channels, rows * width, channels, 0.0)
+    return mean[0].cpu().double(), scale[0].cpu().double().square().reciprocal()
+
+
+class _File:
+    """A tensor (1, C, H, W) that is written and read strip by strip; the file is gone with this object."""
+
+    def __init__(self, shape: Sequence[int], *, like: Tensor, folder: Path) -> None:
+        _, self.channels, self.height, self.width = shape
+        self.file, self.dtype, self.device = TemporaryFile(dir=folder), like.dtype, like.device  # noqa: SIM115
+        self.memory_format = torch.contiguous_format  # or that of the first strip
+        weakref.finalize(self, self.file.close)
+
+    def write(self, first: int, strip: Tensor) -> None:
+        if first == 0 and strip.stride(1) == 1:
+            self.memory_format = torch.channels_last
+        for plane in self._planes(first, strip.cpu()):
+            self.file.write(_bytes(plane.contiguous()))
+
+    def read(self, first: int, last: int) -> Tensor:
+        shape = (1, self.channels, last - first, self.width)
+        rows = torch.empty(shape, dtype=self.dtype, memory_format=self.memory_format)
+        for plane in self._planes(first, rows):
+            self.file.readinto(_bytes(plane))
+        return rows.to(self.device)
+
+    def _planes(self, first: int, rows: Tensor) -> Iterator[Tensor]:
+        """Yield what lies together, a channel (rows, W) or (rows, W C), and find its place in the file."""
+        last = self.memory_format == torch.channels_last
+        for number, plane in enumerate(rows.permute(0, 2, 3, 1).flatten(2) if last else rows[0]):
+            self.file.seek((number * self.height + first) * plane.shape[1] * plane.itemsize)
+            yield plane
+
+
+def _bytes(x: Tensor) -> Any:  # noqa: ANN401
+    return x.view(-1).view(torch.uint8).numpy().data
 
 
 def _two(size: _Two) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-# ---------------------------------------------------------------- layers, with the arguments of PyTorch's functions
-
-
 def _pad(x: Strips, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Strips:
     left, right, top, bottom = pad
     _, channels, height, width = x.shape
 
-    def source(row: int) -> int:
-        """The row that stands at a place inside or outside."""
-        return min(max(height - 1 - abs(height - 1 - abs(row)) if mode == "reflect" else row, 0), height - 1)
-
     def compute(first: int, last: int) -> Tensor:
-        wanted = range(first - top, last - top)
-        inside = range(max(0, wanted.start), min(height, wanted.stop))
-        begin, end = min(map(source, wanted)), max(map(source, wanted)) + 1
-        seen = x.rows(begin, end)
-        if len(inside) < len(wanted):  # slices are joined, since a list of indices would change the order in memory
-            rows = [seen.narrow(2, source(row) - begin, 1) for row in wanted if row not in inside]
-            rows = [torch.full_like(row, value or 0.0) for row in rows] if mode == "constant" else rows
-            middle = [seen.narrow(2, inside.start - begin, len(inside))] if inside else []
-            above = len(range(wanted.start, min(0, wanted.stop)))
-            seen = torch.cat([*rows[:above], *middle, *rows[above:]], dim=2)
-        return functional.pad(seen, (left, right, 0, 0), mode, value)
+        above, below = max(0, top - first), max(0, last - top - height)
+        begin, end = max(0, min(first - top, height - 1 - below)), min(height, max(last - top, above + 1))
+        padded = functional.pad(x.rows(begin, end), (left, right, above, below), mode, value)
+        return padded.narrow(2, first - top + above - begin, last - first)
 
     return x._with((1, channels, top + height + bottom, left + width + right), compute)
 
 
 def _conv2d(
-    x: Strips,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: _Two = 1,
-    padding: _Two = 0,
-    dilation: _Two = 1,
-    groups: int = 1,
+    x: Strips, weight: Tensor, bias: _Bias, stride: _Two = 1, padding: _Two = 0, dilation: _Two = 1, groups: int = 1
 ) -> Strips:
     (step, across), (rows, columns) = _two(stride), _two(padding)
     x = _pad(x, (columns, columns, rows, rows)) if rows or columns else x
@@ -177,7 +199,7 @@ def _conv2d(
 def _conv_transpose2d(
     x: Strips,
     weight: Tensor,
-    bias: Tensor | None,
+    bias: _Bias,
     stride: _Two = 1,
     padding: _Two = 0,
     output_padding: _Two = 0,
@@ -209,15 +231,8 @@ def _pixel_shuffle(x: Strips, factor: int) -> Strips:
     return x._with((1, channels // factor**2, height * factor, width * factor), compute)
 
 
-def _instance_norm(
-    x: Strips,
-    *,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    eps: float = 1e-5,
-    **running: Any,  # noqa: ANN401
-) -> Strips:
-    moments = (x if x.moments is not None else _stored(x, x.shape, x.rows)).moments
+def _instance_norm(x: Strips, *, weight: _Bias, bias: _Bias, eps: float = 1e-5, **_: object) -> Strips:
+    moments = x.moments or _stored(x, x.shape, x.rows).moments
     assert moments is not None
     exact = torch.promote_types(x.dtype, torch.float32)
     mean, variance = (moment.to(x.device, exact) for moment in moments)
@@ -225,25 +240,21 @@ def _instance_norm(
     return x.map(lambda rows: functional.batch_norm(rows, mean, variance, scale, shift, eps=eps))
 
 
-def _group_norm(x: Strips, groups: int, weight: Tensor | None, bias: Tensor | None, eps: float = 1e-5) -> Strips:
+def _group_norm(x: Strips, groups: int, weight: _Bias, bias: _Bias, eps: float = 1e-5) -> Strips:
     if groups != x.shape[1]:
         raise ValueError(f"expected one channel a group, got {groups} groups of {x.shape[1]} channels")
     return _instance_norm(x, weight=weight, bias=bias, eps=eps)
 
 
-def _pointwise(function: Callable[[Tensor], Tensor]) -> Callable[..., Strips]:
-    return lambda x, **options: x.map(function)
-
-
-_FUNCTIONS: dict[Any, Callable[..., Strips]] = {
+_FUNCTIONS: dict[Any, Callable[..., Strips]] = {  # of PyTorch, with its arguments
     functional.pad: _pad,
     functional.conv2d: _conv2d,
     functional.conv_transpose2d: _conv_transpose2d,
     functional.pixel_shuffle: _pixel_shuffle,
     functional.instance_norm: _instance_norm,
     functional.group_norm: _group_norm,
-    functional.relu: _pointwise(torch.relu_),
-    torch.relu: _pointwise(torch.relu_),
-    torch.tanh: _pointwise(torch.tanh_),
-    torch.sigmoid: _pointwise(torch.sigmoid_),
+    functional.relu: lambda x, **_: x.map(torch.relu_),
+    torch.relu: lambda x: x.map(torch.relu_),
+    torch.tanh: lambda x: x.map(torch.tanh_),
+    torch.sigmoid: lambda x: x.map(torch.sigmoid_),
 }

@@ -1,8 +1,9 @@
-"""Image files in: any becomes RGB float32 in [0, 1], (3, H, W), the right way up."""
+"""Image files in: any becomes RGB float32 in [0, 1], (3, H, W), the right way up; and out, whole or not at all."""
 
 import contextlib
 import io
 import struct
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,9 @@ import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from impasto.files import whole_file
 from impasto.images.pixels import scaled, to_uint8
-from impasto.listing import ADVICE, HEIF
+from impasto.listing import ADVICE, HEIF, SUFFIXES
 from impasto.memory import TooLargeError, reserve_memory
 from impasto.srgb import besides_pixels, pixels_of, to_srgb
 from impasto.strips import Strips
@@ -29,6 +31,12 @@ _DAMAGED = (  # what Pillow raises on damaged files
     *(ValueError, SyntaxError, EOFError, ArithmeticError, LookupError),
     *(TypeError, AttributeError, RuntimeError, struct.error),
 )
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    ".webp": {"lossless": True},
+    ".tif": {"compression": "tiff_lzw"},
+    ".tiff": {"compression": "tiff_lzw"},
+}
+_LONGEST = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}  # pixels a side that libjpeg and libwebp write
 _T = TypeVar("_T")
 if not ADVICE:
     from pillow_heif import register_heif_opener
@@ -63,28 +71,19 @@ def read_image(
             file has 8. Takes less memory: the image is never whole in float32, a JPEG that is much larger never at all.
 
     Raises:
-        FileNotFoundError: no such file.
         ValueError: not an image, broken, or too large for the free memory; the message names the file.
     """
-    image = read_file(source, name=name, at_least=at_least, at_most=at_most).image
+    image = _open(source, name, partial(_decode, at_least=at_least, at_most=at_most)).image
     assert isinstance(image, Tensor)
     return image
 
 
-def read_file(
-    source: Path | bytes,
-    *,
-    name: str = "",
-    at_least: int | None = None,
-    at_most: int | None = None,
-    scratch: Scratch | None = None,
-) -> Decoded:
+def read_file(source: Path, *, at_most: int | None = None, scratch: Scratch | None = None) -> Decoded:
     """Read an image, as `read_image`, with what its result may keep, and in words what of the file is not in it.
 
     `scratch` is asked for the folder of the files of an image that shall come as strips; None takes a tensor.
     """
-    decode = partial(_decode, at_least=at_least, at_most=at_most, convert=_to_tensor, scratch=scratch)
-    return _open(source, name, decode)
+    return _open(source, "", partial(_decode, at_most=at_most, scratch=scratch))
 
 
 def read_uint8(source: Path | bytes, *, name: str = "", at_least: int | None = None) -> Tensor:
@@ -130,28 +129,39 @@ def _decode_uint8(image: Image.Image, name: str, *, at_least: int | None) -> Ten
 
             pixels: Tensor = decode_jpeg(content, mode=ImageReadMode.RGB)
             return pixels.permute(1, 2, 0)
-    found = _decode(image, name, at_least=at_least, at_most=None, convert=_to_levels).image
+    found = _decode(image, name, at_least=at_least, convert=_to_levels).image
     assert isinstance(found, Tensor)
     return found
+
+
+def _to_tensor(shown: Image.Image | np.ndarray) -> Tensor:
+    stored = np.asarray(shown)
+    if stored.ndim == 2:
+        return torch.from_numpy(np.repeat(stored[None].clip(0, 1), 3, axis=0))
+    image = np.empty((3, *stored.shape[:2]), dtype=np.float32)
+    np.divide(stored.transpose(2, 0, 1), 255, out=image, dtype=np.float32)
+    return torch.from_numpy(image)
+
+
+def _to_levels(shown: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(shown) if shown.mode == "RGB" else to_uint8(_to_tensor(shown)))
 
 
 def _decode(
     image: Image.Image,
     name: str,
     *,
-    at_least: int | None,
-    at_most: int | None,
-    convert: Callable[[Image.Image], Tensor],
+    at_least: int | None = None,
+    at_most: int | None = None,
     scratch: Scratch | None = None,
+    convert: Callable[[Any], Tensor] = _to_tensor,
 ) -> Decoded:
     needed, size = _BYTES_OF_COEFFICIENTS * pixels_of(image) * bool(image.info.get("progressive")), image.size
-    scale = 1 if at_least is None else at_least / min(size)
-    if at_most is not None:
-        scale = min(scale, _MARGIN * at_most / max(size))
+    shrunk = min(1.0, (at_most or max(size)) / max(size))
+    scale = min(1.0 if at_least is None else at_least / min(size), _MARGIN * shrunk)
     drafted = image.draft("RGB", scaled(size, scale)) if scale < 1 else None
     small = at_most is not None and _MARGIN * at_most <= max(image.size)
-    longer = max(size)
-    wanted = size if at_most is None or at_most >= longer else scaled(size, at_most / longer)
+    wanted = scaled(size, shrunk)
     folder = None if scratch is None else scratch(wanted[1], wanted[0])
     whole = _BYTES_TO_DECODE if folder is None else _BYTES_TO_HOLD
     needed += pixels_of(image) * (_BYTES_TO_REDUCE if small else whole)
@@ -165,28 +175,35 @@ def _decode(
         shown.info = image.info  # EXIF says which way is up
         ImageOps.exif_transpose(shown, in_place=True)
         remarks = [*lost, *(["transparency was laid over white"] if transparent else [])]
-        return Decoded(convert(shown) if folder is None else _to_strips(shown, folder), kept, tuple(remarks))
+        if folder is None:
+            return Decoded(convert(shown), kept, tuple(remarks))
+        stored = np.asarray(shown)  # in 256 levels; many small pictures of Pillow's, cropped, would fragment the memory
+        like, shape = torch.empty(0), (1, 3, *stored.shape[:2])
+        strips = Strips(shape, lambda a, b: convert(stored[a:b])[None], like=like, folder=folder)
+        return Decoded(strips, kept, tuple(remarks))
 
 
-def _to_tensor(shown: Image.Image | np.ndarray) -> Tensor:
-    stored = np.asarray(shown)
-    if stored.ndim == 2:
-        return torch.from_numpy(np.repeat(stored[None].clip(0, 1), 3, axis=0))
-    image = np.empty((3, *stored.shape[:2]), dtype=np.float32)
-    np.divide(stored.transpose(2, 0, 1), 255, out=image, dtype=np.float32)
-    return torch.from_numpy(image)
+def write_image(path: Path, image: Tensor | Strips, kept: Mapping[str, Any] | None = None) -> None:
+    """Write an image file, whole or not at all.
 
+    Args:
+        path: its suffix chooses the format: JPEG at quality 95 without chroma subsampling, all others without loss.
+        image: RGB in [0, 1], (3, H, W), or strips (1, 3, H, W).
+        kept: of the file that it was made from, as far as the format can; as of `Decoded`.
 
-def _to_strips(shown: Image.Image, folder: Path) -> Strips:
-    stored = np.asarray(shown)  # in 256 levels; many small pictures of Pillow's, cropped, would fragment the memory
-    height, width = stored.shape[:2]
-    return Strips(
-        (1, 3, height, width),
-        lambda first, last: _to_tensor(stored[first:last])[None],
-        like=torch.empty(0),
-        folder=folder,
-    )
-
-
-def _to_levels(shown: Image.Image) -> Tensor:
-    return torch.from_numpy(np.array(shown) if shown.mode == "RGB" else to_uint8(_to_tensor(shown)))
+    Raises:
+        ValueError: a suffix that is no image format, more pixels than that format holds, or another shape.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"cannot write {path}: expected a name ending in {', '.join(SUFFIXES)}")
+    if max(image.shape[-2:]) > (longest := _LONGEST.get(suffix, sys.maxsize)):
+        size = f"{image.shape[-1]} x {image.shape[-2]}"
+        raise ValueError(f"cannot write {path}: such a file holds {longest} pixels a side, got {size}; PNG holds more")
+    options = _SAVE_OPTIONS.get(suffix, {"quality": 95, "subsampling": 0})
+    levels, top = np.empty((*image.shape[-2:], 3), dtype=np.uint8), 0
+    with whole_file(path) as temporary:
+        for strip in [image] if isinstance(image, Tensor) else (part[0] for part in image):
+            levels[top : top + strip.shape[-2]] = to_uint8(strip)
+            top += strip.shape[-2]
+        Image.fromarray(levels).save(temporary, **options, **(kept or {}))
