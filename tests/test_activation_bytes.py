@@ -16,7 +16,7 @@ from impasto.networks import (
     fold_batch_norm,
     load_network,
 )
-from impasto.runs import WEIGHTS
+from impasto.trained import WEIGHTS
 
 
 def _network() -> Stylizer:

@@ -19,7 +19,7 @@ ROWS = [
     ["losses", "tracking", "colorization"],
     ["data"],
     ["systems", "gatys", "engines"],
-    ["runs"],
+    ["trained"],
     ["methods"],
     ["video"],
     ["evaluation", "study", "report", "sweep"],
@@ -31,8 +31,8 @@ ROWS = [
 ROW = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
 ALLOWED = {
     "lightning": {"data", "systems", "tracking", "build", "launch", "commands"},
-    "hydra": {"runs", "build", "launch", "commands"},
-    "omegaconf": {"runs", "build", "launch", "commands"},
+    "hydra": {"trained", "build", "launch", "commands"},
+    "omegaconf": {"trained", "build", "launch", "commands"},
     "wandb": {"tracking"},
 }
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]

@@ -20,7 +20,7 @@ from impasto.data import sample_paths
 from impasto.engines import form_of
 from impasto.engines.formats import write_onnx
 from impasto.images import read_image
-from impasto.runs import load_shipped
+from impasto.trained import load_shipped
 
 CALIBRATION = ("coffee.png", "rocket.jpg", "motorcycle_left.png", "motorcycle_right.png")
 PAINTED = ("astronaut.png", "chelsea.png")

@@ -21,8 +21,8 @@ from impasto.images import read_image, resize_longer_side, resized
 from impasto.losses.distances import gram
 from impasto.methods import Stylizing
 from impasto.networks import LAYERS
-from impasto.runs import load_shipped
 from impasto.tables import digits
+from impasto.trained import load_shipped
 
 _PHOTOGRAPHS = ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg")
 

@@ -25,8 +25,8 @@ from impasto.images import read_image, sheet, write_image
 from impasto.listing import find_images
 from impasto.losses import PerceptualLoss, mean_square
 from impasto.networks import Trained
-from impasto.runs import load_run
 from impasto.tables import digits, markdown
+from impasto.trained import load_run
 
 _SHOWN = 6  # photographs on the sheet
 _LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")  # of the style term that is timed; content at the third

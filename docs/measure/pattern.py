@@ -19,8 +19,8 @@ from impasto.evaluation.comparison import Cells, Comparison, Figures, Table
 from impasto.images import read_image
 from impasto.networks import FACTORS, Trained
 from impasto.resampling import as_stored, crop_to_multiple, degrade, upscale
-from impasto.runs import load_named
 from impasto.tables import digits
+from impasto.trained import load_named
 
 _PERIODS = (2, 4, 8)  # pixels
 _TILE = 64  # pixels a side, of which the spectra are averaged

@@ -13,7 +13,7 @@ from impasto.evaluation.colour import mean_chroma, measure_colorizer, measure_gu
 from impasto.evaluation.lpips import find_lpips
 from impasto.images import read_image
 from impasto.launch.composition import initialize
-from impasto.runs import load_shipped, shipped
+from impasto.trained import load_shipped, shipped
 
 _VIVIDNESS = (1.0, 1.2, 1.4)
 

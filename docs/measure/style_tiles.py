@@ -11,7 +11,7 @@ import impasto.app
 from impasto.data import sample_paths
 from impasto.images import read_image, resize_longer_side, to_uint8
 from impasto.methods import Stylizing
-from impasto.runs import load_shipped, shipped
+from impasto.trained import load_shipped, shipped
 
 FOLDER = Path(impasto.app.__file__).parent / "styles"
 FACE = (slice(None), slice(0, 320), slice(64, 384))  # of the astronaut

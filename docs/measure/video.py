@@ -21,8 +21,8 @@ from impasto.engines import eager
 from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Row, Table
 from impasto.images import read_image, sheet, write_image
 from impasto.methods import Method, method_of
-from impasto.runs import load_shipped
 from impasto.tables import digits
+from impasto.trained import load_shipped
 from impasto.video import Steadying, moved
 from impasto.video.steadying import inside
 

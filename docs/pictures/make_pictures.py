@@ -17,7 +17,7 @@ from impasto.images import read_image, resize_longer_side, sheet, to_uint8, writ
 from impasto.listing import find_images
 from impasto.methods import Stylizing
 from impasto.resampling import upscale
-from impasto.runs import load_mix, load_run, load_shipped, shipped
+from impasto.trained import load_mix, load_run, load_shipped, shipped
 
 HERE = Path(__file__).parent
 PHOTOGRAPHS = ["astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"]

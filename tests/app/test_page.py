@@ -17,7 +17,7 @@ from impasto.data import sample_paths
 from impasto.images import read_image, to_uint8
 from impasto.methods import method_of
 from impasto.networks import Stylizer, save_network
-from impasto.runs import load_run, load_shipped
+from impasto.trained import load_run, load_shipped
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from impasto.images import read_image, to_uint8
 from impasto.methods import Stylizing, method_of
 from impasto.networks import JohnsonStylizer, Stylizer, Upscaler, load_network, save_network
 from impasto.resampling import upscale
-from impasto.runs import load_mix, load_named, load_shipped, shipped
+from impasto.trained import load_mix, load_named, load_shipped, shipped
 
 do_small = partial(do, colours=PaintingColours(), most_megapixels=16)
 
@@ -122,7 +122,7 @@ def upscalers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Choi
         network = Upscaler(factor=factor, width=8, blocks=1)
         torch.nn.init.normal_(network.to_rgb.weight)
         save_network(path.with_suffix(".safetensors"), network, card)
-    monkeypatch.setattr("impasto.runs.WEIGHTS", folder.parent)
+    monkeypatch.setattr("impasto.trained.WEIGHTS", folder.parent)
     own = str(tmp_path / "run")
     return {choice.name: choice for choice in list_choices([(own, load_named(own))], device="cpu")}
 

@@ -19,8 +19,8 @@ from impasto.evaluation.colour import colourfulness
 from impasto.images import is_grey, read_image, resize_longer_side, write_image
 from impasto.methods import colouring
 from impasto.networks import Colorizer, Stylizer, save_network
-from impasto.runs import WEIGHTS, load_shipped, shipped
-from impasto.tracking.run_folder import Interrupted
+from impasto.tracking.recording import Interrupted
+from impasto.trained import WEIGHTS, load_shipped, shipped
 
 CLASSES = ["sand", "sea", "wood"]
 ROUNDING = {"lab": 0.3, "yuv": 0.56 / 255, "rgb": 0.56 / 255}  # half a level in each channel of a file, and some more

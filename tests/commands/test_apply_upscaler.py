@@ -17,8 +17,8 @@ from impasto.images import read_image, to_uint8, write_image
 from impasto.listing import Found
 from impasto.methods import Upscaling
 from impasto.networks import Stylizer, Upscaler, save_network
-from impasto.runs import load_run
 from impasto.study.pictures import common_size
+from impasto.trained import load_run
 
 
 def _save(path: Path, factor: int = 4, *, seed: int = 0) -> Path:
@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     weights = tmp_path / "weights"
     for seed, name in enumerate(("x4_feature", "x4_pixel", "x8_feature")):
         _save(weights / "upscaler" / f"{name}.safetensors", int(name[1]), seed=seed)
-    monkeypatch.setattr("impasto.runs.WEIGHTS", weights)
+    monkeypatch.setattr("impasto.trained.WEIGHTS", weights)
     _save(tmp_path / "run" / "network.safetensors", seed=9)
     _photograph(tmp_path / "a.png")
     monkeypatch.chdir(tmp_path)

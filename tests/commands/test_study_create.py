@@ -19,10 +19,10 @@ from impasto.commands import study_create
 from impasto.images import read_image, to_uint8, write_image
 from impasto.methods import method_of
 from impasto.networks import Stylizer, save_network
-from impasto.runs import load_named
 from impasto.study.folder import CATCH, RATED, REPEAT, Study, image_file, lost_pictures, read_study
 from impasto.study.folder import read_tokens as tokens_of
 from impasto.study.pictures import spoiled
+from impasto.trained import load_named
 
 NAMES = ["a b.jpg", "c.png", "sub/d.jpg"]
 FEW = ("raters=2", "repeats=0", "catches=1")

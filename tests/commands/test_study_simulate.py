@@ -12,7 +12,7 @@ from impasto.cli import conf_dir
 from impasto.commands import study_simulate
 from impasto.study.answers import Answer, Answers, read_answers
 from impasto.study.simulation import Preferences, simulate_rater
-from impasto.tracking.run_folder import Interrupted
+from impasto.tracking.recording import Interrupted
 
 FIRST, SECOND = METHODS
 

@@ -21,8 +21,8 @@ from torch import Tensor
 from impasto.data import CentreCrop, Places, class_folders
 from impasto.images import read_image
 from impasto.networks import Colorizer
-from impasto.runs import load_run
 from impasto.systems import ColorizerSystem
+from impasto.trained import load_run
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # kornia, of torch

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from impasto.images import read_image, sheet
-from impasto.runs import load_run
+from impasto.trained import load_run
 
 SMOKE = ("train", "experiment=smoke_upscaler", "data_root=.")
 CSV = (*SMOKE, "logger=csv")

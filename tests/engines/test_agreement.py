@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impasto.engines import ENGINES, eager, form_of, onnxruntime
 from impasto.networks import Prediction, Trained
-from impasto.runs import load_shipped
+from impasto.trained import load_shipped
 
 pytestmark = pytest.mark.slow
 

@@ -26,7 +26,7 @@ from impasto.evaluation.colour import mean_chroma, measure_colorizer, measure_gu
 from impasto.images import read_image, write_image
 from impasto.launch.words import prepare_arguments
 from impasto.networks import Colorizer, save_network
-from impasto.runs import load_run
+from impasto.trained import load_run
 
 COLOURS = {"sand": (0.8, 0.7, 0.5), "sea": (0.2, 0.4, 0.7), "wood": (0.2, 0.5, 0.2)}
 FIGURES = ["ciede2000", "psnr_ab", "psnr_rgb", "colourfulness", "top1", "top5"]

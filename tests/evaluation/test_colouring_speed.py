@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from impasto.cli import conf_dir
 from impasto.evaluation.speed import ColouringSpeed
 from impasto.networks import Colorizer, save_network
-from impasto.runs import shipped
+from impasto.trained import shipped
 
 NETWORK = {"width": 2, "global_size": 32, "mean": 0.5, "global_features": True}
 TINY = ("evaluation.network.width=2", "evaluation.network.global_size=32", "evaluation.warmup=0", "logger=csv")

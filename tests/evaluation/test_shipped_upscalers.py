@@ -17,7 +17,7 @@ from impasto.evaluation.super_resolution_protocol import (
     read_test_image,
 )
 from impasto.resampling import upscale
-from impasto.runs import load_shipped
+from impasto.trained import load_shipped
 
 RULE = Protocol(border=None, sigma=0.0, ssim_sigma=1.5, match_histograms=False)
 

@@ -22,7 +22,7 @@ from impasto.networks import (
     save_network,
 )
 from impasto.networks.storage import NETWORKS
-from impasto.runs import WEIGHTS
+from impasto.trained import WEIGHTS
 
 DESCRIPTION = {"class": "Stylizer", "width": 4, "blocks": 1}
 JOHNSON = {"class": "JohnsonStylizer", "width": 2}

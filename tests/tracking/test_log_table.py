@@ -14,7 +14,7 @@ from PIL import Image
 from impasto.commands.wandb_logger import log_pictures, log_table
 from impasto.images import write_image
 from impasto.tracking.loggers import WandbRun, start_wandb
-from impasto.tracking.run_folder import finish_loggers
+from impasto.tracking.recording import finish_loggers
 
 ROWS = [{"size": "256 x 256", "seconds": 0.25, "calls": None}, {"size": "512 x 512", "seconds": 1.0, "calls": 3}]
 

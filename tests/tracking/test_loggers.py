@@ -44,7 +44,7 @@ _TRACKIO = """
 import numpy as np
 from pathlib import Path
 from impasto.tracking.loggers import TrackioRun
-from impasto.tracking.run_folder import recorded
+from impasto.tracking.recording import recorded
 for start in range(2):
     with recorded(Path("run"), config=""):
         logger = TrackioRun(folder=Path("run"), run_id="0", name="n", config={"a": {"b": 1}}, project="impasto",

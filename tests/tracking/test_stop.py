@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from impasto.tracking.run_folder import StopSignal
+from impasto.tracking.recording import StopSignal
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

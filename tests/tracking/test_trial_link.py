@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from impasto.tracking.callbacks import VARIABLE, TrialLink
-from impasto.tracking.run_folder import Pruned
+from impasto.tracking.recording import Pruned
 
 
 class _Strategy:

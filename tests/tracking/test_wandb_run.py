@@ -17,7 +17,7 @@ from PIL import Image
 
 from impasto.commands.wandb_logger import log_table
 from impasto.tracking.loggers import start_wandb
-from impasto.tracking.run_folder import Pruned, finish_loggers, recorded
+from impasto.tracking.recording import Pruned, finish_loggers, recorded
 
 OFFLINE: dict[str, Any] = {
     "mode": "offline", "project": "p", "entity": None, "group": None, "tags": [], "init_timeout": 5
@@ -215,7 +215,7 @@ def test_a_server_that_goes_away_costs_a_run_nothing(
 
 _WITHOUT = """
 import logging, pathlib, psutil, time
-from impasto.tracking.run_folder import recorded
+from impasto.tracking.recording import recorded
 from impasto.commands.wandb_logger import log_table
 from impasto.tracking.loggers import start_wandb
 logging.basicConfig(format="%(message)s")

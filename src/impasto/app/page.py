@@ -19,7 +19,7 @@ from impasto.app.work import Choice, Work, do, painting, write_png
 from impasto.color import Colours
 from impasto.data import sample_paths
 from impasto.methods import describe_scenes
-from impasto.runs import shipped_styles
+from impasto.trained import shipped_styles
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from impasto.images import read_image, to_uint8
 from impasto.methods import Applied, Seen, Stylizing, method_of
 from impasto.networks import Trained
 from impasto.resampling import upscale
-from impasto.runs import load_mix, load_shipped, shipped
 from impasto.srgb import pixels_of
+from impasto.trained import load_mix, load_shipped, shipped
 
 _LOSSES = {"feature": ", sharp", "pixel": ", faithful"}  # how names of shipped upscalers end
 

@@ -22,7 +22,7 @@ from impasto.listing import Found, find_images
 from impasto.losses import PerceptualLoss
 from impasto.methods import method_of
 from impasto.run_folders import RunFolder
-from impasto.runs import load_named
+from impasto.trained import load_named
 
 Source = Callable[[Found, Tensor], Tensor]  # from a photograph's file and its pixels (3, H, W) to a picture
 

@@ -12,7 +12,7 @@ from impasto.hardware import check_device, choose_precision
 from impasto.images import read_image
 from impasto.methods import Colouring, Engine, Method, Stylizing, Upscaling
 from impasto.networks import FACTORS, Trained
-from impasto.runs import load_mix, load_run, load_shipped, mixed_style, shipped_styles
+from impasto.trained import load_mix, load_run, load_shipped, mixed_style, shipped_styles
 
 _MOST_VIVID = 4  # times the predicted chroma
 _SMALLEST_TILE = 16  # below, nearly all that the network computes is the tile's surroundings

@@ -21,9 +21,9 @@ from impasto.hardware import check_device, choose_precision
 from impasto.losses import PerceptualLoss
 from impasto.memory import check_memory, free_memory
 from impasto.methods import Stylizing
-from impasto.runs import load_named
 from impasto.styles import Style
 from impasto.suggest import did_you_mean
+from impasto.trained import load_named
 
 _ACTIVATIONS = 3500.0  # bytes a pixel; measured, VGG-19 to relu5_1 in float32: 3,200. In bf16 it is less
 _PIXEL = 290.0  # bytes a pixel beside those and the history; measured: photograph, image, gradient, content's target

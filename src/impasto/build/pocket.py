@@ -8,13 +8,14 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from impasto.build.tasks import Task, common_card, require
+from impasto.build.model_card import common_card
+from impasto.build.tasks import Task, require
 from impasto.data import CentreCrop, Photographs, Shards
 from impasto.images import read_image
 from impasto.listing import find_images
 from impasto.networks import Pocket, Trained, build_network
-from impasto.runs import load_named, load_run, shipped
 from impasto.systems.adversary import Adversary
+from impasto.trained import load_named, load_run, shipped
 
 _PAINTING = 320  # longer side in pixels of what an adversary imitates
 

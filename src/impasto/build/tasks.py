@@ -13,10 +13,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.utils import get_object, instantiate
 from lightning import LightningModule
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
+from impasto.build.model_card import common_card
 from impasto.color import colour_code
 from impasto.data import Patches, Photographs, Places, Shards
 from impasto.features import VGG
@@ -32,10 +33,10 @@ from impasto.networks import (
     Upscaler,
     fold_batch_norm,
 )
-from impasto.runs import load_run, load_trunk
 from impasto.styles import Style
 from impasto.systems import Augmentation
 from impasto.systems.augmentation import turned
+from impasto.trained import load_run, load_trunk
 
 _SSIM_WINDOW = 11  # pixels, with a border of `factor` left out at each side
 
@@ -201,25 +202,6 @@ def held_out(data: Photographs | Shards, count: int) -> Tensor:
     data.setup("fit")
     dataset = data.dataset("val", data.val_transform)
     return torch.stack([from_uint8(dataset[index].image) for index in range(min(count, len(dataset)))])
-
-
-def common_card(cfg: DictConfig) -> dict[str, Any]:
-    """Say of a network what every training says: its system, arguments, loss, data, experiment, seed and precision."""
-    network: Any = OmegaConf.to_container(cfg.network, resolve=True)
-    arguments = {key: value for key, value in network.items() if key not in ("_target_", "_partial_", "_convert_")}
-    # ${data_root}/photos, and not where that is on this machine.
-    data: Any = OmegaConf.to_container(cfg.data, resolve=False)
-    further = {"unlabelled": data["unlabelled"]} if data.get("unlabelled") else {}
-    train = data.get("train", data.get("root", data.get("urls")))
-    return {
-        "system": cfg.system_name,
-        "network": {"class": network["_target_"].rsplit(".", 1)[1], **arguments},
-        "loss": None if cfg.loss is None else OmegaConf.to_container(cfg.loss, resolve=False),
-        "data": {"train": train, **further, "batch_size": cfg.data.batch_size},
-        "experiment": cfg.name,
-        "seed": cfg.seed,
-        "precision": cfg.trainer.precision,
-    }
 
 
 def begin_with(network: nn.Module, card: dict[str, Any], start: str | None) -> nn.Module:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from impasto.build.settings import Positive, Settings, Text, Texts
 from impasto.commands.serving import Port, check_address, ended_by_signal, forget_variables, wait
 from impasto.hardware import check_device
-from impasto.runs import load_named
+from impasto.trained import load_named
 
 
 class _Settings(Settings):

@@ -20,7 +20,7 @@ from impasto.listing import find_photographs, is_clip, make_results_folder
 from impasto.methods import Method, Seen, describe_scenes
 from impasto.pipeline import Job, Pipeline
 from impasto.tracking.bar import Bar
-from impasto.tracking.run_folder import Interrupted, StopSignal
+from impasto.tracking.recording import Interrupted, StopSignal
 
 _FRAMES = 1000  # photographs that a clip counts as, where an engine is chosen
 _ABOUT = (  # what the result of a clip that goes on must have been begun with

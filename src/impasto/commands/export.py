@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from impasto.build.settings import Flag, Folder, Settings, Text
 from impasto.commands import log
 from impasto.engines import export_network, format_of
-from impasto.runs import load_named
+from impasto.trained import load_named
 
 
 class _Settings(Settings):

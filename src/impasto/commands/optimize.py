@@ -26,7 +26,7 @@ from impasto.pipeline import Job
 from impasto.run_folders import RunFolder
 from impasto.tracking.bar import Bar
 from impasto.tracking.loggers import MetricsFile
-from impasto.tracking.run_folder import Interrupted, StopSignal, finish_loggers
+from impasto.tracking.recording import Interrupted, StopSignal, finish_loggers
 
 
 class _Settings(Settings):

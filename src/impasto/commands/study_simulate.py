@@ -11,7 +11,7 @@ from impasto.commands import log
 from impasto.study.answers import Answers, read_answers
 from impasto.study.folder import Study, read_study
 from impasto.study.simulation import Preferences, simulate_rater
-from impasto.tracking.run_folder import Interrupted
+from impasto.tracking.recording import Interrupted
 
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 

@@ -29,7 +29,7 @@ from impasto.sweep.search import NotLoggedError, best_trials
 from impasto.sweep.trials import SECONDS_BETWEEN_SIGNS, Outcome, Sweep, state_of, storage_errors
 from impasto.tables import digits, markdown, write_csv
 from impasto.tracking.bar import Bar
-from impasto.tracking.run_folder import Interrupted, StopSignal, recorded
+from impasto.tracking.recording import Interrupted, StopSignal, recorded
 
 _ENDS = ("finished", "pruned", "failed")
 _MOST_KILLS = 3  # of a trial's process, the worker surviving: then it is to blame itself

@@ -22,7 +22,7 @@ from impasto.launch.resume import begin_again
 from impasto.run_folders import RunFolder
 from impasto.tracking.checkpoints import Checkpoints
 from impasto.tracking.loggers import MetricsFile
-from impasto.tracking.run_folder import Interrupted, StartAgain
+from impasto.tracking.recording import Interrupted, StartAgain
 
 
 class _Settings(Settings):

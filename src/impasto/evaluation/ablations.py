@@ -22,8 +22,8 @@ from impasto.evaluation.lpips import FoundLPIPS
 from impasto.images import read_image, sheet, write_image
 from impasto.networks import Trained
 from impasto.run_folders import RunFolder
-from impasto.runs import load_run
 from impasto.tables import fixed
+from impasto.trained import load_run
 
 log = logging.getLogger(__name__)
 

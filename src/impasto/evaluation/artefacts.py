@@ -18,9 +18,9 @@ from impasto.listing import Found, find_images
 from impasto.losses import gram, repeated_share
 from impasto.networks import LAYERS
 from impasto.run_folders import RunFolder
-from impasto.runs import shipped
 from impasto.styles import Style
 from impasto.tables import digits
+from impasto.trained import shipped
 
 _SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 _STYLE_SIZES = (256, 320, 384, 448, 512, 640)

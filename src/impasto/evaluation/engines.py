@@ -22,9 +22,9 @@ from impasto.hardware import computes_bf16, keep_freed_memory
 from impasto.images import read_image, resize
 from impasto.memory import gibibytes
 from impasto.networks import Trained
-from impasto.runs import load_named
 from impasto.suggest import did_you_mean
 from impasto.tables import digits
+from impasto.trained import load_named
 
 _FEWEST = 3  # repeats
 

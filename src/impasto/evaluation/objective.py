@@ -21,9 +21,9 @@ from impasto.hardware import choose_precision
 from impasto.images import read_image, resize_longer_side
 from impasto.listing import find_images
 from impasto.losses import PerceptualLoss
-from impasto.runs import load_named
 from impasto.styles import Style
 from impasto.tables import digits
+from impasto.trained import load_named
 
 
 class Curve(NamedTuple):

@@ -23,9 +23,9 @@ from impasto.images import read_image
 from impasto.losses import PerceptualLoss
 from impasto.memory import gibibytes
 from impasto.networks import Trained, fold_batch_norm
-from impasto.runs import load_named, shipped
 from impasto.styles import Style
 from impasto.tables import digits
+from impasto.trained import load_named, shipped
 
 Size = Annotated[list[Count], Field(min_length=2, max_length=2)]  # width, height
 

@@ -26,9 +26,9 @@ from impasto.images import sheet, write_image
 from impasto.listing import find_images
 from impasto.networks import Trained
 from impasto.resampling import upscale
-from impasto.runs import load_named
 from impasto.suggest import did_you_mean
 from impasto.tables import fixed
+from impasto.trained import load_named
 
 _SHOWN, _CELL = 6, 128  # photographs on a sheet, and pixels of their middles
 _RESERVED = ("bicubic", "truth")  # columns that no network makes

@@ -25,7 +25,7 @@ from impasto.launch.resume import begin_again, keep_to_owner, saved_config
 from impasto.launch.start import fail
 from impasto.redaction import without_secrets
 from impasto.run_folders import RunFolder
-from impasto.tracking.run_folder import Pruned, StartAgain, recorded
+from impasto.tracking.recording import Pruned, StartAgain, recorded
 
 log = logging.getLogger(__name__)
 

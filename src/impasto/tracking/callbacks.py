@@ -20,7 +20,7 @@ from impasto.listing import find_images
 from impasto.run_folders import RunFolder
 from impasto.tables import write_csv
 from impasto.tracking.bar import Bar
-from impasto.tracking.run_folder import Pruned
+from impasto.tracking.recording import Pruned
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from impasto.files import whole_file
 from impasto.networks import save_network
 from impasto.run_folders import RunFolder
-from impasto.tracking.run_folder import StopSignal
+from impasto.tracking.recording import StopSignal
 
 
 class AtomicCheckpoints(TorchCheckpointIO):

@@ -16,7 +16,7 @@ from impasto.networks import (
     norms_of,
     save_network,
 )
-from impasto.runs import (
+from impasto.trained import (
     WEIGHTS,
     load_mix,
     load_named,
@@ -65,7 +65,7 @@ def test_a_shipped_colorizer_says_what_it_tells_and_where_it_comes_from(name: st
 def test_an_upscaler_that_is_not_shipped_says_how_to_train_one(
     factor: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("impasto.runs.WEIGHTS", tmp_path)
+    monkeypatch.setattr("impasto.trained.WEIGHTS", tmp_path)
     with pytest.raises(FileNotFoundError) as error:
         load_shipped(f"x{factor}_pixel", system="upscaler")
     assert str(error.value) == (
@@ -88,7 +88,7 @@ def test_an_upscaler_is_found_by_folder_and_by_shipped_name(tmp_path: Path, monk
     card = {"system": "upscaler", "network": {"class": "Upscaler", "factor": 8, "width": 8, "blocks": 1}}
     for name in ("run/network", "weights/upscaler/x8_pixel"):
         save_network(tmp_path / f"{name}.safetensors", Upscaler(factor=8, width=8, blocks=1), card)
-    monkeypatch.setattr("impasto.runs.WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr("impasto.trained.WEIGHTS", tmp_path / "weights")
     for text in (str(tmp_path / "run"), "x8_pixel"):
         assert load_named(text).network.factor == 8
     with pytest.raises(ValueError, match=r"holds an upscaler; expected a colorizer \(method=upscaler applies it\)"):
@@ -173,7 +173,7 @@ def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     described = {"class": "ConditionalStylizer", "width": 2, "styles": 3}
     path = tmp_path / "weights" / "stylizer" / "styles.safetensors"
     save_network(path, network, {"system": "stylizer", "network": described, "styles": styles})
-    monkeypatch.setattr("impasto.runs.WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr("impasto.trained.WEIGHTS", tmp_path / "weights")
     return path
 
 

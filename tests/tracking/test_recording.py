@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from impasto.run_folders import RunFolder
-from impasto.tracking.run_folder import Interrupted, recorded
+from impasto.tracking.recording import Interrupted, recorded
 
 
 def _status(folder: Path) -> dict[str, str]:
