@@ -28,9 +28,9 @@ from impasto.tables import digits, markdown
 
 _PAINTED = (  # sides of a square in pixels, by strips or whole, precision
     *((2048, "whole", "fp32"), (2048, "strips", "fp32"), (8192, "strips", "bf16")),
-    *((4096, "whole", "fp32"), (4096, "strips", "fp32")),
+    *((4096, "whole", "fp32"), (4096, "strips", "fp32"), (8192, "strips", "fp32")),
 )
-_OPTIMIZED = ((768, "null"), (768, "256"), (1536, "null"), (1536, "256"))  # side, tile=
+_OPTIMIZED = ((768, "null"), (768, "256"), (1536, "null"), (1536, "256"), (4096, "512"))  # side, tile=
 _PAINT = """
 import resource, sys, time
 from impasto.cli import main
