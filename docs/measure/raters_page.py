@@ -224,9 +224,14 @@ def tell(text: str) -> None:
 
 def main() -> None:
     """Measure raters who think 0.5-1.5 s, then, without a kill, requests as fast as they go."""
-    told: dict[str, Any] = {"seconds": "120", "raters": "50", "kill": "false", "seed": "0"}
-    told |= dict(word.split("=", 1) for word in sys.argv[1:])
-    seconds, raters, seed, kill = float(told["seconds"]), int(told["raters"]), int(told["seed"]), told["kill"] == "true"
+    options: dict[str, Any] = {"seconds": "120", "raters": "50", "kill": "false", "seed": "0"}
+    options |= dict(word.split("=", 1) for word in sys.argv[1:])
+    seconds, raters, seed, kill = (
+        float(options["seconds"]),
+        int(options["raters"]),
+        int(options["seed"]),
+        options["kill"] == "true",
+    )
     load = f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
     tell(f"{raters} raters at once, {seconds:g} s; load of the machine before: {load}")
     with tempfile.TemporaryDirectory() as place:

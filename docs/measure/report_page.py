@@ -59,8 +59,12 @@ def build(folder: Path, run: int) -> None:
     (folder / "status.json").write_text(json.dumps(status))
     text = CONFIG.format(run=run, folder=folder, lr=10.0 ** -(run % 4), batch=2 ** (run % 5))
     (folder / "config.yaml").write_text(text)
-    told = {"command": ["impasto", "--config-name", "train"], "folder": str(folder), "packages": {"torch": "2.15.0"}}
-    (folder / "environment.json").write_text(json.dumps(told))
+    environment = {
+        "command": ["impasto", "--config-name", "train"],
+        "folder": str(folder),
+        "packages": {"torch": "2.15.0"},
+    }
+    (folder / "environment.json").write_text(json.dumps(environment))
     groups = ["train"] * 12 + ["val"] * 8
     names = [f"{group}/{name}" for group, name in zip(groups, ["loss", *(f"term_{i}" for i in range(19))], strict=True)]
     values = np.exp(-np.arange(ROWS)[:, None] / 900) * rng.uniform(1, 5, METRICS) + rng.normal(0, 0.05, (ROWS, METRICS))

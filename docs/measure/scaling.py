@@ -66,14 +66,14 @@ def main() -> None:
         rate = PHOTOGRAPHS * epochs / DAY / GPUS
         steps = rate * GPUS / BATCH
         traffic = 2 * (GPUS - 1) / GPUS * 4 * parameters * steps
-        told = {
+        shown = {
             "photographs a second and GPU": f"{rate:.1f}",
             "TFLOP/s a GPU must sustain": f"{rate * operations / 1e12:.2f}",
             "processes that read, a GPU": f"{rate / one:.2f}",
             "MB/s of gradients in and out of each GPU": f"{traffic / 1e6:.0f}",
             "times as fast as this machine, each GPU": f"{rate / (HERE / median(seconds[1:])):.1f}",
         }
-        for name, value in told.items():
+        for name, value in shown.items():
             table.setdefault(name, []).append(value)
     for name, values in table.items():
         sys.stdout.write(f"| {name} | {' | '.join(values)} |\n")

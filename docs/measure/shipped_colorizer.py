@@ -33,8 +33,8 @@ def measure_colorizers() -> None:
             measured = measure_colorizer(trained, data.val_paths, data.val_labels, lpips=lpips, vividness=gain)
             found[f"shipped, vividness {gain}"] = measured
         for label, measured in found.items():
-            told = ", ".join(f"{key} {value:.3f}" for key, value in measured.items() if value is not None)
-            sys.stdout.write(f"{name} {label}: {told}\n")
+            words = ", ".join(f"{key} {value:.3f}" for key, value in measured.items() if value is not None)
+            sys.stdout.write(f"{name} {label}: {words}\n")
 
 
 if __name__ == "__main__":

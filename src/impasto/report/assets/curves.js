@@ -88,7 +88,7 @@ class Chart {
     this.box.checked = this.log;
     this.paths = this.shown.map((curve) => ({ ...curve, soft: smooth(curve.values, options.smoothing) }));
     this.scales();
-    const svg = draw("svg", { role: "img", "aria-label": this.told(), viewBox: `0 0 ${this.width} ${this.height}` });
+    const svg = draw("svg", { role: "img", "aria-label": this.description(), viewBox: `0 0 ${this.width} ${this.height}` });
     this.axes(svg);
     for (const path of this.paths) {
       if (options.smoothing && this.paths.length <= 10) svg.append(this.path(path.steps, path.values, `line raw ${look(path.line)}`));
@@ -103,7 +103,7 @@ class Chart {
     this.leave();
   }
 
-  told() {
+  description() {
     const range = `between ${say(this.low)} and ${say(this.high)}, steps ${say(this.left)} to ${say(this.right)}`;
     return `${this.name}: ${this.paths.length} ${this.paths.length === 1 ? "curve" : "curves"}, ${range}`;
   }

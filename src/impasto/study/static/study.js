@@ -53,9 +53,9 @@ async function ask(path, answer) {
       const response = await fetch(base + path, { ...request, signal: AbortSignal.timeout(PATIENCE) });
       status = response.status;
       if (response.ok || status === 409) {
-        const told = await response.json();
+        const received = await response.json();
         say("");
-        return { ...told, elsewhere: status === 409 && attempt === 0 }; // after that, it was most likely this page
+        return { ...received, elsewhere: status === 409 && attempt === 0 }; // after that, it was most likely this page
       }
     } catch {
       // not reached, cut off, or too slow: as a 5xx
@@ -81,8 +81,8 @@ function keep() {
   }
 }
 
-function take(told) {
-  [state, elapsed, pauses] = [told, 0, 0];
+function take(received) {
+  [state, elapsed, pauses] = [received, 0, 0];
   try {
     const [position, ...before] = JSON.parse(localStorage.getItem(base));
     if (position === state.position) [elapsed, pauses] = before;
