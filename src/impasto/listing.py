@@ -153,8 +153,8 @@ def _is_own(folder: Path, output: Path | None, passed: Counter[str]) -> bool:
 
 def _is_taken(path: Path, passed: Counter[str]) -> bool:
     suffix = path.suffix.lower()
-    if taken := suffix in TAKEN and path.exists():
-        return taken
+    if suffix in TAKEN and path.exists():
+        return True
     if suffix in TAKEN:
         passed["links to nothing"] += 1
     elif suffix in _NOT_READ:

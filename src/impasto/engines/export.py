@@ -93,7 +93,7 @@ def fingerprint(trained: Trained) -> str:
 def _describe(form: Form) -> dict[str, Any]:
     """Say what goes in and comes out: names, shapes, ranges."""
     first = {"shape": ["N", form.channels, "H", "W"], "range": [0, 1], "multiple_of": form.multiple}
-    second = {"shape": ["N", 1, form.square, form.square], "range": [0, 1]}
+    second = {"shape": ["N", 1, form.square, form.square], "range": [0, 1], "is": "the first's middle square, resized"}
     inputs = dict(zip(form.inputs, (first, second), strict=False))
     return {"inputs": inputs, "outputs": list(form.outputs), "torch": torch.__version__}
 
