@@ -203,7 +203,13 @@ def test_enlarging_is_the_network_within_range() -> None:
 
 
 @pytest.mark.parametrize(
-    "network", [Upscaler(factor=4, width=8, blocks=3), Upscaler(factor=8, width=8, blocks=1), _johnson(4), _johnson(8)]
+    "network",
+    [
+        Upscaler(factor=4, width=8, blocks=3),
+        *[Upscaler(factor=8, width=8, blocks=1, upsampling=mode) for mode in ("nearest", "bilinear")],
+        _johnson(4),
+        _johnson(8),
+    ],
 )
 @pytest.mark.parametrize("photo", [_photo(61, 50), _photo(7, 90)], ids=["both", "one"])
 def test_tiles_leave_no_trace(network: torch.nn.Module, photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:

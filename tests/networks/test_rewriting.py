@@ -17,6 +17,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any], int]] = {  # class, a
     "one of many styles": (ConditionalStylizer, {"width": 2}, 3),
     "the paper's stylizer": (JohnsonStylizer, {"width": 4}, 3),
     "upscaler": (Upscaler, {"factor": 4, "width": 4, "blocks": 1}, 3),
+    "smooth upscaler": (Upscaler, {"factor": 4, "width": 4, "blocks": 1, "upsampling": "bilinear"}, 3),
     "the paper's upscaler": (JohnsonUpscaler, {"factor": 4, "width": 4, "blocks": 1}, 3),
     "colorizer": (Colorizer, COLORIZER, 1),
 }

@@ -16,7 +16,7 @@ def _random(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def _seeded(build: Any, **arguments: int) -> nn.Module:
+def _seeded(build: Any, **arguments: Any) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network: nn.Module = build(**arguments)
@@ -126,6 +126,21 @@ def test_johnsons_output_stays_within_0_and_1_and_folding_changes_nothing() -> N
 def test_wrong_sizes_are_refused(build: Any, arguments: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build(**arguments)
+
+
+def test_an_unknown_upsampling_is_refused() -> None:
+    with pytest.raises(ValueError, match="upsampling of nearest or bilinear, got bicubic"):
+        Upscaler(factor=4, width=8, blocks=1, upsampling="bicubic")
+
+
+def test_bilinear_upsampling_enlarges_a_ramp_without_steps() -> None:
+    steps = {}
+    for mode in ("nearest", "bilinear"):
+        network = _seeded(Upscaler, factor=4, width=8, blocks=1, upsampling=mode)
+        layers = [layer for layer in network.modules() if isinstance(layer, nn.Upsample)]
+        ramp = torch.arange(8.0).expand(1, 4, 8, 8)
+        steps[mode] = float(nn.Sequential(*layers)(ramp)[0, 0, 16, 8:-8].diff().std())
+    assert steps["nearest"] > 0.4 and steps["bilinear"] < 0.15
 
 
 def test_a_width_that_would_vanish_is_refused() -> None:

@@ -205,7 +205,7 @@ def held_out(data: Photographs | Shards, count: int) -> Tensor:
 
 
 def begin_with(network: nn.Module, card: dict[str, Any], start: str | None) -> nn.Module:
-    """Return an untrained network with the weights of another of its kind and styles, or as it is.
+    """Return an untrained network with the weights of another of their shapes and its styles, or as it is.
 
     The card notes whose they were. Of one whose batch norm was folded, the network is folded, too: it trains without.
     """
@@ -214,12 +214,14 @@ def begin_with(network: nn.Module, card: dict[str, Any], start: str | None) -> n
         return network
     trained = load_run(Path(start).expanduser(), system=card["system"])
     ours, theirs = ([style["name"] for style in described.get("styles", [])] for described in (card, trained.card))
-    if card["network"] != trained.card["network"] or ours != theirs:
+    if trained.card.get("folded"):
+        network, card["folded"] = fold_batch_norm(network).train(), True
+    weights = trained.network.state_dict()
+    expected, found = ({key: value.shape for key, value in x.items()} for x in (network.state_dict(), weights))
+    if (expected, ours) != (found, theirs):
         styles = [f" for {', '.join(names)}" if names else "" for names in (ours, theirs)]
         raise ValueError(
             f"{start} does not fit: expected {card['network']}{styles[0]}, got {trained.card['network']}{styles[1]}"
         )
-    if trained.card.get("folded"):
-        network, card["folded"] = fold_batch_norm(network).train(), True
-    network.load_state_dict(trained.network.state_dict())
+    network.load_state_dict(weights)
     return network

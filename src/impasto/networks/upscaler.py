@@ -68,19 +68,22 @@ class Upscaler(nn.Module):
     """A super-resolution network for images of any size: what it says is added to the bicubic enlargement.
 
     It departs from the paper's Table 2 in four points: no norm, which would take the photograph's contrast away (Lim
-    2017), nearest upsampling and convolution for transposed convolution (Odena 2016: no checkerboard), channels halved
-    where the size doubles, the bicubic image as identity (Kim 2016) and so no tanh. The last layer starts at zero:
-    untrained, it is the bicubic enlargement.
+    2017), upsampling and convolution for transposed convolution (Odena 2016: no checkerboard), channels halved where
+    the size doubles, the bicubic image as identity (Kim 2016) and so no tanh. The last layer starts at zero: untrained,
+    it is the bicubic enlargement.
 
     Args:
         factor: 4 or 8.
         width: channels at the low resolution, at least the factor.
         blocks: residual blocks there.
+        upsampling: "nearest", or "bilinear", with which a feature loss draws no mosaic.
     """
 
-    def __init__(self, *, factor: int, width: int, blocks: int) -> None:
+    def __init__(self, *, factor: int, width: int, blocks: int, upsampling: str = "nearest") -> None:
         super().__init__()
         _check(factor, width=width, blocks=blocks)
+        if upsampling not in ("nearest", "bilinear"):
+            raise ValueError(f"expected an upsampling of nearest or bilinear, got {upsampling}")
         if width < factor:
             raise ValueError(f"expected a width of at least {factor}, got {width}")
         self.factor = factor
@@ -91,7 +94,7 @@ class Upscaler(nn.Module):
         enlarging: list[nn.Module] = []
         for _ in range(int(math.log2(factor))):
             conv = nn.Conv2d(width, width // 2, 3, padding=1)
-            enlarging += [nn.Upsample(scale_factor=2, mode="nearest"), conv, nn.ReLU()]
+            enlarging += [nn.Upsample(scale_factor=2, mode=upsampling), conv, nn.ReLU()]
             width //= 2
         self.enlarging = nn.Sequential(*enlarging)
         self.to_rgb = nn.Conv2d(width, 3, 3, padding=1)
