@@ -127,7 +127,7 @@ def load_named(text: str, *, system: str | None = None) -> Trained:
     """Load a network by what a user calls it: the name of a shipped one, a run folder, or a file.
 
     Args:
-        text: what the user wrote.
+        text: what the user wrote; of a run or file of many styles also `<run or file>:<style>`.
         system: what the network must be, such as "stylizer"; None takes any.
 
     Raises:
@@ -138,6 +138,9 @@ def load_named(text: str, *, system: str | None = None) -> Trained:
     if text in systems:
         return load_shipped(text, system=systems[text])
     path = Path(text).expanduser()
+    place, _, style = text.rpartition(":")
+    if place and not path.exists() and (many := Path(place).expanduser()).exists():
+        return mixed_style(load_run(many, system="stylizer"), {style: 1.0})
     if not path.exists():
         raise FileNotFoundError(
             f"'{text}' is neither a run folder, a network file nor a shipped network{did_you_mean(text, systems)} "

@@ -77,6 +77,17 @@ def test_many_styles_are_trained_sampled_resumed_and_chosen_by_name(two: Path, i
     assert np.abs(found["glass"] - found["both"]).max() >= 1
     result = impasto("apply", CHELSEA, f"run={two}", "size=64")
     assert (result.code, "this network paints glass, panes; give style=<one of them>" in result.err) == (1, True)
+    words = (
+        "evaluate",
+        "experiment=artefacts",
+        "logger=csv",
+        "evaluation.size=64",
+        f"evaluation.photographs=[{CHELSEA}]",
+    )
+    compared = impasto(*words, f"evaluation.methods={{ours: '{two}:glass', theirs: glass}}")
+    assert compared.code == 0, compared.err
+    refused = impasto(*words, f"evaluation.methods={{ours: '{two}:pane'}}")
+    assert (refused.code, "methods.ours: unknown style 'pane'" in refused.err) == (1, True)
 
 
 @pytest.mark.slow

@@ -46,8 +46,7 @@ def build_comparison(cfg: DictConfig) -> Comparison:
 def source_of(text: str, name: str, device: str) -> Source:
     """Find what a user means by a method, whose name is for messages, and which runs on a device.
 
-    The text is `photograph`, `grey`, a shipped network, a run folder, a network file, or a folder of results; what is
-    none of these, or a file that holds no network of ours, is refused.
+    The text is `photograph`, `grey`, what `load_named` knows, or a folder of results; all else is refused.
     """
     if text == "photograph":
         return lambda _, photo: photo

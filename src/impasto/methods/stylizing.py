@@ -42,7 +42,7 @@ class Stylizing:
     ) -> None:
         if getattr(trained.network, "styles", None) is not None:
             names = ", ".join(str(style["name"]) for style in trained.card.get("styles", []))
-            raise ValueError(f"this network paints {names}; give style=<one of them>")
+            raise ValueError(f"this network paints {names}; give style=<one of them>, among methods <run>:<style>")
         if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= 1:
             raise ValueError(f"expected strength from 0 (the photograph) to 1 (painted), got {strength}")
         self.trained, self.run, self.strength = trained, engine(trained), float(strength)
