@@ -1,0 +1,26 @@
+"""docs/measure/interpolated.py: every weight lies between those of two networks, and the card says so."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from impasto.cli import conf_dir
+from impasto.networks import Upscaler, save_network
+from impasto.trained import load_named
+
+sys.path.insert(0, str(conf_dir().parent / "docs" / "measure"))
+import interpolated
+
+
+def test_weights_lie_between_and_the_card_says_so(tmp_path: Path) -> None:
+    card = {"system": "upscaler", "network": {"class": "Upscaler", "factor": 4, "width": 4, "blocks": 1}}
+    for seed, name in enumerate(["sharp", "faithful"]):
+        torch.manual_seed(seed)
+        save_network(tmp_path / f"{name}.safetensors", Upscaler(factor=4, width=4, blocks=1), card)
+    places = [str(tmp_path / f"{name}.safetensors") for name in ("sharp", "faithful", "between")]
+    interpolated.main([places[0], places[1], "0.75", places[2]])
+    sharp, faithful, between = (load_named(place).network.state_dict() for place in places)
+    for name, value in between.items():
+        torch.testing.assert_close(value, 0.75 * sharp[name] + 0.25 * faithful[name], atol=1e-3, rtol=0)
+    assert load_named(places[2]).card["interpolated"] == {"share": 0.75, "with": "faithful"}
