@@ -33,7 +33,8 @@ def test_a_run_folder_explains_itself(impasto: Callable[..., Any]) -> None:
     assert [row["step"] for row in rows if row["val/psnr"]] == ["0", "1", "3"]
     card = _card(folder)
     assert card["system"] == "upscaler" and card["steps"] == 4 and card["factor"] == 4
-    assert card["network"] == {"class": "Upscaler", "factor": 4, "width": 8, "blocks": 1}
+    expected = {"class": "Upscaler", "factor": 4, "width": 8, "blocks": 1, "upsampling": "bilinear"}
+    assert card["network"] == expected
     assert card["sigma"] == [1.0, 1.0] and "loss_network" not in card
     trained = load_run(folder, system="upscaler")
     assert tuple(trained.network(torch.rand(1, 3, 5, 7)).shape) == (1, 3, 20, 28)
