@@ -140,7 +140,7 @@ def load_named(text: str, *, system: str | None = None) -> Trained:
     path = Path(text).expanduser()
     place, _, style = text.rpartition(":")
     if place and not path.exists() and (many := Path(place).expanduser()).exists():
-        return mixed_style(load_run(many, system="stylizer"), {style: 1.0})
+        return mixed_style(load_run(many, system=system), {style: 1.0})
     if not path.exists():
         raise FileNotFoundError(
             f"'{text}' is neither a run folder, a network file nor a shipped network{did_you_mean(text, systems)} "
