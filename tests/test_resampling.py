@@ -91,7 +91,7 @@ def test_a_blur_wider_than_the_image_sees_its_mirror_images() -> None:
     doubled = torch.cat([image, image.flip(-2)], dim=-2).repeat(1, 1, 9, 1)  # what two mirrors show
     inside = degrade(doubled, 1, sigma=1.5)[..., 16:18, :]
     torch.testing.assert_close(degrade(image, 1, sigma=1.5), inside)
-    assert degrade(torch.full((1, 3, 1, 1), 51 / 255), 1, sigma=50.0).shape == (1, 3, 1, 1)
+    assert degrade(torch.full((1, 3, 1, 1), 51 / 255), 1, sigma=10.0).shape == (1, 3, 1, 1)
 
 
 def test_no_blur_is_downscaling_alone() -> None:

@@ -67,14 +67,15 @@ def write_photographs(source: Path, folder: Path, sides: tuple[int, int], qualit
 
 def seconds_of(data: Photographs) -> float:
     """Return the seconds that a worker computes for a photograph, in a loader begun anew."""
+    others = psutil.Process().children()
     batches = iter(data.train_dataloader())
+    workers = [process for process in psutil.Process().children() if process not in others]
     seconds = []
     for count in (WARMUP, BATCHES):
         for _ in itertools.islice(batches, count):
             pass
-        (worker,) = psutil.Process().children()
-        times = worker.cpu_times()  # others may have the core meanwhile
-        seconds.append(times.user + times.system)
+        times = [worker.cpu_times() for worker in workers]  # others may have the core meanwhile
+        seconds.append(sum(of.user + of.system for of in times))
     return (seconds[1] - seconds[0]) / (BATCHES * BATCH)
 
 

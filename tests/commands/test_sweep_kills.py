@@ -16,7 +16,7 @@ from processes import start
 
 pytestmark = pytest.mark.slow
 
-TRIALS = 12
+TRIALS = 8
 WORDS = (
     "sweep",
     "experiment=smoke_sweep",

@@ -20,7 +20,6 @@ LIBRARIES = ("onnxruntime", "openvino")
 SIZES = [(1, 48, 64), (2, 40, 56)]
 SHIPPED = [
     ("stylizer", "starry_night"),
-    ("stylizer", "great_wave"),
     ("colorizer", "scenes"),
     ("upscaler", "x4_feature"),
 ]
