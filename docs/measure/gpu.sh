@@ -44,8 +44,8 @@ filters="features=random" style=stained_glass photographs="data=sample" real="$s
 [[ -d $data/scenes/train ]] && real="data=scenes data.root=$data/scenes data.batch_size=128"
 if ((small)); then
   forms=("bf16-mixed false") precisions=bf16
-  check_s=600 table_s=600 slack_s=600 size=64 width=4 steps=2 workers=0 reserve=0 train_s=5 filters="features=random" photographs="data=sample data.train_transform.size=64"
-  real="$scenes data.batch_size=2" tiny="network.width=4 style_size=48"
+  check_s=600 table_s=600 slack_s=600 size=64 width=4 steps=2 workers=0 reserve=0 train_s=5 filters="features=random" photographs="data=sample data.train_transform.size=64 data.val_transform.size=64"
+  real="$scenes data.batch_size=2" tiny="network.width=4 style_size=48" patches+=" data.train_transform.size=$size data.val_transform.size=$size"
   speed="evaluation.sizes=[32] evaluation.iterations=[2] evaluation.whole=null evaluation.repeats=2 style_size=48"
   engines="evaluation.engines=[eager] evaluation.sizes=[32] evaluation.batches=[1] evaluation.repeats=1 evaluation.most_seconds=0"
   colour="evaluation.sizes=[[64,64]] evaluation.repeats=1 evaluation.network.width=4" figure="evaluation.sizes=[48] evaluation.counts=[1] evaluation.steps=[2] evaluation.marks=[1,2] style_size=48"

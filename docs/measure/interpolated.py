@@ -6,6 +6,7 @@ loss and the one that the feature loss made of it, edges stay sharp and the patt
 Source: Wang, Yu, Wu and others 2018, "ESRGAN", sec. 3.4: network interpolation.
 """
 
+import math
 import sys
 from pathlib import Path
 
@@ -16,13 +17,22 @@ from impasto.trained import load_named
 
 
 def main(words: list[str]) -> None:
-    """Write the network; its card is the first one's and says what it was mixed with."""
+    """Write the network with the first one's card, less figures of a training, plus what it was mixed with."""
+    if len(words) != 4:
+        sys.exit(f"error: expected <network> <other> <share> <new file>, got {len(words)} words")
     first, second = (load_named(word) for word in words[:2])
-    share = float(words[2])
-    others = second.network.state_dict()
-    weights = {name: torch.lerp(others[name], value, share) for name, value in first.network.state_dict().items()}
-    first.network.load_state_dict(weights)
-    card = first.card | {"interpolated": {"share": share, "with": Path(words[1]).stem}}
+    try:
+        share = float(words[2])
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        sys.exit(f"error: expected a share from 0 to 1, got {words[2]}")
+    ours, others = first.network.state_dict(), second.network.state_dict()
+    if {name: value.shape for name, value in ours.items()} != {name: value.shape for name, value in others.items()}:
+        sys.exit(f"error: {words[1]} has other weights than {words[0]}; expected a network of the same configuration")
+    first.network.load_state_dict({name: torch.lerp(others[name], value, share) for name, value in ours.items()})
+    card = {key: value for key, value in first.card.items() if key not in ("final", "final_step")}
+    card["interpolated"] = {"share": share, "with": Path(words[1]).stem}
     save_network(Path(words[3]), first.network, card)
 
 

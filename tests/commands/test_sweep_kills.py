@@ -16,7 +16,7 @@ from processes import start
 
 pytestmark = pytest.mark.slow
 
-TRIALS = 8
+TRIALS = 6
 WORDS = (
     "sweep",
     "experiment=smoke_sweep",

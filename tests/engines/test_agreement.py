@@ -39,7 +39,7 @@ def _image(trained: Trained, count: int, height: int, width: int) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("engine", ["eager", *LIBRARIES])
+@pytest.mark.parametrize("engine", ["eager", "openvino"])  # ONNX Runtime: tests/engines/test_export.py
 def test_engines_agree_with_the_network_as_it_was_trained(engine: str, kind: str) -> None:
     trained = small(kind)
     run = ENGINES[engine](trained, precision=torch.float32, device="cpu")

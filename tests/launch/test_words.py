@@ -115,9 +115,14 @@ def _composed(command: str, arguments: list[str]) -> DictConfig:
         return compose(command, arguments)
 
 
-@pytest.mark.parametrize("name", ["outputs/2026-11-23/22-22-00_study_52efd345", *HARD_NAMES])
-@pytest.mark.parametrize("command", ["study_analyse", "study_simulate", "study_serve"])
-def test_a_bare_folder_is_the_study(name: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        *((command, "outputs/2026-11-23/22-22-00_study") for command in ("study_simulate", "study_serve")),
+        *(("study_analyse", name) for name in HARD_NAMES),
+    ],
+)
+def test_a_bare_folder_is_the_study(command: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).mkdir(parents=True)
     assert _composed(command, prepare_arguments(conf_dir(), command, ["--", name])).study == name
