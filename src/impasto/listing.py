@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")  # of what is written
 HEIF = (".heic", ".heif")
-ADVICE = "" if find_spec("pillow_heif") else "pip install 'impasto[heif]' reads such files"
+ADVICE = "" if find_spec("pillow_heif") else "pip install -e '.[heif]' reads such files"
 TAKEN = (
     *(*SUFFIXES, ".apng", ".avif", ".avifs", ".dib", ".gif", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpf"),
     *(".jpx", ".mpo", ".pbm", ".pgm", ".pnm", ".ppm", ".psd", ".qoi", ".tga", *(() if ADVICE else HEIF)),

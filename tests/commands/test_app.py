@@ -22,7 +22,7 @@ def test_without_gradio_the_extra_is_named(impasto: Callable[..., Any], monkeypa
     monkeypatch.setitem(sys.modules, "gradio", None)
     result = impasto("app")
     assert result.code == 1
-    assert result.err.endswith("needs gradio, which is not installed; expected pip install 'impasto[app]'\n")
+    assert result.err.endswith("needs gradio, which is not installed; expected pip install -e '.[app]'\n")
 
 
 @_NO_GRADIO

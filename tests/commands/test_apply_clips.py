@@ -183,7 +183,7 @@ def test_without_the_extra_a_sentence_says_what_to_install(
     monkeypatch.setattr("impasto.commands.apply.find_spec", lambda name: None)
     result = impasto("apply", "a.mp4", *WORDS)
     assert result.code == 1
-    assert "a.mp4: clips need PyAV; expected pip install 'impasto[video]'" in result.err
+    assert "a.mp4: clips need PyAV; expected pip install -e '.[video]'" in result.err
 
 
 def test_the_clip_itself_is_never_overwritten(impasto: Callable[..., Any], network: Path, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_without_trackio_the_extra_is_named(
     (tmp_path / "impasto.db").touch()
     result = impasto("dashboard", f"store={tmp_path}")
     assert result.code == 1
-    assert result.err.endswith("needs trackio, which is not installed; expected pip install 'impasto[dashboard]'\n")
+    assert result.err.endswith("needs trackio, which is not installed; expected pip install -e '.[dashboard]'\n")
 
 
 @_NO_TRACKIO

@@ -162,7 +162,7 @@ def test_missing_library_is_named(impasto: Impasto, tmp_path: Path, monkeypatch:
     monkeypatch.setitem(sys.modules, "fastapi", None)
     result = impasto("study", "serve", "study")
     assert result.code == 1
-    assert result.err == "error: this needs fastapi, which is not installed; expected pip install 'impasto[study]'\n"
+    assert result.err == "error: this needs fastapi, which is not installed; expected pip install -e '.[study]'\n"
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """A sweep that is killed at random moments ends as one that was left alone; workers share the trials out.
 
-`IMPASTO_KILLS=20 pytest tests/commands/test_sweep_kills.py` kills as often as that; by default four times.
+`IMPASTO_KILLS=20 pytest -m slow tests/commands/test_sweep_kills.py` kills as often as that; by default four times.
 """
 
 import csv

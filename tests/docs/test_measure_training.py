@@ -36,6 +36,8 @@ def test_both_sides_train_alike_and_the_table_says_how_fast(
     assert [row["allocator"] for row in told["rows"]] == ["plain", "kept", "kept"]
     assert ours["losses"] == pytest.approx(kept["losses"], rel=1e-3) and len(set(ours["losses"])) == 3
     assert plain["losses"] == pytest.approx(kept["losses"][:2], rel=1e-5)  # as far as it goes
+    # the usual side has the photograph go through the loss network as deep as the output
+    assert 1e6 < ours["flop"] <= kept["flop"] == plain["flop"] and ours["flop_per_second"] > 1e6
     for row in told["rows"]:
         assert row["steps_per_second"] == pytest.approx(1 / row["seconds"])
         assert all(row[part] > 0 for part in training.PARTS)

@@ -160,7 +160,7 @@ def test_a_package_that_is_not_installed_names_its_extra(
     monkeypatch.setitem(sys.modules, "openvino", None)
     result = impasto("apply", "a.png", f"run={run}", "engine=openvino", "output=out")
     assert result.code == 1
-    assert "this needs openvino, which is not installed; expected pip install 'impasto[openvino]'" in result.err
+    assert "this needs openvino, which is not installed; expected pip install -e '.[openvino]'" in result.err
 
 
 def test_exporting_twice_is_refused() -> None:

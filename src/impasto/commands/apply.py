@@ -92,7 +92,7 @@ def _apply(cfg: DictConfig, method: Method, jobs: Sequence[Job], given: _Setting
 def _apply_to_clip(cfg: DictConfig, method: Method, job: Job) -> list[str]:
     """Apply a method to a clip, frame by frame; return why it failed."""
     if find_spec("av") is None:
-        return [f"{job.source}: clips need PyAV; expected pip install 'impasto[video]'"]
+        return [f"{job.source}: clips need PyAV; expected pip install -e '.[video]'"]
     from av import FFmpegError
 
     from impasto.video.painting import Painting

@@ -97,7 +97,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         if group == "hydra/launcher" and choice in _LAUNCHERS:
-            return f"{group}={choice} is not installed; expected pip install 'impasto[launchers]'"
+            return f"{group}={choice} is not installed; expected pip install -e '.[launchers]'"
         return f"{group} has no '{choice}'{did_you_mean(choice, (o for o in error.options if o[0] != '_'))}"
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and (key := str(cause.full_key or "")):

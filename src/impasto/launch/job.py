@@ -121,7 +121,7 @@ def _sentence(error: Exception, folder: Path) -> str:
         package = str(error.name).split(".")[0]
         for requirement in metadata.requires("impasto") or []:
             if extra := re.match(rf"{package}\b.*; extra == ['\"](?!dev)(\w+)", requirement):
-                return f"this needs {package}, which is not installed; expected pip install 'impasto[{extra[1]}]'"
+                return f"this needs {package}, which is not installed; expected pip install -e '.[{extra[1]}]'"
     if isinstance(error, MissingMandatoryValue):
         return f"nothing is given for {error.full_key}; expected {error.full_key}=<value>, which --help explains"
     if isinstance(error, OSError) and error.errno is not None:
