@@ -83,5 +83,5 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch: p
         raise MissingConfigException("", missing_cfg_file="hydra/launcher/joblib", options=["basic"])
 
     monkeypatch.setattr("impasto.launch.composition.compose", compose)
-    with pytest.raises(ValueError, match=r"hydra/launcher=joblib is not installed; .* 'impasto\[launchers\]'"):
+    with pytest.raises(ValueError, match=r"hydra/launcher=joblib is not installed; .* '\.\[launchers\]'"):
         check_arguments(conf_dir(), "train", ["hydra/launcher=joblib"])
