@@ -20,7 +20,10 @@ def main(words: list[str]) -> None:
     """Write the network with the first one's card, less figures of a training, plus what it was mixed with."""
     if len(words) != 4:
         sys.exit(f"error: expected <network> <other> <share> <new file>, got {len(words)} words")
-    first, second = (load_named(word) for word in words[:2])
+    try:
+        first, second = (load_named(word) for word in words[:2])
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
     try:
         share = float(words[2])
     except ValueError:
