@@ -47,6 +47,6 @@ def test_what_cannot_be_mixed_is_said_in_a_sentence(tmp_path: Path, share: str, 
     places = [str(tmp_path / f"{name}.safetensors") for name in "abc"]
     with pytest.raises(SystemExit, match=message):
         interpolated.main([*places[:2], share, places[2]])
-    with pytest.raises(SystemExit, match="none.safetensors"):
+    with pytest.raises(SystemExit, match=r"none\.safetensors"):
         interpolated.main([places[0], str(tmp_path / "none.safetensors"), "0.5", places[2]])
     assert not Path(places[2]).exists()
