@@ -4,6 +4,7 @@ import inspect
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Unpack, get_args, get_origin
 
@@ -53,8 +54,9 @@ def initialize(conf: Path) -> initialize_config_dir:
     return initialize_config_dir(str(conf), version_base="1.3", job_name="impasto")
 
 
+@cache
 def store_choices(conf: Path) -> None:
-    """Tell Hydra the choices of a group that stand in one file, conf/<group>/_all.yaml, by their names."""
+    """Tell Hydra, once, the choices of a group that stand in one file, conf/<group>/_all.yaml, by their names."""
     warnings.filterwarnings("ignore", "(?s).*ConfigStore schema with the same name")  # a user's own of that name
     for path in conf.glob("*/_all.yaml"):
         for name, choice in OmegaConf.load(path).items():
