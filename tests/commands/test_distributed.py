@@ -22,7 +22,8 @@ from impasto.group import check_size, find_group, is_first_process
 TESTS = Path(__file__).parents[1]
 HELD_OUT = "data.val.names=[chelsea.png,coffee.png,rocket.jpg]"  # of two processes one has two
 SMOKE = ("train", "experiment=smoke_train", "callbacks.samples.every=1000", "system.compiled=false", HELD_OUT)
-LONG = ("logger=csv", "trainer.max_steps=60", "trainer.val_check_interval=60", "checkpoint_every=1")
+TOTAL = 30
+LONG = ("logger=csv", f"trainer.max_steps={TOTAL}", f"trainer.val_check_interval={TOTAL}", "checkpoint_every=1")
 PROBE = "+callbacks.probe={_target_:probe.Probe,folder:${folder}}"  # tells each process's weights
 SCONTROL = '#!/bin/sh\necho "$@" >> requeued.txt\n'
 
@@ -138,7 +139,7 @@ def test_torchrun_makes_one_run_and_a_sigterm_leaves_it_to_be_resumed(
     weights = _weights(folder)
     assert len(weights) == 2 and weights[0] == weights[1]
     step = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
-    assert weights[0].startswith(f"{step} ") and 1 <= step < 60
+    assert weights[0].startswith(f"{step} ") and 1 <= step < TOTAL
 
 
 @pytest.mark.slow
@@ -152,10 +153,10 @@ def test_slurm_starts_a_job_again_which_goes_on_in_its_folder_to_the_same_total(
     assert process.returncode == 0, output
     folder = _only_run(tmp_path)
     assert (tmp_path / "requeued.txt").read_text() == "requeue 4321\n"
-    assert output.count("stopped at step") == 1 and output.count("trained 60 steps") == 1
+    assert output.count("stopped at step") == 1 and output.count(f"trained {TOTAL} steps") == 1
     assert _status(folder) == "finished"
     weights = _weights(folder)
-    assert len(weights) == 2 and weights[0] == weights[1] and weights[0].startswith("60 ")
+    assert len(weights) == 2 and weights[0] == weights[1] and weights[0].startswith(f"{TOTAL} ")
     assert not list(folder.rglob("hpc_ckpt*"))  # Lightning's own, which it would load behind our back
 
 

@@ -16,12 +16,12 @@ from processes import start
 
 pytestmark = pytest.mark.slow
 
-TRIALS = 6
+TRIALS = 4
 WORDS = (
     "sweep",
     "experiment=smoke_sweep",
     "sampler=tpe",  # which looks at the trials before
-    "sampler.n_startup_trials=4",
+    "sampler.n_startup_trials=2",
     f"n_trials={TRIALS}",
     "logger=csv",
     "train=['experiment=smoke_train','callbacks.samples=null','checkpoint_every=1']",
