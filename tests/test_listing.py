@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from impasto import listing
 from impasto.images import read_image, to_uint8, write_image
-from impasto.listing import TAKEN, find_images, find_photographs, make_results_folder
+from impasto.listing import TAKEN, evenly_spread, find_images, find_photographs, make_results_folder
 from impasto.run_folders import MARKS
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -235,3 +236,11 @@ def test_a_clip_is_taken_where_it_is_named_and_written_as_one(tmp_path: Path, ca
     found = find_photographs([*map(str, clips), str(tmp_path)], tmp_path / "out")
     assert [item.name.name for item in found] == ["a.mp4", "b.WebM.mkv", "b.mkv", "c.MOV", "photo.jpg"]
     assert caplog.messages == [f"passed over in {tmp_path}: 4 clips, which are taken where they are named"]
+
+
+@pytest.mark.parametrize(("total", "count", "taken"), [(99, 50, 50), (127, 64, 64), (5, 9, 5), (7, None, 7), (0, 3, 0)])
+def test_what_is_chosen_is_spread_evenly(total: int, count: int | None, taken: int) -> None:
+    chosen = evenly_spread(range(total), count)
+    gaps = {b - a for a, b in pairwise([*chosen, total])}
+    assert len(chosen) == taken and chosen[:1] == list(range(total))[:1] and len(gaps) <= 2
+    assert gaps <= {total // max(taken, 1), -(-total // max(taken, 1))}

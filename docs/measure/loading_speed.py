@@ -20,11 +20,11 @@ from impasto.cli import conf_dir
 from impasto.data import Shards
 from impasto.data.layouts import Labelled
 from impasto.data.packing import Packing, pack
-from impasto.data.photographs import spread
 from impasto.evaluation.speed import time_calls
 from impasto.files import write_text
 from impasto.hardware import describe_machine
 from impasto.launch.composition import initialize
+from impasto.listing import evenly_spread
 from impasto.tables import digits, markdown, write_json
 
 PHOTOGRAPHS, SHARDS, BATCH = 1000, 8, 32
@@ -40,9 +40,8 @@ def main() -> None:
     files = instantiate(cfg.data)
     files.prepare_data()
     files.setup("fit")
-    taken = spread(len(files.train_paths), PHOTOGRAPHS)
     files.train_paths, files.train_labels = (
-        [values[n] for n in taken] for values in (files.train_paths, files.train_labels)
+        evenly_spread(values, PHOTOGRAPHS) for values in (files.train_paths, files.train_labels)
     )
     photographs = list(map(Labelled, files.train_paths, files.train_labels))
     size = sum(item.path.stat().st_size for item in photographs)

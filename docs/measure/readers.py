@@ -20,11 +20,10 @@ from torch import Tensor
 
 from impasto.data import Photographs
 from impasto.data.batches import Batch, Draw, PhotographDataset, Transform
-from impasto.data.photographs import spread
 from impasto.files import write_text
 from impasto.hardware import describe_machine, keep_freed_memory
 from impasto.images import read_image
-from impasto.listing import find_images
+from impasto.listing import evenly_spread, find_images
 from impasto.tables import digits, markdown, write_json
 
 COUNT, BATCH, BATCHES, WARMUP, REPEATS = 64, 16, 24, 4, 9
@@ -55,9 +54,8 @@ class _Float(PhotographDataset):
 def write_photographs(source: Path, folder: Path, sides: tuple[int, int], quality: int) -> int:
     """Write photographs of one size, or that size on end; return the bytes of one."""
     folder.mkdir(parents=True)
-    found = find_images([str(source)])
-    for number in spread(len(found), COUNT):
-        with Image.open(found[number].path) as image:
+    for number, found in enumerate(evenly_spread(find_images([str(source)]), COUNT)):
+        with Image.open(found.path) as image:
             upright = image.height > image.width
             sized = image.convert("RGB").resize(sides[::-1] if upright else sides, Image.Resampling.BICUBIC)
         sized.save(folder / f"{number:05}.jpg", quality=quality)

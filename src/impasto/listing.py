@@ -10,7 +10,7 @@ from glob import glob
 from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from impasto.run_folders import MARKS
 
@@ -27,6 +27,13 @@ CLIPS_WRITTEN = (".mp4", ".m4v", ".mov", ".mkv")
 CLIPS = (*CLIPS_WRITTEN, ".3gp", ".avi", ".flv", ".m2ts", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv")
 _NOT_READ = (*HEIF, ".hif", ".jxl", ".svg", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2")
 _MARK = ".impasto"  # in a folder of results
+_T = TypeVar("_T")
+
+
+def evenly_spread(items: Sequence[_T], count: int | None) -> list[_T]:
+    """Choose at most `count` items, spread evenly, in their order; None chooses all."""
+    taken = len(items) if count is None else min(count, len(items))
+    return [items[number * len(items) // taken] for number in range(taken)]
 
 
 class Found(NamedTuple):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from impasto.build.tasks import held_out
 from impasto.data import Coco, Squeeze
 
 SPLITS = ("train2017", "val2017")
@@ -173,3 +174,7 @@ def test_split_appears_only_when_it_is_complete(
     assert not (root / "val2017").exists()
     _coco(root, download=True).prepare_data()
     assert _names(root) == ["train2017", "val2017", f"val2017/{0:012d}.jpg", f"val2017/{1:012d}.jpg"]
+
+
+def test_photographs_are_fetched_before_a_loss_is_scaled_on_them(server: _Server, tmp_path: Path) -> None:
+    assert held_out(_coco(tmp_path / "coco", download=True), 1).shape == (1, 3, 16, 16)

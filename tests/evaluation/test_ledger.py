@@ -71,7 +71,8 @@ def test_a_state_that_the_row_does_not_bear_out_is_refused(wrong: dict[str, obje
 def rows() -> list[dict[str, str]]:
     """Those of docs/results/ledger.md, which a test holds to be what the command writes."""
     lines = [line.split("|") for line in (RESULTS / "ledger.md").read_text(encoding="utf-8").splitlines()]
-    return [{"ours": cells[4]} for cells in lines if len(cells) == 9]
+    names = ("what", "paper", "source", "ours", "state")
+    return [dict(zip(names, map(str.strip, cells[1:]), strict=False)) for cells in lines if len(cells) == 9]
 
 
 def test_the_page_is_what_the_command_writes(impasto: Callable[..., Result]) -> None:
@@ -82,6 +83,15 @@ def test_the_page_is_what_the_command_writes(impasto: Callable[..., Result]) -> 
     assert written == page.read_text(encoding="utf-8"), f"copy the ledger.md of that command's run folder to {page}"
     with (result.folder / "ledger.csv").open(encoding="utf-8") as file:
         assert {row["state"].partition(";")[0] for row in csv.DictReader(file)} >= {"reproduced", "not run"}
+
+
+def test_what_is_called_reproduced_is_as_near_as_the_page_says(rows: list[dict[str, str]]) -> None:
+    reproduced = [row for row in rows if row["state"] == "reproduced"]
+    assert len(reproduced) >= 4
+    for row in reproduced:
+        near = 0.25 if row["what"].startswith("Table 1: ") and "pass" in row["what"] else 0.04
+        ours = row["ours"].partition("](")[0]
+        assert _numbers(ours) == pytest.approx(_numbers(row["paper"]), rel=near), row["what"]
 
 
 @pytest.mark.parametrize(("page", "cell"), HEADLINES)

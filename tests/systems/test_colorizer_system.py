@@ -61,6 +61,7 @@ def _system(
     optimizer: Callable[..., Any] = Adadelta,
     scheduler: Callable[..., LRScheduler] | None = None,
     channels_last: bool = False,
+    average: float | None = None,
 ) -> ColorizerSystem:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -82,6 +83,7 @@ def _system(
         scheduler=scheduler,
         channels_last=channels_last,
         compiled=False,
+        average=average,
     )
 
 
@@ -120,6 +122,13 @@ def _validated(system: ColorizerSystem, tmp_path: Path, *batches: Batch, **optio
 
 def _copy(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in [*module.named_parameters(), *module.named_buffers()]}
+
+
+def test_samples_and_validation_are_of_the_averaged_weights(tmp_path: Path) -> None:
+    system, batch = _system(average=0.5).eval(), _batch(2)
+    before = _validated(system, tmp_path, batch), system(batch.image).tolist()
+    nn.init.ones_(next(system.network.parameters()))
+    assert (_validated(system, tmp_path, batch), system.eval()(batch.image).tolist()) == before
 
 
 # ---------------------------------------------------------------- two steps

@@ -56,6 +56,7 @@ def _system(
     loss: Callable[[], nn.Module] = PixelLoss,
     *,
     channels_last: bool = False,
+    average: float | None = None,
 ) -> UpscalerSystem:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -69,6 +70,7 @@ def _system(
             scheduler=None,
             channels_last=channels_last,
             compiled=False,
+            average=average,
         )
 
 
@@ -99,6 +101,18 @@ def _data(photographs: Path) -> Patches:
         skip=None,
         leave_out=[],
     )
+
+
+def test_samples_and_validation_are_of_the_averaged_weights(tmp_path: Path, photographs: Path) -> None:
+    system, photo = _system(average=0.5), torch.rand(1, 3, 32, 32)
+
+    def seen() -> tuple[list[Any], Any]:
+        trainer = small_trainer(tmp_path, limit_val_batches=1.0)
+        return trainer.validate(system, _data(photographs), verbose=False), system(photo).tolist()
+
+    before = seen()
+    torch.nn.init.ones_(next(system.network.parameters()))
+    assert seen() == before
 
 
 @pytest.mark.parametrize("network", [_modern, _johnson])

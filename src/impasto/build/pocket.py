@@ -12,7 +12,7 @@ from impasto.build.model_card import common_card
 from impasto.build.tasks import Task, require
 from impasto.data import CentreCrop, Photographs, Shards
 from impasto.images import read_image
-from impasto.listing import find_images
+from impasto.listing import evenly_spread, find_images
 from impasto.networks import Pocket, Trained, build_network
 from impasto.systems.adversary import Adversary
 from impasto.trained import load_named, load_run, shipped
@@ -40,14 +40,14 @@ def distillation(
         raise ValueError(f"expected data.train_transform.size to be a multiple of 8, got {side}")
     if adversary is not None and batch % 2:
         raise ValueError(f"expected an even data.batch_size, since works are compared in pairs; got {batch}")
+    data.prepare_data()
     data.setup("fit")
-    paths = data.train_paths[:: max(1, len(data.train_paths) // photographs)]
-    cut = CentreCrop(size=size)
+    cut, paths = CentreCrop(size=size), evenly_spread(data.train_paths, photographs)
     squares = torch.stack([cut(read_image(path, at_least=cut.at_least)) for path in paths])
     teacher = instantiate(cfg.features)(squares[:1])
     names = shipped("stylizer") if painters is None else list(painters)
     trained = [load_named(name, system="stylizer") for name in names]
-    network = instantiate(cfg.network) if start is None else load_run(Path(start), system="pocket").network
+    network = instantiate(cfg.network) if start is None else load_run(Path(start).expanduser(), system="pocket").network
     system = instantiate(
         cfg.system,
         network=network.requires_grad_().train(),

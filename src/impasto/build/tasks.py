@@ -22,6 +22,7 @@ from impasto.color import colour_code
 from impasto.data import Patches, Photographs, Places, Shards
 from impasto.features import VGG
 from impasto.images import from_uint8
+from impasto.listing import evenly_spread
 from impasto.losses import ColorizationLoss, PerceptualLoss, PixelLoss
 from impasto.networks import (
     Cheng2015,
@@ -148,7 +149,7 @@ def _counted(cfg: DictConfig, data: Photographs | Shards) -> dict[str, Any]:
     if isinstance(data, Shards):
         raise ValueError("expected loss.rare_colours.photographs=<folder>: colours are not counted in shards")
     data.setup("fit")
-    paths = data.train_paths[:: max(1, len(data.train_paths) // max(1, rare.count))]
+    paths = evenly_spread(data.train_paths, rare.count)
     return {"rare_colours": {"photographs": [str(path) for path in paths]}}
 
 
@@ -199,6 +200,7 @@ def _builds(node: DictConfig, wanted: Sequence[object]) -> bool:
 
 def held_out(data: Photographs | Shards, count: int) -> Tensor:
     """Return the first photographs of the validation, (P, 3, H, W), on which losses and random filters are scaled."""
+    data.prepare_data()
     data.setup("fit")
     dataset = data.dataset("val", data.val_transform)
     return torch.stack([from_uint8(dataset[index].image) for index in range(min(count, len(dataset)))])

@@ -14,8 +14,9 @@ from torch import Tensor
 from impasto.chance import generator_of
 from impasto.data.batches import Draw, PhotographDataset, Transform
 from impasto.data.layouts import UNKNOWN
-from impasto.data.photographs import Loading, Photographs, spread
+from impasto.data.photographs import Loading, Photographs
 from impasto.images import from_uint8, to_uint8
+from impasto.listing import evenly_spread
 from impasto.resampling import degrade
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ class Patches(Photographs):
         paths = [path for path in self.train_paths if path.name not in self.leave_out]
         if not paths:
             raise ValueError(f"data.leave_out={sorted(self.leave_out)} leaves no photographs to train on")
-        paths = [paths[index] for index in spread(len(paths), self.train_limit)]
+        paths = evenly_spread(paths, self.train_limit)
         self.train_paths = _large_enough(paths, self.train_transform.size, "train")
         self.val_paths = _large_enough(self.val_paths, self.val_transform.size, "val")
 

@@ -7,6 +7,7 @@ from typing import Any, TypedDict, Unpack
 from urllib.error import URLError
 
 import torch
+from filelock import FileLock
 from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -16,7 +17,7 @@ from impasto.data.batches import Batch, EndlessBatches, PhotographDataset, Trans
 from impasto.data.layouts import UNKNOWN, Labelled, Layout
 from impasto.group import usable_cores
 from impasto.images import from_uint8
-from impasto.listing import find_images
+from impasto.listing import evenly_spread, find_images
 
 _URL = "http://images.cocodataset.org/zips/{split}.zip"
 _MD5 = {
@@ -134,7 +135,7 @@ class Photographs(PhotographModule):
         )
         if not train or not val:
             raise ValueError(f"data.skip={self.skip} leaves no photographs to train or to validate on")
-        val = [val[index] for index in spread(len(val), self.val_limit)]
+        val = evenly_spread(val, self.val_limit)
         self.train_paths, self.train_labels = [item.path for item in train], [item.label for item in train]
         self.val_paths, self.val_labels = [item.path for item in val], [item.label for item in val]
 
@@ -142,12 +143,6 @@ class Photographs(PhotographModule):
         """Return the single photographs of "train" or "val"."""
         paths, labels = (getattr(self, f"{split}_{what}") for what in ("paths", "labels"))
         return PhotographDataset(paths, labels, transform)
-
-
-def spread(total: int, count: int | None) -> list[int]:
-    """Choose numbers below `total`, at most `count`, spread evenly; None chooses all."""
-    count = total if count is None else min(count, total)
-    return [index * total // count for index in range(count)]
 
 
 class Coco(Photographs):
@@ -178,10 +173,19 @@ class Coco(Photographs):
             if not self.download:
                 advice = f"data.root=<folder with {' and '.join(self.splits)}>, or data.download=true (19 GB)"
                 raise FileNotFoundError(f"no folder {self.root / split}; give {advice}")
-            url, part = _URL.format(split=split), self.root / f".{split}.part"
-            try:
-                download_and_extract_archive(url, str(self.root), str(part), md5=_MD5[split], remove_finished=True)
-            except (URLError, RuntimeError, TimeoutError, ConnectionError) as error:
-                raise ConnectionError(f"could not download {url} ({error}); unpack it into {self.root}") from error
-            (part / split).rename(self.root / split)
-            part.rmdir()
+            self.root.mkdir(parents=True, exist_ok=True)
+            with FileLock(lock := self.root / f".{split}.lock"):  # processes that were started together
+                try:
+                    if not (self.root / split).is_dir():
+                        self._download(split)
+                finally:
+                    lock.unlink(missing_ok=True)
+
+    def _download(self, split: str) -> None:
+        url, part = _URL.format(split=split), self.root / f".{split}.part"
+        try:
+            download_and_extract_archive(url, str(self.root), str(part), md5=_MD5[split], remove_finished=True)
+        except (URLError, RuntimeError, TimeoutError, ConnectionError) as error:
+            raise ConnectionError(f"could not download {url} ({error}); unpack it into {self.root}") from error
+        (part / split).rename(self.root / split)
+        part.rmdir()

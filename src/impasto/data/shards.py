@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 from torch import Tensor
 
 from impasto.data.batches import PhotographDataset, Transform
-from impasto.data.photographs import Loading, PhotographModule, spread
+from impasto.data.photographs import Loading, PhotographModule
 from impasto.data.transforms import CentrePatch
 from impasto.images import from_uint8, read_uint8
+from impasto.listing import evenly_spread
 
 log = logging.getLogger(__name__)
 
@@ -113,13 +114,13 @@ class Shards(PhotographModule):
 
     def dataset(self, split: str, transform: Transform) -> PhotographDataset:
         """Return the single photographs of "train" or "val", in the order in which they were packed."""
-        numbers = spread(sum(self.index[split].photographs), self.val_limit if split == "val" else None)
+        numbers = evenly_spread(range(sum(self.index[split].photographs)), self.val_limit if split == "val" else None)
         return PackedDataset(self.addresses[split], numbers, transform, self.skipped())
 
     def sample_photographs(self, count: int) -> Iterator[tuple[str, Tensor]]:
         """Yield names and held-out photographs, whole: `count` spread evenly, then others, in case some are broken."""
         dataset = self.dataset("val", CentrePatch(size=1))  # which wants every pixel of a photograph
-        for index in dict.fromkeys([*spread(len(dataset), count), *range(len(dataset))]):
+        for index in dict.fromkeys([*evenly_spread(range(len(dataset)), count), *range(len(dataset))]):
             try:
                 yield Path(dataset.name(index)).stem, from_uint8(dataset.read(index)[0])
             except ValueError as error:

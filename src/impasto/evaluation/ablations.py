@@ -6,7 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -20,6 +20,7 @@ from impasto.evaluation.colour import colorizer_of, mean_chroma, measure_coloriz
 from impasto.evaluation.comparison import Cells, Comparison, Count, Figures, Listed, Row, Table, fingerprint
 from impasto.evaluation.lpips import FoundLPIPS
 from impasto.images import read_image, sheet, write_image
+from impasto.listing import evenly_spread
 from impasto.networks import Trained
 from impasto.run_folders import RunFolder
 from impasto.tables import fixed
@@ -133,7 +134,7 @@ class Ablations(Comparison):
 
     @property
     def _held_out(self) -> tuple[list[Path], list[int]]:
-        return _spread(self._data.val_paths, self.count), _spread(self._data.val_labels, self.count)
+        return evenly_spread(self._data.val_paths, self.count), evenly_spread(self._data.val_labels, self.count)
 
     def _measure(self, name: str) -> Figures:
         trained = load_run(self._folders[name], system="colorizer")
@@ -147,7 +148,7 @@ class Ablations(Comparison):
         return {**_finite(learned), "steps": trained.card.get("steps")}
 
     def _measure_guesses(self) -> Figures:
-        chroma = mean_chroma(map(read_image, _spread(self._data.train_paths, _PHOTOGRAPHS_FOR_MEAN)))
+        chroma = mean_chroma(map(read_image, evenly_spread(self._data.train_paths, _PHOTOGRAPHS_FOR_MEAN)))
         found = measure_guesses(*self._held_out, chroma, lpips=self.lpips)
         return {name: _finite(measured) for name, measured in found.items()}
 
@@ -171,16 +172,11 @@ class Ablations(Comparison):
         """Draw the contact sheet: grey, each variant that learned colours, truth."""
         networks = [load_run(folder, system="colorizer") for folder in self._folders.values()]
         methods = [colorizer_of(trained) for trained in networks if _learned_colour(trained)]
-        photos = [read_image(photo) for photo in _spread(self._data.val_paths, self.rows)]
+        photos = [read_image(photo) for photo in evenly_spread(self._data.val_paths, self.rows)]
         grey = torch.zeros(1, 2, 1, 1)
         rows = [[tinted(photo, grey), *(method(photo).image for method in methods), photo] for photo in photos]
         write_image(path, sheet(rows, cell=224))
         return [path]
-
-
-def _spread(items: Sequence[Any], count: int | None) -> list[Any]:
-    taken = min(count or len(items), len(items))
-    return [items[index * len(items) // taken] for index in range(taken)]
 
 
 def _finite(found: Figures) -> Figures:

@@ -19,7 +19,7 @@ from impasto.features import LossNetwork
 from impasto.gatys import ImageOptimizer, Level, Optimization, lowered
 from impasto.hardware import choose_precision
 from impasto.images import read_image, resize_longer_side
-from impasto.listing import find_images
+from impasto.listing import evenly_spread, find_images
 from impasto.losses import PerceptualLoss
 from impasto.styles import Style
 from impasto.tables import digits
@@ -67,7 +67,7 @@ class Objective(Comparison):
                 f"{self.sizes}, {self.counts} and {self.steps}"
             )
         counts = zip(self.sizes, self.counts, strict=True)
-        return {size: paths[:: max(1, len(paths) // count)][:count] for size, count in counts}
+        return {size: evenly_spread(paths, count) for size, count in counts}
 
     @cached_property
     def _features(self) -> LossNetwork:

@@ -175,10 +175,12 @@ class GatysSpeed(Speed):
         text = self.words(columns, lines, [first, *notes])
         return Table(rows, text, bars=("size", f"speedup_{max(self.iterations)}"))
 
-    def _line_of_paper(self, size: str, *, gatys: Mapping[int, float], network: float) -> list[str]:
+    def _line_of_paper(
+        self, size: str, *, gatys: Mapping[int, float], network: float, speedup: Mapping[int, float]
+    ) -> list[str]:
         times = [digits(gatys.get(n)) for n in self.iterations]
-        ratios = [f"{gatys[n] / network:.0f}" if n in gatys else "-" for n in self.iterations]
-        iteration = digits(next((value / n / network for n, value in gatys.items()), None))
+        ratios = [f"{speedup[n]:.0f}" if n in speedup else "-" for n in self.iterations]
+        iteration = digits(next((ratio / n for n, ratio in speedup.items()), None))
         return [f"{size}, {self.label}", *times, digits(network), *ratios, iteration, "-", "-"]
 
     def picture(self, figures: Mapping[str, Figures], path: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from torch.nn import functional
 from impasto.color import colour_code
 from impasto.features import LossNetwork
 from impasto.images import read_image, resize_longer_side
-from impasto.listing import find_images
+from impasto.listing import evenly_spread, find_images
 from impasto.losses.perceptual import PerceptualLoss, checked_weights
 from impasto.networks.colorizer import Prediction
 
@@ -45,16 +45,17 @@ class RareColours(nn.Module):
         code = colour_code(color_space)
         paths = [found.path for found in find_images(photographs)]
         counts = torch.zeros(bins**code.channels)
-        taken = min(count, len(paths))
-        for index in range(taken):
+        for path in evenly_spread(paths, count):
             try:
-                small = resize_longer_side(read_image(paths[index * len(paths) // taken], at_least=64), 64)
+                small = resize_longer_side(read_image(path, at_least=64), 64)
             except (ValueError, OSError) as error:
                 log.warning("left out: %s", error)
                 continue
             counts += torch.bincount(self._bin(code.encode(small[None])).flatten(), minlength=len(counts))
         if not counts.any():
-            raise ValueError(f"none of the {taken} photographs in which colours are counted can be read")
+            raise ValueError(
+                f"none of the {min(count, len(paths))} photographs in which colours are counted can be read"
+            )
         share = counts / counts.sum()
         weight = 1 / ((1 - mixing) * share + mixing / (counts > 0).sum())
         self.weight: Tensor

@@ -44,7 +44,7 @@ class ColorizerSystem(System):
 
     def forward(self, image: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) -> its lightness with the colours that the network gives it."""
-        return colorize(self.network.forward, image, code=self.loss.code, size=self.size).image
+        return colorize(self.trained.forward, image, code=self.loss.code, size=self.size).image
 
     def shown(self, photo: Tensor, output: Tensor) -> list[Tensor]:
         """What a sheet of samples shows of one photograph, (3, H, W) each: grey, output, truth."""
@@ -68,7 +68,7 @@ class ColorizerSystem(System):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the means of the terms, accuracy of the scenes, PSNR and SSIM of the coloured photographs (RGB)."""
-        found = colorize(self.network.forward, batch.image, code=self.loss.code, size=self.size)
+        found = colorize(self.trained.forward, batch.image, code=self.loss.code, size=self.size)
         terms = self.loss(found.prediction, batch.image, batch.label)
         count = len(batch.image)
         self.log_validation(terms, count=count)

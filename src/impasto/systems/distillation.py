@@ -111,7 +111,7 @@ class DistillationSystem(System):
         generator = torch.Generator(batch.image.device).manual_seed(batch_idx)
         noise = torch.randn(batch.image.shape, generator=generator, device=batch.image.device)
         changed = (batch.image + 0.05 * noise).clamp(0, 1)
-        errors = self.errors(batch.image, changed, self.network.forward)
+        errors = self.errors(batch.image, changed, self.trained.forward)
         self.log_validation(errors, count=len(batch.image), weights=self.weights)
 
     @torch.no_grad()

@@ -43,7 +43,7 @@ class UpscalerSystem(System):
 
     def forward(self, image: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) -> made smaller and enlarged again, sides cut to multiples of the factor."""
-        output: Tensor = self.network.forward(self._low(image))  # uncompiled: samples come in many sizes
+        output: Tensor = self.trained.forward(self._low(image))  # uncompiled: samples come in many sizes
         return output
 
     def _low(self, image: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class UpscalerSystem(System):
 
     def validation_step(self, batch: PatchBatch, batch_idx: int) -> None:
         """Log the means of the terms, PSNR and SSIM of the luma as stored in eight bits, borders left out."""
-        terms, output = self._terms(batch.low, batch.image, self.network.forward)
+        terms, output = self._terms(batch.low, batch.image, self.trained.forward)
         self.log_validation(terms, count=len(batch.image))
         inner = (..., slice(self.factor, -self.factor), slice(self.factor, -self.factor))
         with torch.autocast(batch.image.device.type, enabled=False):  # variances of SSIM are small differences

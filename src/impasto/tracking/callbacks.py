@@ -16,7 +16,7 @@ from torch import Tensor
 
 from impasto.files import short_name, whole_file
 from impasto.images import read_image, resize_longer_side, sheet, to_uint8, write_image
-from impasto.listing import find_images
+from impasto.listing import evenly_spread, find_images
 from impasto.run_folders import RunFolder
 from impasto.tables import write_csv
 from impasto.tracking.bar import Bar
@@ -112,8 +112,7 @@ class Samples(Callback):
                 yield name if name not in self.photographs else f"{number}_{name}", photo
             return
         paths: list[Path] = [found.path for found in find_images(self.sources)] if self.sources else data.val_paths
-        step = max(1, len(paths) // self.count)
-        for path in dict.fromkeys([*paths[::step], *paths]):
+        for path in dict.fromkeys([*evenly_spread(paths, self.count), *paths]):
             try:
                 photo = read_image(path)
             except (ValueError, OSError) as error:
