@@ -111,7 +111,7 @@ def test_exact_float32_is_not_rounded_to_tf32_and_leaves_all_as_it_was() -> None
 
 def test_only_a_gpu_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[str] = []
-    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    monkeypatch.setattr(torch.accelerator, "synchronize", waited.append)
     synchronise("cpu")
     assert waited == []
     synchronise("cuda:1")

@@ -117,8 +117,8 @@ def _glibc(name: str, *arguments: int) -> int:
 
 def synchronise(device: str) -> None:
     """Wait until a GPU has done what it was given; the clock may then be read."""
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
+    if device != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 @dataclass

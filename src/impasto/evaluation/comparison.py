@@ -67,7 +67,11 @@ class Comparison(Keys, ABC):
     def words(self, columns: Sequence[str], lines: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
         """Return a table's text: its titles and cells, then the machine, then notes."""
         machine = describe_machine()
-        where = machine["gpu"] if self.device != "cpu" else f"{machine['processor']}, {machine['threads']} threads"
+        where = (
+            machine["gpu"]
+            if self.device.startswith("cuda")
+            else f"{machine['processor']}, {machine['threads']} threads"
+        )
         return "\n".join([markdown(columns, lines), f"{where}; torch {machine['torch']}.", *notes]) + "\n"
 
 
