@@ -53,7 +53,7 @@ if ((small)); then
 else
   forms=("32-true false" "bf16-mixed false" "bf16-mixed true") precisions="fp32 bf16"
   check_s=120 table_s=60 slack_s=30 size=256 width=32 steps=100 workers=8 reserve=90 train_s=9999 tiny="" speed="" colour="" usual=""
-  engines="evaluation.engines=[eager,compiled] evaluation.sizes=[512]" figure="evaluation.counts=[8,4,2] evaluation.steps=[300,200,100]"
+  engines="evaluation.engines=[eager,compiled] evaluation.sizes=[512]" figure="evaluation.counts=[8,4,2] evaluation.steps=[300,200,100] style_size=256"
 fi
 train="$i train logger=csv $run trainer.accelerator=$accelerator trainer.log_every_n_steps=1 system.channels_last=true"
 once="data.num_workers=0 trainer.max_steps=1 trainer.val_check_interval=1 callbacks.samples=null data.train_transform.size=$size data.val_transform.size=$size"

@@ -30,13 +30,15 @@ def main() -> None:
     """Write styles.jpg, sizes.jpg and mixes.jpg; with `quickstart=<run folder>`, `gatys=<folder>` or others, those.
 
     The folder for gatys.jpg holds what docs/pictures/optimize_pictures.sh makes, that for historic.jpg grey
-    photographs; pocket.jpg takes two run folders, with a comma between them.
+    photographs; pocket.jpg takes two run folders, with a comma between them, johnson2016.jpg a run and a folder of
+    results of experiment=johnson2016_baseline.
     """
     made = {
         "styles": draw_styles,
         "quickstart": draw_quickstart,
         "pocket": draw_pocket,
         "gatys": draw_gatys,
+        "johnson": draw_johnson,
         "features": draw_features,
         "colour": draw_colour,
         "historic": draw_historic,
@@ -97,6 +99,16 @@ def draw_gatys(folder: Path) -> None:
     network = load_shipped("starry_night").network
     plain, *others = [read_image(folder / name / "rocket.jpg") for name in GATYS]
     _write("gatys.jpg", [[photo, network(photo[None])[0], plain], others], cell=400)
+
+
+@torch.inference_mode()
+def draw_johnson(folders: Path) -> None:
+    """Draw photographs, what a network of experiment=johnson2016_style makes of them, and 500 iterations."""
+    run, optimized = map(Path, str(folders).split(","))
+    network = load_run(run, system="stylizer").network
+    results = {path.name: read_image(path) for path, _ in find_images([str(optimized)])}
+    photos = {name: resize_longer_side(read_image(Path(sample_path(name))), 256) for name in results}
+    _write("johnson2016.jpg", [[p, network(p[None])[0], results[name]] for name, p in photos.items()], cell=300)
 
 
 def draw_features(folder: Path) -> None:

@@ -26,7 +26,7 @@ It reads our figures from the results pages, and those of the papers that stand 
 says where each is, and holds the rest. A semicolon separates rows of a results page, a comma columns. A star is *from
 memory*, not checked against the PDF.
 
-*Reproduced*: near the paper's figure, ratios of times within a quarter, all else within 4 %. *In direction*: what the
+*Reproduced*: near the paper's figure, ratios of times within two fifths, all else within 4 %. *In direction*: what the
 paper compares comes out in the same order, but data, machine or network are others. *Not in the papers*: ours alone.
 
 """
