@@ -149,7 +149,7 @@ def _counted(cfg: DictConfig, data: Photographs | Shards) -> dict[str, Any]:
     if isinstance(data, Shards):
         raise ValueError("expected loss.rare_colours.photographs=<folder>: colours are not counted in shards")
     data.setup("fit")
-    paths = evenly_spread(data.train_paths, rare.count)
+    paths = evenly_spread(data.train_paths, max(1, rare.count))  # the loss refuses less
     return {"rare_colours": {"photographs": [str(path) for path in paths]}}
 
 

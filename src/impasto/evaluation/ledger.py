@@ -26,8 +26,8 @@ It reads our figures from the results pages, and those of the papers that stand 
 says where each is, and holds the rest. A semicolon separates rows of a results page, a comma columns. A star is *from
 memory*, not checked against the PDF.
 
-*Reproduced*: near the paper's figure, ratios of times within two fifths, all else within 4 %. *In direction*: what the
-paper compares comes out in the same order, but data, machine or network are others. *Not in the papers*: ours alone.
+*Reproduced*: within 4 % of the paper's figures. *In direction*: what the paper compares comes out in the same order or
+near its ratio, but data, machine or network are others. *Not in the papers*: ours alone.
 
 """
 

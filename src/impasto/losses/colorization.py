@@ -43,9 +43,9 @@ class RareColours(nn.Module):
             raise ValueError(f"expected a bin, a photograph and a mixing in (0, 1], got {bins}, {count} and {mixing}")
         self.bins = bins
         code = colour_code(color_space)
-        paths = [found.path for found in find_images(photographs)]
+        chosen = evenly_spread([found.path for found in find_images(photographs)], count)
         counts = torch.zeros(bins**code.channels)
-        for path in evenly_spread(paths, count):
+        for path in chosen:
             try:
                 small = resize_longer_side(read_image(path, at_least=64), 64)
             except (ValueError, OSError) as error:
@@ -53,9 +53,7 @@ class RareColours(nn.Module):
                 continue
             counts += torch.bincount(self._bin(code.encode(small[None])).flatten(), minlength=len(counts))
         if not counts.any():
-            raise ValueError(
-                f"none of the {min(count, len(paths))} photographs in which colours are counted can be read"
-            )
+            raise ValueError(f"none of the {len(chosen)} photographs in which colours are counted can be read")
         share = counts / counts.sum()
         weight = 1 / ((1 - mixing) * share + mixing / (counts > 0).sum())
         self.weight: Tensor
